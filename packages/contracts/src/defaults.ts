@@ -1,0 +1,24 @@
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+const MiB = 1024 * 1024;
+
+/** One table of defaults. Durations in ms, sizes in bytes; every one is configuration of the service that uses it. */
+export const DEFAULTS = {
+  proxyPrefixes: ['localhost:7439'],
+  namespace: 'kuik-system',
+  copy: { concurrency: 4, lockMs: 10 * SECOND, stallCheckMs: 5 * SECOND, maxStalledCount: 1000, drainMs: 20 * SECOND, blobsPerImage: 3 },
+  retry: { firstMs: 5 * SECOND, maxMs: 30 * MINUTE, unavailableMs: 6 * HOUR },
+  lease: { durationMs: 15 * SECOND, renewMs: 5 * SECOND, retryMs: 2 * SECOND },
+  expiry: { unusedMs: 30 * DAY },
+  removal: { graceMs: 5 * MINUTE, confirmTimeoutMs: 5 * SECOND },
+  monitor: { intervalMs: 6 * HOUR, budgetPerInterval: 60, timeoutMs: 10 * SECOND },
+  upstream: { connectMs: 3 * SECOND, headersMs: 10 * SECOND, idleMs: 30 * SECOND, tagFreshnessMs: 2 * SECOND },
+  cache: { connectMs: 1 * SECOND, headersMs: 2 * SECOND, idleMs: 5 * SECOND, breakerFailures: 3, breakerMs: 5 * SECOND },
+  proxy: { manifestCacheBytes: 32 * MiB, bufferPoolBytes: 64 * MiB, bufferMaxBytes: 1 * MiB, bufferMinBytes: 64 * 1024, stateTimeoutMs: 250, servedIntervalMs: MINUTE, tagMemoryMs: 2 * SECOND },
+  broker: { audience: 'kuik-broker', podWaitMs: 1 * SECOND, requestTimeoutMs: 3 * SECOND, reviewTtlMs: 5 * MINUTE },
+  webhook: { timeoutSeconds: 2, bodyLimitBytes: 4 * MiB, certificateDays: 365 },
+  manifestMaxBytes: 4 * MiB,
+  shutdownMs: 25 * SECOND,
+} as const;

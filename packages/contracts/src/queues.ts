@@ -1,0 +1,33 @@
+import { z } from 'zod';
+import { DEFAULTS } from './defaults.ts';
+import type { JobQueue } from './wire.ts';
+
+/** One intent: bring the image of this CachedImage into the cache. No secrets: the worker asks the broker. */
+export const copyJob = z.object({
+  /** The CachedImage's object name and uid. */
+  name: z.string(),
+  uid: z.string(),
+  /** Canonical reference (`spec.sourceImage`). */
+  reference: z.string(),
+  host: z.string(),
+  /** Why, a reason constant of `nextStep`. */
+  reason: z.string(),
+  /** Follows the image from admission to the first byte. */
+  requestId: z.string().optional(),
+});
+export type CopyJob = z.infer<typeof copyJob>;
+
+export const COPY_QUEUE: JobQueue<CopyJob> = {
+  kind: 'queue',
+  queue: 'copy',
+  prefix: 'kuik',
+  schema: copyJob,
+  producers: ['pod-watcher'],
+  workers: ['image-copier'],
+  dedupId: (job) => job.uid,
+  paceKey: (job) => job.host,
+  lockMs: DEFAULTS.copy.lockMs,
+  stallCheckMs: DEFAULTS.copy.stallCheckMs,
+};
+
+export const QUEUES = [COPY_QUEUE] as const;

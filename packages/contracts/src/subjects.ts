@@ -1,0 +1,148 @@
+import { z } from 'zod';
+import type { DurableStream, RequestSubject, StateBucket, Subject } from './wire.ts';
+
+const reference = z.string().min(1).max(1024);
+const MiB = 1024 * 1024;
+
+/** Hint of the webhook: this pod will use these images. It only makes a copy start earlier; the pod list repairs a lost one. */
+export const imageUsed = z.object({
+  namespace: z.string(),
+  /** Absent while the API server has not generated the name yet. */
+  pod: z.string().optional(),
+  serviceAccount: z.string().optional(),
+  pullSecrets: z.array(z.string()).max(64),
+  /** Canonical references of the images that go through the cache. */
+  images: z.array(reference).max(256),
+  requestId: z.string(),
+});
+export type ImageUsed = z.infer<typeof imageUsed>;
+
+export const IMAGE_USED: Subject<ImageUsed> = {
+  kind: 'core',
+  subject: 'kuik.image.used',
+  schema: imageUsed,
+  publishers: ['webhook'],
+  subscribers: ['pod-watcher'],
+  maxBytes: 64 * 1024,
+};
+
+/** What a node proxy served in the last minute, per image; becomes events and `status.lastPulled`. */
+export const imageServed = z.object({
+  node: z.string(),
+  /** Start of the window, RFC 3339. */
+  since: z.string(),
+  images: z
+    .array(
+      z.object({
+        reference,
+        pulls: z.number().int().nonnegative(),
+        /** Pulls answered by the cache because upstream could not. */
+        stale: z.number().int().nonnegative(),
+        lastPulled: z.string(),
+      }),
+    )
+    .max(1000),
+});
+export type ImageServed = z.infer<typeof imageServed>;
+
+export const IMAGE_SERVED: DurableStream<ImageServed> = {
+  kind: 'durable',
+  stream: 'KUIK_SERVED',
+  subject: 'kuik.image.served',
+  deadLetters: 'kuik.dead.served',
+  schema: imageServed,
+  publishers: ['node-proxy'],
+  consumers: ['pod-watcher'],
+  maxBytes: 512 * 1024,
+  maxAgeMs: 6 * 3_600_000,
+  streamMaxBytes: 64 * MiB,
+  ackWaitMs: 30_000,
+  maxDeliver: 5,
+};
+
+/** gc asks: does anybody hold these images? Answered only by a leader whose every watch is synced. */
+export const holdersConfirmRequest = z.object({
+  images: z.array(z.object({ uid: z.string(), reference })).min(1).max(100),
+});
+export const holdersConfirmReply = z.object({
+  /** One verdict per asked image, same order. `unknown` never lets anything go. */
+  images: z.array(z.object({ uid: z.string(), verdict: z.enum(['held', 'free', 'unknown']), holder: z.string().optional() })),
+});
+export type HoldersConfirmRequest = z.infer<typeof holdersConfirmRequest>;
+export type HoldersConfirmReply = z.infer<typeof holdersConfirmReply>;
+
+export const HOLDERS_CONFIRM: RequestSubject<HoldersConfirmRequest, HoldersConfirmReply> = {
+  kind: 'request',
+  subject: 'kuik.holders.confirm',
+  request: holdersConfirmRequest,
+  reply: holdersConfirmReply,
+  requesters: ['gc'],
+  responders: ['pod-watcher'],
+  maxBytes: 256 * 1024,
+};
+
+/** Asks the broker for a pull credential for one upstream repository. The reply is sealed to `publicKey`. */
+export const credentialRequest = z.object({
+  /** Canonical registry host, `docker.io`. */
+  host: z.string().min(1).max(255),
+  repository: z.string().min(1).max(255),
+  /** The caller's projected ServiceAccount token, audience `kuik-broker`. Never logged. */
+  token: z.string().min(1).max(16_384),
+  /** X25519 public key, SPKI DER, base64. */
+  publicKey: z.string().min(1).max(256),
+  /** A credential handed out before did not work: do not answer from a cache. */
+  renew: z.boolean().optional(),
+  requestId: z.string().max(128).optional(),
+});
+/** `error` is a KUIK code and a message without secrets; `sealed` opens to a BrokeredCredential. */
+export const credentialReply = z.union([
+  z.object({ sealed: z.string() }),
+  z.object({ error: z.object({ code: z.string(), message: z.string(), retry: z.boolean() }) }),
+]);
+export type CredentialRequest = z.infer<typeof credentialRequest>;
+export type CredentialReply = z.infer<typeof credentialReply>;
+
+export const CREDENTIALS: RequestSubject<CredentialRequest, CredentialReply> = {
+  kind: 'request',
+  subject: 'kuik.credentials.request',
+  request: credentialRequest,
+  reply: credentialReply,
+  requesters: ['node-proxy', 'image-copier', 'monitor'],
+  responders: ['pod-watcher'],
+  maxBytes: 32 * 1024,
+};
+
+/** What a node needs to know of one cached image, projected from its resource (see `project`). */
+export const imageState = z.object({
+  reference,
+  uid: z.string(),
+  /** resourceVersion of the projected object: writers never go back within one uid. */
+  resourceVersion: z.string(),
+  /** What the cache holds under this reference's cache tag. */
+  digest: z.string().optional(),
+  mediaType: z.string().optional(),
+  cacheTag: z.string().optional(),
+  /** Bytes are on their way out: ask upstream first. */
+  condemned: z.boolean().optional(),
+  /** Digest to serve whatever the tag says (`spec.pin`). */
+  pin: z.string().optional(),
+  /** Whether upstream could be read without a credential when last seen. */
+  public: z.boolean().optional(),
+});
+export type ImageState = z.infer<typeof imageState>;
+
+export const IMAGE_STATE: StateBucket<ImageState> = {
+  kind: 'bucket',
+  bucket: 'kuik_image_state',
+  schema: imageState,
+  owner: 'pod-watcher',
+  writers: ['pod-watcher', 'image-copier', 'gc'],
+  readers: ['node-proxy', 'pod-watcher', 'image-copier', 'gc'],
+  maxValueBytes: 8 * 1024,
+  bucketMaxBytes: 256 * MiB,
+};
+
+export const CORE_SUBJECTS = [IMAGE_USED] as const;
+export const REQUEST_SUBJECTS = [HOLDERS_CONFIRM, CREDENTIALS] as const;
+export const DURABLE_STREAMS = [IMAGE_SERVED] as const;
+export const STATE_BUCKETS = [IMAGE_STATE] as const;

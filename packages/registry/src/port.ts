@@ -1,0 +1,133 @@
+import type { Readable } from 'node:stream';
+
+/** Where a registry's name really is, and how it is reached. Key of `registries.<host>` in every service's configuration. */
+export interface RegistryEndpoint {
+  /** `host:port` to connect to instead of the name's own address. */
+  address?: string;
+  /** PEM of a private CA. */
+  ca?: string;
+  plainHTTP?: boolean;
+  insecureSkipVerify?: boolean;
+  /** Addresses on loopback, link-local and private ranges are refused unless this is true. Implied by `address`. */
+  allowPrivate?: boolean;
+  /** Other hosts (suffix match on a label boundary) trusted with this registry's credentials: token realms, blob origins. */
+  trusted?: string[];
+}
+
+export type RegistryMap = Readonly<Record<string, RegistryEndpoint>>;
+
+/** What is sent as Authorization, and until when it may be. Never logged. */
+export type Credential =
+  | { kind: 'anonymous' }
+  | { kind: 'basic'; username: string; password: string }
+  | { kind: 'bearer'; token: string; expiresAtMs: number }
+  /** A finished header value, for Basic-only registries through the broker. */
+  | { kind: 'header'; value: string };
+
+/** Gives the credentials to try for a repository, most specific first. The client adds anonymous at the end when none worked. */
+export interface CredentialSource {
+  credentials(request: { host: string; repository: string; actions: readonly ('pull' | 'push' | 'delete')[] }, signal?: AbortSignal): Promise<readonly Credential[]>;
+}
+
+/** Closed codes; `retry` on the error says whether the same request may succeed later, `retryAfterMs` when the server said so. */
+export type RegistryErrorCode =
+  | 'unauthorized' | 'forbidden' | 'not-found' | 'method-not-allowed' | 'rate-limited' | 'server-error' | 'refused' | 'timeout' | 'tls'
+  | 'dns' | 'address-refused' | 'untrusted-host' | 'digest-mismatch' | 'truncated' | 'too-large' | 'invalid-response' | 'rejected' | 'aborted' | 'range-not-satisfiable';
+
+export interface ManifestHead {
+  digest: string;
+  mediaType: string;
+  size: number;
+  /** Upstream's own words about its quota, when it sent any. */
+  rateLimit?: RateLimit;
+}
+
+export interface RateLimit {
+  limit?: number;
+  remaining?: number;
+  windowSeconds?: number;
+}
+
+/** A manifest's exact bytes; `digest` was computed from them. */
+export interface Manifest extends ManifestHead {
+  bytes: Buffer;
+}
+
+/** A blob being read. Its bytes come as a Readable (hashed when whole and `verify`), memory bounded by the buffer pool. */
+export interface OpenBlob {
+  /** Bytes of the whole blob. */
+  totalSize: number;
+  /** First byte delivered. */
+  offset: number;
+  /** Bytes this stream will deliver. */
+  length: number;
+  contentType: string;
+  /**
+   * Delivers every byte to `sink` with back-pressure. Resolves when all were accepted. Throws RegistryError `truncated` (with
+   * `bytesDelivered`) when the peer stopped short, `digest-mismatch` when verifying: the last <= 1 MiB is then never delivered.
+   * A sink gets buffers that it may keep only until its returned promise settles (or, when it returns undefined, until it returns).
+   */
+  deliver(sink: ByteSink, signal?: AbortSignal): Promise<void>;
+  /** The same as a stream, for consumers that are not hot. */
+  stream(): Readable;
+  /** Gives up without reading. */
+  cancel(): void;
+}
+
+export type ByteSink = (chunk: Buffer) => Promise<void> | undefined;
+
+export interface BlobRequest {
+  offset?: number;
+  /** Last byte, inclusive. */
+  end?: number;
+  /** Hash a whole body and hold the last <= 1 MiB back until the digest agrees. Ignored for ranges. Default true. */
+  verify?: boolean;
+  signal?: AbortSignal;
+}
+
+/** One repository of one registry. Every method throws RegistryError. */
+export interface RepositoryClient {
+  readonly host: string;
+  readonly repository: string;
+  /** HEAD; falls back to GET when the registry answers 405 or sends no digest. `reference` is a tag or a digest. */
+  headManifest(reference: string, options?: { signal?: AbortSignal }): Promise<ManifestHead>;
+  /** GET with all four Accept types; bytes are verified when `reference` is a digest; capped at 4 MiB. */
+  openManifest(reference: string, options?: { signal?: AbortSignal }): Promise<Manifest>;
+  headBlob(digest: string, options?: { signal?: AbortSignal }): Promise<{ size: number } | undefined>;
+  openBlob(digest: string, request?: BlobRequest): Promise<OpenBlob>;
+  listTags(options?: { n?: number; last?: string; signal?: AbortSignal }): Promise<{ tags: string[]; next?: string }>;
+  /** PUT of exact bytes; returns the digest that the registry confirmed (checked against ours). */
+  putManifest(reference: string, bytes: Buffer, mediaType: string, options?: { signal?: AbortSignal }): Promise<string>;
+  /** Deletes a manifest by tag; false when it was not there. */
+  deleteTag(tag: string, options?: { signal?: AbortSignal }): Promise<boolean>;
+  /** Asks for `digest` to be mounted from a sibling repository; 'mounted', or an upload session to reuse. */
+  startUpload(options?: { mount?: { digest: string; from: string }; signal?: AbortSignal }): Promise<{ mounted: true } | { mounted: false; upload: Upload }>;
+}
+
+/** An upload session. `write` streams one chunk; `commit` finishes with the digest; `abort` deletes the session. */
+export interface Upload {
+  /** PATCH one chunk from `source` (exactly `length` bytes, starting at `offset`). */
+  write(source: (sink: ByteSink) => Promise<void>, offset: number, length: number, signal?: AbortSignal): Promise<void>;
+  /** PUT in one request: the whole body when nothing was written before. */
+  putWhole(source: (sink: ByteSink) => Promise<void>, length: number, digest: string, signal?: AbortSignal): Promise<void>;
+  commit(digest: string, signal?: AbortSignal): Promise<void>;
+  /** Bytes that the registry has of this session. */
+  offset(signal?: AbortSignal): Promise<number>;
+  abort(): Promise<void>;
+}
+
+/** The door to every registry: connections, token cache and buffer pool are shared by all repositories opened from it. */
+export interface RegistryAccess {
+  /** A repository of a registry that somebody else decided (address policy and trust apply). */
+  upstream(host: string, repository: string, credentials: CredentialSource): RepositoryClient;
+  /** A repository of our own cache registry, authorised by tokens that we sign. */
+  cache(cache: CacheEndpoint, repository: string): RepositoryClient;
+  close(): Promise<void>;
+}
+
+/** Our cache registry: plain HTTP by default, Bearer JWTs that we sign ourselves (reader: pull; writer: pull, push, delete). */
+export interface CacheEndpoint {
+  url: string;
+  ca?: string;
+  signer?: { issuer: string; audience: string; keyPem: string; certificatePem: string; actions: readonly ('pull' | 'push' | 'delete')[] };
+}

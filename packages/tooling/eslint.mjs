@@ -1,0 +1,36 @@
+import js from '@eslint/js';
+import tseslint from 'typescript-eslint';
+
+/** Typed lint for the whole tree; `tsconfigRootDir` is the folder that holds tsconfig.json. */
+export function config(tsconfigRootDir) {
+  return tseslint.config(
+    { ignores: ['**/dist/**', '**/node_modules/**', '.kuik/**', '**/*.mjs', '**/*.cjs'] },
+    js.configs.recommended,
+    tseslint.configs.recommendedTypeChecked,
+    {
+      languageOptions: { parserOptions: { project: './tsconfig.json', tsconfigRootDir } },
+      rules: {
+        '@typescript-eslint/consistent-type-imports': 'error',
+        '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
+        '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
+        '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+        '@typescript-eslint/no-non-null-assertion': 'off',
+        'no-restricted-syntax': [
+          'error',
+          { selector: 'ExportDefaultDeclaration', message: 'Named exports only.' },
+          {
+            selector: "MemberExpression[object.name='process'][property.name='env']",
+            message: 'process.env is read in packages/runtime only: pass configuration in.',
+          },
+        ],
+        eqeqeq: 'error',
+      },
+    },
+    {
+      // The environment's own readers: config loading, the testbed (which finds servers) and the start scripts.
+      files: ['packages/runtime/src/**', 'packages/testbed/src/**', 'e2e/**', 'bench/**', 'scripts/**'],
+      rules: { 'no-restricted-syntax': ['error', { selector: 'ExportDefaultDeclaration', message: 'Named exports only.' }] },
+    },
+    { files: ['**/*.test.ts'], rules: { '@typescript-eslint/require-await': 'off', '@typescript-eslint/unbound-method': 'off' } },
+  );
+}

@@ -1,0 +1,7 @@
+import { suite } from './jest.base.mjs';
+
+/** Adapters and services on real servers, leased from the testbed: `*.int.test.ts`. */
+export default suite({
+  testMatch: ['<rootDir>/{packages,services,e2e}/**/src/**/*.int.test.ts'],
+  testTimeout: 60_000,
+});
