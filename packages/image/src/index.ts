@@ -1,0 +1,24 @@
+export { digestOf, isDigest, parseDigest, type Digest, type DigestAlgorithm } from './digest.ts';
+export {
+  canonicalHost,
+  formatReference,
+  InvalidReference,
+  isRepositoryPath,
+  isTag,
+  parseReference,
+  parseRepository,
+  repositoryName,
+  tryParseReference,
+  type Reference,
+} from './reference.ts';
+export { formatPlatform, normalizePlatform, parsePlatform, samePlatform, type Platform } from './platform.ts';
+export { fromProxyImage, repositoriesOf, toProxyImage } from './proxy-image.ts';
+export { anchorTag, cacheTag, digestOfAnchor, fromCacheRepository, toCacheRepository } from './cache-name.ts';
+export {
+  cachedImageName,
+  originalImageKeyV1,
+  repositoryLabel,
+  repositoryObjectName,
+  sanitizeName,
+  stateKey,
+} from './object-name.ts';
