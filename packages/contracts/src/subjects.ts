@@ -62,11 +62,16 @@ export const IMAGE_SERVED: DurableStream<ImageServed> = {
 
 /** gc asks: does anybody hold these images? Answered only by a leader whose every watch is synced. */
 export const holdersConfirmRequest = z.object({
-  images: z.array(z.object({ uid: z.string(), reference })).min(1).max(100),
+  images: z
+    .array(z.object({ uid: z.string(), reference }))
+    .min(1)
+    .max(100),
 });
 export const holdersConfirmReply = z.object({
   /** One verdict per asked image, same order. `unknown` never lets anything go. */
-  images: z.array(z.object({ uid: z.string(), verdict: z.enum(['held', 'free', 'unknown']), holder: z.string().optional() })),
+  images: z.array(
+    z.object({ uid: z.string(), verdict: z.enum(['held', 'free', 'unknown']), holder: z.string().optional() }),
+  ),
 });
 export type HoldersConfirmRequest = z.infer<typeof holdersConfirmRequest>;
 export type HoldersConfirmReply = z.infer<typeof holdersConfirmReply>;

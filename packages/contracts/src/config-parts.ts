@@ -1,0 +1,90 @@
+import { z } from 'zod';
+import { DEFAULTS } from './defaults.ts';
+
+/**
+ * The parts of configuration that several services share, so that one setting has one name everywhere. Secrets are always files:
+ * `...File` holds a path whose content is read at start (and again when the file changes, where said so).
+ */
+export const natsConfig = z
+  .strictObject({
+    url: z.string().describe('nats://host:port of NATS'),
+    nkeyFile: z.string().optional().describe("File with this service's nkey seed; absent: no authentication"),
+  })
+  .describe('NATS');
+
+export const redisConfig = z
+  .strictObject({
+    url: z.string().describe('redis://host:port[/db] of Redis'),
+    username: z.string().optional().describe('ACL user of this service'),
+    passwordFile: z.string().optional().describe("File with the ACL user's password"),
+  })
+  .describe('Redis');
+
+export const kubeConfig = z
+  .strictObject({
+    kubeconfig: z.string().optional().describe("Path of a kubeconfig; absent: the pod's own service account"),
+  })
+  .describe('Kubernetes API server');
+
+export const cacheConfig = z
+  .strictObject({
+    url: z
+      .string()
+      .describe(
+        'http(s)://host:port of the cache registry: the read-write process for writers, the read-only one for readers',
+      ),
+    caFile: z.string().optional().describe('PEM of the CA of an https cache registry'),
+    issuer: z.enum(['kuik-w', 'kuik-r']).optional().describe('Which key signs our tokens: writers or readers'),
+    keyFile: z.string().optional().describe('PEM of the ES256 key that signs our tokens; absent: no authentication'),
+    certificateFile: z.string().optional().describe("PEM of that key's certificate"),
+  })
+  .describe('Cache registry');
+
+/** `registries.<host>`: how a registry is reached; mirrors RegistryEndpoint of the registry package. */
+export const registryConfig = z.strictObject({
+  address: z.string().optional().describe("host:port to connect to instead of the name's own address"),
+  ca: z.string().optional().describe('PEM of a private CA'),
+  caFile: z.string().optional().describe('File with the PEM of a private CA'),
+  plainHTTP: z.boolean().optional().describe('Speak HTTP without TLS'),
+  insecureSkipVerify: z.boolean().optional().describe('Do not verify the certificate'),
+  allowPrivate: z.boolean().optional().describe('Allow addresses of private ranges'),
+  trusted: z.array(z.string()).optional().describe("Other hosts that may see this registry's credentials"),
+});
+export const registriesConfig = z.record(z.string(), registryConfig).default({}).describe('Per registry host');
+
+/** How a service proves itself to the broker. */
+export const brokerClientConfig = z
+  .strictObject({
+    tokenFile: z
+      .string()
+      .optional()
+      .describe('Projected ServiceAccount token with audience kuik-broker; read again for each request'),
+    timeoutMs: z.number().int().positive().default(DEFAULTS.broker.requestTimeoutMs),
+  })
+  .prefault({})
+  .describe('Credential broker');
+
+export const httpConfig = z
+  .strictObject({
+    host: z.string().default('0.0.0.0'),
+    port: z.number().int().min(0).max(65535).default(8080).describe('Health, metrics and admin; 0 takes a free port'),
+  })
+  .prefault({})
+  .describe('Health and metrics server');
+
+export const leaseConfig = z
+  .strictObject({
+    namespace: z.string().default(DEFAULTS.namespace),
+    identity: z.string().optional().describe("Name of this replica; absent: the host's name"),
+    durationMs: z.number().int().positive().default(DEFAULTS.lease.durationMs),
+    renewMs: z.number().int().positive().default(DEFAULTS.lease.renewMs),
+    retryMs: z.number().int().positive().default(DEFAULTS.lease.retryMs),
+  })
+  .prefault({})
+  .describe('Leader election');
+
+export const proxyPrefixes = z
+  .array(z.string().min(1))
+  .min(1)
+  .default([...DEFAULTS.proxyPrefixes])
+  .describe('How images name the proxy; the first is written, all are read');

@@ -1,0 +1,69 @@
+/** A metric's declaration; both the service and the docs take it from here. */
+export interface MetricSpec {
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly name: string;
+  readonly help: string;
+  readonly labels: readonly string[];
+  readonly buckets?: readonly number[];
+}
+
+const counter = (name: string, help: string, ...labels: string[]): MetricSpec => ({
+  type: 'counter',
+  name,
+  help,
+  labels,
+});
+const gauge = (name: string, help: string, ...labels: string[]): MetricSpec => ({ type: 'gauge', name, help, labels });
+const histogram = (name: string, help: string, buckets: number[], ...labels: string[]): MetricSpec => ({
+  type: 'histogram',
+  name,
+  help,
+  labels,
+  buckets,
+});
+
+const FAST = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 2];
+const SLOW = [0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 1800];
+
+/** Every metric of ours. Units are in the names. */
+export const METRICS = {
+  admissions: counter('kuik_webhook_admissions_total', 'Admission reviews answered', 'operation', 'result'),
+  admissionImages: counter('kuik_webhook_images_total', 'Images decided at admission', 'verdict', 'reason'),
+  admissionSeconds: histogram('kuik_webhook_admission_seconds', 'Time to answer an admission review', FAST),
+  proxyRequests: counter('kuik_proxy_requests_total', 'Pull requests answered', 'kind', 'origin', 'reason', 'status'),
+  proxyBytes: counter('kuik_proxy_bytes_total', 'Body bytes sent to clients', 'origin'),
+  proxyFirstByteSeconds: histogram(
+    'kuik_proxy_first_byte_seconds',
+    'Time to the first byte of an answer',
+    FAST,
+    'origin',
+  ),
+  proxyResumes: counter('kuik_proxy_resumes_total', 'Bodies continued from another origin in the middle', 'from', 'to'),
+  proxyBreaker: gauge('kuik_proxy_cache_breaker_open', 'Whether the cache registry is being spared (1) or asked (0)'),
+  watchObjects: gauge('kuik_watch_objects', 'Objects in a local copy', 'resource'),
+  watchContactSeconds: gauge('kuik_watch_last_contact_seconds', 'Age of the last word of the API server', 'resource'),
+  watchRestarts: counter('kuik_watch_restarts_total', 'Lists and watches started', 'resource', 'why'),
+  kubeCalls: counter('kuik_kube_calls_total', 'Calls to the API server', 'verb', 'resource', 'status'),
+  leader: gauge('kuik_leader', 'Whether this replica holds the lease'),
+  cachedImages: gauge('kuik_cached_images', 'CachedImages by phase', 'phase'),
+  intents: counter('kuik_intents_total', 'Decisions of nextStep', 'step', 'reason'),
+  holders: gauge('kuik_image_holders', 'Pods that hold a cached image'),
+  brokerRequests: counter('kuik_broker_requests_total', 'Credential requests answered', 'requester', 'result'),
+  copies: counter('kuik_copies_total', 'Copies ended', 'result', 'code'),
+  copySeconds: histogram('kuik_copy_seconds', 'Time of a copy', SLOW),
+  copyBytes: counter('kuik_copy_bytes_total', 'Blob bytes by how they came to be in the cache', 'how'),
+  copyActive: gauge('kuik_copies_active', 'Copies under way'),
+  copyProgressBytes: gauge('kuik_copy_progress_bytes', 'Bytes done of the copies under way'),
+  queueJobs: gauge('kuik_queue_jobs', 'Jobs by state', 'state'),
+  monitorChecks: counter('kuik_monitor_checks_total', 'Upstream checks', 'host', 'result'),
+  monitorDue: gauge('kuik_monitor_due', 'Images whose check is due', 'host'),
+  monitorBudget: gauge('kuik_monitor_budget_left', 'Checks left in the interval', 'host'),
+  upstreamImages: gauge('kuik_upstream_images', 'Images by what upstream says', 'state'),
+  gcCondemned: gauge('kuik_gc_condemned', 'Images condemned and not yet removed'),
+  gcRemoved: counter('kuik_gc_removed_total', 'Images removed', 'reason'),
+  gcKept: counter('kuik_gc_kept_total', 'Removals called off', 'reason'),
+  busMessages: counter('kuik_bus_messages_total', 'Messages by fate', 'subject', 'fate'),
+  busConnected: gauge('kuik_bus_connected', 'Whether NATS is connected'),
+  loopFailures: counter('kuik_loop_failures_total', 'Rounds of a loop that failed', 'loop', 'code'),
+  loopSeconds: histogram('kuik_loop_seconds', 'Time of one round of a loop', SLOW, 'loop'),
+} as const satisfies Record<string, MetricSpec>;

@@ -1,0 +1,54 @@
+/** API group of our custom resources. */
+export const GROUP = 'kuik.enix.io';
+export const VERSION = 'v1alpha1';
+
+/** One JSON annotation on a rewritten pod: what each container asked for, keys `c:`, `i:`, `e:`, `v:` + name. */
+export const ORIGINAL_IMAGES_ANNOTATION = 'kuik.enix.io/original-images';
+/** Copy again now, whatever the schedule says; removed when the copy succeeded. */
+export const FORCE_UPDATE_ANNOTATION = 'kuik.enix.io/force-update';
+/** kuik v1's spelling of the same wish. */
+export const FORCE_UPDATE_ANNOTATION_V1 = 'cachedimage.kuik.enix.io/forceUpdate';
+/** Follows an image from admission to its first byte. */
+export const REQUEST_ID_ANNOTATION = 'kuik.enix.io/request-id';
+
+/** On CachedImages: the repository, as in kuik v1. */
+export const REPOSITORY_LABEL = 'kuik.enix.io/repository';
+/** On pods: at least one image goes through the proxy. */
+export const MANAGED_LABEL = 'kuik.enix.io/managed';
+/** On pods: the opt-out of kuik v1, value `ignore`. */
+export const CACHING_POLICY_LABEL = 'kube-image-keeper.enix.io/image-caching-policy';
+
+/** Serves `kubectl delete` only; set by pod-watcher, removed by gc. */
+export const FINALIZER = 'kuik.enix.io/cached-image';
+/** Finalizers of kuik v1, taken over with the object. */
+export const FINALIZERS_V1 = ['cachedimage.kuik.enix.io/finalizer', 'repository.kuik.enix.io/finalizer'] as const;
+
+/** One server-side-apply field manager per stanza (see docs/architecture.md, who may write what). */
+export const FIELD_MANAGERS = {
+  facts: 'kuik-pod-watcher-facts',
+  summary: 'kuik-pod-watcher-summary',
+  cache: 'kuik-image-copier',
+  upstream: 'kuik-monitor',
+  removal: 'kuik-gc',
+  /** Creation and metadata (labels, finalizer, owner) of the resources. */
+  spec: 'kuik-pod-watcher',
+  webhook: 'kuik-webhook',
+} as const;
+
+/** Fixed names of Secrets and Leases. */
+export const WEBHOOK_CA_SECRET = 'kuik-webhook-ca';
+export const WEBHOOK_CONFIGURATION = 'kuik-webhook';
+export const LEASES = { 'pod-watcher': 'kuik-pod-watcher', monitor: 'kuik-monitor', gc: 'kuik-gc' } as const;
+
+/** Event reasons on CachedImages. */
+export const EVENT_REASONS = {
+  copied: 'Copied',
+  copyFailed: 'CopyFailed',
+  upstreamDeleted: 'UpstreamDeleted',
+  upstreamBack: 'UpstreamBack',
+  tagMoved: 'TagMoved',
+  servedStale: 'ServedStale',
+  expiring: 'Expiring',
+  kept: 'Kept',
+  removed: 'Removed',
+} as const;
