@@ -1,0 +1,34 @@
+import { seededBytes } from './seeded-bytes.ts';
+
+const BLOCK = 512;
+
+/** A ustar header of one regular file, owned by root, with no date: the same file always gives the same bytes (POSIX pax, ustar). */
+export function tarHeader(name: string, size: number): Buffer {
+  const header = Buffer.alloc(BLOCK);
+  header.write(name, 0, 100, 'utf8');
+  header.write('0000644\0', 100);
+  header.write('0000000\0', 108);
+  header.write('0000000\0', 116);
+  header.write(octal(size, 12), 124);
+  header.write('00000000000\0', 136);
+  header.write('        ', 148);
+  header.write('0', 156);
+  header.write('ustar\x0000', 257);
+  const sum = header.reduce((total, byte) => total + byte, 0);
+  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
+  return header;
+}
+
+/** A tar with one file of `size` pseudo-random bytes, in chunks. */
+export function* seededTar(name: string, seed: string, size: number): Generator<Buffer, void, undefined> {
+  yield tarHeader(name, size);
+  yield* seededBytes(seed, size);
+  yield Buffer.alloc(((BLOCK - (size % BLOCK)) % BLOCK) + 2 * BLOCK);
+}
+
+/** An octal field with its closing NUL. */
+function octal(value: number, width: number): string {
+  const digits = value.toString(8);
+  if (digits.length >= width) throw new RangeError(`a tar member of ${value} bytes is past what ustar can say (8 GiB)`);
+  return `${digits.padStart(width - 1, '0')}\0`;
+}
