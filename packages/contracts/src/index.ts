@@ -11,3 +11,4 @@ export * from './crds.ts';
 export * from './image-state.ts';
 export * from './sealed-credential.ts';
 export * from './config-parts.ts';
+export * from './nats-permissions.ts';

@@ -1,0 +1,113 @@
+import { describe, expect, it } from '@jest/globals';
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import { CRDS, crdYaml } from './crds.ts';
+import { ERROR_CODES } from './error-codes.ts';
+import { METRICS } from './metrics.ts';
+import { newSealingKey, openCredential, sealCredential } from './sealed-credential.ts';
+import { structuralSchema } from './structural-schema.ts';
+import { CORE_SUBJECTS, DURABLE_STREAMS, REQUEST_SUBJECTS, STATE_BUCKETS } from './subjects.ts';
+import { COPY_QUEUE } from './queues.ts';
+
+const repeated = (values: string[]): string[] => values.filter((value, index) => values.indexOf(value) !== index);
+
+describe('tables', () => {
+  it('give every code, metric and subject once', () => {
+    expect(repeated(Object.values(ERROR_CODES).map((error) => error.code))).toEqual([]);
+    expect(repeated(Object.values(METRICS).map((metric) => metric.name))).toEqual([]);
+    const subjects = [...CORE_SUBJECTS, ...REQUEST_SUBJECTS, ...DURABLE_STREAMS].map((entry) => entry.subject);
+    expect(repeated([...subjects, ...DURABLE_STREAMS.map((stream) => stream.deadLetters)])).toEqual([]);
+  });
+
+  it('name metrics by the conventions of Prometheus', () => {
+    for (const metric of Object.values(METRICS)) {
+      expect(metric.name).toMatch(/^kuik_[a-z0-9_]+$/);
+      expect(metric.name.endsWith('_total')).toBe(metric.type === 'counter');
+    }
+  });
+
+  it('let somebody write and somebody read everything', () => {
+    for (const subject of CORE_SUBJECTS)
+      expect([subject.publishers.length, subject.subscribers.length]).not.toContain(0);
+    for (const bucket of STATE_BUCKETS) expect(bucket.writers).toContain(bucket.owner);
+    for (const error of Object.values(ERROR_CODES)) expect([error.meaning, error.remedy]).not.toContain('');
+  });
+
+  it('give jobs ids that BullMQ takes', () => {
+    const job = {
+      name: 'n',
+      uid: '0b2c-11',
+      reference: 'docker.io/library/nginx:1',
+      host: 'r:5000',
+      reason: 'NotCached',
+    };
+    expect(COPY_QUEUE.dedupId(job)).not.toContain(':');
+    expect(COPY_QUEUE.paceKey(job)).toBe('r:5000');
+  });
+});
+
+describe('structuralSchema', () => {
+  it('drops what the API server refuses and keeps what it needs', () => {
+    const schema = structuralSchema(
+      z.strictObject({ n: z.int().min(0), at: z.iso.datetime(), list: z.array(z.object({ a: z.string() })) }),
+      {
+        list: { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['a'] },
+      },
+    );
+    expect(schema).toEqual({
+      type: 'object',
+      required: ['n', 'at', 'list'],
+      properties: {
+        n: { type: 'integer', format: 'int64', minimum: 0 },
+        at: { type: 'string', format: 'date-time' },
+        list: {
+          type: 'array',
+          items: { type: 'object', properties: { a: { type: 'string' } }, required: ['a'] },
+          'x-kubernetes-list-type': 'map',
+          'x-kubernetes-list-map-keys': ['a'],
+        },
+      },
+    });
+  });
+
+  it('refuses facts about a field that does not exist', () => {
+    expect(() => structuralSchema(z.object({ a: z.string() }), { b: {} })).toThrow('no such schema path: b');
+  });
+});
+
+describe('the chart', () => {
+  it.each(CRDS.map((crd) => [crd.spec.names.plural, crd] as const))('ships the generated %s', (plural, crd) => {
+    const file = new URL(`../../../charts/kube-image-keeper/crds/${plural}.yaml`, import.meta.url);
+    expect(readFileSync(file, 'utf8')).toBe(crdYaml(crd));
+  });
+});
+
+describe('sealed credentials', () => {
+  const credential = { kind: 'bearer', token: 's3cr3t-token', expiresAtMs: 1 } as const;
+
+  it('open with the private key only', () => {
+    const mine = newSealingKey();
+    const sealed = sealCredential(credential, mine.publicKey);
+    expect(sealed).not.toContain('s3cr3t');
+    expect(openCredential(sealed, mine.privateKey)).toEqual(credential);
+    expect(() => openCredential(sealed, newSealingKey().privateKey)).toThrow();
+  });
+
+  it('do not open when changed', () => {
+    const mine = newSealingKey();
+    const parts = sealCredential(credential, mine.publicKey).split('.');
+    const text = Buffer.from(parts[3]!, 'base64');
+    text[0] = text[0]! ^ 1;
+    expect(() => openCredential([...parts.slice(0, 3), text.toString('base64')].join('.'), mine.privateKey)).toThrow();
+    expect(() => openCredential('nonsense', mine.privateKey)).toThrow('not a sealed credential');
+  });
+
+  it('are different each time', () => {
+    const { publicKey } = newSealingKey();
+    expect(sealCredential(credential, publicKey)).not.toBe(sealCredential(credential, publicKey));
+  });
+
+  it.each(['', 'AAAA', 'not base64 at all'])('refuse the key %j', (key) =>
+    expect(() => sealCredential(credential, key)).toThrow('X25519'),
+  );
+});

@@ -1,0 +1,71 @@
+import { describe, expect, it } from '@jest/globals';
+import { inboxPrefix, natsAuthorization, natsPermissions } from './nats-permissions.ts';
+import { CREDENTIALS, HOLDERS_CONFIRM, IMAGE_SERVED, IMAGE_STATE, IMAGE_USED } from './subjects.ts';
+import { SERVICES, type ServiceName } from './wire.ts';
+
+/** NATS subject matching: `*` is one token, a final `>` one or more. */
+function matches(pattern: string, subject: string): boolean {
+  const wanted = pattern.split('.');
+  const given = subject.split('.');
+  for (const [i, token] of wanted.entries()) {
+    if (token === '>') return given.length > i;
+    if (given[i] === undefined || (token !== '*' && token !== given[i])) return false;
+  }
+  return wanted.length === given.length;
+}
+
+const permissions = natsPermissions();
+const publishers = (subject: string): ServiceName[] =>
+  SERVICES.filter((service) => permissions[service].publish.some((pattern) => matches(pattern, subject)));
+const listeners = (subject: string): ServiceName[] =>
+  SERVICES.filter((service) => permissions[service].subscribe.some((pattern) => matches(pattern, subject)));
+
+describe('natsPermissions', () => {
+  const key = `$KV.${IMAGE_STATE.bucket}.0123456789abcdef.00112233445566778899aabbccddeeff`;
+  const stream = `KV_${IMAGE_STATE.bucket}`;
+
+  it.each<[string, ServiceName[], ServiceName[]]>([
+    [IMAGE_USED.subject, ['webhook'], ['pod-watcher']],
+    [HOLDERS_CONFIRM.subject, ['gc'], ['pod-watcher']],
+    [CREDENTIALS.subject, ['image-copier', 'monitor', 'node-proxy'], ['pod-watcher']],
+    [IMAGE_SERVED.subject, ['node-proxy'], []],
+    [IMAGE_SERVED.deadLetters, ['pod-watcher'], []],
+    [`$JS.ACK.${IMAGE_SERVED.stream}.pod-watcher.1.1.1.1.0`, ['pod-watcher'], []],
+    [`$JS.API.CONSUMER.MSG.NEXT.${IMAGE_SERVED.stream}.pod-watcher`, ['pod-watcher'], []],
+    [`$JS.API.STREAM.CREATE.${IMAGE_SERVED.stream}`, ['pod-watcher'], []],
+    [key, ['pod-watcher', 'image-copier', 'gc'], ['pod-watcher', 'image-copier', 'gc', 'node-proxy']],
+    [`$JS.API.DIRECT.GET.${stream}.${key}`, ['pod-watcher', 'image-copier', 'gc', 'node-proxy'], []],
+    [`$JS.API.STREAM.CREATE.${stream}`, ['pod-watcher'], []],
+    [`$JS.API.STREAM.DELETE.${stream}`, [], []],
+    ['$JS.API.STREAM.CREATE.KV_other', [], []],
+    ['$JS.API.STREAM.LIST', [], []],
+    ['$SYS.REQ.SERVER.PING', [], []],
+    ['anything.else', [], []],
+  ])('%s: published by %j, heard by %j', (subject, mayPublish, mayListen) => {
+    expect(publishers(subject).sort()).toEqual([...mayPublish].sort());
+    expect(listeners(subject).sort()).toEqual([...mayListen].sort());
+  });
+
+  it.each(SERVICES)('gives %s an inbox that nobody else hears and nobody may write to unasked', (service) => {
+    expect(listeners(`${inboxPrefix(service)}.abc.1`)).toEqual([service]);
+    expect(publishers(`${inboxPrefix(service)}.abc.1`)).toEqual([]);
+  });
+
+  it('lets only responders reply', () => {
+    expect(SERVICES.filter((service) => permissions[service].responds)).toEqual(['pod-watcher']);
+  });
+});
+
+describe('natsAuthorization', () => {
+  it('names one nkey user per service and nobody else', () => {
+    const keys = Object.fromEntries(SERVICES.map((service) => [service, `U-${service}`])) as Record<
+      ServiceName,
+      string
+    >;
+    const { users } = natsAuthorization(keys);
+    expect(users.map((user) => user.nkey)).toEqual(SERVICES.map((service) => `U-${service}`));
+    expect(users.filter((user) => user.permissions.allow_responses).map((user) => user.nkey)).toEqual([
+      'U-pod-watcher',
+    ]);
+  });
+});
