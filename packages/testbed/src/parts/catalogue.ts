@@ -1,0 +1,134 @@
+import type { PartName } from '../port.ts';
+
+/** How one part is recognised and had. */
+export interface PartEntry {
+  readonly name: PartName;
+  /** Without `v`. Built parts have exactly this one; those of the system may be newer. */
+  readonly version: string;
+  /** Arguments that make it print its version (to stdout or stderr). */
+  readonly versionArgs: readonly string[];
+  /** Which versions found on PATH will do. */
+  readonly accepts: (version: Version) => boolean;
+  readonly source: GoModule | SystemPackage;
+}
+
+export interface GoModule {
+  readonly kind: 'go';
+  /** Folder under packages/testbed/parts that holds go.mod and go.sum. */
+  readonly folder: string;
+  readonly package: string;
+  readonly ldflags?: string;
+}
+
+export interface SystemPackage {
+  readonly kind: 'system';
+  readonly apt: string;
+  readonly brew: string;
+}
+
+export type Version = readonly [major: number, minor: number, patch: number];
+
+const KUBE = 'k8s.io/component-base/version';
+
+const ENTRIES: readonly PartEntry[] = [
+  {
+    name: 'nats-server',
+    version: '2.15.2',
+    versionArgs: ['--version'],
+    accepts: ([major, minor]) => major === 2 && minor >= 15,
+    source: { kind: 'go', folder: 'nats-server', package: 'github.com/nats-io/nats-server/v2' },
+  },
+  {
+    name: 'etcd',
+    version: '3.7.3',
+    versionArgs: ['--version'],
+    accepts: ([major, minor]) => major === 3 && minor >= 7,
+    source: { kind: 'go', folder: 'etcd', package: 'go.etcd.io/etcd/server/v3' },
+  },
+  {
+    name: 'registry',
+    version: '3.1.2',
+    versionArgs: ['--version'],
+    accepts: ([major, minor]) => major === 3 && minor >= 1,
+    source: { kind: 'go', folder: 'registry', package: 'github.com/distribution/distribution/v3/cmd/registry' },
+  },
+  {
+    name: 'kube-apiserver',
+    version: '1.36.3',
+    versionArgs: ['--version'],
+    accepts: ([major, minor]) => major === 1 && minor === 36,
+    source: {
+      kind: 'go',
+      folder: 'kube-apiserver',
+      package: 'k8s.io/kubernetes/cmd/kube-apiserver',
+      ldflags: `-X ${KUBE}.gitVersion=v1.36.3 -X ${KUBE}.gitMajor=1 -X ${KUBE}.gitMinor=36`,
+    },
+  },
+  {
+    name: 'helm',
+    version: '4.3.1',
+    versionArgs: ['version', '--short'],
+    accepts: ([major]) => major === 4,
+    source: { kind: 'go', folder: 'helm', package: 'helm.sh/helm/v4/cmd/helm' },
+  },
+  {
+    name: 'redis-server',
+    version: '7.0.0',
+    versionArgs: ['--version'],
+    accepts: ([major]) => major >= 7,
+    source: { kind: 'system', apt: 'redis-server', brew: 'redis' },
+  },
+  {
+    name: 'skopeo',
+    version: '1.9.0',
+    versionArgs: ['--version'],
+    accepts: ([major, minor]) => major > 1 || (major === 1 && minor >= 9),
+    source: { kind: 'system', apt: 'skopeo', brew: 'skopeo' },
+  },
+  {
+    name: 'kubectl',
+    version: '1.30.0',
+    versionArgs: ['version', '--client'],
+    accepts: ([major, minor]) => major === 1 && minor >= 30,
+    source: { kind: 'system', apt: 'kubectl', brew: 'kubernetes-cli' },
+  },
+  {
+    name: 'nginx',
+    version: '1.18.0',
+    versionArgs: ['-v'],
+    accepts: ([major, minor]) => major > 1 || (major === 1 && minor >= 18),
+    source: { kind: 'system', apt: 'nginx', brew: 'nginx' },
+  },
+];
+
+/** Every part the project may need, in the order in which they are built (cheap ones first). */
+export const PARTS: ReadonlyMap<PartName, PartEntry> = new Map(ENTRIES.map((entry) => [entry.name, entry]));
+
+/** What tests and the local stack cannot do without; the others are used where they happen to be. */
+export const REQUIRED_PARTS: readonly PartName[] = [
+  'nats-server',
+  'etcd',
+  'registry',
+  'kube-apiserver',
+  'helm',
+  'redis-server',
+  'skopeo',
+];
+
+/** The entry of a part. */
+export function partEntry(name: PartName): PartEntry {
+  const entry = PARTS.get(name);
+  if (!entry) throw new Error(`unknown part ${name}`);
+  return entry;
+}
+
+/** `KUIK_PART_NATS_SERVER` */
+export function overrideVariable(name: PartName): string {
+  return `KUIK_PART_${name.toUpperCase().replaceAll('-', '_')}`;
+}
+
+/** The first `1.2.3` (or `1.2`) in a program's version output. */
+export function readVersion(output: string): Version | undefined {
+  const match = /(\d+)\.(\d+)(?:\.(\d+))?/.exec(output);
+  return match ? [Number(match[1]), Number(match[2]), Number(match[3] ?? 0)] : undefined;
+}

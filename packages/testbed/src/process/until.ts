@@ -1,0 +1,48 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** Why a wait ended without its condition; `cause` is the last thing that was wrong. */
+export class WaitTimeout extends Error {
+  override readonly name = 'WaitTimeout';
+}
+
+export interface UntilOptions {
+  /** What is waited for, as it completes "waited 5 s for ...". */
+  readonly what: string;
+  readonly timeoutMs?: number;
+  readonly everyMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Calls `check` until it neither throws nor returns `undefined` or `false`, and gives what it returned.
+ * Throws WaitTimeout, which names what was waited for and the last failure, after `timeoutMs` (default 10 s).
+ */
+export async function until<T>(
+  check: () => Promise<T | undefined | false> | T | undefined | false,
+  options: UntilOptions,
+): Promise<T> {
+  const { what, timeoutMs = 10_000, everyMs = 20, signal } = options;
+  const deadline = performance.now() + timeoutMs;
+  let last: unknown;
+  for (;;) {
+    signal?.throwIfAborted();
+    try {
+      const value = await check();
+      if (value !== undefined && value !== false) return value;
+      last = undefined;
+    } catch (error) {
+      if (error instanceof GiveUp) throw error;
+      last = error;
+    }
+    if (performance.now() >= deadline) {
+      const why = last instanceof Error ? `: ${last.message}` : '';
+      throw new WaitTimeout(`waited ${timeoutMs / 1000} s for ${what}${why}`, { cause: last });
+    }
+    await sleep(everyMs, undefined, signal ? { signal } : {});
+  }
+}
+
+/** Thrown by a check that knows that waiting longer is pointless. */
+export class GiveUp extends Error {
+  override readonly name: string = 'GiveUp';
+}
