@@ -1,0 +1,111 @@
+import { Writable } from 'node:stream';
+import { createLogger as createWinston, format, transports } from 'winston';
+import type { Logger as Winston } from 'winston';
+import type { Logger } from './port.ts';
+import { redact, redactText } from './redact.ts';
+
+export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export interface LoggerOptions {
+  readonly service: string;
+  readonly level?: LogLevel;
+  readonly format?: 'json' | 'pretty';
+  /** Where lines go; default standard output. */
+  readonly write?: (line: string) => void;
+}
+
+/** Level and format from LOG_LEVEL and LOG_FORMAT; unknown values mean the default (info, json). */
+export function logSettings(env: Readonly<Record<string, string | undefined>>): {
+  level: LogLevel;
+  format: 'json' | 'pretty';
+} {
+  const level = LOG_LEVELS.find((known) => known === env['LOG_LEVEL']?.toLowerCase()) ?? 'info';
+  return { level, format: env['LOG_FORMAT'] === 'pretty' ? 'pretty' : 'json' };
+}
+
+/** A logger of one JSON line per call: message first, then level, time, service and the fields, without secrets. */
+export function createLogger(options: LoggerOptions): Logger {
+  const { service, level = 'info', write } = options;
+  const stream =
+    write === undefined
+      ? process.stdout
+      : new Writable({
+          decodeStrings: false,
+          write(line: string | Buffer, _encoding, done) {
+            write(line.toString().replace(/\n$/, ''));
+            done();
+          },
+        });
+  const render = options.format === 'pretty' ? renderPretty : renderJson;
+  const winston = createWinston({
+    level,
+    format: format.printf((info) => render(info as unknown as Line)),
+    transports: [new transports.Stream({ stream })],
+  });
+  return new WinstonLogger(winston, { service });
+}
+
+/** Writes nothing: for tests and for parts that were given no logger. */
+export const silentLogger: Logger = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+  child: () => silentLogger,
+};
+
+interface Line {
+  message: string;
+  level: string;
+  fields: Record<string, unknown>;
+}
+
+class WinstonLogger implements Logger {
+  readonly #winston: Winston;
+  readonly #base: Record<string, unknown>;
+
+  constructor(winston: Winston, base: Record<string, unknown>) {
+    this.#winston = winston;
+    this.#base = base;
+  }
+
+  debug(message: string, fields?: Record<string, unknown>): void {
+    this.#log('debug', message, fields);
+  }
+
+  info(message: string, fields?: Record<string, unknown>): void {
+    this.#log('info', message, fields);
+  }
+
+  warn(message: string, fields?: Record<string, unknown>): void {
+    this.#log('warn', message, fields);
+  }
+
+  error(message: string, fields?: Record<string, unknown>): void {
+    this.#log('error', message, fields);
+  }
+
+  child(fields: Record<string, unknown>): Logger {
+    return new WinstonLogger(this.#winston, { ...this.#base, ...fields });
+  }
+
+  #log(level: LogLevel, message: string, fields: Record<string, unknown> | undefined): void {
+    if (this.#winston.isLevelEnabled(level))
+      this.#winston.log({ level, message, fields: { ...this.#base, ...fields } });
+  }
+}
+
+function renderJson({ message, level, fields }: Line): string {
+  const clean = redact(fields) as Record<string, unknown>;
+  return JSON.stringify({ message: redactText(message), level, time: new Date().toISOString(), ...clean });
+}
+
+function renderPretty({ message, level, fields }: Line): string {
+  const { service, ...rest } = redact(fields) as Record<string, unknown>;
+  const pairs = Object.entries(rest).map(
+    ([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
+  );
+  const time = new Date().toISOString().slice(11, 23);
+  return [time, level.toUpperCase().padEnd(5), String(service).padEnd(12), redactText(message), ...pairs].join(' ');
+}

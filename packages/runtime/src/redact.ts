@@ -1,0 +1,85 @@
+const HIDDEN = '[redacted]';
+
+/** Names whose values are secrets. `pullSecrets` and `secretName` are references, not secrets, and stay readable. */
+const SECRET_NAME =
+  /^(auth|.*(password|passwd|passphrase|secret|token|authorization|cookie|apikey|accesskey|privatekey|secretkey|nkey|nkeyseed|credential|credentials|dockerconfigjson|keypem))$/;
+
+/** Whether a field of this name holds a secret. */
+export function isSecretName(name: string): boolean {
+  return SECRET_NAME.test(name.replace(/[-_.\s]/g, '').toLowerCase());
+}
+
+const PATTERNS: readonly [RegExp, string | ((match: string, ...groups: string[]) => string)][] = [
+  // Authorization: <scheme> <credentials>, in any spelling of a header or JSON field.
+  [/\b((?:proxy-)?authorization["']?\s*[:=]\s*["']?)(?:(?:basic|bearer)\s+)?[^\s"',}]+/gi, `$1${HIDDEN}`],
+  [/\bBearer\s+([\w.~+/-]+=*)(?!\s*=)/gi, (match, token) => (looksRandom(token) ? `Bearer ${HIDDEN}` : match)],
+  [
+    /\bBasic\s+([A-Za-z0-9+/_-]+=*)/gi,
+    (match, token) => (Buffer.from(token, 'base64').includes(':') ? `Basic ${HIDDEN}` : match),
+  ],
+  // user:password@ in a URL.
+  [/([a-z][a-z0-9+.-]*:\/\/)[^\s/?#@"']*@/gi, `$1${HIDDEN}@`],
+  // Presigned URLs and tokens in a query.
+  [
+    /([?&](?:x-amz-signature|x-amz-credential|x-amz-security-token|x-goog-signature|signature|sig|token|access_token|refresh_token|password)=)[^&\s"']+/gi,
+    `$1${HIDDEN}`,
+  ],
+  // JSON web tokens and nkey seeds.
+  [/\beyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]*/g, HIDDEN],
+  [/\bS[UANOCX][A-Z2-7]{56}\b/g, HIDDEN],
+  [/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g, HIDDEN],
+];
+
+/** `realm="..."` and `tokens` follow the word Bearer too. */
+function looksRandom(token: string): boolean {
+  return /\d/.test(token) || token.length >= 20;
+}
+
+/** The text without what looks like a secret. */
+export function redactText(text: string): string {
+  let clean = text;
+  for (const [pattern, replacement] of PATTERNS) {
+    clean = typeof replacement === 'string' ? clean.replace(pattern, replacement) : clean.replace(pattern, replacement);
+  }
+  return clean;
+}
+
+const MAX_DEPTH = 6;
+
+/**
+ * A copy that is safe to print: secret-looking fields and texts hidden, errors as `{ code, message, cause }`, no cycles.
+ * An error without a code is a programmer's: it keeps its stack.
+ */
+export function redact(value: unknown, depth = 0): unknown {
+  if (typeof value === 'string') return redactText(value);
+  if (typeof value === 'bigint') return value.toString();
+  if (typeof value !== 'object' || value === null)
+    return typeof value === 'function' || typeof value === 'symbol' ? undefined : value;
+  if (depth >= MAX_DEPTH) return '[deep]';
+  if (value instanceof Error) return redactError(value, depth);
+  if (value instanceof Uint8Array) return `[${value.byteLength} bytes]`;
+  if (Array.isArray(value)) return value.map((item) => redact(item, depth + 1));
+  if (value instanceof Map) return redact(Object.fromEntries(value), depth);
+  if (value instanceof Set) return redact([...value], depth);
+  if ('toJSON' in value && typeof value.toJSON === 'function')
+    return redact((value.toJSON as () => unknown)(), depth + 1);
+  const clean: Record<string, unknown> = {};
+  for (const [key, inner] of Object.entries(value)) {
+    clean[key] =
+      isSecretName(key) && inner !== undefined && inner !== null && typeof inner !== 'boolean'
+        ? HIDDEN
+        : redact(inner, depth + 1);
+  }
+  return clean;
+}
+
+function redactError(error: Error, depth: number): Record<string, unknown> {
+  const code = (error as { code?: unknown }).code;
+  const known = typeof code === 'string' || typeof code === 'number';
+  return {
+    ...(known ? { code } : { name: error.name }),
+    message: redactText(error.message),
+    ...(error.cause === undefined ? {} : { cause: redact(error.cause, depth + 1) }),
+    ...(known || error.stack === undefined ? {} : { stack: redactText(error.stack) }),
+  };
+}
