@@ -1,0 +1,25 @@
+import { describe, expect, it } from '@jest/globals';
+import { readFileSync } from 'node:fs';
+import { compare, readMap } from './check-architecture.ts';
+
+const MAP = ['| `packages/a` | noun | things | - |', '| `services/s` | service | more | a, b |'].join('\n');
+const tree = (dependencies: Record<string, string>, dev: Record<string, string> = {}) =>
+  new Map([
+    ['packages/a', { name: '@kuik/a' }],
+    ['services/s', { name: '@kuik/s', dependencies, devDependencies: dev }],
+  ]);
+const BOTH = { '@kuik/a': 'workspace:*', '@kuik/b': 'workspace:*' };
+
+describe('the architecture check', () => {
+  it('accepts a true map', () => expect(compare(readMap(MAP), tree(BOTH, { '@kuik/testbed': '*' }))).toEqual([]));
+
+  it.each<[string, string[]]>([
+    ['an arrow that is not allowed', compare(readMap(MAP), tree({ ...BOTH, '@kuik/c': '*' }))],
+    ['an arrow that is not there', compare(readMap(MAP), tree({ '@kuik/a': '*' }))],
+    ['a workspace that is not in the map', compare(readMap(MAP), tree(BOTH).set('services/t', { name: '@kuik/t' }))],
+    ['a row without workspace', compare(readMap(`${MAP}\n| \`services/gone\` | service | x | - |`), tree(BOTH))],
+    ['a service as devDependency', compare(readMap(MAP), tree(BOTH, { '@kuik/other': '*' }))],
+  ])('finds %s', (_name, wrong) => expect(wrong).toHaveLength(1));
+
+  it('reads the real map', () => expect(readMap(readFileSync('docs/architecture.md', 'utf8')).size).toBeGreaterThanOrEqual(17));
+});

@@ -1,0 +1,25 @@
+import { brokerClientConfig, cacheConfig, DEFAULTS, httpConfig, kubeConfig, natsConfig, redisConfig, registriesConfig } from '@kuik/contracts';
+import { z } from 'zod';
+
+const ms = z.number().int().positive();
+
+export const schema = z.strictObject({
+  http: httpConfig,
+  nats: natsConfig,
+  redis: redisConfig,
+  kube: kubeConfig.prefault({}),
+  cache: cacheConfig,
+  registries: registriesConfig,
+  broker: brokerClientConfig,
+  copy: z
+    .strictObject({
+      concurrency: z.number().int().min(1).max(64).default(DEFAULTS.copy.concurrency).describe('Images at once'),
+      blobsPerImage: z.number().int().min(1).max(16).default(DEFAULTS.copy.blobsPerImage).describe('Blobs of one image at once'),
+      lockMs: ms.default(DEFAULTS.copy.lockMs).describe('A worker silent for this long loses its job'),
+      stallCheckMs: ms.default(DEFAULTS.copy.stallCheckMs),
+      drainMs: ms.default(DEFAULTS.copy.drainMs).describe('How long running copies may go on after SIGTERM'),
+    })
+    .prefault({}),
+});
+
+export type Config = z.infer<typeof schema>;

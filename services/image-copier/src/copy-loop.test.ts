@@ -1,0 +1,199 @@
+import { describe, expect, it } from '@jest/globals';
+import type { CachedImage, CacheStanza, CopyJob } from '@kuik/contracts';
+import type { Job } from '@kuik/queue';
+import { silentLogger } from '@kuik/runtime';
+import { type CopyParts, type CopyResult, workOn } from './copy-loop.ts';
+import { decideJob } from './decide.ts';
+import { judgeFailure } from './judge.ts';
+
+const DIGEST = `sha256:${'cd'.repeat(32)}`;
+const NOW = Date.parse('2026-11-21T10:00:00Z');
+
+const image = (over: Partial<CachedImage['metadata']> = {}, spec = 'shop.example/app:1', status: CachedImage['status'] = {}): CachedImage => ({
+  metadata: { name: 'app', uid: 'u1', resourceVersion: '7', ...over },
+  spec: { sourceImage: spec },
+  status,
+});
+const payload: CopyJob = { name: 'app', uid: 'u1', reference: 'shop.example/app:1', host: 'shop.example', reason: 'NotCached' };
+
+const result: CopyResult = {
+  digest: DIGEST,
+  mediaType: 'application/vnd.oci.image.index.v1+json',
+  bytes: 100,
+  bytesCopied: 60,
+  platforms: ['linux/amd64', 'linux/arm64'],
+  blobs: { total: 4, copied: 2, mounted: 1, present: 1 },
+};
+
+interface World {
+  object: CachedImage | undefined;
+  copy: CopyParts['copy'];
+  waitMs: number;
+  writeFails: boolean;
+  replacedWhileCopying: boolean;
+}
+
+async function run(bend: (world: World) => void = () => undefined, signal = new AbortController().signal) {
+  const world: World = { object: image(), copy: async () => result, waitMs: 0, writeFails: false, replacedWhileCopying: false };
+  bend(world);
+  const seen = { stanzas: [] as (CacheStanza | undefined)[], announced: [] as string[], parked: [] as [string, number][], ended: [] as string[] };
+  const parts: CopyParts = {
+    read: async () => world.object,
+    write: async (_name, stanza) => {
+      if (world.writeFails) throw new Error('API server away');
+      seen.stanzas.push(stanza);
+      const uid = world.replacedWhileCopying ? 'u2' : 'u1';
+      return world.object && { ...world.object, metadata: { ...world.object.metadata, uid, resourceVersion: '8' } };
+    },
+    copy: world.copy,
+    failureOf: (error) => (error instanceof Refusal ? { code: error.code, message: error.message, side: error.side } : undefined),
+    announce: async (written) => void seen.announced.push(written.metadata.resourceVersion),
+    pacer: { take: async () => world.waitMs, park: async (host, until) => void seen.parked.push([host, until]), parkedUntil: async () => undefined },
+    clock: { now: () => NOW, monotonic: () => 0 },
+    log: silentLogger,
+    count: { ended: (outcome, code) => void seen.ended.push(`${outcome}:${code}`), bytes: () => undefined, progress: () => undefined },
+  };
+  const job: Job<CopyJob> = { id: 'j1', payload, signal, progress: async () => undefined };
+  return { outcome: await workOn(job, parts), ...seen };
+}
+
+class Refusal extends Error {
+  readonly code: string;
+  readonly side: 'upstream' | 'cache';
+  constructor(code: string, side: 'upstream' | 'cache' = 'upstream') {
+    super(`refused: ${code}`);
+    this.code = code;
+    this.side = side;
+  }
+}
+
+describe('workOn', () => {
+  it('copies, records, announces', async () => {
+    const { outcome, stanzas, announced, ended } = await run();
+    expect(outcome).toEqual({ do: 'done' });
+    expect(stanzas).toEqual([
+      {
+        forUid: 'u1',
+        digest: DIGEST,
+        mediaType: result.mediaType,
+        tag: '1',
+        platforms: result.platforms,
+        bytes: 100,
+        blobs: 4,
+        sharedBlobs: 2,
+        copiedAt: '2026-11-21T10:00:00.000Z',
+      },
+    ]);
+    expect(announced).toEqual(['8']);
+    expect(ended).toEqual(['copied:']);
+  });
+
+  it('remembers which forced update it answered', async () => {
+    const { stanzas } = await run((world) => (world.object = image({ annotations: { 'kuik.enix.io/force-update': 'now' } })));
+    expect(stanzas[0]!.forced).toBe('now');
+  });
+
+  it('keeps what the cache holds when a later copy fails, and counts failures in a row', async () => {
+    const cache: CacheStanza = { forUid: 'u1', digest: DIGEST, tag: '1', error: { code: 'x', message: 'y', at: 'z', attempts: 2 } };
+    const { outcome, stanzas, ended, parked } = await run((world) => {
+      world.object = image({}, 'shop.example/app:1', { cache });
+      world.copy = () => Promise.reject(new Refusal('timeout'));
+    });
+    expect(outcome).toEqual({ do: 'done' });
+    expect(stanzas[0]).toMatchObject({ digest: DIGEST, error: { code: 'KUIK-REG-504', attempts: 3 } });
+    expect(ended).toEqual(['failed:KUIK-REG-504']);
+    expect(parked).toEqual([]);
+  });
+
+  it('parks the host, not the job, when upstream limits', async () => {
+    const { outcome, parked, stanzas } = await run((world) => (world.copy = () => Promise.reject(new Refusal('rate-limited'))));
+    expect(outcome).toEqual({ do: 'done' });
+    expect(parked).toEqual([['shop.example', NOW + 60_000]]);
+    expect(stanzas[0]!.error!.retryAt).toBe('2026-11-21T10:01:00.000Z');
+  });
+
+  it('waits for its host without copying', async () => {
+    let copies = 0;
+    const { outcome } = await run((world) => {
+      world.waitMs = 700;
+      world.copy = () => {
+        copies += 1;
+        return Promise.resolve(result);
+      };
+    });
+    expect(outcome).toEqual({ do: 'park', afterMs: 700, reason: 'HostPaced' });
+    expect(copies).toBe(0);
+  });
+
+  it('does not lose a finished copy when the API server is away', async () => {
+    const { outcome } = await run((world) => (world.writeFails = true));
+    expect(outcome).toMatchObject({ do: 'park', reason: 'ApiServerUnavailable' });
+  });
+
+  it('withdraws a stanza that met an object made anew', async () => {
+    const { stanzas, announced } = await run((world) => (world.replacedWhileCopying = true));
+    expect(stanzas).toHaveLength(2);
+    expect(stanzas[1]).toBeUndefined();
+    expect(announced).toEqual([]);
+  });
+
+  it('leaves an aborted job to another worker', async () => {
+    const abort = new AbortController();
+    const working = run((world) => {
+      world.copy = () => {
+        abort.abort();
+        return Promise.reject(new Error('aborted'));
+      };
+    }, abort.signal);
+    await expect(working).rejects.toThrow('aborted');
+  });
+
+  it('does not hide a mistake of ours', async () => {
+    await expect(run((world) => (world.copy = () => Promise.reject(new TypeError('bug'))))).rejects.toThrow('bug');
+  });
+});
+
+describe('decideJob', () => {
+  it.each<[string, CachedImage | undefined, string]>([
+    ['gone', undefined, 'ObjectGone'],
+    ['made anew', image({ uid: 'u2' }), 'ObjectReplaced'],
+    ['being deleted', image({ deletionTimestamp: '2026-01-01T00:00:00Z' }), 'ObjectDeleting'],
+    ['no reference', image({}, '@@@'), 'NotAReference'],
+    ['no place in the cache', image({}, '[fd00::1]:5000/a'), 'NotEncodable'],
+  ])('skips what is %s', (_name, object, reason) => expect(decideJob(payload, object)).toEqual({ do: 'skip', reason }));
+
+  it.each([
+    ['nginx', 'latest', 'docker.io/library/nginx', 'latest'],
+    [`a.b:5000/c:1@${DIGEST}`, DIGEST, 'a.b__5000/c', `kuik-sha256-${'cd'.repeat(32)}`],
+  ])('%s is asked for by %s', (source, upstreamReference, cacheRepository, cacheTag) => {
+    expect(decideJob(payload, image({}, source))).toMatchObject({ do: 'copy', target: { upstreamReference, cacheRepository, cacheTag } });
+  });
+});
+
+describe('judgeFailure', () => {
+  it.each([
+    ['unauthorized', 'KUIK-REG-401'],
+    ['not-found', 'KUIK-REG-404'],
+    ['refused', 'KUIK-REG-503'],
+    ['dns', 'KUIK-REG-503'],
+    ['digest-mismatch', 'KUIK-REG-520'],
+    ['address-refused', 'KUIK-REG-530'],
+    ['something-new', 'KUIK-REG-502'],
+  ])('%s is %s', (code, expected) => {
+    const verdict = judgeFailure({ code, message: 'm', side: 'upstream' }, 'a.b/c:1', undefined, new Date(NOW));
+    expect(verdict.error).toMatchObject({ code: expected, attempts: 1, at: '2026-11-21T10:00:00.000Z' });
+    expect(verdict.error.message).toContain('a.b/c:1');
+    expect(verdict.parkHostMs).toBeUndefined();
+  });
+
+  it('blames the cache for what the cache refused, even when it limits', () => {
+    const verdict = judgeFailure({ code: 'rate-limited', message: 'm', side: 'cache' }, 'a.b/c:1', undefined, new Date(NOW));
+    expect(verdict.error.code).toBe('KUIK-CPY-503');
+    expect(verdict.parkHostMs).toBeUndefined();
+  });
+
+  it("takes upstream's word for when to come back", () => {
+    const verdict = judgeFailure({ code: 'rate-limited', message: 'm', side: 'upstream', retryAfterMs: 5000 }, 'a.b/c:1', undefined, new Date(NOW));
+    expect(verdict).toMatchObject({ parkHostMs: 5000, error: { retryAt: '2026-11-21T10:00:05.000Z' } });
+  });
+});

@@ -1,0 +1,158 @@
+import {
+  type CachedImage,
+  type CacheStanza,
+  type CopyJob,
+  FORCE_UPDATE_ANNOTATION,
+  FORCE_UPDATE_ANNOTATION_V1,
+  stanzaOf,
+} from '@kuik/contracts';
+import type { Clock, Logger } from '@kuik/runtime';
+import type { Job, Outcome, Pacer } from '@kuik/queue';
+import { decideJob, type CopyTarget } from './decide.ts';
+import { judgeFailure, type CopyFailure } from './judge.ts';
+
+/** What a finished copy tells; see `copyImage` of the registry package. */
+export interface CopyResult {
+  readonly digest: string;
+  readonly mediaType: string;
+  readonly bytes: number;
+  readonly platforms: readonly string[];
+  readonly blobs: { readonly total: number; readonly copied: number; readonly mounted: number; readonly present: number };
+  readonly bytesCopied: number;
+}
+
+export interface CopyProgress {
+  readonly bytesDone: number;
+  readonly bytesTotal: number;
+  readonly step: string;
+}
+
+/** The narrow parts that the loop is handed. */
+export interface CopyParts {
+  read(name: string): Promise<CachedImage | undefined>;
+  /** Applies `status.cache` and returns the resulting object; undefined when the object is gone. */
+  write(name: string, stanza: CacheStanza | undefined): Promise<CachedImage | undefined>;
+  copy(target: CopyTarget, onProgress: (progress: CopyProgress) => void, signal: AbortSignal): Promise<CopyResult>;
+  /** Reads a thrown error; undefined when it is none of a registry's (a mistake of ours, an abort). */
+  failureOf(error: unknown): CopyFailure | undefined;
+  announce(image: CachedImage): Promise<void>;
+  readonly pacer: Pacer;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly count: {
+    ended(result: string, code: string, seconds: number): void;
+    bytes(how: 'copied' | 'shared', bytes: number): void;
+    progress(jobId: string, bytesDone: number | undefined): void;
+  };
+}
+
+/** How long a job sits when the API server cannot be asked or told. */
+const API_RETRY_MS = 2_000;
+
+/**
+ * One job: read the object, decide, take a token of the host's pace, copy, write the stanza, announce the state, report once.
+ * Repeating it never harms: a copy that is already there costs two requests. The job never fails for what upstream does: the stanza
+ * remembers it, and `nextStep` says when to try again.
+ */
+export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outcome> {
+  const { name, reference, host, requestId } = job.payload;
+  const log = parts.log.child({ image: reference, object: name, job: job.id, ...(requestId === undefined ? {} : { requestId }) });
+  const started = parts.clock.monotonic();
+  const ended = (result: string, code: string): void => parts.count.ended(result, code, (parts.clock.monotonic() - started) / 1000);
+
+  let image: CachedImage | undefined;
+  try {
+    image = await parts.read(name);
+  } catch (error) {
+    log.warn('copy waits for the API server', { error });
+    return { do: 'park', afterMs: API_RETRY_MS, reason: 'ApiServerUnavailable' };
+  }
+  const verdict = decideJob(job.payload, image);
+  if (verdict.do === 'skip' || image === undefined) {
+    const reason = verdict.do === 'skip' ? verdict.reason : 'ObjectGone';
+    log.info('copy skipped', { reason });
+    ended('skipped', reason);
+    return { do: 'done' };
+  }
+  const waitMs = await parts.pacer.take(host);
+  if (waitMs > 0) {
+    log.debug('copy waits for its host', { host, ms: waitMs });
+    return { do: 'park', afterMs: waitMs, reason: 'HostPaced' };
+  }
+
+  const before = stanzaOf(image, 'cache');
+  const now = (): Date => new Date(parts.clock.now());
+  try {
+    const result = await parts.copy(
+      verdict.target,
+      (progress) => {
+        parts.count.progress(job.id, progress.bytesDone);
+        job.progress(progress).catch((error: unknown) => log.debug('progress not recorded', { error }));
+      },
+      job.signal,
+    );
+    const stanza = copied(image, verdict.target, result, now());
+    if (!(await record(parts, image, stanza))) return { do: 'park', afterMs: API_RETRY_MS, reason: 'ApiServerUnavailable' };
+    parts.count.bytes('copied', result.bytesCopied);
+    parts.count.bytes('shared', result.bytes - result.bytesCopied);
+    ended('copied', '');
+    log.info('image copied', {
+      digest: result.digest,
+      bytes: result.bytes,
+      bytesCopied: result.bytesCopied,
+      blobs: result.blobs.total,
+      ms: Math.round(parts.clock.monotonic() - started),
+      reason: job.payload.reason,
+    });
+    return { do: 'done' };
+  } catch (error) {
+    if (job.signal.aborted) throw error;
+    const failure = parts.failureOf(error);
+    if (failure === undefined) throw error;
+    const judged = judgeFailure(failure, reference, before, now());
+    if (judged.parkHostMs !== undefined) await parts.pacer.park(host, parts.clock.now() + judged.parkHostMs, judged.error.code);
+    ended('failed', judged.error.code);
+    log.warn('copy failed', { code: judged.error.code, cause: failure.message, side: failure.side, attempts: judged.error.attempts });
+    const stanza: CacheStanza = { ...(before ?? { forUid: image.metadata.uid }), error: judged.error };
+    if (!(await record(parts, image, stanza))) return { do: 'park', afterMs: API_RETRY_MS, reason: 'ApiServerUnavailable' };
+    return { do: 'done' };
+  } finally {
+    parts.count.progress(job.id, undefined);
+  }
+}
+
+function copied(image: CachedImage, target: CopyTarget, result: CopyResult, now: Date): CacheStanza {
+  const forced = image.metadata.annotations?.[FORCE_UPDATE_ANNOTATION] ?? image.metadata.annotations?.[FORCE_UPDATE_ANNOTATION_V1];
+  return {
+    forUid: image.metadata.uid,
+    digest: result.digest,
+    mediaType: result.mediaType,
+    tag: target.cacheTag,
+    platforms: [...result.platforms],
+    bytes: result.bytes,
+    blobs: result.blobs.total,
+    sharedBlobs: result.blobs.mounted + result.blobs.present,
+    copiedAt: now.toISOString(),
+    ...(forced === undefined ? {} : { forced }),
+  };
+}
+
+/**
+ * Writes the stanza and announces the state; false when the API server could not be told. The API server takes a status apply for
+ * an object that was meanwhile made anew, so a stanza that met another uid is withdrawn.
+ */
+async function record(parts: CopyParts, image: CachedImage, stanza: CacheStanza): Promise<boolean> {
+  try {
+    const written = await parts.write(image.metadata.name, stanza);
+    if (written === undefined) return true;
+    if (written.metadata.uid !== image.metadata.uid) {
+      await parts.write(image.metadata.name, undefined);
+      return true;
+    }
+    await parts.announce(written);
+    return true;
+  } catch (error) {
+    parts.log.warn('copy result not recorded', { object: image.metadata.name, error });
+    return false;
+  }
+}

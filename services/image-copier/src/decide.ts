@@ -1,0 +1,41 @@
+import { cacheTag, parseReference, type Reference, toCacheRepository, tryParseReference } from '@kuik/image';
+import type { CachedImage, CopyJob } from '@kuik/contracts';
+
+/** Why a job is not worked on; each reaches log and metric unchanged. */
+export const SKIP_REASONS = {
+  gone: 'ObjectGone',
+  replaced: 'ObjectReplaced',
+  deleting: 'ObjectDeleting',
+  notReference: 'NotAReference',
+  notEncodable: 'NotEncodable',
+} as const;
+export type SkipReason = (typeof SKIP_REASONS)[keyof typeof SKIP_REASONS];
+
+export interface CopyTarget {
+  readonly reference: Reference;
+  /** What upstream is asked for: the digest when there is one, else the tag. */
+  readonly upstreamReference: string;
+  readonly cacheRepository: string;
+  readonly cacheTag: string;
+}
+
+export type JobVerdict = { do: 'copy'; target: CopyTarget } | { do: 'skip'; reason: SkipReason };
+
+/**
+ * Whether a job still means something when its turn comes, in this order: the object is gone; it was deleted and made anew (its
+ * own job follows); it is being deleted; its image is no reference; it has no place in the cache. Else copy: whether bytes have
+ * to move is the copy's own first question.
+ */
+export function decideJob(job: CopyJob, image: CachedImage | undefined): JobVerdict {
+  if (image === undefined) return { do: 'skip', reason: SKIP_REASONS.gone };
+  if (image.metadata.uid !== job.uid) return { do: 'skip', reason: SKIP_REASONS.replaced };
+  if (image.metadata.deletionTimestamp !== undefined) return { do: 'skip', reason: SKIP_REASONS.deleting };
+  if (tryParseReference(image.spec.sourceImage) === undefined) return { do: 'skip', reason: SKIP_REASONS.notReference };
+  const reference = parseReference(image.spec.sourceImage);
+  const cacheRepository = toCacheRepository(reference);
+  if (cacheRepository === undefined) return { do: 'skip', reason: SKIP_REASONS.notEncodable };
+  return {
+    do: 'copy',
+    target: { reference, upstreamReference: reference.digest ?? reference.tag!, cacheRepository, cacheTag: cacheTag(reference) },
+  };
+}
