@@ -4,15 +4,18 @@ import type { DurableStream, RequestSubject, StateBucket, Subject } from './wire
 const reference = z.string().min(1).max(1024);
 const MiB = 1024 * 1024;
 
+/** What one hint may hold; the publisher leaves the rest to the pod list. */
+export const IMAGE_USED_LIMITS = { images: 256, pullSecrets: 64 } as const;
+
 /** Hint of the webhook: this pod will use these images. It only makes a copy start earlier; the pod list repairs a lost one. */
 export const imageUsed = z.object({
   namespace: z.string(),
   /** Absent while the API server has not generated the name yet. */
   pod: z.string().optional(),
   serviceAccount: z.string().optional(),
-  pullSecrets: z.array(z.string()).max(64),
+  pullSecrets: z.array(z.string()).max(IMAGE_USED_LIMITS.pullSecrets),
   /** Canonical references of the images that go through the cache. */
-  images: z.array(reference).max(256),
+  images: z.array(reference).max(IMAGE_USED_LIMITS.images),
   requestId: z.string(),
 });
 export type ImageUsed = z.infer<typeof imageUsed>;
