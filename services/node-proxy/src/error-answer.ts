@@ -1,0 +1,50 @@
+import type { ServerResponse } from 'node:http';
+import { ERROR_CODES } from '@kuik/contracts';
+import type { PullFailure } from './failure.ts';
+
+/** What the failure was about: goes into `detail`, never holds a secret. */
+export interface AnswerContext {
+  readonly requestId: string;
+  readonly repository?: string;
+  readonly reference?: string;
+}
+
+export interface ErrorAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+}
+
+/** On every answer under /v2/ (distribution spec, "Determining support"; Docker's header). */
+export const API_VERSION = { 'Docker-Distribution-Api-Version': 'registry/2.0' } as const;
+
+/**
+ * The one place where a failure becomes an HTTP answer: `{"errors":[{code,message,detail}]}` of the distribution spec, with the
+ * KUIK code in message and detail, and a remedy.
+ */
+export function errorAnswer(failure: PullFailure, context: AnswerContext): ErrorAnswer {
+  const { code, http, oci, remedy } = ERROR_CODES[failure.failure];
+  const body = Buffer.from(
+    `${JSON.stringify({
+      errors: [{ code: oci, message: `${code}: ${failure.message}`, detail: { code, remedy, ...context } }],
+    })}\n`,
+  );
+  const headers: Record<string, string> = {
+    ...API_VERSION,
+    'Content-Type': 'application/json; charset=utf-8',
+    'Content-Length': String(body.length),
+    'X-Content-Type-Options': 'nosniff',
+    'X-Request-Id': context.requestId,
+  };
+  if (failure.failure === 'readOnly') headers['Allow'] = 'GET, HEAD';
+  if (failure.retryAfterMs !== undefined) headers['Retry-After'] = String(Math.ceil(failure.retryAfterMs / 1000));
+  return { status: http, headers, body };
+}
+
+/** Sends it. HEAD gets the same headers and no body; a refused write is not read to its end. */
+export function answerFailure(response: ServerResponse, failure: PullFailure, context: AnswerContext): void {
+  const { status, headers, body } = errorAnswer(failure, context);
+  if (failure.failure === 'readOnly') response.shouldKeepAlive = false;
+  response.writeHead(status, headers);
+  response.end(body);
+}

@@ -1,0 +1,104 @@
+import { ERROR_CODES, type ErrorCode, type ErrorName } from '@kuik/contracts';
+import type { RegistryErrorCode } from '@kuik/registry';
+
+/** Why a pull cannot be answered; the only error that reaches the client, rendered by `answerFailure`. */
+export class PullFailure extends Error {
+  readonly failure: ErrorName;
+  readonly retryAfterMs?: number;
+
+  constructor(failure: ErrorName, message: string, details: { cause?: unknown; retryAfterMs?: number } = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = 'PullFailure';
+    this.failure = failure;
+    if (details.retryAfterMs !== undefined) this.retryAfterMs = details.retryAfterMs;
+  }
+
+  get code(): ErrorCode {
+    return ERROR_CODES[this.failure];
+  }
+}
+
+/** What went wrong upstream, with or without a credential of ours. */
+export class UpstreamFailure extends Error {
+  readonly code: RegistryErrorCode;
+  /** A credential was sent, so that a refusal is upstream's last word. */
+  readonly credentialUsed: boolean;
+  /** Set when a credential was needed and none could be had. */
+  readonly broker?: ErrorName;
+  readonly retryAfterMs?: number;
+  readonly bytesDelivered?: number;
+
+  constructor(
+    code: RegistryErrorCode,
+    message: string,
+    details: {
+      credentialUsed: boolean;
+      cause?: unknown;
+      broker?: ErrorName;
+      retryAfterMs?: number | undefined;
+      bytesDelivered?: number | undefined;
+    },
+  ) {
+    super(message, { cause: details.cause });
+    this.name = 'UpstreamFailure';
+    this.code = code;
+    this.credentialUsed = details.credentialUsed;
+    if (details.broker !== undefined) this.broker = details.broker;
+    if (details.retryAfterMs !== undefined) this.retryAfterMs = details.retryAfterMs;
+    if (details.bytesDelivered !== undefined) this.bytesDelivered = details.bytesDelivered;
+  }
+}
+
+const REFUSALS = new Set<RegistryErrorCode>(['unauthorized', 'forbidden', 'not-found']);
+
+/**
+ * Whether upstream left the question open, so that the cache's own tag may answer: no connection, time-out, 429, 5xx, nonsense, or a
+ * refusal of a request for which no credential could be had. A refusal of a credential is an answer.
+ */
+export function isSilence(failure: Pick<UpstreamFailure, 'code' | 'credentialUsed'>): boolean {
+  if (failure.code === 'aborted' || failure.code === 'range-not-satisfiable') return false;
+  return REFUSALS.has(failure.code) ? !failure.credentialUsed : true;
+}
+
+/** Whether the next meaning of a name may be tried: upstream, or the lack of its host, told that this one does not exist. */
+export function isNoSuchImage({ code }: Pick<UpstreamFailure, 'code'>): boolean {
+  return code === 'not-found' || code === 'dns';
+}
+
+const NAMES: Record<RegistryErrorCode, ErrorName> = {
+  unauthorized: 'unauthorized',
+  forbidden: 'forbidden',
+  'not-found': 'notFound',
+  'method-not-allowed': 'upstreamFailed',
+  'rate-limited': 'rateLimited',
+  'server-error': 'upstreamFailed',
+  refused: 'upstreamUnreachable',
+  timeout: 'upstreamTimeout',
+  tls: 'tls',
+  dns: 'upstreamUnreachable',
+  'address-refused': 'addressRefused',
+  'untrusted-host': 'addressRefused',
+  'digest-mismatch': 'badDigest',
+  truncated: 'upstreamUnreachable',
+  'too-large': 'upstreamFailed',
+  'invalid-response': 'upstreamFailed',
+  rejected: 'upstreamFailed',
+  aborted: 'internal',
+  'range-not-satisfiable': 'rangeInvalid',
+};
+
+/**
+ * What the client is told of an upstream failure. A refusal for which no credential could be had is the broker's failure, except
+ * that a plain "not found" stands when the broker did answer.
+ */
+export function nameFailure(
+  failure: Pick<UpstreamFailure, 'code' | 'broker'>,
+  kind: 'manifest' | 'blob' | 'tags',
+): ErrorName {
+  const notFound = failure.code === 'not-found';
+  if (failure.broker !== undefined && REFUSALS.has(failure.code)) {
+    if (!notFound || failure.broker === 'brokerUnavailable') return failure.broker;
+  }
+  if (notFound && kind === 'blob') return 'blobNotFound';
+  return NAMES[failure.code];
+}

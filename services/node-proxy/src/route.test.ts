@@ -1,0 +1,150 @@
+import { describe, expect, it } from '@jest/globals';
+import type { ImageState } from '@kuik/contracts';
+import { CONFIRMED_FOR_MS, mayRun, route, type Knowledge, type Step } from './route.ts';
+
+const D = `sha256:${'d'.repeat(64)}`;
+const PIN = `sha256:${'b'.repeat(64)}`;
+const app = { host: 'registry.example.test', path: 'app' };
+const literal = { host: 'host.example-5000', path: 'app' };
+const v1 = { host: 'host.example:5000', path: 'app' };
+const NOW = 1_000_000;
+
+const state = (extra: Partial<ImageState> = {}): ImageState => ({
+  reference: 'registry.example.test/app:1',
+  uid: 'u',
+  resourceVersion: '1',
+  digest: D,
+  ...extra,
+});
+const confirmed = (extra?: Partial<ImageState>): Knowledge => ({ state: state(extra), confirmedAtMs: NOW });
+const old = (extra?: Partial<ImageState>): Knowledge => ({
+  state: state(extra),
+  confirmedAtMs: NOW - CONFIRMED_FOR_MS - 1,
+});
+
+/** `cache app:1 Reason [when] [stale]`, one line per step. */
+function lines(steps: readonly Step[]): string[] {
+  return steps.map(({ from, repository, reference, reason, when, stale }) =>
+    [from, `${repository.host}/${repository.path}`, reference.slice(0, 8), reason, when, stale && 'stale']
+      .filter((part) => part !== undefined)
+      .join(' '),
+  );
+}
+
+const NAME = 'registry.example.test/app';
+
+describe('route', () => {
+  it.each<[string, { tag: string } | { digest: string }, Knowledge[], string[]]>([
+    [
+      'a digest needs no state',
+      { digest: D },
+      [],
+      [`cache ${NAME} sha256:d ByDigest`, `upstream ${NAME} sha256:d ByDigest`],
+    ],
+    [
+      'a kept tag is its cached digest',
+      { tag: '1' },
+      [confirmed()],
+      [
+        `cache ${NAME} sha256:d CachedTag`,
+        `upstream ${NAME} sha256:d CacheLost`,
+        `upstream ${NAME} 1 CacheLost`,
+        `cache ${NAME} 1 UpstreamSilent upstreamSilent stale`,
+      ],
+    ],
+    [
+      'a pin wins',
+      { tag: '1' },
+      [confirmed({ pin: PIN, condemned: true })],
+      [`cache ${NAME} sha256:b Pinned`, `upstream ${NAME} sha256:b Pinned`],
+    ],
+    [
+      'a pin wins also when nobody confirms it',
+      { tag: '1' },
+      [old({ pin: PIN })],
+      [`cache ${NAME} sha256:b Pinned`, `upstream ${NAME} sha256:b Pinned`],
+    ],
+    [
+      'a condemned tag is asked upstream first',
+      { tag: '1' },
+      [confirmed({ condemned: true })],
+      [`upstream ${NAME} 1 Condemned`, `cache ${NAME} 1 UpstreamSilent upstreamSilent stale`],
+    ],
+    [
+      'a tag that was never copied',
+      { tag: '1' },
+      [{ state: { reference: 'x', uid: 'u', resourceVersion: '1' }, confirmedAtMs: NOW }],
+      [`upstream ${NAME} 1 NotKept`, `cache ${NAME} 1 UpstreamSilent upstreamSilent stale`],
+    ],
+    [
+      'what was known before NATS went away',
+      { tag: '1' },
+      [old()],
+      [
+        `cache ${NAME} 1 StateUnconfirmed`,
+        `cache ${NAME} sha256:d StateUnconfirmed cacheDown`,
+        `upstream ${NAME} sha256:d StateUnconfirmed cacheDown`,
+        `upstream ${NAME} 1 CacheLost`,
+      ],
+    ],
+    [
+      'a tag that kuik does not keep',
+      { tag: '1' },
+      [{ confirmedAtMs: NOW }],
+      [`upstream ${NAME} 1 NotKept`, `cache ${NAME} 1 UpstreamSilent upstreamSilent stale`],
+    ],
+    [
+      'a tag of which nobody can tell anything',
+      { tag: '1' },
+      [{}],
+      [`upstream ${NAME} 1 StateUnavailable`, `cache ${NAME} 1 UpstreamSilent upstreamSilent stale`],
+    ],
+  ])('%s', (_what, reference, knowledge, expected) => {
+    expect(lines(route({ repositories: [app], reference }, knowledge, NOW))).toEqual(expected);
+  });
+
+  it('counts what was known as true for a reconnect', () => {
+    const justLost = { state: state(), confirmedAtMs: NOW - CONFIRMED_FOR_MS };
+    expect(route({ repositories: [app], reference: { tag: '1' } }, [justLost], NOW)[0]).toMatchObject({
+      reason: 'CachedTag',
+    });
+  });
+
+  it('takes the first meaning of a name that kuik keeps', () => {
+    const request = { repositories: [literal, v1], reference: { tag: '1' } };
+    const steps = route(request, [{ confirmedAtMs: NOW }, confirmed()], NOW);
+    expect(new Set(steps.map(({ repository }) => repository))).toEqual(new Set([v1]));
+  });
+
+  it('tries a later meaning upstream only when the earlier one does not exist', () => {
+    const request = { repositories: [literal, v1], reference: { tag: '1' } };
+    expect(lines(route(request, [{ confirmedAtMs: NOW }, { confirmedAtMs: NOW }], NOW))).toEqual([
+      'upstream host.example-5000/app 1 NotKept',
+      'upstream host.example:5000/app 1 NotKept noSuchImage',
+      'cache host.example-5000/app 1 UpstreamSilent upstreamSilent stale',
+      'cache host.example:5000/app 1 UpstreamSilent upstreamSilent stale',
+    ]);
+    expect(lines(route({ ...request, reference: { digest: D } }, [], NOW))).toEqual([
+      'cache host.example-5000/app sha256:d ByDigest',
+      'cache host.example:5000/app sha256:d ByDigest',
+      'upstream host.example-5000/app sha256:d ByDigest',
+      'upstream host.example:5000/app sha256:d ByDigest noSuchImage',
+    ]);
+  });
+});
+
+describe('mayRun', () => {
+  const nothing = { cacheDown: false, upstreamSilent: false, noSuchImage: false };
+  it.each([
+    [undefined, nothing, true],
+    ['cacheDown' as const, nothing, false],
+    ['cacheDown' as const, { ...nothing, cacheDown: true }, true],
+    ['upstreamSilent' as const, { ...nothing, cacheDown: true }, false],
+    ['upstreamSilent' as const, { ...nothing, upstreamSilent: true }, true],
+    ['noSuchImage' as const, { ...nothing, upstreamSilent: true }, false],
+    ['noSuchImage' as const, { ...nothing, noSuchImage: true }, true],
+  ])('%s after %j: %s', (when, seen, expected) => {
+    const step: Step = { from: 'cache', repository: app, reference: '1', reason: 'ByDigest', ...(when && { when }) };
+    expect(mayRun(step, seen)).toBe(expected);
+  });
+});

@@ -1,0 +1,149 @@
+import type { ImageState } from '@kuik/contracts';
+import type { Repository } from './pull-path.ts';
+
+/** Where an answer may come from. `alternative` (an equivalent registry) is reserved: no rule gives one yet. */
+export type Origin = 'cache' | 'upstream' | 'alternative';
+
+/** Why a step is in the plan; reaches log and metric unchanged. */
+export const REASONS = {
+  byDigest: 'ByDigest',
+  pinned: 'Pinned',
+  cachedTag: 'CachedTag',
+  cacheLost: 'CacheLost',
+  condemned: 'Condemned',
+  stateUnconfirmed: 'StateUnconfirmed',
+  stateUnavailable: 'StateUnavailable',
+  notKept: 'NotKept',
+  upstreamSilent: 'UpstreamSilent',
+} as const;
+export type Reason = (typeof REASONS)[keyof typeof REASONS];
+
+/** One place to ask. */
+export interface Step {
+  readonly from: Origin;
+  readonly repository: Repository;
+  /** A tag or a digest. */
+  readonly reference: string;
+  readonly reason: Reason;
+  /** Asked only in this case; see `mayRun`. */
+  readonly when?: 'cacheDown' | 'upstreamSilent' | 'noSuchImage';
+  /** What it gives may be outdated: it is marked so for the client. */
+  readonly stale?: true;
+}
+
+/** What is known of one tag. */
+export interface Knowledge {
+  readonly state?: ImageState;
+  /** When this was last known to be true (monotonic ms); undefined: nobody could tell. */
+  readonly confirmedAtMs?: number;
+}
+
+export interface RouteRequest {
+  /** What the name may mean, literal form first. */
+  readonly repositories: readonly Repository[];
+  readonly reference: { readonly tag: string } | { readonly digest: string };
+}
+
+/** How long after losing NATS what was known still counts as true: a reconnect takes less. */
+export const CONFIRMED_FOR_MS = 5000;
+
+/**
+ * The order in which places are asked for an image, first answer wins. Rules, in order:
+ *
+ * 1. A digest needs no state: the cache under each name, then upstream under each name.
+ * 2. Of several meanings of a name, the first one that kuik keeps is meant.
+ * 3. A pin is served, and nothing else, whatever the tag says.
+ * 4. A condemned tag is on its way out: upstream first, then the cache's own tag.
+ * 5. A kept tag whose state is confirmed is its cached digest; when the cache lost that, upstream by digest, then by tag.
+ * 6. A kept tag whose state is not confirmed any more is what the cache's own tag says now; what is known counts when the cache is away.
+ * 7. Anything else is upstream's; when upstream cannot answer, the cache's own tag, marked stale.
+ */
+export function route(request: RouteRequest, knowledge: readonly Knowledge[], now: number): readonly Step[] {
+  const { repositories, reference } = request;
+  if ('digest' in reference) {
+    const { digest } = reference;
+    return [
+      ...repositories.map((repository) => step('cache', repository, digest, REASONS.byDigest)),
+      ...literalFirst(repositories.map((repository) => step('upstream', repository, digest, REASONS.byDigest))),
+    ];
+  }
+
+  const { tag } = reference;
+  const kept = knowledge.findIndex(({ state }) => state !== undefined);
+  const repository = repositories[kept];
+  const known = knowledge[kept];
+  if (repository === undefined || known?.state === undefined) {
+    const told = knowledge.some(({ confirmedAtMs }) => isConfirmed(confirmedAtMs, now));
+    const reason = told ? REASONS.notKept : REASONS.stateUnavailable;
+    return [
+      ...literalFirst(repositories.map((candidate) => step('upstream', candidate, tag, reason))),
+      ...repositories.map((candidate) => ownTagStale(candidate, tag)),
+    ];
+  }
+
+  const { pin, digest, condemned = false } = known.state;
+  if (pin !== undefined) {
+    return [step('cache', repository, pin, REASONS.pinned), step('upstream', repository, pin, REASONS.pinned)];
+  }
+  if (condemned) {
+    return [step('upstream', repository, tag, REASONS.condemned), ownTagStale(repository, tag)];
+  }
+  if (digest === undefined) {
+    return [step('upstream', repository, tag, REASONS.notKept), ownTagStale(repository, tag)];
+  }
+  if (isConfirmed(known.confirmedAtMs, now)) {
+    return [
+      step('cache', repository, digest, REASONS.cachedTag),
+      step('upstream', repository, digest, REASONS.cacheLost),
+      step('upstream', repository, tag, REASONS.cacheLost),
+      ownTagStale(repository, tag),
+    ];
+  }
+  return [
+    step('cache', repository, tag, REASONS.stateUnconfirmed),
+    { ...step('cache', repository, digest, REASONS.stateUnconfirmed), when: 'cacheDown' },
+    { ...step('upstream', repository, digest, REASONS.stateUnconfirmed), when: 'cacheDown' },
+    step('upstream', repository, tag, REASONS.cacheLost),
+  ];
+}
+
+/** What the steps so far have shown. */
+export interface Seen {
+  /** The cache could not be asked. */
+  readonly cacheDown: boolean;
+  /** Upstream could not answer (see `isSilence`). */
+  readonly upstreamSilent: boolean;
+  /** Upstream answered, or its name told, that there is no such image. */
+  readonly noSuchImage: boolean;
+}
+
+/** Whether a step's condition holds. `noSuchImage` is asked of every upstream so far: a silent one may well be the one that is meant. */
+export function mayRun({ when }: Step, seen: Seen): boolean {
+  switch (when) {
+    case undefined:
+      return true;
+    case 'cacheDown':
+      return seen.cacheDown;
+    case 'upstreamSilent':
+      return seen.upstreamSilent;
+    case 'noSuchImage':
+      return seen.noSuchImage;
+  }
+}
+
+function isConfirmed(confirmedAtMs: number | undefined, now: number): boolean {
+  return confirmedAtMs !== undefined && now - confirmedAtMs <= CONFIRMED_FOR_MS;
+}
+
+function ownTagStale(repository: Repository, tag: string): Step {
+  return { ...step('cache', repository, tag, REASONS.upstreamSilent), when: 'upstreamSilent', stale: true };
+}
+
+/** Other meanings of a name count only when the ones before are known not to exist. */
+function literalFirst(steps: readonly Step[]): Step[] {
+  return steps.map((later, index) => (index === 0 ? later : { ...later, when: 'noSuchImage' }));
+}
+
+function step(from: Origin, repository: Repository, reference: string, reason: Reason): Step {
+  return { from, repository, reference, reason };
+}
