@@ -1,0 +1,159 @@
+{{/*
+The pod template of one of our services. Context: root (.), component, kube (needs the API server), broker (needs the credential broker),
+keys (has a Secret of keys), ports (list of {name, containerPort, host}), env, hostNetwork, extraVolumes/extraMounts (YAML text).
+Secrets are mounted as files; the root file system is read-only; nothing runs as root.
+*/}}
+{{- define "kuik.podTemplate" -}}
+{{- $v := .root.Values -}}
+{{- $g := $v.global -}}
+metadata:
+  labels: {{- include "kuik.labels" (dict "root" .root "component" .component) | nindent 4 }}
+  annotations:
+    checksum/values: {{ toYaml $g | sha256sum | trunc 16 }}
+    {{- with $v.podAnnotations }}{{ toYaml . | nindent 4 }}{{ end }}
+spec:
+  serviceAccountName: kuik-{{ .component }}
+  automountServiceAccountToken: false
+  {{- with $g.imagePullSecrets }}
+  imagePullSecrets: {{- toYaml . | nindent 4 }}
+  {{- end }}
+  priorityClassName: {{ $v.priorityClassName | default "" | quote }}
+  terminationGracePeriodSeconds: 30
+  {{- if .hostNetwork }}
+  hostNetwork: true
+  dnsPolicy: ClusterFirstWithHostNet
+  {{- end }}
+  securityContext:
+    runAsNonRoot: true
+    runAsUser: 65532
+    runAsGroup: 65532
+    fsGroup: 65532
+    seccompProfile: { type: RuntimeDefault }
+  {{- with $v.nodeSelector }}
+  nodeSelector: {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $v.tolerations }}
+  tolerations: {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- if $v.affinity }}
+  affinity: {{- toYaml $v.affinity | nindent 4 }}
+  {{- else if gt (int ($v.replicas | default 1)) 1 }}
+  affinity:
+    podAntiAffinity:
+      preferredDuringSchedulingIgnoredDuringExecution:
+        - weight: 100
+          podAffinityTerm:
+            topologyKey: kubernetes.io/hostname
+            labelSelector:
+              matchLabels: {{- include "kuik.selector" (dict "root" .root "component" .component) | nindent 16 }}
+  {{- end }}
+  containers:
+    - name: {{ .component }}
+      image: {{ printf "%s:%s" $g.image.repository ($g.image.tag | default .root.Chart.Version) | quote }}
+      imagePullPolicy: {{ $g.image.pullPolicy }}
+      args: [{{ .component | quote }}]
+      env:
+        - { name: KUIK_CONFIG, value: /etc/kuik/config/config.yaml }
+        - { name: LOG_LEVEL, value: {{ $g.logLevel | quote }} }
+        - { name: NODE_OPTIONS, value: "--max-semi-space-size=16" }
+        - name: POD_NAME
+          valueFrom: { fieldRef: { fieldPath: metadata.name } }
+        - name: NODE_NAME
+          valueFrom: { fieldRef: { fieldPath: spec.nodeName } }
+        {{- range $name, $value := .env }}
+        - { name: {{ $name }}, value: {{ $value | quote }} }
+        {{- end }}
+        {{- range $name, $path := .fieldEnv }}
+        - name: {{ $name }}
+          valueFrom: { fieldRef: { fieldPath: {{ $path }} } }
+        {{- end }}
+      ports: {{- toYaml .ports | nindent 8 }}
+      livenessProbe:
+        httpGet: { path: /healthz, port: http }
+        periodSeconds: 10
+        failureThreshold: 6
+      readinessProbe:
+        httpGet: { path: /readyz, port: http }
+        periodSeconds: 3
+      startupProbe:
+        httpGet: { path: /healthz, port: http }
+        periodSeconds: 1
+        failureThreshold: 60
+      resources: {{- toYaml $v.resources | nindent 8 }}
+      securityContext:
+        allowPrivilegeEscalation: false
+        readOnlyRootFilesystem: true
+        capabilities: { drop: [ALL] }
+      volumeMounts:
+        - { name: config, mountPath: /etc/kuik/config, readOnly: true }
+        - { name: tmp, mountPath: /tmp }
+        {{- if .keys }}
+        - { name: keys, mountPath: /etc/kuik/keys, readOnly: true }
+        {{- end }}
+        {{- if .kube }}
+        - { name: kube, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true }
+        {{- end }}
+        {{- if .broker }}
+        - { name: broker, mountPath: /var/run/kuik/broker, readOnly: true }
+        {{- end }}
+  volumes:
+    - name: config
+      configMap: { name: kuik-{{ .component }} }
+    - name: tmp
+      emptyDir: { sizeLimit: 64Mi }
+    {{- if .keys }}
+    - name: keys
+      secret: { secretName: kuik-keys-{{ .component }}, defaultMode: 0440 }
+    {{- end }}
+    {{- if .kube }}
+    - name: kube
+      projected:
+        defaultMode: 0440
+        sources:
+          - serviceAccountToken: { path: token, expirationSeconds: 3607 }
+          - configMap: { name: kube-root-ca.crt, items: [{ key: ca.crt, path: ca.crt }] }
+          - downwardAPI: { items: [{ path: namespace, fieldRef: { fieldPath: metadata.namespace } }] }
+    {{- end }}
+    {{- if .broker }}
+    - name: broker
+      projected:
+        defaultMode: 0440
+        sources:
+          - serviceAccountToken: { path: token, audience: kuik-broker, expirationSeconds: 3607 }
+    {{- end }}
+{{- end }}
+
+{{/* Labels by which a workload finds its pods; never changed by an upgrade. */}}
+{{- define "kuik.selector" -}}
+app.kubernetes.io/name: kube-image-keeper
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end }}
+
+{{/* A Deployment of one of our services, with a PodDisruptionBudget when it has replicas. Context as kuik.podTemplate. */}}
+{{- define "kuik.deployment" -}}
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: kuik-{{ .component }}
+  namespace: {{ .root.Release.Namespace }}
+  labels: {{- include "kuik.labels" (dict "root" .root "component" .component) | nindent 4 }}
+spec:
+  replicas: {{ .root.Values.replicas }}
+  selector:
+    matchLabels: {{- include "kuik.selector" (dict "root" .root "component" .component) | nindent 6 }}
+  template: {{- include "kuik.podTemplate" . | nindent 4 }}
+{{- if gt (int .root.Values.replicas) 1 }}
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: kuik-{{ .component }}
+  namespace: {{ .root.Release.Namespace }}
+  labels: {{- include "kuik.labels" (dict "root" .root "component" .component) | nindent 4 }}
+spec:
+  maxUnavailable: 1
+  selector:
+    matchLabels: {{- include "kuik.selector" (dict "root" .root "component" .component) | nindent 6 }}
+{{- end }}
+{{- end }}
