@@ -1,0 +1,95 @@
+import type { ServerResponse } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Verdict } from './decide.ts';
+
+export type BodyFaults = Pick<Verdict['slots'], 'end' | 'pace' | 'bytes'>;
+
+/** Thrown by `write` when a fault ended the body: nothing more is to be read from the registry. */
+export class BodyEnded extends Error {
+  readonly outcome: 'cut' | 'aborted';
+
+  constructor(outcome: 'cut' | 'aborted') {
+    super(outcome === 'cut' ? 'the body was cut on purpose' : 'the client left');
+    this.outcome = outcome;
+  }
+}
+
+const TICKS_PER_SECOND = 50;
+
+/** Sends a body to the client with what is to go wrong: one wrong byte, a drip, and where it stops. */
+export class BodyWriter {
+  readonly #response: ServerResponse;
+  readonly #faults: BodyFaults;
+  readonly #sent: (bytes: number) => void;
+  readonly #gone: AbortSignal;
+  #position = 0;
+
+  /**
+   * @param gone fires when the client's connection is gone
+   * @param sent hears how many bytes went to the socket
+   */
+  constructor(response: ServerResponse, faults: BodyFaults, gone: AbortSignal, sent: (bytes: number) => void) {
+    this.#response = response;
+    this.#faults = faults;
+    this.#gone = gone;
+    this.#sent = sent;
+  }
+
+  /** Resolves when the chunk may be used again. Rejects with BodyEnded when the body is over before its end. */
+  async write(chunk: Buffer): Promise<void> {
+    const { end, pace, bytes } = this.#faults;
+    if (bytes !== undefined) flip(chunk, (bytes.atByte ?? 0) - this.#position);
+    const limit = end === undefined ? Infinity : (end.do === 'cut' ? end.atByte : end.afterBytes) - this.#position;
+    const part = limit < chunk.length ? chunk.subarray(0, Math.max(0, limit)) : chunk;
+    if (pace === undefined) await this.#send(part);
+    else await this.#drip(part, pace.bytesPerSecond);
+    if (limit > chunk.length || end === undefined) return;
+    if (end.do === 'cut') {
+      this.#response.socket?.destroySoon();
+      throw new BodyEnded('cut');
+    }
+    if (!this.#gone.aborted)
+      await new Promise((resolve) => this.#gone.addEventListener('abort', resolve, { once: true }));
+    throw new BodyEnded('aborted');
+  }
+
+  async #drip(chunk: Buffer, bytesPerSecond: number): Promise<void> {
+    const step = Math.max(1, Math.floor(bytesPerSecond / TICKS_PER_SECOND));
+    for (let from = 0; from < chunk.length; from += step) {
+      const part = chunk.subarray(from, from + step);
+      await this.#send(part);
+      await sleep((part.length / bytesPerSecond) * 1000, undefined, { signal: this.#gone }).catch(() => {
+        throw new BodyEnded('aborted');
+      });
+    }
+  }
+
+  #send(chunk: Buffer): Promise<void> {
+    if (this.#gone.aborted) return Promise.reject(new BodyEnded('aborted'));
+    if (chunk.length === 0) {
+      this.#response.flushHeaders();
+      return Promise.resolve();
+    }
+    this.#position += chunk.length;
+    return new Promise((resolve, reject) => {
+      const onGone = (): void => {
+        reject(new BodyEnded('aborted'));
+      };
+      this.#gone.addEventListener('abort', onGone, { once: true });
+      this.#response.write(chunk, (error) => {
+        this.#gone.removeEventListener('abort', onGone);
+        if (error) {
+          reject(new BodyEnded('aborted'));
+          return;
+        }
+        this.#sent(chunk.length);
+        resolve();
+      });
+    });
+  }
+}
+
+function flip(chunk: Buffer, at: number): void {
+  const byte = chunk[at];
+  if (byte !== undefined) chunk[at] = byte ^ 0xff;
+}
