@@ -26,13 +26,33 @@ export type Credential =
 
 /** Gives the credentials to try for a repository, most specific first. The client adds anonymous at the end when none worked. */
 export interface CredentialSource {
-  credentials(request: { host: string; repository: string; actions: readonly ('pull' | 'push' | 'delete')[] }, signal?: AbortSignal): Promise<readonly Credential[]>;
+  credentials(
+    request: { host: string; repository: string; actions: readonly ('pull' | 'push' | 'delete')[] },
+    signal?: AbortSignal,
+  ): Promise<readonly Credential[]>;
 }
 
 /** Closed codes; `retry` on the error says whether the same request may succeed later, `retryAfterMs` when the server said so. */
 export type RegistryErrorCode =
-  | 'unauthorized' | 'forbidden' | 'not-found' | 'method-not-allowed' | 'rate-limited' | 'server-error' | 'refused' | 'timeout' | 'tls'
-  | 'dns' | 'address-refused' | 'untrusted-host' | 'digest-mismatch' | 'truncated' | 'too-large' | 'invalid-response' | 'rejected' | 'aborted' | 'range-not-satisfiable';
+  | 'unauthorized'
+  | 'forbidden'
+  | 'not-found'
+  | 'method-not-allowed'
+  | 'rate-limited'
+  | 'server-error'
+  | 'refused'
+  | 'timeout'
+  | 'tls'
+  | 'dns'
+  | 'address-refused'
+  | 'untrusted-host'
+  | 'digest-mismatch'
+  | 'truncated'
+  | 'too-large'
+  | 'invalid-response'
+  | 'rejected'
+  | 'aborted'
+  | 'range-not-satisfiable';
 
 export interface ManifestHead {
   digest: string;
@@ -101,7 +121,10 @@ export interface RepositoryClient {
   /** Deletes a manifest by tag; false when it was not there. */
   deleteTag(tag: string, options?: { signal?: AbortSignal }): Promise<boolean>;
   /** Asks for `digest` to be mounted from a sibling repository; 'mounted', or an upload session to reuse. */
-  startUpload(options?: { mount?: { digest: string; from: string }; signal?: AbortSignal }): Promise<{ mounted: true } | { mounted: false; upload: Upload }>;
+  startUpload(options?: {
+    mount?: { digest: string; from: string };
+    signal?: AbortSignal;
+  }): Promise<{ mounted: true } | { mounted: false; upload: Upload }>;
 }
 
 /** An upload session. `write` streams one chunk; `commit` finishes with the digest; `abort` deletes the session. */
@@ -109,7 +132,12 @@ export interface Upload {
   /** PATCH one chunk from `source` (exactly `length` bytes, starting at `offset`). */
   write(source: (sink: ByteSink) => Promise<void>, offset: number, length: number, signal?: AbortSignal): Promise<void>;
   /** PUT in one request: the whole body when nothing was written before. */
-  putWhole(source: (sink: ByteSink) => Promise<void>, length: number, digest: string, signal?: AbortSignal): Promise<void>;
+  putWhole(
+    source: (sink: ByteSink) => Promise<void>,
+    length: number,
+    digest: string,
+    signal?: AbortSignal,
+  ): Promise<void>;
   commit(digest: string, signal?: AbortSignal): Promise<void>;
   /** Bytes that the registry has of this session. */
   offset(signal?: AbortSignal): Promise<number>;
@@ -129,5 +157,11 @@ export interface RegistryAccess {
 export interface CacheEndpoint {
   url: string;
   ca?: string;
-  signer?: { issuer: string; audience: string; keyPem: string; certificatePem: string; actions: readonly ('pull' | 'push' | 'delete')[] };
+  signer?: {
+    issuer: string;
+    audience: string;
+    keyPem: string;
+    certificatePem: string;
+    actions: readonly ('pull' | 'push' | 'delete')[];
+  };
 }

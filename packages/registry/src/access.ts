@@ -1,0 +1,147 @@
+import { DEFAULTS } from '@kuik/contracts';
+import { isRepositoryPath } from '@kuik/image';
+import { createAddressPolicy } from './address-policy.ts';
+import { BufferPool } from './buffer-pool.ts';
+import { CacheAuthorizer, CacheTokens } from './cache-token.ts';
+import { lookupSystem, type Lookup } from './connect.ts';
+import { endpointOf, locateRegistry } from './endpoints.ts';
+import { RegistryError } from './errors.ts';
+import { HttpClient } from './http-client.ts';
+import { RawClient } from './raw-client.ts';
+import { repositoryClient } from './repository-client.ts';
+import { CACHE_TIMEOUTS, UPSTREAM_TIMEOUTS, type Timeouts } from './timeouts.ts';
+import { TokenCache } from './tokens.ts';
+import { AuthMemory, UpstreamAuthorizer } from './upstream-authorizer.ts';
+import type { CacheEndpoint, RegistryAccess, RegistryEndpoint, RegistryMap } from './port.ts';
+import type { RegistryEvent, RepositoryContext } from './repository-requests.ts';
+
+export interface RegistryAccessOptions {
+  registries?: RegistryMap;
+  /** Bounds in ms, for registries of others and for our cache. */
+  upstream?: Partial<Timeouts>;
+  cache?: Partial<Timeouts>;
+  /** CIDRs refused beyond (or allowed in spite of) the private ranges: the cluster's pods, services and nodes. */
+  addressPolicy?: { refuse?: readonly string[]; allow?: readonly string[] };
+  bufferPoolBytes?: number;
+  bufferMaxBytes?: number;
+  bufferMinBytes?: number;
+  manifestMaxBytes?: number;
+  userAgent?: string;
+  lookup?: Lookup;
+  /** Wall clock in ms. */
+  now?: () => number;
+  /** Called once per request that ended. */
+  observe?: (event: RegistryEvent) => void;
+}
+
+/** Connections of one kind: to registries of others by their map, or to one cache. */
+interface Transport {
+  http: HttpClient;
+  raw: RawClient;
+  endpointFor(url: URL): RegistryEndpoint;
+}
+
+/**
+ * The door to every registry. Repositories opened from it share connections, tokens, challenges and the buffer pool, so opening one
+ * costs nothing and can be done per request. Throws on a malformed CIDR.
+ */
+export function createRegistryAccess(options: RegistryAccessOptions = {}): RegistryAccess {
+  const registries = options.registries ?? {};
+  const now = options.now ?? Date.now;
+  const policy = createAddressPolicy(options.addressPolicy ?? {});
+  const lookup = options.lookup ?? lookupSystem;
+  const userAgent = options.userAgent ?? 'kube-image-keeper';
+  const pool = new BufferPool({
+    totalBytes: options.bufferPoolBytes ?? DEFAULTS.proxy.bufferPoolBytes,
+    maxBytes: options.bufferMaxBytes ?? DEFAULTS.proxy.bufferMaxBytes,
+    minBytes: options.bufferMinBytes ?? DEFAULTS.proxy.bufferMinBytes,
+  });
+  const transport = (timeouts: Timeouts, endpointFor: (url: URL) => RegistryEndpoint): Transport => {
+    const dial = (url: URL) => ({ url, endpoint: endpointFor(url), policy, lookup });
+    return {
+      http: new HttpClient({ dial, timeouts, userAgent }),
+      raw: new RawClient({ dial, timeouts, pool, userAgent }),
+      endpointFor,
+    };
+  };
+
+  const endpoints = new Map<string, RegistryEndpoint>();
+  const upstream = transport({ ...UPSTREAM_TIMEOUTS, ...options.upstream }, (url) => {
+    const known = endpoints.get(url.origin);
+    if (known !== undefined) return known;
+    const endpoint = endpointOf(url, registries);
+    if (endpoints.size > 10_000) endpoints.clear();
+    endpoints.set(url.origin, endpoint);
+    return endpoint;
+  });
+  const memory = new AuthMemory(new TokenCache(upstream.http, now), now);
+  const caches = new Map<
+    string,
+    Transport & { tokens: CacheTokens | undefined; base: URL; endpoint: RegistryEndpoint }
+  >();
+
+  const shared = (from: Transport, host: string, repository: string): Omit<RepositoryContext, 'site' | 'auth'> => {
+    if (!isRepositoryPath(repository))
+      throw new RegistryError('rejected', `"${repository.slice(0, 300)}" is not a repository`);
+    const manifestMaxBytes = options.manifestMaxBytes ?? DEFAULTS.manifestMaxBytes;
+    return {
+      host,
+      repository,
+      http: from.http,
+      raw: from.raw,
+      endpointFor: from.endpointFor,
+      manifestMaxBytes,
+      now,
+      observe: options.observe,
+    };
+  };
+
+  const cacheOf = (cache: CacheEndpoint) => {
+    const key = JSON.stringify([
+      cache.url,
+      cache.ca,
+      cache.signer?.issuer,
+      cache.signer?.certificatePem,
+      cache.signer?.actions,
+    ]);
+    let known = caches.get(key);
+    if (known === undefined) {
+      const base = new URL(cache.url);
+      const endpoint: RegistryEndpoint = {
+        allowPrivate: true,
+        plainHTTP: base.protocol === 'http:',
+        ...(cache.ca === undefined ? {} : { ca: cache.ca }),
+      };
+      // A cache that redirects to its object store names hosts of the operator: they may be private, too.
+      const made = transport({ ...CACHE_TIMEOUTS, ...options.cache }, () => endpoint);
+      known = {
+        ...made,
+        base,
+        endpoint,
+        tokens: cache.signer === undefined ? undefined : new CacheTokens(cache.signer, now),
+      };
+      caches.set(key, known);
+    }
+    return known;
+  };
+
+  return {
+    upstream(host, repository, credentials) {
+      const site = locateRegistry(host, registries);
+      const auth = new UpstreamAuthorizer(site, host, repository, credentials, memory);
+      return repositoryClient({ ...shared(upstream, host, repository), site, auth });
+    },
+    cache(cache, repository) {
+      const found = cacheOf(cache);
+      const auth = new CacheAuthorizer(found.tokens, repository);
+      return repositoryClient({ ...shared(found, found.base.host, repository), site: found, auth });
+    },
+    async close() {
+      for (const { http, raw } of [upstream, ...caches.values()]) {
+        raw.close();
+        await http.close();
+      }
+      pool.close();
+    },
+  };
+}

@@ -1,0 +1,37 @@
+import type { RegistryEndpoint } from './port.ts';
+
+export type Action = 'pull' | 'push' | 'delete';
+
+/** What a request needs to be allowed to do. */
+export interface Need {
+  actions: readonly Action[];
+  /** A sibling repository to read from (cross-repository mount). */
+  mountFrom?: string;
+}
+
+/** One way to authorise a request; opaque to the sender. */
+export interface Attempt {
+  /** Value of Authorization; undefined sends none. */
+  readonly header: string | undefined;
+}
+
+/** The refusal of an attempt, as the registry worded it. */
+export interface Refusal {
+  status: number;
+  challenges: readonly string[];
+}
+
+/** Gives the header for a request to one repository, and another one when it was refused. */
+export interface Authorizer {
+  first(need: Need, signal?: AbortSignal): Promise<Attempt>;
+  /** The next thing to try after 401 or 403; undefined when nothing is left. */
+  next(attempt: Attempt, refusal: Refusal, signal?: AbortSignal): Promise<Attempt | undefined>;
+  /** The attempt was accepted: begin with it next time. */
+  accepted(attempt: Attempt): void;
+}
+
+/** A registry as its clients see it: where it is and whom it trusts. */
+export interface RegistrySite {
+  readonly base: URL;
+  readonly endpoint: RegistryEndpoint;
+}

@@ -1,0 +1,120 @@
+const MiB = 1024 * 1024;
+const TRIM_AFTER_MS = 30_000;
+
+export interface BufferPoolOptions {
+  /** Bytes that all streams together may hold. */
+  totalBytes: number;
+  maxBytes?: number;
+  minBytes?: number;
+}
+
+/**
+ * The size of the next buffer: the largest while little is in use, a quarter of it from half of the pool on, the smallest from
+ * three quarters on. So few streams read in big steps and many still get one each. All arguments in bytes.
+ */
+export function bufferSize(usedBytes: number, totalBytes: number, maxBytes: number, minBytes: number): number {
+  if (usedBytes + maxBytes <= totalBytes / 2) return maxBytes;
+  if (usedBytes + maxBytes / 4 <= (totalBytes * 3) / 4) return Math.max(minBytes, maxBytes / 4);
+  return minBytes;
+}
+
+/** Buffers shared by every stream of one process, within a fixed sum. Freed ones are kept for the next stream, and dropped when idle. */
+export class BufferPool {
+  readonly #total: number;
+  readonly #max: number;
+  readonly #min: number;
+  readonly #free = new Map<number, Buffer[]>();
+  readonly #waiting: { resolve: (buffer: Buffer) => void }[] = [];
+  #used = 0;
+  #kept = 0;
+  #trim: NodeJS.Timeout | undefined;
+
+  constructor(options: BufferPoolOptions) {
+    this.#max = options.maxBytes ?? MiB;
+    this.#min = Math.min(options.minBytes ?? 64 * 1024, this.#max);
+    this.#total = Math.max(options.totalBytes, this.#min);
+  }
+
+  get usedBytes(): number {
+    return this.#used;
+  }
+
+  /** Bytes of used and kept buffers together. */
+  get heldBytes(): number {
+    return this.#used + this.#kept;
+  }
+
+  /** A buffer now, or undefined when the pool is used up. */
+  tryAcquire(): Buffer | undefined {
+    const size = bufferSize(this.#used, this.#total, this.#max, this.#min);
+    if (this.#used + size > this.#total || this.#waiting.length > 0) return undefined;
+    return this.#take(size);
+  }
+
+  /** A buffer, in the order of asking. Rejects with the signal's reason when it aborts first. */
+  acquire(signal?: AbortSignal): Promise<Buffer> {
+    const now = this.tryAcquire();
+    if (now !== undefined) return Promise.resolve(now);
+    return new Promise((resolve, reject) => {
+      const waiter = {
+        resolve: (buffer: Buffer) => {
+          signal?.removeEventListener('abort', abort);
+          resolve(buffer);
+        },
+      };
+      const abort = () => {
+        this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
+        reject(signal?.reason instanceof Error ? signal.reason : new Error('aborted'));
+      };
+      if (signal?.aborted === true) return abort();
+      signal?.addEventListener('abort', abort, { once: true });
+      this.#waiting.push(waiter);
+    });
+  }
+
+  /** Gives a buffer back; nothing may touch it afterwards. */
+  release(buffer: Buffer): void {
+    this.#used -= buffer.length;
+    this.#kept += buffer.length;
+    const list = this.#free.get(buffer.length);
+    if (list === undefined) this.#free.set(buffer.length, [buffer]);
+    else list.push(buffer);
+    while (this.#waiting.length > 0) {
+      const size = bufferSize(this.#used, this.#total, this.#max, this.#min);
+      if (this.#used + size > this.#total) break;
+      this.#waiting.shift()!.resolve(this.#take(size));
+    }
+    if (this.#used === 0) {
+      this.#trim ??= setTimeout(() => this.#drop(Infinity), TRIM_AFTER_MS).unref();
+    }
+  }
+
+  close(): void {
+    clearTimeout(this.#trim);
+    this.#drop(Infinity);
+  }
+
+  #take(size: number): Buffer {
+    clearTimeout(this.#trim);
+    this.#trim = undefined;
+    this.#used += size;
+    const kept = this.#free.get(size)?.pop();
+    if (kept !== undefined) {
+      this.#kept -= size;
+      return kept;
+    }
+    // Kept buffers of another size count too: memory, not use, is what is bounded.
+    this.#drop(this.#used + this.#kept - this.#total);
+    return Buffer.allocUnsafeSlow(size);
+  }
+
+  #drop(bytes: number): void {
+    for (const [size, list] of this.#free) {
+      while (bytes > 0 && list.length > 0) {
+        list.pop();
+        this.#kept -= size;
+        bytes -= size;
+      }
+    }
+  }
+}

@@ -1,0 +1,117 @@
+import type { RegistryErrorCode } from './port.ts';
+
+/** Which codes mean that the same request may succeed later without anybody changing anything. */
+const RETRY: Record<RegistryErrorCode, boolean> = {
+  unauthorized: false,
+  forbidden: false,
+  'not-found': false,
+  'method-not-allowed': false,
+  'rate-limited': true,
+  'server-error': true,
+  refused: true,
+  timeout: true,
+  tls: false,
+  dns: true,
+  'address-refused': false,
+  'untrusted-host': false,
+  'digest-mismatch': true,
+  truncated: true,
+  'too-large': false,
+  'invalid-response': true,
+  rejected: false,
+  aborted: false,
+  'range-not-satisfiable': false,
+};
+
+export interface RegistryErrorDetails {
+  cause?: unknown;
+  status?: number;
+  retryAfterMs?: number;
+  /** Bytes of a blob that the sink had accepted when it broke. */
+  bytesDelivered?: number;
+}
+
+/**
+ * Everything that can go wrong with a registry. `code` is closed, `retry` says whether the same request may succeed later,
+ * `retryAfterMs` what the server asked for. The message names host, repository and object, never a secret or a signed query.
+ */
+export class RegistryError extends Error {
+  readonly code: RegistryErrorCode;
+  readonly retry: boolean;
+  readonly status?: number;
+  readonly retryAfterMs?: number;
+  readonly bytesDelivered?: number;
+
+  constructor(code: RegistryErrorCode, message: string, details: RegistryErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = 'RegistryError';
+    this.code = code;
+    this.retry = RETRY[code];
+    if (details.status !== undefined) this.status = details.status;
+    if (details.retryAfterMs !== undefined) this.retryAfterMs = details.retryAfterMs;
+    if (details.bytesDelivered !== undefined) this.bytesDelivered = details.bytesDelivered;
+  }
+}
+
+/** The code for an HTTP status that was not the hoped-for one. */
+export function codeOfStatus(status: number): RegistryErrorCode {
+  if (status === 401) return 'unauthorized';
+  if (status === 403) return 'forbidden';
+  if (status === 404 || status === 410) return 'not-found';
+  if (status === 405) return 'method-not-allowed';
+  if (status === 408) return 'timeout';
+  if (status === 413) return 'too-large';
+  if (status === 416) return 'range-not-satisfiable';
+  if (status === 429) return 'rate-limited';
+  if (status >= 500) return 'server-error';
+  if (status >= 400) return 'rejected';
+  return 'invalid-response';
+}
+
+const CODES_BY_ERRNO: Record<string, RegistryErrorCode> = {
+  ENOTFOUND: 'dns',
+  EAI_AGAIN: 'dns',
+  EAI_FAIL: 'dns',
+  EAI_NODATA: 'dns',
+  ETIMEDOUT: 'timeout',
+  UND_ERR_HEADERS_TIMEOUT: 'timeout',
+  UND_ERR_BODY_TIMEOUT: 'timeout',
+  UND_ERR_CONNECT_TIMEOUT: 'timeout',
+  UND_ERR_HEADERS_OVERFLOW: 'invalid-response',
+  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'truncated',
+};
+
+const CERTIFICATE = /^(CERT_|ERR_TLS_|ERR_SSL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH|EPROTO)/;
+
+/** The code for an error that a socket, a resolver or undici threw. */
+export function codeOfNetworkError(error: unknown): RegistryErrorCode {
+  for (let at: unknown = error, depth = 0; at instanceof Error && depth < 4; at = at.cause, depth += 1) {
+    if (at instanceof RegistryError) return at.code;
+    const errno = (at as NodeJS.ErrnoException).code ?? '';
+    if (CERTIFICATE.test(errno)) return 'tls';
+    const code = CODES_BY_ERRNO[errno];
+    if (code !== undefined) return code;
+    if (errno.startsWith('HPE_')) return 'invalid-response';
+    if (at instanceof AggregateError && at.errors.length > 0) return codeOfNetworkError(at.errors[0]);
+  }
+  return 'refused';
+}
+
+/** Wraps what a socket, a resolver or undici threw, saying what was being done; a RegistryError passes as it is. */
+export function networkError(doing: string, error: unknown): RegistryError {
+  if (error instanceof RegistryError) return error;
+  const code = codeOfNetworkError(error);
+  const errno = (error as NodeJS.ErrnoException | undefined)?.code;
+  const why = errno ?? (error instanceof Error ? error.message.split('\n')[0] : String(error));
+  return new RegistryError(code, `${doing}: ${why ?? 'failed'}`, { cause: error });
+}
+
+/** The caller gave up. */
+export function abortedError(doing: string, signal?: AbortSignal): RegistryError {
+  return new RegistryError('aborted', `${doing}: aborted by the caller`, { cause: signal?.reason });
+}
+
+/** A URL fit for messages: no user info, no query (signed URLs hold secrets there). */
+export function describeUrl(url: URL): string {
+  return `${url.protocol}//${url.host}${url.pathname}`;
+}

@@ -1,0 +1,168 @@
+import { Agent, request as undiciRequest, type Dispatcher } from 'undici';
+import { connect, type Dial } from './connect.ts';
+import { abortedError, describeUrl, networkError, RegistryError } from './errors.ts';
+import type { Timeouts } from './timeouts.ts';
+
+const CONNECTIONS_PER_ORIGIN = 32;
+const KEEP_ALIVE_MS = 10_000;
+
+export interface HttpRequest {
+  method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE';
+  url: URL;
+  headers: Readonly<Record<string, string>>;
+  body?: Buffer | string;
+  signal?: AbortSignal | undefined;
+}
+
+/** An answer with its small body still to be read or thrown away. */
+export interface HttpResponse {
+  readonly url: URL;
+  readonly status: number;
+  header(name: string): string | undefined;
+  headers(name: string): readonly string[];
+  /** The whole body, at most `maxBytes`. Throws `too-large`, `truncated`, `timeout`. */
+  read(maxBytes: number): Promise<Buffer>;
+  /** The body as it comes. */
+  chunks(): AsyncIterable<Buffer>;
+  discard(): void;
+}
+
+/** Small requests (manifests, tokens, tags, sessions) over undici; its connections come from the same `connect`. */
+export class HttpClient {
+  readonly #agent: Agent;
+  readonly #timeouts: Timeouts;
+  readonly #userAgent: string;
+
+  constructor(options: {
+    dial: (url: URL) => Omit<Dial, 'timeoutMs' | 'signal' | 'onread'>;
+    timeouts: Timeouts;
+    userAgent: string;
+  }) {
+    this.#timeouts = options.timeouts;
+    this.#userAgent = options.userAgent;
+    this.#agent = new Agent({
+      connections: CONNECTIONS_PER_ORIGIN,
+      pipelining: 1,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      maxHeaderSize: 64 * 1024,
+      headersTimeout: 0,
+      bodyTimeout: options.timeouts.idleMs,
+      connect: (wanted, callback) => {
+        const url = new URL(`${wanted.protocol}//${wanted.host ?? wanted.hostname}`);
+        connect({ ...options.dial(url), timeoutMs: options.timeouts.connectMs }).then(
+          (socket) => callback(null, socket),
+          (error: Error) => callback(error, null),
+        );
+      },
+    });
+  }
+
+  /** One exchange, no redirects followed, no status judged. Bounded: connect, headers and body each have their time. */
+  async request(request: HttpRequest): Promise<HttpResponse> {
+    const doing = `${request.method} ${describeUrl(request.url)}`;
+    if (request.signal?.aborted === true) throw abortedError(doing, request.signal);
+    const { connectMs, headersMs, idleMs } = this.#timeouts;
+    const deadline = new Deadline(request.signal);
+    deadline.arm(connectMs + headersMs, `${doing}: no answer within ${connectMs + headersMs} ms`);
+    try {
+      const answer = await undiciRequest(request.url, {
+        method: request.method,
+        headers: { 'user-agent': this.#userAgent, ...request.headers },
+        body: request.body ?? null,
+        signal: deadline.signal,
+        dispatcher: this.#agent,
+      });
+      deadline.arm(idleMs + headersMs, `${doing}: the body did not end within ${idleMs + headersMs} ms`);
+      return response(request.url, answer, deadline, doing);
+    } catch (error) {
+      throw deadline.explain(doing, error);
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#agent.destroy();
+  }
+}
+
+function response(url: URL, answer: Dispatcher.ResponseData, deadline: Deadline, doing: string): HttpResponse {
+  const headers = (name: string): readonly string[] => {
+    const value = answer.headers[name];
+    return value === undefined ? [] : typeof value === 'string' ? [value] : value;
+  };
+  const body = answer.body;
+  body.on('error', () => undefined);
+  body.once('close', () => deadline.clear());
+  return {
+    url,
+    status: answer.statusCode,
+    header: (name) => (headers(name).length === 0 ? undefined : headers(name).join(', ')),
+    headers,
+    async read(maxBytes) {
+      const parts: Buffer[] = [];
+      let size = 0;
+      try {
+        for await (const part of body as AsyncIterable<Buffer>) {
+          size += part.length;
+          if (size > maxBytes)
+            throw new RegistryError('too-large', `${doing}: the body is larger than ${maxBytes} bytes`);
+          parts.push(part);
+        }
+      } catch (error) {
+        const explained = deadline.explain(doing, error);
+        // Whatever broke after the head, the answer was cut.
+        throw explained.code === 'refused'
+          ? new RegistryError('truncated', explained.message, { cause: error })
+          : explained;
+      } finally {
+        deadline.clear();
+      }
+      return Buffer.concat(parts, size);
+    },
+    chunks: () => {
+      deadline.clear();
+      return body as AsyncIterable<Buffer>;
+    },
+    discard: () => {
+      deadline.clear();
+      body.dump({ limit: 16 * 1024 }).catch(() => undefined);
+    },
+  };
+}
+
+/** The caller's signal and a timer in one, that remembers which of the two ended it. */
+class Deadline {
+  readonly #controller = new AbortController();
+  readonly #outer: AbortSignal | undefined;
+  readonly #forward = () => this.#controller.abort(this.#outer?.reason);
+  #timer: NodeJS.Timeout | undefined;
+  #expired: string | undefined;
+
+  constructor(outer: AbortSignal | undefined) {
+    this.#outer = outer;
+    outer?.addEventListener('abort', this.#forward, { once: true });
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  arm(ms: number, message: string): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#expired = message;
+      this.#controller.abort();
+    }, ms);
+  }
+
+  clear(): void {
+    clearTimeout(this.#timer);
+    this.#outer?.removeEventListener('abort', this.#forward);
+  }
+
+  explain(doing: string, error: unknown): RegistryError {
+    this.clear();
+    if (this.#expired !== undefined) return new RegistryError('timeout', this.#expired, { cause: error });
+    if (this.#outer?.aborted === true) return abortedError(doing, this.#outer);
+    return networkError(doing, error);
+  }
+}

@@ -1,0 +1,24 @@
+export type {
+  BlobRequest,
+  ByteSink,
+  CacheEndpoint,
+  Credential,
+  CredentialSource,
+  Manifest,
+  ManifestHead,
+  OpenBlob,
+  RateLimit,
+  RegistryAccess,
+  RegistryEndpoint,
+  RegistryErrorCode,
+  RegistryMap,
+  RepositoryClient,
+  Upload,
+} from './port.ts';
+export { createRegistryAccess, type RegistryAccessOptions } from './access.ts';
+export { RegistryError } from './errors.ts';
+export { readBlob } from './open-blob.ts';
+export { MANIFEST_TYPES } from './manifests.ts';
+export type { Timeouts } from './timeouts.ts';
+export type { RegistryEvent } from './repository-requests.ts';
+export type { Lookup } from './connect.ts';

@@ -1,0 +1,180 @@
+import { RawConnection } from './raw-connection.ts';
+import { describeUrl, RegistryError } from './errors.ts';
+import type { BufferPool } from './buffer-pool.ts';
+import type { Dial } from './connect.ts';
+import type { ByteSink } from './port.ts';
+import type { ResponseHead } from './response-head.ts';
+import type { Timeouts } from './timeouts.ts';
+
+const IDLE_MAX_PER_ORIGIN = 16;
+/** Shorter than any server's own keep-alive, so that a reused connection is rarely one that was just closed. */
+const IDLE_MS = 10_000;
+/** Bodies that are not worth a new connection are read to their end. */
+const DISCARD_MAX = 64 * 1024;
+
+export interface RawRequest {
+  method: 'GET' | 'PUT' | 'PATCH';
+  url: URL;
+  headers: Readonly<Record<string, string>>;
+  body?: { length: number; source: (sink: ByteSink) => Promise<void> };
+  signal?: AbortSignal | undefined;
+}
+
+export interface RawResponse {
+  readonly url: URL;
+  readonly status: number;
+  header(name: string): string | undefined;
+  headers(name: string): readonly string[];
+  /** Undefined when the body's length is not stated: it can't be read here then. */
+  readonly contentLength: number | undefined;
+  /** Delivers the body; `contentLength` must be known. The connection is kept when it can be. */
+  pump(sink: ByteSink, signal?: AbortSignal): Promise<void>;
+  /** The body when it is small and its length is known, else undefined; the exchange is over either way. */
+  readSmall(): Promise<Buffer | undefined>;
+  /** Gives the body up. */
+  discard(): void;
+}
+
+/** Requests whose bodies are blobs, over connections of its own that read into pooled buffers. */
+export class RawClient {
+  readonly #idle = new Map<string, { connection: RawConnection; timer: NodeJS.Timeout }[]>();
+  readonly #dial: (url: URL) => Omit<Dial, 'timeoutMs' | 'signal' | 'onread'>;
+  readonly #timeouts: Timeouts;
+  readonly #pool: BufferPool;
+  readonly #userAgent: string;
+  #closed = false;
+
+  constructor(options: {
+    dial: (url: URL) => Omit<Dial, 'timeoutMs' | 'signal' | 'onread'>;
+    timeouts: Timeouts;
+    pool: BufferPool;
+    userAgent: string;
+  }) {
+    this.#dial = options.dial;
+    this.#timeouts = options.timeouts;
+    this.#pool = options.pool;
+    this.#userAgent = options.userAgent;
+  }
+
+  /** One exchange, no redirects followed, no status judged. A kept connection that the peer had closed is replaced once. */
+  async request(request: RawRequest): Promise<RawResponse> {
+    const text = this.#requestHead(request);
+    // An upload's source can be read once only: no connection that may turn out to be dead.
+    const kept = request.body === undefined ? this.#takeIdle(request.url.origin) : undefined;
+    if (kept !== undefined) {
+      try {
+        return await this.#exchange(kept, text, request);
+      } catch (error) {
+        if (!(error instanceof RegistryError) || error.code !== 'refused' || request.signal?.aborted === true)
+          throw error;
+      }
+    }
+    return this.#exchange(await this.#open(request), text, request);
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const list of this.#idle.values()) {
+      for (const { connection, timer } of list) {
+        clearTimeout(timer);
+        connection.destroy();
+      }
+    }
+    this.#idle.clear();
+  }
+
+  #open(request: RawRequest): Promise<RawConnection> {
+    return RawConnection.open({
+      ...this.#dial(request.url),
+      timeoutMs: this.#timeouts.connectMs,
+      ...(request.signal === undefined ? {} : { signal: request.signal }),
+    });
+  }
+
+  async #exchange(connection: RawConnection, text: string, request: RawRequest): Promise<RawResponse> {
+    const { idleMs, headersMs, commitMs } = this.#timeouts;
+    const head =
+      request.body === undefined
+        ? await connection.request(text, headersMs, request.signal)
+        : await connection.send(text, request.body, { idleMs, answerMs: commitMs }, request.signal);
+    return this.#response(connection, head, request);
+  }
+
+  #response(connection: RawConnection, head: ResponseHead, request: RawRequest): RawResponse {
+    const origin = request.url.origin;
+    const length = head.contentLength;
+    if (length === 0) this.#keep(origin, connection);
+    const pump = async (sink: ByteSink, signal: AbortSignal | undefined): Promise<void> => {
+      if (length === undefined)
+        throw new RegistryError('invalid-response', `${describeUrl(request.url)} states no length`);
+      if (length === 0) return;
+      await connection.pump(length, sink, { pool: this.#pool, idleMs: this.#timeouts.idleMs, signal });
+      this.#keep(origin, connection);
+    };
+    const readSmall = async (): Promise<Buffer | undefined> => {
+      if (length === undefined || length > DISCARD_MAX) {
+        if (length !== 0) connection.destroy();
+        return undefined;
+      }
+      const parts: Buffer[] = [];
+      await pump((chunk) => void parts.push(Buffer.from(chunk)), request.signal);
+      return Buffer.concat(parts);
+    };
+    return {
+      url: request.url,
+      status: head.status,
+      header: head.header,
+      headers: head.headers,
+      contentLength: length,
+      pump: (sink, signal) => pump(sink, signal ?? request.signal),
+      readSmall,
+      discard: () => {
+        if (length !== 0) connection.destroy();
+      },
+    };
+  }
+
+  #requestHead(request: RawRequest): string {
+    const { url, method, body } = request;
+    const fields: Record<string, string> = {
+      host: url.host,
+      'user-agent': this.#userAgent,
+      'accept-encoding': 'identity',
+      ...request.headers,
+      ...(body === undefined ? {} : { 'content-length': String(body.length) }),
+    };
+    const lines = Object.entries(fields).map(([name, value]) => {
+      if (!/^[\t\x20-\x7e]*$/.test(value))
+        throw new RegistryError('rejected', `the ${name} header for ${url.host} holds illegal characters`);
+      return `${name}: ${value}\r\n`;
+    });
+    return `${method} ${url.pathname}${url.search} HTTP/1.1\r\n${lines.join('')}\r\n`;
+  }
+
+  #takeIdle(origin: string): RawConnection | undefined {
+    const list = this.#idle.get(origin);
+    for (;;) {
+      const entry = list?.pop();
+      if (entry === undefined) return undefined;
+      clearTimeout(entry.timer);
+      if (!entry.connection.reusable) continue;
+      entry.connection.setIdle(false);
+      return entry.connection;
+    }
+  }
+
+  #keep(origin: string, connection: RawConnection): void {
+    if (!connection.reusable) return connection.destroy();
+    const list = this.#idle.get(origin) ?? [];
+    if (this.#closed || list.length >= IDLE_MAX_PER_ORIGIN) return connection.destroy();
+    const timer = setTimeout(() => {
+      const at = list.findIndex((entry) => entry.connection === connection);
+      if (at !== -1) list.splice(at, 1);
+      if (list.length === 0 && this.#idle.get(origin) === list) this.#idle.delete(origin);
+      connection.destroy();
+    }, IDLE_MS).unref();
+    connection.setIdle(true);
+    list.push({ connection, timer });
+    this.#idle.set(origin, list);
+  }
+}

@@ -1,0 +1,324 @@
+import { BodyRing } from './body-ring.ts';
+import { connect, type Dial } from './connect.ts';
+import { abortedError, networkError, RegistryError } from './errors.ts';
+import { endOfHead, HEAD_MAX_BYTES, parseResponseHead, type ResponseHead } from './response-head.ts';
+import type { Socket } from 'node:net';
+import type { BufferPool } from './buffer-pool.ts';
+import type { ByteSink } from './port.ts';
+
+const HEAD_BUFFER = 16 * 1024;
+/** Bodies up to this size get a buffer of their own size instead of one from the pool. */
+const SMALL_BODY = 64 * 1024;
+
+type Mode = 'idle' | 'head' | 'held' | 'body' | 'closed';
+
+export interface PumpOptions {
+  pool: BufferPool;
+  /** Longest silence of the peer while bytes are awaited. */
+  idleMs: number;
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * One HTTP/1.1 connection whose reads land in large buffers of ours (`onread`): no per-read allocation, no stream machinery. It
+ * carries one exchange at a time: `request`, then the body by `pump`, then it may be reused while `reusable`.
+ */
+export class RawConnection {
+  #socket: Socket | undefined;
+  #mode: Mode = 'idle';
+  #failure: RegistryError | undefined;
+  /** Called whenever something happened that the one waiting side wants to know: bytes, a head, a failure. */
+  #wake: (() => void) | undefined;
+  #headBuffer = Buffer.allocUnsafeSlow(HEAD_BUFFER);
+  #headFilled = 0;
+  #bodyStart = 0;
+  #head: ResponseHead | undefined;
+  #ring: BodyRing | undefined;
+  #lend: () => Buffer | undefined = () => undefined;
+  #remaining = 0;
+  #clean = true;
+  exchanges = 0;
+
+  readonly #name: string;
+
+  private constructor(name: string) {
+    this.#name = name;
+  }
+
+  static async open(dial: Omit<Dial, 'onread'>): Promise<RawConnection> {
+    const connection = new RawConnection(dial.url.host);
+    const socket = await connect({
+      ...dial,
+      onread: {
+        buffer: () => connection.#nextBuffer(),
+        callback: (bytes: number, buffer: Buffer) => connection.#read(bytes, buffer),
+      } as unknown as NonNullable<Dial['onread']>,
+    });
+    connection.#socket = socket;
+    socket.on('error', (error) => connection.#fail(networkError(`connection to ${connection.#name} broke`, error)));
+    const closed = () => connection.#fail(new RegistryError('refused', `${connection.#name} closed the connection`));
+    socket.on('end', closed);
+    socket.on('close', closed);
+    return connection;
+  }
+
+  /** No exchange is under way and the peer agreed to carry another. */
+  get reusable(): boolean {
+    return this.#mode === 'idle' && this.#clean && this.#failure === undefined;
+  }
+
+  /** Holds the process up or not while idle. */
+  setIdle(idle: boolean): void {
+    if (idle) this.#socket?.unref();
+    else this.#socket?.ref();
+  }
+
+  destroy(error?: RegistryError): void {
+    this.#fail(error ?? new RegistryError('aborted', `connection to ${this.#name} was closed`));
+  }
+
+  /** Sends a request head and reads the response head, skipping interim ones. Throws `timeout`, `refused`, `invalid-response`. */
+  async request(head: string, headersMs: number, signal?: AbortSignal): Promise<ResponseHead> {
+    this.begin();
+    return this.#guarded(signal, async () => {
+      await this.#write(Buffer.from(head, 'latin1'), headersMs);
+      return this.awaitHead(headersMs);
+    });
+  }
+
+  /**
+   * Sends a request with a body of exactly `length` bytes from `source`. An answer that comes early ends the body: the connection is
+   * then not reused. An error of `source` closes the connection short of the length, and is thrown as it is.
+   */
+  async send(
+    head: string,
+    body: { length: number; source: (sink: ByteSink) => Promise<void> },
+    timeouts: { idleMs: number; answerMs: number },
+    signal?: AbortSignal,
+  ): Promise<ResponseHead> {
+    this.begin();
+    return this.#guarded(signal, async () => {
+      await this.#write(Buffer.from(head, 'latin1'), timeouts.idleMs);
+      let sent = 0;
+      try {
+        await body.source(async (chunk) => {
+          if (this.#head !== undefined) throw new EarlyAnswer();
+          if (sent + chunk.length > body.length)
+            throw new RegistryError('too-large', `more bytes than the ${body.length} announced`);
+          await this.#write(chunk, timeouts.idleMs);
+          sent += chunk.length;
+        });
+        if (sent < body.length && this.#head === undefined) {
+          throw new RegistryError('truncated', `the source ended after ${sent} of ${body.length} bytes`, {
+            bytesDelivered: sent,
+          });
+        }
+      } catch (error) {
+        if (this.#head === undefined) throw error;
+      }
+      if (sent < body.length) this.#clean = false;
+      return this.awaitHead(timeouts.answerMs);
+    });
+  }
+
+  /**
+   * Delivers the body of the last answer (`length` bytes, from its Content-Length) to `sink` with back-pressure: the socket is not
+   * read while both buffers wait for the sink. Throws `truncated` with the bytes that the sink accepted, `timeout`, `aborted`, or
+   * the sink's own error.
+   */
+  async pump(length: number, sink: ByteSink, options: PumpOptions): Promise<void> {
+    if (this.#mode !== 'held') throw new RegistryError('aborted', `the body from ${this.#name} is gone`);
+    let delivered = 0;
+    const lent: Buffer[] = [];
+    const borrow = (buffer: Buffer | undefined) => {
+      if (buffer !== undefined) lent.push(buffer);
+      return buffer;
+    };
+    try {
+      await this.#guarded(options.signal, async () => {
+        const small = length <= SMALL_BODY;
+        const first = small ? Buffer.allocUnsafe(length) : await options.pool.acquire(options.signal).then(borrow);
+        this.#startBody(length, first!, () => (small ? undefined : borrow(options.pool.tryAcquire())));
+        while (delivered < length) {
+          if (this.#failure?.code === 'aborted') throw this.#failure;
+          const chunk = this.#ring!.take();
+          if (chunk === undefined) {
+            if (this.#failure !== undefined) throw this.#failure;
+            await this.#happening(
+              options.idleMs,
+              () => `${this.#name} sent nothing more after ${delivered} of ${length} bytes`,
+            );
+            continue;
+          }
+          const accepted = sink(chunk);
+          if (accepted !== undefined) await accepted;
+          delivered += chunk.length;
+          if (this.#ring!.release() && this.#mode === 'body') this.#socket?.resume();
+        }
+      });
+    } catch (error) {
+      if (error === this.#failure && error instanceof RegistryError && error.code !== 'aborted') {
+        const code = error.code === 'timeout' ? 'timeout' : 'truncated';
+        const message = `${this.#name} stopped after ${delivered} of ${length} bytes: ${error.message}`;
+        throw new RegistryError(code, message, { cause: error, bytesDelivered: delivered });
+      }
+      throw error;
+    } finally {
+      this.#ring = undefined;
+      if (this.#remaining > 0) this.destroy();
+      for (const buffer of lent) options.pool.release(buffer);
+    }
+  }
+
+  /** Gets ready for the next exchange; `request` and `send` call it. */
+  begin(): void {
+    if (!this.reusable) throw this.#failure ?? new RegistryError('refused', `connection to ${this.#name} is in use`);
+    this.#mode = 'head';
+    this.#head = undefined;
+    this.#headFilled = 0;
+    this.exchanges += 1;
+  }
+
+  async awaitHead(timeoutMs: number): Promise<ResponseHead> {
+    while (this.#head === undefined) {
+      if (this.#failure !== undefined) throw this.#failure;
+      await this.#happening(timeoutMs, () => `${this.#name} did not answer within ${timeoutMs} ms`);
+    }
+    return this.#head;
+  }
+
+  async #guarded<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+    const abort = () => this.destroy(abortedError(`request to ${this.#name}`, signal));
+    if (signal?.aborted === true) abort();
+    signal?.addEventListener('abort', abort, { once: true });
+    try {
+      return await work();
+    } catch (error) {
+      this.destroy();
+      throw signal?.aborted === true ? abortedError(`request to ${this.#name}`, signal) : error;
+    } finally {
+      signal?.removeEventListener('abort', abort);
+    }
+  }
+
+  #write(bytes: Buffer, timeoutMs: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#failure !== undefined) return reject(this.#failure);
+      const timer = setTimeout(() => {
+        this.destroy(new RegistryError('timeout', `${this.#name} took nothing for ${timeoutMs} ms`));
+      }, timeoutMs);
+      this.#socket!.write(bytes, (error) => {
+        clearTimeout(timer);
+        if (error) reject(this.#failure ?? networkError(`connection to ${this.#name} broke`, error));
+        else resolve();
+      });
+    });
+  }
+
+  /** Waits for bytes, a head or a failure; silence for `timeoutMs` is a failure of its own. */
+  #happening(timeoutMs: number, describe: () => string): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => this.destroy(new RegistryError('timeout', describe())), timeoutMs);
+      this.#wake = () => {
+        clearTimeout(timer);
+        this.#wake = undefined;
+        resolve();
+      };
+    });
+  }
+
+  #startBody(length: number, first: Buffer, lend: () => Buffer | undefined): void {
+    if (this.#failure !== undefined) throw this.#failure;
+    this.#lend = lend;
+    this.#ring = new BodyRing(first);
+    this.#remaining = length;
+    this.#mode = 'body';
+    const early = this.#headBuffer.subarray(this.#bodyStart, this.#headFilled);
+    this.#headFilled = 0;
+    const more = early.length === 0 || this.#accept(early, early.length);
+    if (more && this.#failure === undefined) this.#socket?.resume();
+  }
+
+  #nextBuffer(): Buffer {
+    if (this.#mode === 'body' && this.#remaining > 0) return this.#ring!.target(this.#remaining);
+    if (this.#mode === 'idle' || this.#mode === 'closed') return this.#headBuffer;
+    // Head under way, or a body not asked for yet: the first read after going on lands behind what is there.
+    if (this.#headBuffer.length - this.#headFilled < 4096) {
+      this.#headBuffer = Buffer.concat([
+        this.#headBuffer.subarray(0, this.#headFilled),
+        Buffer.allocUnsafe(HEAD_BUFFER),
+      ]);
+    }
+    return this.#headBuffer.subarray(this.#headFilled);
+  }
+
+  /** A read of the socket; false stops reading. */
+  #read(bytes: number, buffer: Buffer): boolean {
+    if (this.#mode === 'head') return this.#readHead(bytes);
+    if (this.#mode === 'body') return this.#accept(buffer, bytes);
+    // Bytes that nobody asked for: whatever they answer, it is not our next request.
+    this.#fail(new RegistryError('invalid-response', `${this.#name} sent bytes that no request asked for`));
+    return false;
+  }
+
+  #readHead(bytes: number): boolean {
+    const searchFrom = Math.max(0, this.#headFilled - 3);
+    this.#headFilled += bytes;
+    try {
+      let end = endOfHead(this.#headBuffer.subarray(0, this.#headFilled), searchFrom);
+      while (end !== -1) {
+        if (end > HEAD_MAX_BYTES) break;
+        const head = parseResponseHead(this.#headBuffer.subarray(0, end));
+        if (head.status >= 200) return this.#gotHead(head, end);
+        this.#headBuffer.copyWithin(0, end, this.#headFilled);
+        this.#headFilled -= end;
+        end = endOfHead(this.#headBuffer.subarray(0, this.#headFilled));
+      }
+    } catch (error) {
+      this.#fail(error as RegistryError);
+      return false;
+    }
+    if (this.#headFilled < HEAD_MAX_BYTES) return true;
+    this.#fail(new RegistryError('invalid-response', `${this.#name} sent a head larger than ${HEAD_MAX_BYTES} bytes`));
+    return false;
+  }
+
+  #gotHead(head: ResponseHead, end: number): boolean {
+    this.#head = head;
+    this.#bodyStart = end;
+    this.#clean &&= head.keepAlive;
+    const empty = head.contentLength === 0;
+    if (empty && this.#headFilled > end) this.#clean = false;
+    this.#mode = empty ? 'idle' : 'held';
+    this.#wake?.();
+    return empty;
+  }
+
+  /** Body bytes: in the ring already, or (the first ones) in the head buffer and copied. */
+  #accept(buffer: Buffer, bytes: number): boolean {
+    const ring = this.#ring;
+    if (ring === undefined) return false;
+    const wanted = Math.min(bytes, this.#remaining);
+    if (wanted < bytes) this.#clean = false;
+    const target = ring.target(this.#remaining);
+    if (buffer.buffer !== target.buffer || buffer.byteOffset !== target.byteOffset) {
+      buffer.copy(target, 0, 0, wanted);
+    }
+    ring.wrote(wanted, this.#lend);
+    this.#remaining -= wanted;
+    if (this.#remaining === 0) this.#mode = 'idle';
+    this.#wake?.();
+    return this.#remaining === 0 || !ring.full;
+  }
+
+  #fail(error: RegistryError): void {
+    if (this.#failure === undefined) {
+      this.#failure = error;
+      this.#mode = 'closed';
+      this.#socket?.destroy();
+    }
+    this.#wake?.();
+  }
+}
+
+class EarlyAnswer extends Error {}

@@ -1,0 +1,230 @@
+import { codeOfStatus, describeUrl, RegistryError } from './errors.ts';
+import { parseRetryAfter } from './response-limits.ts';
+import { keepsAuthorization } from './same-trust.ts';
+import type { Authorizer, Need, RegistrySite } from './authorizer.ts';
+import type { HttpClient, HttpRequest, HttpResponse } from './http-client.ts';
+import type { RawClient, RawRequest, RawResponse } from './raw-client.ts';
+import type { RegistryEndpoint } from './port.ts';
+
+const MAX_REDIRECTS = 5;
+const ERROR_BODY_MAX = 64 * 1024;
+
+/** One request that ended, for metrics. */
+export interface RegistryEvent {
+  host: string;
+  operation: Operation;
+  status?: number;
+  code?: string;
+  ms: number;
+}
+
+export type Operation =
+  'manifest-head' | 'manifest-get' | 'manifest-put' | 'blob-head' | 'blob-get' | 'tags' | 'tag-delete' | 'upload';
+
+/** What the methods of one repository share. */
+export interface RepositoryContext {
+  host: string;
+  repository: string;
+  site: RegistrySite;
+  auth: Authorizer;
+  http: HttpClient;
+  raw: RawClient;
+  manifestMaxBytes: number;
+  now: () => number;
+  observe: ((event: RegistryEvent) => void) | undefined;
+  /** The settings of any host, for redirects. */
+  endpointFor(url: URL): RegistryEndpoint;
+}
+
+interface Answer {
+  readonly url: URL;
+  readonly status: number;
+  header(name: string): string | undefined;
+  headers(name: string): readonly string[];
+  discard(): void;
+}
+
+interface Call {
+  operation: Operation;
+  need: Need;
+  signal?: AbortSignal | undefined;
+}
+
+/** The requests of one repository: authorised, redirected by hand (GET and HEAD), judged by the caller. */
+export class RepositoryRequests {
+  readonly context: RepositoryContext;
+
+  constructor(context: RepositoryContext) {
+    this.context = context;
+  }
+
+  /** `/v2/<repository>/<path>` at the registry. */
+  url(path: string): URL {
+    return new URL(`/v2/${this.context.repository}/${path}`, this.context.site.base);
+  }
+
+  /** A small request. */
+  send(call: Call, request: Omit<HttpRequest, 'signal'>): Promise<HttpResponse> {
+    const follows = request.method === 'GET' || request.method === 'HEAD';
+    return this.#authorised(call, (authorization) =>
+      this.#following(request.url, authorization, follows, (url, header) =>
+        this.context.http.request({
+          ...request,
+          url,
+          headers: withAuthorization(request.headers, header),
+          signal: call.signal,
+        }),
+      ),
+    );
+  }
+
+  /** A blob read; its body stays in the socket until it is pumped. */
+  read(call: Call, request: { url: URL; headers: Record<string, string> }): Promise<RawResponse> {
+    return this.#authorised(call, (authorization) =>
+      this.#following(request.url, authorization, true, (url, header) =>
+        this.context.raw.request({
+          method: 'GET',
+          url,
+          headers: withAuthorization(request.headers, header),
+          signal: call.signal,
+        }),
+      ),
+    );
+  }
+
+  /** A request whose body can be sent once only: one attempt, with the authorisation that worked for this repository before. */
+  async write(call: Call, request: RawRequest): Promise<RawResponse> {
+    const started = performance.now();
+    try {
+      const { header } = await this.context.auth.first(call.need, call.signal);
+      const answer = await this.context.raw.request({
+        ...request,
+        headers: withAuthorization(request.headers, header),
+      });
+      this.#observe(call, started, { status: answer.status });
+      return answer;
+    } catch (error) {
+      this.#observe(call, started, { code: error instanceof RegistryError ? error.code : 'source' });
+      throw error;
+    }
+  }
+
+  /** The error for an answer that is not what was asked for; reads what the registry says about it (`errors[]`). */
+  async failure(doing: string, answer: Answer & { read?: unknown }): Promise<RegistryError> {
+    const said = sentence(await bodyOf(answer as HttpResponse | RawResponse));
+    const retryAfterMs = parseRetryAfter(answer.header('retry-after'), this.context.now());
+    return new RegistryError(codeOfStatus(answer.status), `${doing}: status ${answer.status}${said}`, {
+      status: answer.status,
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    });
+  }
+
+  async #authorised<A extends Answer>(call: Call, send: (header: string | undefined) => Promise<A>): Promise<A> {
+    const started = performance.now();
+    try {
+      let attempt = await this.context.auth.first(call.need, call.signal);
+      for (;;) {
+        const answer = await send(attempt.header);
+        const refused = answer.status === 401 || answer.status === 403;
+        if (!refused) this.context.auth.accepted(attempt);
+        const refusal = { status: answer.status, challenges: answer.headers('www-authenticate') };
+        const next = refused ? await this.#next(attempt, refusal, answer, call.signal) : undefined;
+        if (next === undefined) {
+          this.#observe(call, started, { status: answer.status });
+          return answer;
+        }
+        answer.discard();
+        attempt = next;
+      }
+    } catch (error) {
+      this.#observe(call, started, { code: error instanceof RegistryError ? error.code : 'internal' });
+      throw error;
+    }
+  }
+
+  async #next(
+    attempt: Parameters<Authorizer['next']>[0],
+    refusal: Parameters<Authorizer['next']>[1],
+    answer: Answer,
+    signal?: AbortSignal,
+  ) {
+    try {
+      return await this.context.auth.next(attempt, refusal, signal);
+    } catch (error) {
+      answer.discard();
+      throw error;
+    }
+  }
+
+  async #following<A extends Answer>(
+    start: URL,
+    authorization: string | undefined,
+    follows: boolean,
+    send: (url: URL, header: string | undefined) => Promise<A>,
+  ): Promise<A> {
+    let url = start;
+    let header = authorization;
+    for (let hop = 0; ; hop += 1) {
+      const answer = await send(url, header);
+      const location = answer.header('location');
+      if (!follows || ![301, 302, 303, 307, 308].includes(answer.status) || location === undefined) return answer;
+      answer.discard();
+      if (hop >= MAX_REDIRECTS)
+        throw new RegistryError('invalid-response', `${this.context.host} redirects more than ${MAX_REDIRECTS} times`);
+      const to = this.#redirectTarget(url, location);
+      // Once a header is dropped it stays dropped: a chain may come back to look like home.
+      if (header !== undefined && !keepsAuthorization(this.context.site.base, to, this.context.site.endpoint))
+        header = undefined;
+      url = to;
+    }
+  }
+
+  #redirectTarget(from: URL, location: string): URL {
+    if (!URL.canParse(location, from.href))
+      throw new RegistryError('invalid-response', `${this.context.host} redirects to no URL`);
+    const to = new URL(location, from);
+    const plain =
+      to.protocol === 'http:' && (from.protocol === 'http:' || this.context.endpointFor(to).plainHTTP === true);
+    if ((to.protocol !== 'https:' && !plain) || to.username !== '' || to.password !== '') {
+      throw new RegistryError(
+        'untrusted-host',
+        `${this.context.host} redirects to ${describeUrl(to)}, which is not encrypted`,
+      );
+    }
+    return to;
+  }
+
+  #observe(call: Call, started: number, outcome: { status?: number; code?: string }): void {
+    const { observe, host } = this.context;
+    observe?.({ host, operation: call.operation, ms: performance.now() - started, ...outcome });
+  }
+}
+
+function withAuthorization(
+  headers: Readonly<Record<string, string>>,
+  header: string | undefined,
+): Record<string, string> {
+  return header === undefined ? { ...headers } : { ...headers, authorization: header };
+}
+
+async function bodyOf(answer: HttpResponse | RawResponse): Promise<Buffer | undefined> {
+  try {
+    return 'readSmall' in answer ? await answer.readSmall() : await answer.read(ERROR_BODY_MAX);
+  } catch {
+    answer.discard();
+    return undefined;
+  }
+}
+
+/** `, TOOMANYREQUESTS: ...` from a spec-shaped error body, printable and short. */
+function sentence(body: Buffer | undefined): string {
+  if (body === undefined || body.length === 0) return '';
+  try {
+    const { errors } = JSON.parse(body.toString('utf8')) as { errors?: { code?: unknown; message?: unknown }[] };
+    const { code, message } = errors?.[0] ?? {};
+    const words = [code, message].filter((word) => typeof word === 'string' && word !== '').join(': ');
+    return words === '' ? '' : `, ${words.replace(/[^\x20-\x7e]/g, ' ').slice(0, 200)}`;
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,19 @@
+import { DEFAULTS } from '@kuik/contracts';
+
+/** Bounds of one registry, in ms. */
+export interface Timeouts {
+  connectMs: number;
+  /** From a sent request to its response head. */
+  headersMs: number;
+  /** Longest silence in a body, either way. */
+  idleMs: number;
+  /** From the last byte of an upload to its answer: the registry may be hashing or moving it. */
+  commitMs: number;
+}
+
+export const UPSTREAM_TIMEOUTS: Timeouts = { ...pick(DEFAULTS.upstream), commitMs: 120_000 };
+export const CACHE_TIMEOUTS: Timeouts = { ...pick(DEFAULTS.cache), commitMs: 120_000 };
+
+function pick(from: { connectMs: number; headersMs: number; idleMs: number }): Omit<Timeouts, 'commitMs'> {
+  return { connectMs: from.connectMs, headersMs: from.headersMs, idleMs: from.idleMs };
+}

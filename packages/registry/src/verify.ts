@@ -1,0 +1,55 @@
+import { createHash, type Hash } from 'node:crypto';
+import { parseDigest } from '@kuik/image';
+import { RegistryError } from './errors.ts';
+import type { ByteSink } from './port.ts';
+
+/**
+ * Hashes a body of known length on its way to a sink. The chunk that holds the last byte is passed on only when the digest agrees,
+ * so a client that knows the length never takes wrong bytes for whole. Bytes below the highest offset seen are not hashed again.
+ */
+export class DigestGate {
+  readonly #digest: string;
+  readonly #length: number;
+  readonly #hash: Hash;
+  #hashed = 0;
+
+  /** Throws RegistryError `rejected` when `digest` is not one. */
+  constructor(digest: string, length: number) {
+    const parsed = parseDigest(digest);
+    if (parsed === undefined) throw new RegistryError('rejected', `"${digest.slice(0, 160)}" is not a digest`);
+    this.#digest = digest;
+    this.#length = length;
+    this.#hash = createHash(parsed.algorithm);
+    if (length === 0) this.#check();
+  }
+
+  /** Takes the chunk that starts at `offset`; throws `digest-mismatch` instead of letting the last one pass. */
+  pass(chunk: Buffer, offset: number): void {
+    const known = Math.min(chunk.length, Math.max(0, this.#hashed - offset));
+    if (known === chunk.length) return;
+    this.#hash.update(known === 0 ? chunk : chunk.subarray(known));
+    this.#hashed = offset + chunk.length;
+    if (this.#hashed >= this.#length) this.#check();
+  }
+
+  #check(): void {
+    const got = this.#hash.digest('hex');
+    const wanted = this.#digest.slice(this.#digest.indexOf(':') + 1);
+    if (got !== wanted) {
+      throw new RegistryError(
+        'digest-mismatch',
+        `the bytes of ${this.#digest} have the digest ${got.slice(0, 12)}...: refused`,
+      );
+    }
+  }
+}
+
+/** A sink that passes everything through `gate` first. */
+export function gated(gate: DigestGate, sink: ByteSink, start = 0): ByteSink {
+  let offset = start;
+  return (chunk) => {
+    gate.pass(chunk, offset);
+    offset += chunk.length;
+    return sink(chunk);
+  };
+}
