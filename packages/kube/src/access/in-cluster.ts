@@ -1,0 +1,46 @@
+import { readFile } from 'node:fs/promises';
+import { KubeError } from '../kube-error.ts';
+import type { Access } from './access.ts';
+import { Remembered } from './remembered.ts';
+
+const FOLDER = '/var/run/secrets/kubernetes.io/serviceaccount';
+
+/** Access of a pod with its own service account. The kubelet rotates the token file about every 48 minutes; it is read again. */
+export function inClusterAccess(
+  options: { server?: string; tokenFile?: string; caFile?: string },
+  tokenMaxAgeMs: number,
+): Access {
+  const {
+    server = 'https://kubernetes.default.svc',
+    tokenFile = `${FOLDER}/token`,
+    caFile = `${FOLDER}/ca.crt`,
+  } = options;
+  const token = new Remembered(() => readToken(tokenFile), tokenMaxAgeMs);
+  return {
+    server,
+    tls: async () => ({ ca: await readCredential(caFile, 'the cluster CA') }),
+    headers: async () => ({ authorization: `Bearer ${await token.get()}` }),
+    forget: () => token.forget(),
+  };
+}
+
+/** The token in a file, trimmed. Throws KubeError 'unauthorized' naming the file. */
+export async function readToken(file: string): Promise<string> {
+  const token = (await readCredential(file, 'the token')).toString('utf8').trim();
+  if (token === '') throw new KubeError('unauthorized', `cannot read the token: ${file} is empty`);
+  return token;
+}
+
+/** A file's bytes. Throws KubeError 'unauthorized' naming what and where. */
+export async function readCredential(file: string, what: string): Promise<Buffer> {
+  try {
+    return await readFile(file);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? 'unreadable';
+    throw new KubeError(
+      'unauthorized',
+      `cannot read ${what}: ${file}: ${code}; in a pod it is mounted unless automountServiceAccountToken is false, elsewhere name a kubeconfig`,
+      { cause: error },
+    );
+  }
+}

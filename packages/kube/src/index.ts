@@ -1,0 +1,5 @@
+export type * from './port.ts';
+export * from './resources.ts';
+export { KubeError, isKubeError } from './kube-error.ts';
+export { createKubeClient } from './client.ts';
+export { createReflector } from './reflector.ts';
