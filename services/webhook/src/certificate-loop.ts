@@ -1,0 +1,71 @@
+import { loop, type Clock, type Logger, type Part, type Round } from '@kuik/runtime';
+import type { KubeClient } from '@kuik/kube';
+import type { ServingCertificate } from './admission-server.ts';
+import { publishCaBundle } from './ca-bundle.ts';
+import { ensureCertificates } from './certificate-secret.ts';
+import type { CertificateSet, CertificateWish } from './plan-certificates.ts';
+
+export interface CertificateLoopOptions {
+  readonly kube: Pick<KubeClient, 'get' | 'create' | 'raw'>;
+  readonly namespace: string;
+  readonly wish: CertificateWish;
+  readonly checkMs: number;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly use: (certificate: ServingCertificate) => void;
+  readonly onRound: (round: Round) => void;
+}
+
+/**
+ * Keeps serving certificate and registration in step: Secret -> caBundle -> server, in that order, so that the API server trusts an
+ * authority before anything signed by it is served. Level-triggered: a changed Secret or a reset registration is seen at the next check.
+ */
+export class CertificateLoop implements Part {
+  readonly name = 'certificates';
+  readonly #options: CertificateLoopOptions;
+  readonly #ending = new AbortController();
+  #served: CertificateSet | undefined;
+  #running: Promise<void> | undefined;
+
+  constructor(options: CertificateLoopOptions) {
+    this.#options = options;
+  }
+
+  /** Does not wait for the API server: readiness tells when there is a certificate. */
+  start(): Promise<void> {
+    const { checkMs, onRound } = this.#options;
+    this.#running = loop({
+      name: this.name,
+      signal: this.#ending.signal,
+      everyMs: checkMs,
+      deadlineMs: 20_000,
+      backoff: { firstMs: 250, maxMs: checkMs },
+      tick: (signal) => this.round(signal),
+      onRound,
+    });
+    return Promise.resolve();
+  }
+
+  async close(): Promise<void> {
+    this.#ending.abort();
+    await this.#running;
+  }
+
+  /** One round; throws KubeError. */
+  async round(signal: AbortSignal): Promise<void> {
+    const { kube, namespace, wish, clock, log } = this.#options;
+    const { set, made } = await ensureCertificates(kube, namespace, wish, new Date(clock.now()), signal);
+    if (made !== undefined) log.info('webhook certificates made', { reason: made, hosts: wish.hosts });
+    // The same authority is trusted already: no need to wait for the registration.
+    if (this.#served === undefined || this.#served.authorities[0] === set.authorities[0]) this.#serve(set);
+    if (await publishCaBundle(kube, set.authorities.join(''), signal)) log.info('caBundle written');
+    this.#serve(set);
+  }
+
+  #serve(set: CertificateSet): void {
+    if (this.#served?.certificate === set.certificate && this.#served.key === set.key) return;
+    this.#options.use({ key: set.key, certificate: set.certificate });
+    this.#served = set;
+    this.#options.log.info('serving certificate installed');
+  }
+}

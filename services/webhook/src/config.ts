@@ -1,0 +1,70 @@
+import { DEFAULTS, httpConfig, kubeConfig, natsConfig, proxyPrefixes } from '@kuik/contracts';
+import { loadConfig, type Env } from '@kuik/runtime';
+import { z } from 'zod';
+import { patternMistake } from './rules.ts';
+
+const pattern = z.string().superRefine((text, context) => {
+  const mistake = patternMistake(text);
+  if (mistake !== undefined) context.addIssue({ code: 'custom', message: `${mistake}: ${JSON.stringify(text)}` });
+});
+
+const prefix = z.string().regex(/^[A-Za-z0-9.-]+(?::[0-9]+)?(?:\/[a-z0-9._-]+)*$/, 'must look like localhost:7439');
+
+export const webhookConfig = z.strictObject({
+  http: httpConfig,
+  nats: natsConfig,
+  kube: kubeConfig.prefault({}),
+  /** Our own namespace: never rewritten, and where the Secret with the certificates lives. */
+  namespace: z.string().default(DEFAULTS.namespace),
+  listen: z
+    .strictObject({
+      host: z.string().default('0.0.0.0'),
+      port: z.number().int().min(0).max(65535).default(9443).describe('HTTPS; 0 takes a free port'),
+      bodyLimitBytes: z.number().int().positive().default(DEFAULTS.webhook.bodyLimitBytes),
+    })
+    .prefault({}),
+  certificate: z
+    .strictObject({
+      dnsNames: z
+        .array(z.string())
+        .default([])
+        .describe(
+          'Names and addresses the API server calls us by; empty: those of Service kuik-webhook in our namespace',
+        ),
+      days: z.number().int().min(1).max(3650).default(DEFAULTS.webhook.certificateDays),
+      checkMs: z.number().int().min(100).default(30_000).describe('How often Secret and registration are compared'),
+      certificateFile: z
+        .string()
+        .optional()
+        .describe('PEM made by somebody else; then no Secret and no caBundle is touched'),
+      keyFile: z.string().optional(),
+    })
+    .prefault({})
+    .refine((value) => (value.certificateFile === undefined) === (value.keyFile === undefined), {
+      message: 'certificateFile and keyFile go together',
+    }),
+  proxyPrefixes: proxyPrefixes.pipe(z.array(prefix)),
+  rules: z
+    .strictObject({
+      ignoreImages: z.array(pattern).default([]).describe('RE2 patterns; an image that matches one stays as it is'),
+      acceptImages: z
+        .array(pattern)
+        .default([])
+        .describe('RE2 patterns; when there are any, only what matches is rewritten'),
+      ignoreNamespaces: z.array(z.string()).default([]),
+    })
+    .prefault({}),
+});
+export type WebhookConfig = z.output<typeof webhookConfig>;
+
+/** Configuration from the environment and KUIK_CONFIG; throws ConfigError with every mistake. */
+export function loadWebhookConfig(env: Env): WebhookConfig {
+  return loadConfig({ name: 'webhook', schema: webhookConfig, env });
+}
+
+/** What the serving certificate is issued for. */
+export function servedHosts(config: WebhookConfig): readonly string[] {
+  if (config.certificate.dnsNames.length > 0) return config.certificate.dnsNames;
+  const service = `kuik-webhook.${config.namespace}`;
+  return [`${service}.svc`, `${service}.svc.cluster.local`, service, 'kuik-webhook'];
+}

@@ -1,0 +1,84 @@
+import { MANAGED_LABEL, ORIGINAL_IMAGES_ANNOTATION } from '@kuik/contracts';
+import type { Reason } from './decide.ts';
+import { isRecord } from './review.ts';
+
+/** RFC 6902; only these two are ever needed. */
+export interface PatchOperation {
+  readonly op: 'add' | 'replace';
+  readonly path: string;
+  readonly value: string | Readonly<Record<string, string>>;
+}
+
+/** What marking needs of a decided image. */
+export interface MarkedImage {
+  readonly key: string;
+  readonly verdict: 'rewrite' | 'keep';
+  readonly reason: Reason;
+  readonly original: string;
+}
+
+export interface PodMarks {
+  readonly labels: Readonly<Record<string, unknown>> | undefined;
+  readonly annotations: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** The API server refuses an object whose annotations are larger than this in sum. */
+const ANNOTATIONS_MAX = 256 * 1024;
+
+/**
+ * The label and the annotation of a pod whose images go through the proxy: what each container asked for, kept over
+ * re-invocations (an image that goes through the proxy already keeps its entry), without entries of containers that are gone.
+ * Nothing when they are right already. Without the room for it the annotation is left out: the image itself is the truth.
+ */
+export function markPod(images: readonly MarkedImage[], marks: PodMarks): PatchOperation[] {
+  const through = images.filter((image) => image.verdict === 'rewrite' || image.reason === 'AlreadyRewritten');
+  if (through.length === 0) return [];
+  const patch: PatchOperation[] = [];
+  if (marks.labels?.[MANAGED_LABEL] !== 'true') patch.push(...setKey('labels', marks.labels, MANAGED_LABEL, 'true'));
+
+  const before = marks.annotations?.[ORIGINAL_IMAGES_ANNOTATION];
+  const known = readOriginals(before);
+  const originals: Record<string, string> = {};
+  for (const image of through) {
+    const original = image.verdict === 'rewrite' ? image.original : known[image.key];
+    if (original !== undefined) originals[image.key] = original;
+  }
+  const value = JSON.stringify(originals);
+  if (value === '{}' || value === before) return patch;
+  if (sizeOf(marks.annotations) + Buffer.byteLength(value) + ORIGINAL_IMAGES_ANNOTATION.length <= ANNOTATIONS_MAX) {
+    patch.push(...setKey('annotations', marks.annotations, ORIGINAL_IMAGES_ANNOTATION, value));
+  }
+  return patch;
+}
+
+/** The annotation's entries; empty for a text that is not ours. */
+function readOriginals(value: unknown): Record<string, string> {
+  if (typeof value !== 'string') return {};
+  try {
+    const parsed = JSON.parse(value) as unknown;
+    if (!isRecord(parsed)) return {};
+    return Object.fromEntries(
+      Object.entries(parsed).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
+    );
+  } catch {
+    return {};
+  }
+}
+
+function setKey(
+  map: 'labels' | 'annotations',
+  existing: Readonly<Record<string, unknown>> | undefined,
+  key: string,
+  value: string,
+): PatchOperation[] {
+  if (existing === undefined) return [{ op: 'add', path: `/metadata/${map}`, value: { [key]: value } }];
+  return [{ op: 'add', path: `/metadata/${map}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`, value }];
+}
+
+function sizeOf(annotations: Readonly<Record<string, unknown>> | undefined): number {
+  let bytes = 0;
+  for (const [key, value] of Object.entries(annotations ?? {})) {
+    if (key !== ORIGINAL_IMAGES_ANNOTATION) bytes += Buffer.byteLength(key) + Buffer.byteLength(String(value));
+  }
+  return bytes;
+}
