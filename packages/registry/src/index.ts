@@ -22,3 +22,4 @@ export { MANIFEST_TYPES } from './manifests.ts';
 export type { Timeouts } from './timeouts.ts';
 export type { RegistryEvent } from './repository-requests.ts';
 export type { Lookup } from './connect.ts';
+export { DigestGate } from './verify.ts';
