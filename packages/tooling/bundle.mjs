@@ -12,5 +12,7 @@ await build({
   minifySyntax: true,
   logLevel: 'warning',
   // CommonJS dependencies call require() for node's own modules; an ESM bundle has to give them one.
-  banner: { js: "import { createRequire as kuikCreateRequire } from 'node:module'; const require = kuikCreateRequire(import.meta.url); import { fileURLToPath as kuikFileUrl } from 'node:url'; import { dirname as kuikDirname } from 'node:path'; const __filename = kuikFileUrl(import.meta.url); const __dirname = kuikDirname(__filename);" },
+  banner: {
+    js: "import { createRequire as kuikCreateRequire } from 'node:module'; const require = kuikCreateRequire(import.meta.url); import { fileURLToPath as kuikFileUrl } from 'node:url'; import { dirname as kuikDirname } from 'node:path'; const __filename = kuikFileUrl(import.meta.url); const __dirname = kuikDirname(__filename);",
+  },
 });

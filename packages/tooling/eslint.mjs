@@ -29,8 +29,13 @@ export function config(tsconfigRootDir) {
     {
       // The environment's own readers: config loading, the testbed (which finds servers) and the start scripts.
       files: ['packages/runtime/src/**', 'packages/testbed/src/**', 'e2e/**', 'bench/**', 'scripts/**'],
-      rules: { 'no-restricted-syntax': ['error', { selector: 'ExportDefaultDeclaration', message: 'Named exports only.' }] },
+      rules: {
+        'no-restricted-syntax': ['error', { selector: 'ExportDefaultDeclaration', message: 'Named exports only.' }],
+      },
     },
-    { files: ['**/*.test.ts'], rules: { '@typescript-eslint/require-await': 'off', '@typescript-eslint/unbound-method': 'off' } },
+    {
+      files: ['**/*.test.ts'],
+      rules: { '@typescript-eslint/require-await': 'off', '@typescript-eslint/unbound-method': 'off' },
+    },
   );
 }

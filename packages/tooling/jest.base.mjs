@@ -9,7 +9,10 @@ export function suite(overrides) {
     testEnvironment: 'node',
     extensionsToTreatAsEsm: ['.ts'],
     transform: {
-      '^.+\\.ts$': ['@swc/jest', { jsc: { parser: { syntax: 'typescript' }, target: 'es2024' }, module: { type: 'es6' } }],
+      '^.+\\.ts$': [
+        '@swc/jest',
+        { jsc: { parser: { syntax: 'typescript' }, target: 'es2024' }, module: { type: 'es6' } },
+      ],
     },
     transformIgnorePatterns: ['/node_modules/'],
     modulePathIgnorePatterns: ['/dist/', '/\\.kuik/'],

@@ -1,6 +1,15 @@
 export type * from './port.ts';
+export { startTestbed, leaseTestbed } from './stack/stack.ts';
+export { startControlPlane } from './control-plane/start-control-plane.ts';
+export { leaseControlPlane } from './lease/lease-control-plane.ts';
+export { ApiError } from './control-plane/api-client.ts';
 export { startNats } from './stack/nats.ts';
 export { startRedis } from './stack/redis.ts';
+export { startCacheRegistry } from './stack/cache-registry.ts';
+export { startUpstreamRegistry } from './stack/upstream-registry.ts';
+export { createRegistryKey, registryToken } from './stack/registry-token.ts';
 export { PartMissing } from './parts/find.ts';
 export { freePort } from './process/free-port.ts';
 export { until, WaitTimeout } from './process/until.ts';
+export * from './images/index.ts';
+export * from './faults/index.ts';

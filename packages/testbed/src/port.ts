@@ -2,15 +2,7 @@ import type { ServiceName } from '@kuik/contracts';
 
 /** A program the testbed runs but does not contain. */
 export type PartName =
-  | 'kube-apiserver'
-  | 'etcd'
-  | 'nats-server'
-  | 'registry'
-  | 'helm'
-  | 'redis-server'
-  | 'skopeo'
-  | 'kubectl'
-  | 'nginx';
+  'kube-apiserver' | 'etcd' | 'nats-server' | 'registry' | 'helm' | 'redis-server' | 'skopeo' | 'kubectl' | 'nginx';
 
 /** One running server. Data and port survive `kill` and `restart`; `stop` ends it for good and removes its data. */
 export interface PartProcess {
@@ -116,7 +108,10 @@ export interface ApiClient {
   list<T = KubeObject>(path: string): Promise<T[]>;
   create<T = KubeObject>(path: string, object: unknown): Promise<T>;
   /** Forced server-side apply; the object's own apiVersion, kind, namespace and name choose the path. */
-  apply<T = KubeObject>(object: KubeObject, options?: { fieldManager?: string; subresource?: string; dryRun?: boolean }): Promise<T>;
+  apply<T = KubeObject>(
+    object: KubeObject,
+    options?: { fieldManager?: string; subresource?: string; dryRun?: boolean },
+  ): Promise<T>;
   /** Not found is fine. */
   delete(path: string): Promise<void>;
 }

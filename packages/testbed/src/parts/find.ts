@@ -70,7 +70,8 @@ export function howToGet(entry: PartEntry): string {
     return `${entry.name} v${entry.version} is not built yet: run \`npm test\` or \`npm start\` once (they build it), ${instead}`;
   }
   const { apt, brew } = entry.source;
-  const command = process.platform === 'darwin' ? `brew install ${brew}` : `sudo apt-get install -y --no-install-recommends ${apt}`;
+  const command =
+    process.platform === 'darwin' ? `brew install ${brew}` : `sudo apt-get install -y --no-install-recommends ${apt}`;
   return `${entry.name} >= ${entry.version} is missing: run \`${command}\`, ${instead}`;
 }
 
@@ -91,8 +92,9 @@ function isProgram(file: string): boolean {
 
 async function versionWillDo(file: string, entry: PartEntry): Promise<boolean> {
   const output = await new Promise<string>((resolve) => {
-    execFile(file, [...entry.versionArgs], { argv0: entry.name, timeout: 10_000 }, (_error, stdout, stderr) => {
-      resolve(stdout + stderr);
+    execFile(file, [...entry.versionArgs], { timeout: 10_000 }, (_error, stdout, stderr) => {
+      // Some print the path they were called by, which may hold a version of its own.
+      resolve((stdout + stderr).replaceAll(file, ''));
     });
   });
   const version = readVersion(output);

@@ -26,7 +26,12 @@ describe('startRedis', () => {
   });
 
   it('gives a service our keys and nothing dangerous', async () => {
-    const replies = await talk(server.url('pod-watcher'), ['SET kuik:x 1', 'SET other:x 1', 'FLUSHALL', 'CONFIG GET save']);
+    const replies = await talk(server.url('pod-watcher'), [
+      'SET kuik:x 1',
+      'SET other:x 1',
+      'FLUSHALL',
+      'CONFIG GET save',
+    ]);
     expect(replies[0]).toBe('+OK');
     expect(replies[1]).toBe('+OK');
     expect(replies[2]).toMatch(/^-NOPERM/);

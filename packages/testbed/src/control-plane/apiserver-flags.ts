@@ -1,0 +1,42 @@
+/** Files and addresses that kube-apiserver is started with. */
+export interface ApiserverSettings {
+  readonly port: number;
+  readonly etcdUrl: string;
+  readonly certDir: string;
+  readonly caFile: string;
+  readonly servingCertificate: string;
+  readonly servingKey: string;
+  readonly serviceAccountKey: string;
+  readonly serviceAccountPublicKey: string;
+}
+
+/** The issuer of ServiceAccount tokens, which is also their default audience. */
+export const TOKEN_ISSUER = 'https://kubernetes.default.svc.cluster.local';
+
+/** RBAC, bound ServiceAccount tokens, admission as by default; nobody is anonymous; as short a start and stop as it gives. */
+export function apiserverFlags(settings: ApiserverSettings): string[] {
+  return [
+    `--secure-port=${settings.port}`,
+    '--bind-address=127.0.0.1',
+    // No endpoints are made for the Service `kubernetes`: nothing here runs in pods, and loopback is refused there.
+    '--advertise-address=127.0.0.1',
+    '--endpoint-reconciler-type=none',
+    `--etcd-servers=${settings.etcdUrl}`,
+    '--service-cluster-ip-range=10.0.0.0/24',
+    `--cert-dir=${settings.certDir}`,
+    `--tls-cert-file=${settings.servingCertificate}`,
+    `--tls-private-key-file=${settings.servingKey}`,
+    `--client-ca-file=${settings.caFile}`,
+    `--service-account-issuer=${TOKEN_ISSUER}`,
+    `--service-account-signing-key-file=${settings.serviceAccountKey}`,
+    `--service-account-key-file=${settings.serviceAccountPublicKey}`,
+    '--authorization-mode=RBAC',
+    '--anonymous-auth=false',
+    '--allow-privileged=true',
+    '--enable-priority-and-fairness=false',
+    '--shutdown-delay-duration=0s',
+    '--shutdown-watch-termination-grace-period=0s',
+    '--profiling=false',
+    '--v=1',
+  ];
+}

@@ -1,0 +1,132 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { createAuthority, issueCertificate } from '@kuik/runtime';
+import { requirePart } from '../parts/find.ts';
+import type { OwnControlPlane, PartProcess } from '../port.ts';
+import { dataFolder } from '../process/folders.ts';
+import { freePort } from '../process/free-port.ts';
+import { startPart, withFreshPorts, type Part } from '../process/part-process.ts';
+import { until } from '../process/until.ts';
+import { TestApiClient } from './api-client.ts';
+import { apiserverFlags } from './apiserver-flags.ts';
+import { Cluster, type ClusterConnection, type ClusterEnds } from './cluster.ts';
+import { startEtcd } from './etcd.ts';
+import { kubeconfig } from './kubeconfig.ts';
+import { EtcdSnapshot } from './etcd-snapshot.ts';
+
+export interface ControlPlaneOptions {
+  /** The processes are named `<name>-etcd` and `<name>-apiserver`; default: without the prefix. */
+  readonly name?: string;
+}
+
+/** Starts etcd and kube-apiserver; ready when the default namespace, its ServiceAccount and `node-1` exist. */
+export async function startControlPlane(options: ControlPlaneOptions = {}): Promise<OwnControlPlane> {
+  const plane = await startConnected(options);
+  return plane.cluster;
+}
+
+/** The same, with what another process needs to connect to it. */
+export async function startConnected(
+  options: ControlPlaneOptions,
+): Promise<{ cluster: OwnControlPlane; connection: ClusterConnection }> {
+  const prefix = options.name ? `${options.name}-` : '';
+  const etcd = await startEtcd(`${prefix}etcd`);
+  try {
+    const { apiserver, connection } = await startApiserver(`${prefix}apiserver`, etcd.port);
+    const snapshot = new EtcdSnapshot(`http://127.0.0.1:${etcd.port}`);
+    const cluster = new OwnCluster(connection, etcd, apiserver, {
+      wipe: () => snapshot.restore(),
+      stop: async () => {
+        await apiserver.stop();
+        await etcd.stop();
+      },
+    });
+    try {
+      await furnish(cluster);
+      await snapshot.take();
+    } catch (error) {
+      await cluster.stop();
+      throw error;
+    }
+    return { cluster, connection };
+  } catch (error) {
+    await etcd.stop();
+    throw error;
+  }
+}
+
+class OwnCluster extends Cluster implements OwnControlPlane {
+  readonly etcd: PartProcess;
+  readonly apiserver: PartProcess;
+
+  constructor(connection: ClusterConnection, etcd: PartProcess, apiserver: PartProcess, ends: ClusterEnds) {
+    super(connection, ends);
+    this.etcd = etcd;
+    this.apiserver = apiserver;
+  }
+}
+
+/** What the controllers of a whole cluster would have made. */
+async function furnish(cluster: Cluster): Promise<void> {
+  await until(() => cluster.api.find('/api/v1/namespaces/default'), { what: 'namespace default' });
+  await cluster.serviceAccount('default', 'default');
+  await cluster.node('node-1');
+}
+
+async function startApiserver(
+  name: string,
+  etcdPort: number,
+): Promise<{ apiserver: Part; connection: ClusterConnection }> {
+  const command = await requirePart('kube-apiserver');
+  const folder = dataFolder(name);
+  const write = (file: string, text: string): string => {
+    writeFileSync(path.join(folder, file), text, { mode: 0o600 });
+    return path.join(folder, file);
+  };
+  const now = new Date();
+  const authority = createAuthority({ commonName: 'testbed', days: 7, now });
+  const hosts = ['localhost', 'kubernetes', 'kubernetes.default.svc', '127.0.0.1', '::1'];
+  const serving = issueCertificate(authority, { commonName: name, days: 7, now, hosts, usages: ['server'] });
+  const admin = issueCertificate(authority, {
+    commonName: 'testbed-admin',
+    organizations: ['system:masters'],
+    days: 7,
+    now,
+    usages: ['client'],
+  });
+  const tokens = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const files = {
+    certDir: folder,
+    caFile: write('ca.pem', authority.certificate),
+    servingCertificate: write('serving.pem', serving.certificate),
+    servingKey: write('serving-key.pem', serving.privateKey),
+    serviceAccountKey: write('tokens-key.pem', tokens.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()),
+    serviceAccountPublicKey: write('tokens.pem', tokens.publicKey.export({ type: 'spki', format: 'pem' }).toString()),
+  };
+  return withFreshPorts(async () => {
+    const port = await freePort();
+    const url = `https://127.0.0.1:${port}`;
+    const credentials = { certificatePem: admin.certificate, privateKeyPem: admin.privateKey };
+    const endpoint = { url, caPem: authority.certificate, ...credentials };
+    const apiserver = await startPart({
+      name,
+      command,
+      args: apiserverFlags({ port, etcdUrl: `http://127.0.0.1:${etcdPort}`, ...files }),
+      port,
+      folders: [folder],
+      readyTimeoutMs: 60_000,
+      stopTimeoutMs: 2_000,
+      check: async () => {
+        const client = new TestApiClient(endpoint);
+        try {
+          await client.get('/readyz');
+        } finally {
+          await client.close();
+        }
+      },
+    });
+    const file = write('kubeconfig', kubeconfig(url, authority.certificate, credentials));
+    return { apiserver, connection: { ...endpoint, kubeconfig: file } };
+  });
+}

@@ -1,0 +1,1 @@
+export { tearDown as default } from '../testbed/src/jest/global-setup.ts';
