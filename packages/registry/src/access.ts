@@ -12,7 +12,8 @@ import { repositoryClient } from './repository-client.ts';
 import { CACHE_TIMEOUTS, UPSTREAM_TIMEOUTS, type Timeouts } from './timeouts.ts';
 import { TokenCache } from './tokens.ts';
 import { AuthMemory, UpstreamAuthorizer } from './upstream-authorizer.ts';
-import type { CacheEndpoint, RegistryAccess, RegistryEndpoint, RegistryMap } from './port.ts';
+import { exchangePullToken } from './pull-token.ts';
+import type { CacheEndpoint, PullTokenExchange, RegistryAccess, RegistryEndpoint, RegistryMap } from './port.ts';
 import type { RegistryEvent, RepositoryContext } from './repository-requests.ts';
 
 export interface RegistryAccessOptions {
@@ -45,7 +46,7 @@ interface Transport {
  * The door to every registry. Repositories opened from it share connections, tokens, challenges and the buffer pool, so opening one
  * costs nothing and can be done per request. Throws on a malformed CIDR.
  */
-export function createRegistryAccess(options: RegistryAccessOptions = {}): RegistryAccess {
+export function createRegistryAccess(options: RegistryAccessOptions = {}): RegistryAccess & PullTokenExchange {
   const registries = options.registries ?? {};
   const now = options.now ?? Date.now;
   const policy = createAddressPolicy(options.addressPolicy ?? {});
@@ -135,6 +136,14 @@ export function createRegistryAccess(options: RegistryAccessOptions = {}): Regis
       const found = cacheOf(cache);
       const auth = new CacheAuthorizer(found.tokens, repository);
       return repositoryClient({ ...shared(found, found.base.host, repository), site: found, auth });
+    },
+    async exchangePullToken(host, repository, credential, { signal } = {}) {
+      const { http, now } = shared(upstream, host, repository);
+      return exchangePullToken(
+        { site: locateRegistry(host, registries), host, repository, http, now },
+        credential,
+        signal,
+      );
     },
     async close() {
       for (const { http, raw } of [upstream, ...caches.values()]) {

@@ -165,3 +165,24 @@ export interface CacheEndpoint {
     actions: readonly ('pull' | 'push' | 'delete')[];
   };
 }
+
+/** What a credential became: pull-only and short-lived where the registry knows tokens. Never logged. */
+export type PullToken =
+  | { kind: 'anonymous' }
+  | { kind: 'bearer'; token: string; expiresAtMs: number }
+  /** A Basic-only registry: the header itself. */
+  | { kind: 'header'; value: string };
+
+/** For the credential broker, which hands credentials on instead of using them. */
+export interface PullTokenExchange {
+  /**
+   * Asks the registry (and its token server) for what pulls one repository with this credential. Nothing is cached. Throws
+   * RegistryError; `unauthorized` or `forbidden` mean that this credential was refused.
+   */
+  exchangePullToken(
+    host: string,
+    repository: string,
+    credential: Credential,
+    options?: { signal?: AbortSignal },
+  ): Promise<PullToken>;
+}

@@ -1,0 +1,120 @@
+import { parseChallenges, preferredChallenge, type Challenge } from './challenge.ts';
+import { codeOfStatus, describeUrl, RegistryError } from './errors.ts';
+import { parseRetryAfter } from './response-limits.ts';
+import { sameTrust } from './same-trust.ts';
+import { basicHeader, parseTokenAnswer } from './tokens.ts';
+import type { RegistrySite } from './authorizer.ts';
+import type { HttpClient, HttpResponse } from './http-client.ts';
+import type { Credential, PullToken } from './port.ts';
+
+export interface PullTokenRequest {
+  readonly site: RegistrySite;
+  readonly host: string;
+  readonly repository: string;
+  readonly http: HttpClient;
+  readonly now: () => number;
+}
+
+const TOKEN_BODY_MAX = 256 * 1024;
+type Secret = { username: string; password: string };
+
+/**
+ * Turns a credential into what may be handed on: a pull-only Bearer token of one repository; for a Basic-only registry the header
+ * itself; `anonymous` when the registry asks for nothing. The registry is asked first what it wants (`GET /v2/`, and the
+ * repository itself when that is open), so a name and password leave only for a host of its trust. Throws RegistryError,
+ * `unauthorized` or `forbidden` when this credential is refused.
+ * Source: distribution-spec, token authentication; RFC 7617.
+ */
+export async function exchangePullToken(
+  request: PullTokenRequest,
+  credential: Credential,
+  signal?: AbortSignal,
+): Promise<PullToken> {
+  if (credential.kind === 'bearer') return credential;
+  if (credential.kind === 'header') return credential;
+  const secret = credential.kind === 'basic' ? credential : undefined;
+  const challenge = await challengeOf(request, signal);
+  if (challenge === undefined) return { kind: 'anonymous' };
+  if (challenge.scheme === 'bearer') return fetchToken(request, challenge, secret, signal);
+  if (secret === undefined) {
+    throw new RegistryError('unauthorized', `${request.host} wants a name and password`, { status: 401 });
+  }
+  const header = basicHeader(secret);
+  const answer = await ask(request, '/v2/', { authorization: header }, signal);
+  if (answer.status === 401 || answer.status === 403) throw refused(request, answer);
+  return { kind: 'header', value: header };
+}
+
+/** What the registry wants before it shows this repository; undefined: nothing. */
+async function challengeOf(request: PullTokenRequest, signal?: AbortSignal): Promise<Challenge | undefined> {
+  for (const path of ['/v2/', `/v2/${request.repository}/tags/list?n=1`]) {
+    const answer = await ask(request, path, {}, signal);
+    if (answer.status === 429 || answer.status >= 500) throw refused(request, answer);
+    if (answer.status !== 401) continue;
+    const challenge = preferredChallenge(parseChallenges(answer.headers('www-authenticate')));
+    if (challenge !== undefined) return challenge;
+    throw new RegistryError('unauthorized', `${request.host} does not say how to authenticate`, { status: 401 });
+  }
+  return undefined;
+}
+
+async function fetchToken(
+  request: PullTokenRequest,
+  challenge: Extract<Challenge, { scheme: 'bearer' }>,
+  secret: Secret | undefined,
+  signal?: AbortSignal,
+): Promise<PullToken> {
+  const url = realmOf(request, challenge.realm, secret);
+  if (challenge.service !== undefined) url.searchParams.set('service', challenge.service);
+  url.searchParams.append('scope', `repository:${request.repository}:pull`);
+  if (secret !== undefined) url.searchParams.set('account', secret.username);
+  const headers = {
+    accept: 'application/json',
+    ...(secret === undefined ? {} : { authorization: basicHeader(secret) }),
+  };
+  const askedAt = request.now();
+  const answer = await request.http.request({ method: 'GET', url, headers, signal });
+  const doing = `token from ${describeUrl(url)}`;
+  if (answer.status !== 200) {
+    answer.discard();
+    throw refusal(answer, doing, request.now());
+  }
+  const { token, lifetimeS } = parseTokenAnswer(await answer.read(TOKEN_BODY_MAX), doing);
+  return { kind: 'bearer', token, expiresAtMs: askedAt + lifetimeS * 1000 };
+}
+
+function realmOf({ site, host }: PullTokenRequest, text: string, secret: Secret | undefined): URL {
+  if (!URL.canParse(text))
+    throw new RegistryError('invalid-response', `${host} names the token realm "${text.slice(0, 200)}"`);
+  const realm = new URL(text);
+  // Without a credential nothing can leak: any encrypted realm will do.
+  if (sameTrust(site.base, realm, site.endpoint) || (secret === undefined && realm.protocol === 'https:')) return realm;
+  throw new RegistryError(
+    'untrusted-host',
+    `${host} asks for credentials to be sent to ${realm.protocol}//${realm.host}, which is not of its trust; ` +
+      `if it is, list it in registries."${host}".trusted`,
+  );
+}
+
+async function ask(
+  { site, http }: PullTokenRequest,
+  path: string,
+  headers: Record<string, string>,
+  signal?: AbortSignal,
+): Promise<HttpResponse> {
+  const answer = await http.request({ method: 'GET', url: new URL(path, site.base), headers, signal });
+  answer.discard();
+  return answer;
+}
+
+function refused({ host, now }: PullTokenRequest, answer: HttpResponse): RegistryError {
+  return refusal(answer, `GET ${describeUrl(answer.url)} of ${host}`, now());
+}
+
+function refusal(answer: HttpResponse, doing: string, now: number): RegistryError {
+  const retryAfterMs = parseRetryAfter(answer.header('retry-after'), now);
+  return new RegistryError(codeOfStatus(answer.status), `${doing}: status ${answer.status}`, {
+    status: answer.status,
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  });
+}
