@@ -90,7 +90,7 @@ export function createRegistryAccess(options: RegistryAccessOptions = {}): Regis
       repository,
       http: from.http,
       raw: from.raw,
-      endpointFor: from.endpointFor,
+      endpointFor: (url) => from.endpointFor(url),
       manifestMaxBytes,
       now,
       observe: options.observe,
@@ -137,7 +137,7 @@ export function createRegistryAccess(options: RegistryAccessOptions = {}): Regis
       const auth = new CacheAuthorizer(found.tokens, repository);
       return repositoryClient({ ...shared(found, found.base.host, repository), site: found, auth });
     },
-    async exchangePullToken(host, repository, credential, { signal } = {}) {
+    async exchangePullToken(host, repository, credential, { verify, signal } = {}) {
       const { http, now } = shared(upstream, host, repository);
       return exchangePullToken(
         { site: locateRegistry(host, registries), host, repository, http, now },

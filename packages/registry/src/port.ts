@@ -177,12 +177,13 @@ export type PullToken =
 export interface PullTokenExchange {
   /**
    * Asks the registry (and its token server) for what pulls one repository with this credential. Nothing is cached. Throws
-   * RegistryError; `unauthorized` or `forbidden` mean that this credential was refused.
+   * RegistryError; `unauthorized` or `forbidden` mean that this credential was refused. With `verify` the repository's tags are
+   * asked for with it: some token servers give a token without the access that was asked for.
    */
   exchangePullToken(
     host: string,
     repository: string,
     credential: Credential,
-    options?: { signal?: AbortSignal },
+    options?: { verify?: boolean | undefined; signal?: AbortSignal | undefined },
   ): Promise<PullToken>;
 }

@@ -28,26 +28,37 @@ type Secret = { username: string; password: string };
 export async function exchangePullToken(
   request: PullTokenRequest,
   credential: Credential,
-  signal?: AbortSignal,
+  { verify = false, signal }: { verify?: boolean | undefined; signal?: AbortSignal | undefined } = {},
 ): Promise<PullToken> {
-  if (credential.kind === 'bearer') return credential;
-  if (credential.kind === 'header') return credential;
+  if (credential.kind === 'bearer' || credential.kind === 'header') return credential;
   const secret = credential.kind === 'basic' ? credential : undefined;
   const challenge = await challengeOf(request, signal);
   if (challenge === undefined) return { kind: 'anonymous' };
-  if (challenge.scheme === 'bearer') return fetchToken(request, challenge, secret, signal);
+  if (challenge.scheme === 'bearer') {
+    const token = await fetchToken(request, challenge, secret, signal);
+    if (verify) await mustPass(request, tagsPath(request), `Bearer ${token.token}`, signal);
+    return token;
+  }
   if (secret === undefined) {
     throw new RegistryError('unauthorized', `${request.host} wants a name and password`, { status: 401 });
   }
-  const header = basicHeader(secret);
-  const answer = await ask(request, '/v2/', { authorization: header }, signal);
+  const value = basicHeader(secret);
+  await mustPass(request, verify ? tagsPath(request) : '/v2/', value, signal);
+  return { kind: 'header', value };
+}
+
+async function mustPass(request: PullTokenRequest, path: string, authorization: string, signal?: AbortSignal) {
+  const answer = await ask(request, path, { authorization }, signal);
   if (answer.status === 401 || answer.status === 403) throw refused(request, answer);
-  return { kind: 'header', value: header };
+}
+
+function tagsPath({ repository }: PullTokenRequest): string {
+  return `/v2/${repository}/tags/list?n=1`;
 }
 
 /** What the registry wants before it shows this repository; undefined: nothing. */
 async function challengeOf(request: PullTokenRequest, signal?: AbortSignal): Promise<Challenge | undefined> {
-  for (const path of ['/v2/', `/v2/${request.repository}/tags/list?n=1`]) {
+  for (const path of ['/v2/', tagsPath(request)]) {
     const answer = await ask(request, path, {}, signal);
     if (answer.status === 429 || answer.status >= 500) throw refused(request, answer);
     if (answer.status !== 401) continue;
@@ -63,7 +74,7 @@ async function fetchToken(
   challenge: Extract<Challenge, { scheme: 'bearer' }>,
   secret: Secret | undefined,
   signal?: AbortSignal,
-): Promise<PullToken> {
+): Promise<Extract<PullToken, { kind: 'bearer' }>> {
   const url = realmOf(request, challenge.realm, secret);
   if (challenge.service !== undefined) url.searchParams.set('service', challenge.service);
   url.searchParams.append('scope', `repository:${request.repository}:pull`);

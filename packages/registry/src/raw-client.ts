@@ -123,8 +123,8 @@ export class RawClient {
     return {
       url: request.url,
       status: head.status,
-      header: head.header,
-      headers: head.headers,
+      header: (name) => head.header(name),
+      headers: (name) => head.headers(name),
       contentLength: length,
       pump: (sink, signal) => pump(sink, signal ?? request.signal),
       readSmall,

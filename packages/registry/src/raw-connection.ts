@@ -52,7 +52,7 @@ export class RawConnection {
       onread: {
         buffer: () => connection.#nextBuffer(),
         callback: (bytes: number, buffer: Buffer) => connection.#read(bytes, buffer),
-      } as unknown as NonNullable<Dial['onread']>,
+      },
     });
     connection.#socket = socket;
     socket.on('error', (error) => connection.#fail(networkError(`connection to ${connection.#name} broke`, error)));

@@ -1,0 +1,211 @@
+import { isDigest } from '@kuik/image';
+import { copyBlob } from './copy-blob.ts';
+import { RegistryError } from './errors.ts';
+import { inParallel } from './in-parallel.ts';
+import { walkManifests, type ImagePlatform, type ManifestTree } from './manifest-tree.ts';
+import { blobsToCopy, readManifest, type Descriptor } from './plan.ts';
+import type { Manifest, ManifestHead, RateLimit, RepositoryClient } from './port.ts';
+
+const MiB = 1024 * 1024;
+
+export interface CopyProgress {
+  bytesDone: number;
+  bytesTotal: number;
+  blobsDone: number;
+  blobsTotal: number;
+}
+
+export interface CopyOptions {
+  source: RepositoryClient;
+  /** Tag or digest at the source. */
+  reference: string;
+  target: RepositoryClient;
+  /** Tag written last at the target. */
+  targetTag: string;
+  /** Repositories at the target that may hold a blob, best first. */
+  mountCandidates?: (digest: string) => readonly string[];
+  /** Which platforms of an index to copy; the index itself stays whole. Default: all. */
+  wants?: (child: Descriptor) => boolean;
+  /** Blobs at a time. Default 3. */
+  concurrency?: number;
+  /** Longest PATCH. Default 256 MiB. */
+  chunkBytes?: number;
+  /** Go through every blob although the tag is right: refills what the target lost, or what `wants` newly asks for. */
+  thorough?: boolean;
+  signal?: AbortSignal;
+  onProgress?: (progress: CopyProgress) => void;
+}
+
+export interface CopyResult {
+  digest: string;
+  mediaType: string;
+  /** The target had the tag on this digest: nothing was read but two heads; `bytes`, `blobs` and `platforms` are empty then. */
+  skipped: boolean;
+  /** Bytes of the image as the target holds it, manifests included; and what of it had to be sent. */
+  bytes: number;
+  bytesCopied: number;
+  blobs: { total: number; copied: number; mounted: number; present: number };
+  platforms: ImagePlatform[];
+  /** What the source said of its quota. */
+  rateLimit?: RateLimit;
+}
+
+/**
+ * Copies an image byte for byte: blobs, then the manifests below, then the root by digest, the tag last, each verified; so a crash
+ * leaves garbage at worst, never a tag that points at holes. Repeating it is harmless and does not send again what is there. Memory does not
+ * depend on the size of blobs. Throws RegistryError.
+ */
+export async function copyImage(options: CopyOptions): Promise<CopyResult> {
+  const { source, target, targetTag } = options;
+  const stop = new AbortController();
+  const signal = options.signal === undefined ? stop.signal : AbortSignal.any([options.signal, stop.signal]);
+  try {
+    const [head, held] = await Promise.all([resolve(options, signal), find(target, targetTag, signal)]);
+    if (held !== undefined && held.digest === head.digest && options.thorough !== true) return nothingToDo(held, head);
+    const root = await openRoot(source, options.reference, head.digest, signal);
+    const tree = await walkManifests(source, root, { wants: options.wants, signal });
+    const blobs = blobsToCopy(tree.blobs);
+    const counts = await copyBlobs(options, tree, blobs, stop, signal);
+    await putManifests(target, targetTag, tree, signal);
+    const rateLimit = root.rateLimit ?? head.rateLimit;
+    return {
+      digest: root.digest,
+      mediaType: readManifest(root).mediaType,
+      skipped: false,
+      bytes: sizeOf(tree, blobs),
+      bytesCopied: counts.bytesCopied,
+      blobs: { total: blobs.length, copied: counts.copied, mounted: counts.mounted, present: counts.present },
+      platforms: tree.platforms,
+      ...(rateLimit === undefined ? {} : { rateLimit }),
+    };
+  } catch (error) {
+    stop.abort();
+    throw error;
+  }
+}
+
+/** What a copy of `digest` holds, read from the target alone: for a copy that was skipped by somebody who never saw it. */
+export async function describeImage(
+  target: RepositoryClient,
+  reference: string,
+  options: { wants?: (child: Descriptor) => boolean; signal?: AbortSignal } = {},
+): Promise<Pick<CopyResult, 'digest' | 'mediaType' | 'bytes' | 'platforms'>> {
+  const root = await target.openManifest(reference, options.signal === undefined ? {} : { signal: options.signal });
+  const tree = await walkManifests(target, root, options);
+  const { mediaType } = readManifest(root);
+  return { digest: root.digest, mediaType, bytes: sizeOf(tree, blobsToCopy(tree.blobs)), platforms: tree.platforms };
+}
+
+async function resolve(options: CopyOptions, signal: AbortSignal): Promise<Pick<ManifestHead, 'digest' | 'rateLimit'>> {
+  if (isDigest(options.reference)) return { digest: options.reference };
+  return options.source.headManifest(options.reference, { signal });
+}
+
+async function find(target: RepositoryClient, tag: string, signal: AbortSignal): Promise<ManifestHead | undefined> {
+  try {
+    return await target.headManifest(tag, { signal });
+  } catch (error) {
+    if (error instanceof RegistryError && error.code === 'not-found') return undefined;
+    throw error;
+  }
+}
+
+/** The root by its digest, so that a tag that moves meanwhile changes nothing; by tag when the registry forgot that digest at once. */
+async function openRoot(
+  source: RepositoryClient,
+  reference: string,
+  digest: string,
+  signal: AbortSignal,
+): Promise<Manifest> {
+  try {
+    return await source.openManifest(digest, { signal });
+  } catch (error) {
+    const moved = error instanceof RegistryError && error.code === 'not-found' && reference !== digest;
+    if (!moved) throw error;
+    return source.openManifest(reference, { signal });
+  }
+}
+
+async function copyBlobs(
+  options: CopyOptions,
+  tree: ManifestTree,
+  blobs: readonly Descriptor[],
+  stop: AbortController,
+  signal: AbortSignal,
+) {
+  const counts = { copied: 0, mounted: 0, present: 0, bytesCopied: 0 };
+  const progress: CopyProgress = {
+    bytesDone: 0,
+    bytesTotal: blobs.reduce((sum, blob) => sum + blob.size, 0),
+    blobsDone: 0,
+    blobsTotal: blobs.length,
+  };
+  options.onProgress?.({ ...progress });
+  let first: { error: unknown } | undefined;
+  await inParallel(blobs, options.concurrency ?? 3, async (blob) => {
+    let done = 0;
+    const onBytes = (bytes: number) => {
+      progress.bytesDone += bytes - done;
+      done = bytes;
+      options.onProgress?.({ ...progress });
+    };
+    try {
+      const outcome = await copyBlob({
+        source: options.source,
+        target: options.target,
+        blob,
+        mountFrom: options.mountCandidates?.(blob.digest) ?? [],
+        inline: tree.inline.get(blob.digest),
+        chunkBytes: options.chunkBytes ?? 256 * MiB,
+        signal,
+        onBytes,
+      });
+      counts[outcome] += 1;
+      if (outcome === 'copied') counts.bytesCopied += blob.size;
+    } catch (error) {
+      // The other blobs stop too: what they have sent is kept by their sessions or lost, never wrong.
+      first ??= { error };
+      stop.abort();
+      throw first.error;
+    }
+    progress.blobsDone += 1;
+    onBytes(blob.size);
+  });
+  return counts;
+}
+
+async function putManifests(
+  target: RepositoryClient,
+  tag: string,
+  tree: ManifestTree,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const manifest of [...tree.descendants, tree.root]) {
+    await target.putManifest(manifest.digest, manifest.bytes, readManifest(manifest).mediaType, { signal });
+  }
+  await target.putManifest(tag, tree.root.bytes, readManifest(tree.root).mediaType, { signal });
+  const held = await target.headManifest(tag, { signal });
+  if (held.digest === tree.root.digest) return;
+  throw new RegistryError(
+    'digest-mismatch',
+    `${target.host}/${target.repository}:${tag} is ${held.digest} right after ${tree.root.digest} was written: somebody else writes this tag`,
+  );
+}
+
+function nothingToDo(held: ManifestHead, head: Pick<ManifestHead, 'rateLimit'>): CopyResult {
+  return {
+    digest: held.digest,
+    mediaType: held.mediaType,
+    skipped: true,
+    bytes: 0,
+    bytesCopied: 0,
+    blobs: { total: 0, copied: 0, mounted: 0, present: 0 },
+    platforms: [],
+    ...(head.rateLimit === undefined ? {} : { rateLimit: head.rateLimit }),
+  };
+}
+
+function sizeOf(tree: ManifestTree, blobs: readonly Descriptor[]): number {
+  const manifests = [tree.root, ...tree.descendants].reduce((sum, manifest) => sum + manifest.bytes.length, 0);
+  return manifests + blobs.reduce((sum, blob) => sum + blob.size, 0);
+}

@@ -1,0 +1,128 @@
+import { RegistryError } from './errors.ts';
+import { isBlobDescriptor, platformOf, readManifest, type Descriptor } from './plan.ts';
+import { readBlob } from './open-blob.ts';
+import { formatPlatform } from '@kuik/image';
+import { inParallel } from './in-parallel.ts';
+import type { Manifest, RepositoryClient } from './port.ts';
+
+const PARALLEL = 4;
+const MAX_DEPTH = 4;
+const MAX_MANIFESTS = 1_000;
+const CONFIG_MAX = 4 * 1024 * 1024;
+
+/** One platform of an image, and what became of it. */
+export interface ImagePlatform {
+  /** `linux/arm64`. */
+  platform: string;
+  /** Digest of that platform's manifest. */
+  digest: string;
+  /** `held`: with all its blobs; `left`: not wanted, to be had from upstream on demand; `absent`: the source does not have it. */
+  state: 'held' | 'left' | 'absent';
+}
+
+/** Everything that hangs on a root manifest. */
+export interface ManifestTree {
+  root: Manifest;
+  /** Manifests below the root, each before whatever lists it. */
+  descendants: Manifest[];
+  blobs: Descriptor[];
+  platforms: ImagePlatform[];
+  /** Bytes already read on the way (an image's config): no second request for them. */
+  inline: Map<string, Buffer>;
+}
+
+export interface WalkOptions {
+  /** Which platforms of an index to take; what belongs to no platform is always taken. */
+  wants?: ((descriptor: Descriptor) => boolean) | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** Reads the manifests below `root`, each by digest, and lists their blobs. A child that the source lacks is noted, not fatal. */
+export async function walkManifests(
+  source: RepositoryClient,
+  root: Manifest,
+  options: WalkOptions,
+): Promise<ManifestTree> {
+  const walk = new Walk(source, options);
+  const content = readManifest(root);
+  await walk.visit(root, 0);
+  if (content.kind === 'image') await walk.describeImage(root, content.blobs[0]);
+  return { root, descendants: walk.found, blobs: walk.blobs, platforms: walk.platforms, inline: walk.inline };
+}
+
+class Walk {
+  readonly found: Manifest[] = [];
+  readonly blobs: Descriptor[] = [];
+  readonly platforms: ImagePlatform[] = [];
+  readonly inline = new Map<string, Buffer>();
+  readonly #seen = new Set<string>();
+  readonly #source: RepositoryClient;
+  readonly #options: WalkOptions;
+
+  constructor(source: RepositoryClient, options: WalkOptions) {
+    this.#source = source;
+    this.#options = options;
+  }
+
+  async visit(manifest: Manifest, depth: number): Promise<void> {
+    const { children, blobs } = readManifest(manifest);
+    this.blobs.push(...blobs);
+    if (children.length > 0 && depth >= MAX_DEPTH) {
+      throw new RegistryError('rejected', `manifest ${manifest.digest}: indexes nest deeper than ${MAX_DEPTH}`);
+    }
+    const opened = await inParallel(children, PARALLEL, (child) => this.#open(child));
+    for (const [at, child] of children.entries()) await this.#child(child, opened[at], depth);
+  }
+
+  async #child(child: Descriptor, manifest: Manifest | undefined, depth: number): Promise<void> {
+    const platform = platformOf(child);
+    const note = (state: ImagePlatform['state']) => {
+      if (platform !== undefined) this.platforms.push({ platform, digest: child.digest, state });
+    };
+    if (!this.#wanted(child)) return note('left');
+    if (isBlobDescriptor(child)) return void this.blobs.push(child);
+    if (manifest === undefined) return note('absent');
+    if (this.#seen.has(child.digest)) return note('held');
+    this.#seen.add(child.digest);
+    if (this.#seen.size > MAX_MANIFESTS)
+      throw new RegistryError('rejected', `an image of more than ${MAX_MANIFESTS} manifests`);
+    await this.visit(manifest, depth + 1);
+    this.found.push(manifest);
+    note('held');
+  }
+
+  #wanted(child: Descriptor): boolean {
+    return platformOf(child) === undefined || this.#options.wants?.(child) !== false;
+  }
+
+  async #open(child: Descriptor): Promise<Manifest | undefined> {
+    if (!this.#wanted(child) || isBlobDescriptor(child)) return undefined;
+    const signal = this.#options.signal;
+    try {
+      const manifest = await this.#source.openManifest(child.digest, signal === undefined ? {} : { signal });
+      // The descriptor's type is what the index vouches for; a server's header is not part of any digest.
+      return child.mediaType === '' ? manifest : { ...manifest, mediaType: child.mediaType };
+    } catch (error) {
+      if (error instanceof RegistryError && error.code === 'not-found') return undefined;
+      throw error;
+    }
+  }
+
+  /** A single image names its platform in its config only. */
+  async describeImage(root: Manifest, config: Descriptor | undefined): Promise<void> {
+    if (config === undefined || config.size > CONFIG_MAX || !/image\.(?:config\.)?v1\+json$/.test(config.mediaType))
+      return;
+    const signal = this.#options.signal;
+    const blob = await this.#source.openBlob(config.digest, signal === undefined ? {} : { signal });
+    const bytes = await readBlob(blob, CONFIG_MAX, signal);
+    this.inline.set(config.digest, bytes);
+    try {
+      const { os, architecture, variant } = JSON.parse(bytes.toString('utf8')) as Record<string, unknown>;
+      if (typeof os !== 'string' || typeof architecture !== 'string') return;
+      const platform = formatPlatform({ os, architecture, ...(typeof variant === 'string' ? { variant } : {}) });
+      this.platforms.push({ platform, digest: root.digest, state: 'held' });
+    } catch {
+      // A config that is not JSON belongs to some artifact: it has no platform.
+    }
+  }
+}
