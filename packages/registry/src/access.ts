@@ -137,13 +137,10 @@ export function createRegistryAccess(options: RegistryAccessOptions = {}): Regis
       const auth = new CacheAuthorizer(found.tokens, repository);
       return repositoryClient({ ...shared(found, found.base.host, repository), site: found, auth });
     },
-    async exchangePullToken(host, repository, credential, { verify, signal } = {}) {
-      const { http, now } = shared(upstream, host, repository);
-      return exchangePullToken(
-        { site: locateRegistry(host, registries), host, repository, http, now },
-        credential,
-        signal,
-      );
+    async exchangePullToken(host, repository, credential, options) {
+      const { http } = shared(upstream, host, repository);
+      const site = locateRegistry(host, registries);
+      return exchangePullToken({ site, host, repository, http, now }, credential, options);
     },
     async close() {
       for (const { http, raw } of [upstream, ...caches.values()]) {
