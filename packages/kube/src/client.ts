@@ -271,7 +271,7 @@ async function refuse(target: CallTarget, response: Awaited<ReturnType<Transport
     body = JSON.parse(text) as StatusBody;
   } catch {
     // Proxies in between answer in plain text.
-    body = text === '' ? {} : { message: text.slice(0, 200) };
+    body = text === '' ? {} : { message: text.trim().slice(0, 200) };
   }
   throw statusError(target, response.statusCode, body, typeof retryAfter === 'string' ? retryAfter : undefined);
 }

@@ -3,3 +3,5 @@ export * from './resources.ts';
 export { KubeError, isKubeError } from './kube-error.ts';
 export { createKubeClient } from './client.ts';
 export { createReflector } from './reflector.ts';
+export { createLeadership } from './lease.ts';
+export { createEventRecorder } from './event-recorder.ts';

@@ -1,0 +1,126 @@
+import { randomBytes } from 'node:crypto';
+import { backoffMs, DEFAULT_BACKOFF } from './backoff.ts';
+import { EventFold, type FoldedEvent } from './event-fold.ts';
+import { eventNamespace, eventObject, series } from './event-object.ts';
+import { isKubeError, KubeError } from './kube-error.ts';
+import { pause } from './pause.ts';
+import type { EventRecorder, EventRecorderOptions, KubeObject } from './port.ts';
+import { EVENTS } from './resources.ts';
+
+const ATTEMPTS = 5;
+const FLUSH_MS = 5_000;
+
+/** Records events on objects, in the background. The Role needs create and patch on events.events.k8s.io. */
+export function createEventRecorder(options: EventRecorderOptions): EventRecorder {
+  return new FoldingRecorder(options);
+}
+
+class FoldingRecorder implements EventRecorder {
+  readonly #options: EventRecorderOptions;
+  readonly #fold: EventFold;
+  readonly #stopping = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
+  #sending: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(options: EventRecorderOptions) {
+    this.#options = options;
+    this.#fold = new EventFold({ windowMs: options.windowMs ?? 600_000, maxPending: options.maxPending ?? 256 });
+  }
+
+  event(object: KubeObject, type: 'Normal' | 'Warning', reason: string, message: string): void {
+    if (this.#closed) return;
+    if (!this.#fold.add({ object, type, reason, message }, performance.now(), new Date())) {
+      const what = `event ${reason} on ${object.metadata.name}`;
+      this.#failed(new KubeError('unavailable', `dropped ${what}: ${this.#fold.waiting} others wait to be written`));
+      return;
+    }
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      void this.#send();
+    }, this.#options.delayMs ?? 1_000);
+  }
+
+  async flush(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const enough = new AbortController();
+    const drained = (async () => {
+      while ((this.#fold.waiting > 0 || this.#sending !== undefined) && !enough.signal.aborted) await this.#send();
+    })();
+    await Promise.race([drained, pause(FLUSH_MS, enough.signal)]);
+    enough.abort();
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.flush();
+    this.#stopping.abort();
+    await this.#sending;
+  }
+
+  /** Writes all that waits; one such loop at a time. */
+  #send(): Promise<void> {
+    this.#sending ??= this.#drain().finally(() => (this.#sending = undefined));
+    return this.#sending;
+  }
+
+  async #drain(): Promise<void> {
+    const { signal } = this.#stopping;
+    for (let failures = 0; this.#fold.waiting > 0 && !signal.aborted;) {
+      let failed: KubeError | undefined;
+      for (const event of this.#fold.take()) {
+        if (failed !== undefined || signal.aborted) {
+          this.#fold.again(event);
+          continue;
+        }
+        failed = await this.#writeOnce(event, signal);
+      }
+      failures = failed === undefined ? 0 : failures + 1;
+      if (failures > 0) await pause(backoffMs(failures, DEFAULT_BACKOFF, Math.random(), failed?.retryAfterMs), signal);
+    }
+  }
+
+  /** Returns the error when the event waits for another attempt. */
+  async #writeOnce(event: FoldedEvent, signal: AbortSignal): Promise<KubeError | undefined> {
+    try {
+      await this.#write(event, signal);
+      event.attempts = 0;
+      return undefined;
+    } catch (error) {
+      const again = isKubeError(error) && error.retry && ++event.attempts < ATTEMPTS;
+      if (!again) {
+        this.#failed(error);
+        return undefined;
+      }
+      this.#fold.again(event);
+      return error;
+    }
+  }
+
+  async #write(event: FoldedEvent, signal: AbortSignal): Promise<void> {
+    const { client, controller, instance } = this.#options;
+    const namespace = eventNamespace(event);
+    if (event.written !== undefined) {
+      try {
+        await client.mergePatch(EVENTS, { name: event.written, namespace }, { series: series(event) }, { signal });
+        return;
+      } catch (error) {
+        // The server keeps events for an hour.
+        if (!isKubeError(error, 'not-found')) throw error;
+      }
+    }
+    const body = eventObject(event, { controller, instance }, randomBytes(8).toString('hex'));
+    const made = await client.create(EVENTS, body, { namespace, signal });
+    event.written = made.metadata.name;
+  }
+
+  #failed(error: unknown): void {
+    try {
+      this.#options.onError?.(error);
+    } catch {
+      // A recorder never throws, nor does its listener through it.
+    }
+  }
+}
