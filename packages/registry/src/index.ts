@@ -36,3 +36,4 @@ export {
 export { copyImage, describeImage, type CopyOptions, type CopyProgress, type CopyResult } from './copy.ts';
 export type { ImagePlatform } from './manifest-tree.ts';
 export type { Descriptor } from './plan.ts';
+export { credentialsOf, readCacheEndpoint, readRegistries } from './settings.ts';

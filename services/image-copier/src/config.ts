@@ -1,9 +1,19 @@
-import { brokerClientConfig, cacheConfig, DEFAULTS, httpConfig, kubeConfig, natsConfig, redisConfig, registriesConfig } from '@kuik/contracts';
+import {
+  brokerClientConfig,
+  cacheConfig,
+  DEFAULTS,
+  httpConfig,
+  kubeConfig,
+  natsConfig,
+  redisConfig,
+  registriesConfig,
+} from '@kuik/contracts';
+import { loadConfig, type Env } from '@kuik/runtime';
 import { z } from 'zod';
 
 const ms = z.number().int().positive();
 
-export const schema = z.strictObject({
+const copierConfig = z.strictObject({
   http: httpConfig,
   nats: natsConfig,
   redis: redisConfig,
@@ -14,7 +24,13 @@ export const schema = z.strictObject({
   copy: z
     .strictObject({
       concurrency: z.number().int().min(1).max(64).default(DEFAULTS.copy.concurrency).describe('Images at once'),
-      blobsPerImage: z.number().int().min(1).max(16).default(DEFAULTS.copy.blobsPerImage).describe('Blobs of one image at once'),
+      blobsPerImage: z
+        .number()
+        .int()
+        .min(1)
+        .max(16)
+        .default(DEFAULTS.copy.blobsPerImage)
+        .describe('Blobs of one image at once'),
       lockMs: ms.default(DEFAULTS.copy.lockMs).describe('A worker silent for this long loses its job'),
       stallCheckMs: ms.default(DEFAULTS.copy.stallCheckMs),
       drainMs: ms.default(DEFAULTS.copy.drainMs).describe('How long running copies may go on after SIGTERM'),
@@ -22,4 +38,9 @@ export const schema = z.strictObject({
     .prefault({}),
 });
 
-export type Config = z.infer<typeof schema>;
+export type CopierConfig = z.output<typeof copierConfig>;
+
+/** Configuration from the environment and KUIK_CONFIG; throws ConfigError with every mistake. */
+export function loadCopierConfig(env: Env): CopierConfig {
+  return loadConfig({ name: 'image-copier', schema: copierConfig, env });
+}

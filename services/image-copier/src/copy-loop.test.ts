@@ -9,12 +9,22 @@ import { judgeFailure } from './judge.ts';
 const DIGEST = `sha256:${'cd'.repeat(32)}`;
 const NOW = Date.parse('2026-11-21T10:00:00Z');
 
-const image = (over: Partial<CachedImage['metadata']> = {}, spec = 'shop.example/app:1', status: CachedImage['status'] = {}): CachedImage => ({
+const image = (
+  over: Partial<CachedImage['metadata']> = {},
+  spec = 'shop.example/app:1',
+  status: CachedImage['status'] = {},
+): CachedImage => ({
   metadata: { name: 'app', uid: 'u1', resourceVersion: '7', ...over },
   spec: { sourceImage: spec },
   status,
 });
-const payload: CopyJob = { name: 'app', uid: 'u1', reference: 'shop.example/app:1', host: 'shop.example', reason: 'NotCached' };
+const payload: CopyJob = {
+  name: 'app',
+  uid: 'u1',
+  reference: 'shop.example/app:1',
+  host: 'shop.example',
+  reason: 'NotCached',
+};
 
 const result: CopyResult = {
   digest: DIGEST,
@@ -34,9 +44,20 @@ interface World {
 }
 
 async function run(bend: (world: World) => void = () => undefined, signal = new AbortController().signal) {
-  const world: World = { object: image(), copy: async () => result, waitMs: 0, writeFails: false, replacedWhileCopying: false };
+  const world: World = {
+    object: image(),
+    copy: async () => result,
+    waitMs: 0,
+    writeFails: false,
+    replacedWhileCopying: false,
+  };
   bend(world);
-  const seen = { stanzas: [] as (CacheStanza | undefined)[], announced: [] as string[], parked: [] as [string, number][], ended: [] as string[] };
+  const seen = {
+    stanzas: [] as (CacheStanza | undefined)[],
+    announced: [] as string[],
+    parked: [] as [string, number][],
+    ended: [] as string[],
+  };
   const parts: CopyParts = {
     read: async () => world.object,
     write: async (_name, stanza) => {
@@ -46,12 +67,21 @@ async function run(bend: (world: World) => void = () => undefined, signal = new 
       return world.object && { ...world.object, metadata: { ...world.object.metadata, uid, resourceVersion: '8' } };
     },
     copy: world.copy,
-    failureOf: (error) => (error instanceof Refusal ? { code: error.code, message: error.message, side: error.side } : undefined),
+    failureOf: (error) =>
+      error instanceof Refusal ? { code: error.code, message: error.message, side: error.side } : undefined,
     announce: async (written) => void seen.announced.push(written.metadata.resourceVersion),
-    pacer: { take: async () => world.waitMs, park: async (host, until) => void seen.parked.push([host, until]), parkedUntil: async () => undefined },
+    pacer: {
+      take: async () => world.waitMs,
+      park: async (host, until) => void seen.parked.push([host, until]),
+      parkedUntil: async () => undefined,
+    },
     clock: { now: () => NOW, monotonic: () => 0 },
     log: silentLogger,
-    count: { ended: (outcome, code) => void seen.ended.push(`${outcome}:${code}`), bytes: () => undefined, progress: () => undefined },
+    count: {
+      ended: (outcome, code) => void seen.ended.push(`${outcome}:${code}`),
+      bytes: () => undefined,
+      progress: () => undefined,
+    },
   };
   const job: Job<CopyJob> = { id: 'j1', payload, signal, progress: async () => undefined };
   return { outcome: await workOn(job, parts), ...seen };
@@ -89,12 +119,19 @@ describe('workOn', () => {
   });
 
   it('remembers which forced update it answered', async () => {
-    const { stanzas } = await run((world) => (world.object = image({ annotations: { 'kuik.enix.io/force-update': 'now' } })));
+    const { stanzas } = await run(
+      (world) => (world.object = image({ annotations: { 'kuik.enix.io/force-update': 'now' } })),
+    );
     expect(stanzas[0]!.forced).toBe('now');
   });
 
   it('keeps what the cache holds when a later copy fails, and counts failures in a row', async () => {
-    const cache: CacheStanza = { forUid: 'u1', digest: DIGEST, tag: '1', error: { code: 'x', message: 'y', at: 'z', attempts: 2 } };
+    const cache: CacheStanza = {
+      forUid: 'u1',
+      digest: DIGEST,
+      tag: '1',
+      error: { code: 'x', message: 'y', at: 'z', attempts: 2 },
+    };
     const { outcome, stanzas, ended, parked } = await run((world) => {
       world.object = image({}, 'shop.example/app:1', { cache });
       world.copy = () => Promise.reject(new Refusal('timeout'));
@@ -106,7 +143,9 @@ describe('workOn', () => {
   });
 
   it('parks the host, not the job, when upstream limits', async () => {
-    const { outcome, parked, stanzas } = await run((world) => (world.copy = () => Promise.reject(new Refusal('rate-limited'))));
+    const { outcome, parked, stanzas } = await run(
+      (world) => (world.copy = () => Promise.reject(new Refusal('rate-limited'))),
+    );
     expect(outcome).toEqual({ do: 'done' });
     expect(parked).toEqual([['shop.example', NOW + 60_000]]);
     expect(stanzas[0]!.error!.retryAt).toBe('2026-11-21T10:01:00.000Z');
@@ -166,7 +205,10 @@ describe('decideJob', () => {
     ['nginx', 'latest', 'docker.io/library/nginx', 'latest'],
     [`a.b:5000/c:1@${DIGEST}`, DIGEST, 'a.b__5000/c', `kuik-sha256-${'cd'.repeat(32)}`],
   ])('%s is asked for by %s', (source, upstreamReference, cacheRepository, cacheTag) => {
-    expect(decideJob(payload, image({}, source))).toMatchObject({ do: 'copy', target: { upstreamReference, cacheRepository, cacheTag } });
+    expect(decideJob(payload, image({}, source))).toMatchObject({
+      do: 'copy',
+      target: { upstreamReference, cacheRepository, cacheTag },
+    });
   });
 });
 
@@ -187,13 +229,23 @@ describe('judgeFailure', () => {
   });
 
   it('blames the cache for what the cache refused, even when it limits', () => {
-    const verdict = judgeFailure({ code: 'rate-limited', message: 'm', side: 'cache' }, 'a.b/c:1', undefined, new Date(NOW));
+    const verdict = judgeFailure(
+      { code: 'rate-limited', message: 'm', side: 'cache' },
+      'a.b/c:1',
+      undefined,
+      new Date(NOW),
+    );
     expect(verdict.error.code).toBe('KUIK-CPY-503');
     expect(verdict.parkHostMs).toBeUndefined();
   });
 
   it("takes upstream's word for when to come back", () => {
-    const verdict = judgeFailure({ code: 'rate-limited', message: 'm', side: 'upstream', retryAfterMs: 5000 }, 'a.b/c:1', undefined, new Date(NOW));
+    const verdict = judgeFailure(
+      { code: 'rate-limited', message: 'm', side: 'upstream', retryAfterMs: 5000 },
+      'a.b/c:1',
+      undefined,
+      new Date(NOW),
+    );
     expect(verdict).toMatchObject({ parkHostMs: 5000, error: { retryAt: '2026-11-21T10:00:05.000Z' } });
   });
 });

@@ -17,7 +17,12 @@ export interface CopyResult {
   readonly mediaType: string;
   readonly bytes: number;
   readonly platforms: readonly string[];
-  readonly blobs: { readonly total: number; readonly copied: number; readonly mounted: number; readonly present: number };
+  readonly blobs: {
+    readonly total: number;
+    readonly copied: number;
+    readonly mounted: number;
+    readonly present: number;
+  };
   readonly bytesCopied: number;
 }
 
@@ -56,9 +61,15 @@ const API_RETRY_MS = 2_000;
  */
 export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outcome> {
   const { name, reference, host, requestId } = job.payload;
-  const log = parts.log.child({ image: reference, object: name, job: job.id, ...(requestId === undefined ? {} : { requestId }) });
+  const log = parts.log.child({
+    image: reference,
+    object: name,
+    job: job.id,
+    ...(requestId === undefined ? {} : { requestId }),
+  });
   const started = parts.clock.monotonic();
-  const ended = (result: string, code: string): void => parts.count.ended(result, code, (parts.clock.monotonic() - started) / 1000);
+  const ended = (result: string, code: string): void =>
+    parts.count.ended(result, code, (parts.clock.monotonic() - started) / 1000);
 
   let image: CachedImage | undefined;
   try {
@@ -92,7 +103,8 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
       job.signal,
     );
     const stanza = copied(image, verdict.target, result, now());
-    if (!(await record(parts, image, stanza))) return { do: 'park', afterMs: API_RETRY_MS, reason: 'ApiServerUnavailable' };
+    if (!(await record(parts, image, stanza)))
+      return { do: 'park', afterMs: API_RETRY_MS, reason: 'ApiServerUnavailable' };
     parts.count.bytes('copied', result.bytesCopied);
     parts.count.bytes('shared', result.bytes - result.bytesCopied);
     ended('copied', '');
@@ -110,11 +122,18 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
     const failure = parts.failureOf(error);
     if (failure === undefined) throw error;
     const judged = judgeFailure(failure, reference, before, now());
-    if (judged.parkHostMs !== undefined) await parts.pacer.park(host, parts.clock.now() + judged.parkHostMs, judged.error.code);
+    if (judged.parkHostMs !== undefined)
+      await parts.pacer.park(host, parts.clock.now() + judged.parkHostMs, judged.error.code);
     ended('failed', judged.error.code);
-    log.warn('copy failed', { code: judged.error.code, cause: failure.message, side: failure.side, attempts: judged.error.attempts });
+    log.warn('copy failed', {
+      code: judged.error.code,
+      cause: failure.message,
+      side: failure.side,
+      attempts: judged.error.attempts,
+    });
     const stanza: CacheStanza = { ...(before ?? { forUid: image.metadata.uid }), error: judged.error };
-    if (!(await record(parts, image, stanza))) return { do: 'park', afterMs: API_RETRY_MS, reason: 'ApiServerUnavailable' };
+    if (!(await record(parts, image, stanza)))
+      return { do: 'park', afterMs: API_RETRY_MS, reason: 'ApiServerUnavailable' };
     return { do: 'done' };
   } finally {
     parts.count.progress(job.id, undefined);
@@ -122,7 +141,8 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
 }
 
 function copied(image: CachedImage, target: CopyTarget, result: CopyResult, now: Date): CacheStanza {
-  const forced = image.metadata.annotations?.[FORCE_UPDATE_ANNOTATION] ?? image.metadata.annotations?.[FORCE_UPDATE_ANNOTATION_V1];
+  const forced =
+    image.metadata.annotations?.[FORCE_UPDATE_ANNOTATION] ?? image.metadata.annotations?.[FORCE_UPDATE_ANNOTATION_V1];
   return {
     forUid: image.metadata.uid,
     digest: result.digest,

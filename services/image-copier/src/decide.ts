@@ -36,6 +36,11 @@ export function decideJob(job: CopyJob, image: CachedImage | undefined): JobVerd
   if (cacheRepository === undefined) return { do: 'skip', reason: SKIP_REASONS.notEncodable };
   return {
     do: 'copy',
-    target: { reference, upstreamReference: reference.digest ?? reference.tag!, cacheRepository, cacheTag: cacheTag(reference) },
+    target: {
+      reference,
+      upstreamReference: reference.digest ?? reference.tag!,
+      cacheRepository,
+      cacheTag: cacheTag(reference),
+    },
   };
 }

@@ -39,7 +39,12 @@ const DEFAULT_PARK_MS = 60_000;
  * upstream code has its own name; anything else is `upstreamFailed`. A rate limit parks the host, not the job. `attempts` counts
  * failures in a row of the same object; when the next try is due is `nextStep`'s to say unless upstream said it.
  */
-export function judgeFailure(failure: CopyFailure, reference: string, before: CacheStanza | undefined, now: Date): FailureVerdict {
+export function judgeFailure(
+  failure: CopyFailure,
+  reference: string,
+  before: CacheStanza | undefined,
+  now: Date,
+): FailureVerdict {
   const name = failure.side === 'cache' ? 'cacheUnavailable' : (UPSTREAM_ERRORS[failure.code] ?? 'upstreamFailed');
   const { code, remedy } = ERROR_CODES[name];
   const limited = failure.side === 'upstream' && failure.code === 'rate-limited';

@@ -1,0 +1,71 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { credentialsOf, readCacheEndpoint, readRegistries } from './settings.ts';
+
+let folder: string;
+const file = (name: string): string => path.join(folder, name);
+beforeAll(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'kuik-settings-'));
+  for (const name of ['key', 'certificate', 'ca']) writeFileSync(file(name), `PEM of ${name}`);
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+describe('readCacheEndpoint', () => {
+  it.each([
+    [['pull'], 'kuik-r'],
+    [['pull', 'push'], 'kuik-w'],
+    [['delete'], 'kuik-w'],
+  ] as const)('signs %j as %s', (actions, issuer) => {
+    const endpoint = readCacheEndpoint(
+      { url: 'http://c', keyFile: file('key'), certificateFile: file('certificate') },
+      actions,
+    );
+    expect(endpoint.signer).toMatchObject({
+      issuer,
+      audience: 'kuik',
+      keyPem: 'PEM of key',
+      certificatePem: 'PEM of certificate',
+      actions,
+    });
+  });
+
+  it('signs nothing without a key', () => {
+    expect(readCacheEndpoint({ url: 'http://c', caFile: file('ca') }, ['pull'])).toEqual({
+      url: 'http://c',
+      ca: 'PEM of ca',
+    });
+  });
+
+  it('names what is missing', () => {
+    expect(() => readCacheEndpoint({ url: 'http://c', keyFile: file('key') }, ['pull'])).toThrow(
+      'cache.certificateFile',
+    );
+    expect(() =>
+      readCacheEndpoint({ url: 'http://c', keyFile: file('gone'), certificateFile: file('certificate') }, ['pull']),
+    ).toThrow('gone');
+  });
+});
+
+describe('readRegistries', () => {
+  it('reads CA files and drops what is not set', () => {
+    expect(
+      readRegistries({
+        'a.b': { address: '127.0.0.1:1', caFile: file('ca'), plainHTTP: undefined },
+        'c.d': { ca: 'inline' },
+      }),
+    ).toEqual({
+      'a.b': { address: '127.0.0.1:1', ca: 'PEM of ca' },
+      'c.d': { ca: 'inline' },
+    });
+  });
+});
+
+describe('credentialsOf', () => {
+  it.each([
+    [{ kind: 'anonymous' }, []],
+    [{ kind: 'bearer', token: 't', expiresAtMs: 1 }, [{ kind: 'bearer', token: 't', expiresAtMs: 1 }]],
+    [{ kind: 'header', value: 'Basic x', expiresAtMs: 1 }, [{ kind: 'header', value: 'Basic x' }]],
+  ] as const)('%j', (brokered, expected) => expect(credentialsOf(brokered)).toEqual(expected));
+});

@@ -1,0 +1,49 @@
+import { readFileSync } from 'node:fs';
+import type { BrokeredCredential, cacheConfig, registriesConfig } from '@kuik/contracts';
+import type { z } from 'zod';
+import type { CacheEndpoint, Credential, RegistryEndpoint, RegistryMap } from './port.ts';
+
+/**
+ * The cache registry of a service's configuration, with its key files read. Without a key nothing is signed. Throws when a file cannot
+ * be read (the message names it).
+ */
+export function readCacheEndpoint(
+  settings: z.output<typeof cacheConfig>,
+  actions: readonly ('pull' | 'push' | 'delete')[],
+): CacheEndpoint {
+  const { url, caFile, keyFile, certificateFile, issuer } = settings;
+  const ca = caFile === undefined ? {} : { ca: readFileSync(caFile, 'utf8') };
+  if (keyFile === undefined) return { url, ...ca };
+  if (certificateFile === undefined) throw new Error('cache.keyFile needs cache.certificateFile beside it');
+  const signer = {
+    issuer: issuer ?? (actions.includes('push') || actions.includes('delete') ? 'kuik-w' : 'kuik-r'),
+    audience: 'kuik',
+    keyPem: readFileSync(keyFile, 'utf8'),
+    certificatePem: readFileSync(certificateFile, 'utf8'),
+    actions,
+  };
+  return { url, ...ca, signer };
+}
+
+/** `registries.<host>` of a service's configuration, with CA files read. Throws when a file cannot be read. */
+export function readRegistries(settings: z.output<typeof registriesConfig>): RegistryMap {
+  return Object.fromEntries(
+    Object.entries(settings).map(([host, { caFile, ...rest }]) => {
+      const ca = caFile === undefined ? rest.ca : readFileSync(caFile, 'utf8');
+      const present = Object.entries({ ...rest, ca }).filter(([, value]) => value !== undefined);
+      return [host, Object.fromEntries(present) as RegistryEndpoint];
+    }),
+  );
+}
+
+/** What the broker handed out, as what is tried: nothing for anonymous, which the client tries anyway. */
+export function credentialsOf(brokered: BrokeredCredential): readonly Credential[] {
+  switch (brokered.kind) {
+    case 'anonymous':
+      return [];
+    case 'bearer':
+      return [brokered];
+    case 'header':
+      return [{ kind: 'header', value: brokered.value }];
+  }
+}
