@@ -1,11 +1,12 @@
 import { Backing } from './backing.ts';
 import type { AuthPolicy } from './access.ts';
+import { makeCertificates, type CertificateMaker } from './certificates.ts';
 import { startControl, type ControlServer } from './control.ts';
 import type { Serving } from './exchange.ts';
 import { RuleHandle } from './fault-picker.ts';
 import { HostFaults, type HostKeeper } from './host-faults.ts';
 import { Hosts } from './hosts.ts';
-import { Listener, type CertificateSource } from './listener.ts';
+import { Listener } from './listener.ts';
 import { RequestLog } from './request-log.ts';
 import { RuleBook } from './rule-book.ts';
 import type { RuleInput, RuleState } from './rule.ts';
@@ -27,10 +28,8 @@ export interface FaultProxyOptions {
   readonly prefix?: string;
   /** Names with a port of their own. Any other name works on the shared ports. */
   readonly hosts?: readonly (string | FaultHostOptions)[];
-  /** With it hosts speak TLS. */
-  readonly certificate?: CertificateSource;
-  /** PEM of the CA behind the certificates, for `registries()`. */
-  readonly ca?: string;
+  /** Hosts speak TLS: `true` makes an authority of its own, else certificates by name and the PEM of the CA behind them. */
+  readonly tls?: boolean | CertificateMaker;
   /** Name of the other origin that blobs are redirected to. Default `blobs.example.test`. */
   readonly origin?: string;
   /** The clock of token expiry, dates and records, in milliseconds. */
@@ -46,7 +45,8 @@ export interface FaultEndpoint {
 
 /** Starts the proxy in front of a running registry. Everything it opened is closed by `close()`. */
 export async function startFaultProxy(options: FaultProxyOptions): Promise<FaultProxy> {
-  const proxy = new FaultProxy(options);
+  const certificates = options.tls === true ? await makeCertificates() : options.tls;
+  const proxy = new FaultProxy({ ...options, ...(certificates === undefined ? {} : { tls: certificates }) });
   try {
     await proxy.open(options.hosts ?? []);
   } catch (error) {
@@ -58,7 +58,7 @@ export async function startFaultProxy(options: FaultProxyOptions): Promise<Fault
 
 /** Many named upstreams in front of one real registry, each of which can be scripted to fail. */
 export class FaultProxy {
-  readonly #options: FaultProxyOptions;
+  readonly #certificates: CertificateMaker | undefined;
   readonly #hosts: Hosts;
   readonly #book = new RuleBook();
   readonly #tokens: Tokens;
@@ -73,10 +73,10 @@ export class FaultProxy {
   readonly originName: string;
 
   constructor(options: FaultProxyOptions) {
-    this.#options = options;
+    this.#certificates = typeof options.tls === 'object' ? options.tls : undefined;
     const now = options.now ?? Date.now;
     this.originName = options.origin ?? 'blobs.example.test';
-    this.#hosts = new Hosts(options.certificate !== undefined);
+    this.#hosts = new Hosts(this.#certificates !== undefined);
     this.#tokens = new Tokens(now);
     this.#backing = new Backing(options.backingUrl, options.prefix);
     this.#serving = {
@@ -91,7 +91,7 @@ export class FaultProxy {
       urlOf: (host, byName) => this.#urlOf(host, byName),
     };
     this.#plain = this.#listener(undefined, false);
-    this.#secure = options.certificate === undefined ? undefined : this.#listener(undefined, true);
+    this.#secure = this.#certificates === undefined ? undefined : this.#listener(undefined, true);
   }
 
   /** Opens the shared ports, the control endpoint, the blob origin and the named hosts. */
@@ -112,6 +112,11 @@ export class FaultProxy {
     return this.#secure?.url;
   }
 
+  /** PEM of the CA that TLS clients must trust. */
+  get ca(): string | undefined {
+    return this.#certificates?.ca;
+  }
+
   /** What `FAULTS_URL` names: rules, counts, down and up by HTTP and JSON. */
   get controlUrl(): string {
     return this.#control?.url ?? '';
@@ -122,7 +127,7 @@ export class FaultProxy {
     const { name, plainHTTP = false, auth } = typeof input === 'string' ? { name: input } : input;
     const state = this.#hosts.get(name);
     if (state.listener === undefined) {
-      state.tls = this.#options.certificate !== undefined && !plainHTTP;
+      state.tls = this.#certificates !== undefined && !plainHTTP;
       state.listener = this.#listener(name, state.tls);
       await state.listener.open();
     }
@@ -174,12 +179,11 @@ export class FaultProxy {
 
   /** Where every declared host really is: `registries` of a service's configuration. */
   registries(): Record<string, FaultEndpoint> {
-    const { ca } = this.#options;
     const declared = this.#hosts.all().filter(({ listener }) => listener !== undefined);
     return Object.fromEntries(
       declared.map(({ name, tls }) => [
         name,
-        { address: this.host(name).address, ...(tls ? (ca === undefined ? {} : { ca }) : { plainHTTP: true }) },
+        { address: this.host(name).address, ...(tls ? { ca: this.ca! } : { plainHTTP: true }) },
       ]),
     );
   }
@@ -237,7 +241,7 @@ export class FaultProxy {
   };
 
   #listener(name: string | undefined, tls: boolean): Listener {
-    const { certificate } = this.#options;
+    const certificate = this.#certificates?.certificate;
     return new Listener(
       (request, response) => void serveRequest(this.#serving, request, response, name),
       tls && certificate !== undefined ? { source: certificate, defaultName: name ?? 'localhost' } : undefined,

@@ -16,6 +16,12 @@ export interface BackingAnswer {
 
 const BUFFER_BYTES = 1 << 20;
 const HEAD_MAX = 64 * 1024;
+const SPARE_MAX = 16;
+const spare: Buffer[] = [];
+
+function takeBuffer(): Buffer {
+  return spare.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES);
+}
 
 /**
  * GET over a socket of its own, read into two large buffers in turn: Node's own HTTP client hands out 64 KiB pieces at 3 to 4
@@ -23,7 +29,7 @@ const HEAD_MAX = 64 * 1024;
  */
 export function rawGet(url: URL, headers: Readonly<Record<string, string>>): Promise<BackingAnswer> {
   return new Promise((resolve, reject) => {
-    const buffers = [Buffer.allocUnsafeSlow(BUFFER_BYTES), Buffer.allocUnsafeSlow(BUFFER_BYTES)];
+    const buffers = [takeBuffer(), takeBuffer()];
     let turn = 0;
     let head: Buffer = Buffer.alloc(0);
     let body: Body | undefined;
@@ -44,7 +50,15 @@ export function rawGet(url: URL, headers: Readonly<Record<string, string>>): Pro
           const parsed = parseHead(head.toString('latin1', 0, end));
           const length_ = parsed.headers['content-length'];
           body = new Body(socket, head.subarray(end + 4), length_ === undefined ? undefined : Number(length_));
-          resolve({ ...parsed, deliver: (sink) => body!.deliver(sink), cancel: () => socket.destroy() });
+          resolve({
+            ...parsed,
+            deliver: async (sink) => {
+              await body!.deliver(sink);
+              // Only after a whole body: whoever broke off may still hold a piece of them.
+              if (spare.length < SPARE_MAX) spare.push(...buffers);
+            },
+            cancel: () => socket.destroy(),
+          });
           return false;
         },
       },

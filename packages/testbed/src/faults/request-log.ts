@@ -51,6 +51,8 @@ type Writable<T> = { -readonly [K in keyof T]: T[K] };
 export class RequestLog {
   readonly #keep: number;
   #seq = 0;
+  /** Requests up to this one were forgotten. */
+  #forgotten = 0;
   #recent: Writable<RequestRecord>[] = [];
   #counts = new Map<string, Writable<Count>>();
   readonly #waiting = new Set<() => void>();
@@ -74,7 +76,7 @@ export class RequestLog {
     };
     this.#recent.push(record);
     if (this.#recent.length > this.#keep * 2) this.#recent = this.#recent.slice(-this.#keep);
-    this.#countOf(record).requests += 1;
+    this.#count(record, 1, 0);
     this.#wake();
     return {
       rules: (ids) => {
@@ -85,14 +87,14 @@ export class RequestLog {
         record.receivedBytes += bytes;
       },
       answered: (status) => {
-        this.#countOf(record).requests -= 1;
+        this.#count(record, -1, 0);
         record.status = status;
-        this.#countOf(record).requests += 1;
+        this.#count(record, 1, 0);
         this.#wake();
       },
       sent: (bytes) => {
         record.bytes += bytes;
-        this.#countOf(record).bytes += bytes;
+        this.#count(record, 0, bytes);
         if (this.#waiting.size > 0) this.#wake();
       },
       ended: (outcome) => {
@@ -129,6 +131,7 @@ export class RequestLog {
   reset(): void {
     this.#recent = [];
     this.#counts = new Map();
+    this.#forgotten = this.#seq;
   }
 
   /** Resolves with the first request, past ones included, that the predicate accepts; looks again at every change. */
@@ -167,19 +170,16 @@ export class RequestLog {
     return rows.length === 0 ? 'no request' : rows.slice(0, 20).join(', ');
   }
 
-  #countOf({
-    host,
-    kind,
-    method,
-    status,
-  }: Pick<RequestRecord, 'host' | 'kind' | 'method' | 'status'>): Writable<Count> {
+  #count({ seq, host, kind, method, status }: RequestRecord, requests: number, bytes: number): void {
+    if (seq <= this.#forgotten) return;
     const key = `${host} ${kind} ${method} ${status}`;
     let count = this.#counts.get(key);
     if (count === undefined) {
       count = { host, kind, method, status, requests: 0, bytes: 0 };
       this.#counts.set(key, count);
     }
-    return count;
+    count.requests += requests;
+    count.bytes += bytes;
   }
 
   #wake(): void {
