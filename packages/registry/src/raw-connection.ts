@@ -254,16 +254,16 @@ export class RawConnection {
 
   /** A read of the socket; false stops reading. */
   #read(bytes: number, buffer: Buffer): boolean {
-    if (this.#mode === 'head') return this.#readHead(bytes);
+    if (this.#mode === 'head') return this.#readHead(bytes, buffer);
     if (this.#mode === 'body') return this.#accept(buffer, bytes);
     // Bytes that nobody asked for: whatever they answer, it is not our next request.
     this.#fail(new RegistryError('invalid-response', `${this.#name} sent bytes that no request asked for`));
     return false;
   }
 
-  #readHead(bytes: number): boolean {
+  #readHead(bytes: number, buffer: Buffer): boolean {
     const searchFrom = Math.max(0, this.#headFilled - 3);
-    this.#headFilled += bytes;
+    this.#stow(bytes, buffer);
     try {
       let end = endOfHead(this.#headBuffer.subarray(0, this.#headFilled), searchFrom);
       while (end !== -1) {
@@ -281,6 +281,21 @@ export class RawConnection {
     if (this.#headFilled < HEAD_MAX_BYTES) return true;
     this.#fail(new RegistryError('invalid-response', `${this.#name} sent a head larger than ${HEAD_MAX_BYTES} bytes`));
     return false;
+  }
+
+  /** Appends a read to the head. The first read after a pause lands where it was told to before the pause, which may be elsewhere. */
+  #stow(bytes: number, buffer: Buffer): void {
+    const inPlace =
+      buffer.buffer === this.#headBuffer.buffer && buffer.byteOffset - this.#headBuffer.byteOffset === this.#headFilled;
+    if (!inPlace) {
+      if (this.#headBuffer.length - this.#headFilled < bytes) {
+        const larger = Buffer.allocUnsafeSlow(this.#headFilled + bytes + HEAD_BUFFER);
+        this.#headBuffer.copy(larger, 0, 0, this.#headFilled);
+        this.#headBuffer = larger;
+      }
+      buffer.copy(this.#headBuffer, this.#headFilled, 0, bytes);
+    }
+    this.#headFilled += bytes;
   }
 
   #gotHead(head: ResponseHead, end: number): boolean {
