@@ -1,3 +1,4 @@
+import { canonicalHost } from '@kuik/image';
 import { Backing } from './backing.ts';
 import type { AuthPolicy } from './access.ts';
 import { makeCertificates, type CertificateMaker } from './certificates.ts';
@@ -5,7 +6,7 @@ import { startControl, type ControlServer } from './control.ts';
 import type { Serving } from './exchange.ts';
 import { RuleHandle } from './fault-picker.ts';
 import { HostFaults, type HostKeeper } from './host-faults.ts';
-import { Hosts } from './hosts.ts';
+import { Hosts, type HostState } from './hosts.ts';
 import { Listener } from './listener.ts';
 import { RequestLog } from './request-log.ts';
 import { RuleBook } from './rule-book.ts';
@@ -124,7 +125,8 @@ export class FaultProxy {
 
   /** Gives a name a port of its own. */
   async addHost(input: string | FaultHostOptions): Promise<HostFaults> {
-    const { name, plainHTTP = false, auth } = typeof input === 'string' ? { name: input } : input;
+    const { name: given, plainHTTP = false, auth } = typeof input === 'string' ? { name: input } : input;
+    const name = hostName(given);
     const state = this.#hosts.get(name);
     if (state.listener === undefined) {
       state.tls = this.#certificates !== undefined && !plainHTTP;
@@ -138,7 +140,7 @@ export class FaultProxy {
 
   /** The script of a name; `*` is all of them. */
   host(name: string): HostFaults {
-    return new HostFaults(name, this.#keeper);
+    return new HostFaults(hostName(name), this.#keeper);
   }
 
   /** The blob origin: its requests show what headers followed a redirect, its rules make it fail. */
@@ -148,7 +150,7 @@ export class FaultProxy {
 
   /** Puts a rule in force that is given as data. */
   add(rule: RuleInput): RuleHandle {
-    return new RuleHandle(this.#book.add(rule).id, this.#keeper);
+    return new RuleHandle(this.#keeper.addRule(rule).id, this.#keeper);
   }
 
   rules(): readonly RuleState[] {
@@ -206,7 +208,7 @@ export class FaultProxy {
   }
 
   readonly #keeper: HostKeeper = {
-    addRule: (rule) => this.#book.add(rule),
+    addRule: (rule) => this.#book.add({ ...rule, host: hostName(rule.host) }),
     changeRule: (id, change) => this.#book.change(id, change),
     removeRule: (id) => this.#book.remove(id),
     ruleState: (id) => this.#book.get(id),
@@ -222,23 +224,28 @@ export class FaultProxy {
       );
     },
     setAuth: async (host, policy) => {
-      this.#hosts.get(host).auth = policy;
+      for (const state of this.#named(host)) state.auth = policy;
       if (policy?.realmHost !== undefined) await this.addHost(policy.realmHost);
     },
     revokeTokens: (host) => {
-      this.#tokens.revoke(host);
+      for (const { name } of this.#named(host)) this.#tokens.revoke(name);
     },
     setDown: async (host, down) => {
-      const state = this.#hosts.get(host);
-      state.down = down;
-      if (down) {
-        await state.listener?.shut();
-        for (const exchange of this.#serving.open) if (exchange.facts.host === host) exchange.request.socket.destroy();
-      } else await state.listener?.open();
+      for (const state of this.#named(host)) {
+        state.down = down;
+        await (down ? state.listener?.shut() : state.listener?.open());
+        // What is left are its connections on the shared ports.
+        for (const { facts, request } of this.#serving.open)
+          if (down && facts.host === state.name) request.socket.destroy();
+      }
     },
     address: (host) => new URL(this.#urlOf(host, false)).host,
     url: (host) => this.#urlOf(host, false),
   };
+
+  #named(host: string): HostState[] {
+    return host === '*' ? this.#hosts.all() : [this.#hosts.get(host)];
+  }
 
   #listener(name: string | undefined, tls: boolean): Listener {
     const certificate = this.#certificates?.certificate;
@@ -253,4 +260,9 @@ export class FaultProxy {
     if (byName) return `${tls ? 'https' : 'http'}://${host}`;
     return listener?.url ?? this.url;
   }
+}
+
+/** One spelling of a host's name; Docker Hub has several. */
+function hostName(name: string): string {
+  return name === '*' ? name : (canonicalHost(name) ?? name);
 }

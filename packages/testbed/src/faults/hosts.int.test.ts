@@ -92,6 +92,14 @@ describe('names', () => {
   });
 });
 
+describe('Docker Hub by another of its names', () => {
+  it('is the same host, in rules too', async () => {
+    faults.add({ host: 'registry-1.docker.io', fault: { do: 'answer', status: 418 } });
+    expect(await ask('docker.io', '/v2/')).toMatchObject({ status: 418 });
+    expect(faults.host('index.docker.io').address).toBe(faults.host('docker.io').address);
+  });
+});
+
 describe('down', () => {
   it('connections are refused, running ones break, and the port stays when it comes back', async () => {
     const host = faults.host('docker.io');
@@ -107,6 +115,14 @@ describe('down', () => {
     await host.up();
     expect(host.address).toBe(address);
     expect(await ask('docker.io', '/v2/')).toMatchObject({ status: 200 });
+  });
+
+  it('all of them at once', async () => {
+    await faults.host('*').down();
+    for (const host of ['docker.io', 'ghcr.io'])
+      await expect(ask(host, '/v2/')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    await faults.host('*').up();
+    for (const host of ['docker.io', 'ghcr.io']) expect(await ask(host, '/v2/')).toMatchObject({ status: 200 });
   });
 
   it('on the shared port the name is reset, others are served', async () => {
