@@ -26,10 +26,19 @@ describe('byte ranges', () => {
     expect(satisfy(parseRange(header)!, size)).toBe('unsatisfiable');
   });
 
-  it.each([undefined, '', 'bytes=', 'bytes=-', 'bytes=5-2', 'bytes=1-2,4-5', 'items=1-2', 'bytes=a-b', 'bytes=1-2x', 'bytes=+1-2', 'bytes=9999999999999999-'])(
-    '%s is ignored: the whole is sent',
-    (header) => {
-      expect(parseRange(header)).toBeUndefined();
-    },
-  );
+  it.each([
+    undefined,
+    '',
+    'bytes=',
+    'bytes=-',
+    'bytes=5-2',
+    'bytes=1-2,4-5',
+    'items=1-2',
+    'bytes=a-b',
+    'bytes=1-2x',
+    'bytes=+1-2',
+    'bytes=9999999999999999-',
+  ])('%s is ignored: the whole is sent', (header) => {
+    expect(parseRange(header)).toBeUndefined();
+  });
 });

@@ -10,7 +10,9 @@ describe('errorAnswer', () => {
     '%s is spec-shaped and carries its code twice',
     (name) => {
       const answer = errorAnswer(new PullFailure(name, 'what happened'), context);
-      const { errors } = JSON.parse(answer.body.toString()) as { errors: { code: string; message: string; detail: object }[] };
+      const { errors } = JSON.parse(answer.body.toString()) as {
+        errors: { code: string; message: string; detail: object }[];
+      };
       expect(errors).toHaveLength(1);
       expect(errors[0]!.code).toBe(ERROR_CODES[name].oci);
       expect(errors[0]!.message).toBe(`${ERROR_CODES[name].code}: what happened`);

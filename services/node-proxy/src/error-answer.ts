@@ -7,6 +7,7 @@ export interface AnswerContext {
   readonly requestId: string;
   readonly repository?: string;
   readonly reference?: string;
+  readonly digest?: string;
 }
 
 export interface ErrorAnswer {

@@ -102,3 +102,17 @@ export function nameFailure(
   if (notFound && kind === 'blob') return 'blobNotFound';
   return NAMES[failure.code];
 }
+
+/**
+ * The failure of a whole plan: upstream's, the first one that is not a plain "no such image". Anything that is neither upstream's nor
+ * the cache's is a defect of ours.
+ */
+export function failureOf(failures: readonly unknown[], kind: 'manifest' | 'blob' | 'tags'): PullFailure {
+  const upstream = failures.filter((failure) => failure instanceof UpstreamFailure);
+  const told = upstream.find((failure) => !isNoSuchImage(failure)) ?? upstream[0];
+  if (told === undefined) return new PullFailure('internal', 'no place could be asked', { cause: failures[0] });
+  return new PullFailure(nameFailure(told, kind), told.message, {
+    cause: told,
+    ...(told.retryAfterMs === undefined ? {} : { retryAfterMs: told.retryAfterMs }),
+  });
+}

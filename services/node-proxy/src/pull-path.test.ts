@@ -12,7 +12,10 @@ describe('parsePull reads', () => {
       '/v2/docker.io/library/nginx/manifests/1.27',
       { kind: 'manifest', repositories: [{ host: 'docker.io', path: 'library/nginx' }], reference: { tag: '1.27' } },
     ],
-    ['/v2/nginx/manifests/V1', { repositories: [{ host: 'docker.io', path: 'library/nginx' }], reference: { tag: 'V1' } }],
+    [
+      '/v2/nginx/manifests/V1',
+      { repositories: [{ host: 'docker.io', path: 'library/nginx' }], reference: { tag: 'V1' } },
+    ],
     [
       `/v2/registry.example.test__5000/a/b/manifests/${DIGEST}`,
       { repositories: [{ host: 'registry.example.test:5000', path: 'a/b' }], reference: { digest: DIGEST } },

@@ -19,7 +19,12 @@ export type Pull =
       readonly repositories: readonly Repository[];
       readonly digest: string;
     }
-  | { readonly kind: 'tags'; readonly name: string; readonly repositories: readonly Repository[]; readonly query: string }
+  | {
+      readonly kind: 'tags';
+      readonly name: string;
+      readonly repositories: readonly Repository[];
+      readonly query: string;
+    }
   | { readonly kind: 'referrers'; readonly name: string; readonly digest: string };
 
 export interface Refusal {
@@ -71,7 +76,12 @@ export function parsePull(method: string, target: string): Pull | Refusal {
     }
     case 'referrers':
       if (repositoriesOf(name).length === 0) return { refused: 'nameInvalid', what: shown(name) };
-      return isDigest(last) ? { kind: 'referrers', name, digest: last } : { refused: 'digestInvalid', what: shown(last) };
+      return isDigest(last)
+        ? { kind: 'referrers', name, digest: last }
+        : { refused: 'digestInvalid', what: shown(last) };
+    case undefined:
+    default:
+      break;
   }
   return { refused: 'routeUnknown', what: shown(path) };
 }

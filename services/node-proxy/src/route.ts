@@ -121,7 +121,7 @@ export interface Seen {
 export function mayRun({ when }: Step, seen: Seen): boolean {
   switch (when) {
     case undefined:
-      return true;
+      break;
     case 'cacheDown':
       return seen.cacheDown;
     case 'upstreamSilent':
@@ -129,6 +129,7 @@ export function mayRun({ when }: Step, seen: Seen): boolean {
     case 'noSuchImage':
       return seen.noSuchImage;
   }
+  return true;
 }
 
 function isConfirmed(confirmedAtMs: number | undefined, now: number): boolean {

@@ -1,0 +1,70 @@
+import { API_VERSION } from './error-answer.ts';
+import type { FoundManifest } from './find-manifest.ts';
+import type { BlobHead } from './relay-blob.ts';
+
+/** RFC 9111 §5.5 (obsoleted, still the only word for it): the answer may be outdated. */
+const STALE = { Warning: '110 - "Response is Stale"' } as const;
+
+/** Headers of a manifest. The type is what was stored, whatever the client's Accept says: a digest has one representation. */
+export function manifestHeaders(found: FoundManifest, requestId: string): Record<string, string> {
+  return {
+    ...API_VERSION,
+    'Content-Type': found.mediaType,
+    'Content-Length': String(found.size),
+    'Docker-Content-Digest': found.digest,
+    ETag: etag(found.digest),
+    'X-Request-Id': requestId,
+    ...(found.step.stale === true ? STALE : {}),
+  };
+}
+
+/** Status and headers of a blob, or of a part of it. */
+export function blobHead(head: Omit<BlobHead, 'step'>, digest: string, requestId: string) {
+  const headers: Record<string, string> = {
+    ...API_VERSION,
+    'Content-Type': 'application/octet-stream',
+    'Content-Length': String(head.length),
+    'Accept-Ranges': 'bytes',
+    'Docker-Content-Digest': digest,
+    ETag: etag(digest),
+    'X-Request-Id': requestId,
+  };
+  if (!head.partial) return { status: 200, headers };
+  const last = head.first + head.length - 1;
+  return { status: 206, headers: { ...headers, 'Content-Range': `bytes ${head.first}-${last}/${head.totalSize}` } };
+}
+
+/** Whether the client has it already (`If-None-Match`, RFC 9110 §13.1.2; weak comparison). */
+export function isNotModified(header: string | undefined, digest: string): boolean {
+  if (header === undefined) return false;
+  return header.split(',').some((part) => {
+    const tag = part.trim().replace(/^W\//, '');
+    return tag === '*' || tag === etag(digest) || tag === digest;
+  });
+}
+
+/** Headers of a page of tags; `next` becomes a Link as the distribution spec wants it. */
+export function tagsHeaders(
+  name: string,
+  page: { next?: string; from: string },
+  n: number | undefined,
+  length: number,
+  requestId: string,
+) {
+  const next = new URLSearchParams({
+    ...(n === undefined ? {} : { n: String(n) }),
+    ...(page.next === undefined ? {} : { last: page.next }),
+  });
+  return {
+    ...API_VERSION,
+    'Content-Type': 'application/json; charset=utf-8',
+    'Content-Length': String(length),
+    'X-Request-Id': requestId,
+    ...(page.next === undefined ? {} : { Link: `</v2/${name}/tags/list?${next.toString()}>; rel="next"` }),
+    ...(page.from === 'cache' ? STALE : {}),
+  };
+}
+
+function etag(digest: string): string {
+  return `"${digest}"`;
+}

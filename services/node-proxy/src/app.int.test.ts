@@ -1,0 +1,140 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { digestOf } from '@kuik/image';
+import { makeImage, makeIndex, until, type MadeImage } from '@kuik/testbed';
+import { ask, HOST, startProxyWorld, type ProxyWorld, type RunningProxy } from './proxy-world.fixture.ts';
+
+const MiB = 1024 * 1024;
+
+describe('node-proxy between a cache and an upstream', () => {
+  let world: ProxyWorld;
+  let proxy: RunningProxy;
+  let kept: MadeImage;
+  let fresh: MadeImage;
+
+  beforeAll(async () => {
+    world = await startProxyWorld();
+    kept = await makeIndex({ seed: 'kept', layers: [5 * MiB, 1024] });
+    fresh = await makeImage({ seed: 'fresh', layers: [3 * MiB] });
+    await world.keep('shop', ['1.0'], kept);
+    await world.faults.push(HOST, 'shop', ['1.0'], kept);
+    await world.faults.push(HOST, 'fresh', ['1.0'], fresh);
+    proxy = await world.start();
+  });
+  afterEach(() => world.faults.reset());
+  afterAll(() => world.stop());
+
+  const url = (rest: string): string => `${proxy.url}/v2/${HOST}/${rest}`;
+
+  it('answers /v2/', async () => {
+    const answer = await ask(`${proxy.url}/v2/`);
+    expect([answer.status, answer.body.toString()]).toEqual([200, '{}']);
+    expect(answer.headers['docker-distribution-api-version']).toBe('registry/2.0');
+  });
+
+  it('serves a cached manifest by digest, byte for byte, from memory the second time', async () => {
+    const first = await ask(url(`shop/manifests/${kept.digest}`));
+    const second = await ask(url(`shop/manifests/${kept.digest}`));
+    for (const answer of [first, second]) {
+      expect(answer.status).toBe(200);
+      expect(digestOf(answer.body)).toBe(kept.digest);
+      expect(answer.headers).toMatchObject({
+        'content-type': kept.root.mediaType,
+        'docker-content-digest': kept.digest,
+        etag: `"${kept.digest}"`,
+      });
+    }
+    expect([proxy.lineOf(first)?.origin, proxy.lineOf(second)?.origin]).toEqual(['cache', 'memory']);
+    expect(world.faults.log.total({}).requests).toBe(0);
+  });
+
+  it('serves every blob of a cached image', async () => {
+    for (const blob of kept.blobs) {
+      const answer = await ask(url(`shop/blobs/${blob.digest}`));
+      expect([answer.status, answer.complete, digestOf(answer.body)]).toEqual([200, true, blob.digest]);
+      expect(proxy.lineOf(answer)).toMatchObject({ origin: 'cache', reason: 'ByDigest', bytes: blob.size });
+    }
+    expect(world.faults.log.total({}).requests).toBe(0);
+  });
+
+  it('serves what is not cached from upstream, by tag and by digest', async () => {
+    const byTag = await ask(url('fresh/manifests/1.0'));
+    expect([byTag.status, digestOf(byTag.body)]).toEqual([200, fresh.digest]);
+    expect(proxy.lineOf(byTag)).toMatchObject({ origin: 'upstream', reason: 'StateUnavailable' });
+    for (const blob of fresh.blobs) {
+      const answer = await ask(url(`fresh/blobs/${blob.digest}`));
+      expect([answer.status, answer.complete, digestOf(answer.body)]).toEqual([200, true, blob.digest]);
+      expect(proxy.lineOf(answer)).toMatchObject({ origin: 'upstream' });
+    }
+  });
+
+  it("serves the cache's own tag, marked stale, when upstream is down", async () => {
+    await world.faults.host(HOST).down();
+    const answer = await ask(url('shop/manifests/1.0'));
+    expect([answer.status, digestOf(answer.body)]).toEqual([200, kept.digest]);
+    expect(answer.headers['warning']).toBe('110 - "Response is Stale"');
+    expect(proxy.lineOf(answer)).toMatchObject({ reason: 'UpstreamSilent', stale: true });
+    const missing = await ask(url('fresh/manifests/other'));
+    expect(missing.status).toBe(503);
+    expect(missing.body.toString()).toContain('KUIK-REG-503');
+  });
+
+  const big = (): MadeImage['blobs'][number] => kept.blobs.find(({ size }) => size > 5 * MiB)!;
+
+  it.each([
+    ['bytes=0-0', 0, 1],
+    ['bytes=1048570-1048580', 1_048_570, 11],
+    ['bytes=5000000-', 5_000_000, undefined],
+    ['bytes=-7', -7, 7],
+  ])('serves %s', async (range, from, length) => {
+    const { digest, size } = big();
+    const whole = (await ask(url(`shop/blobs/${digest}`))).body;
+    const answer = await ask(url(`shop/blobs/${digest}`), { headers: { range } });
+    const start = from < 0 ? size + from : from;
+    const expected = whole.subarray(start, length === undefined ? size : start + length);
+    expect(answer.status).toBe(206);
+    expect(answer.headers['content-range']).toBe(`bytes ${start}-${start + expected.length - 1}/${size}`);
+    expect(answer.body.equals(expected)).toBe(true);
+  });
+
+  it('answers 416 outside of a blob, and ignores several ranges', async () => {
+    const { digest, size } = big();
+    const outside = await ask(url(`shop/blobs/${digest}`), { headers: { range: `bytes=${size}-` } });
+    expect([outside.status, outside.body.toString()]).toEqual([416, expect.stringContaining('KUIK-PRX-416')]);
+    const several = await ask(url(`shop/blobs/${digest}`), { headers: { range: 'bytes=0-1,3-4' } });
+    expect([several.status, digestOf(several.body)]).toEqual([200, digest]);
+  });
+
+  it('goes on from upstream at the byte reached when the cache dies in mid-blob', async () => {
+    const image = await makeImage({ seed: 'resume', layers: [{ bytes: 64 * MiB, encoding: 'raw' }] });
+    await world.keep('resume', ['1'], image);
+    await world.faults.push(HOST, 'resume', ['1'], image);
+    const blob = image.blobs.find(({ size }) => size >= 64 * MiB)!;
+    let killed: Promise<void> | undefined;
+    const answer = await ask(url(`resume/blobs/${blob.digest}`), {
+      onBytes: (total) => {
+        if (total < 8 * MiB || killed !== undefined) return undefined;
+        return (killed = world.cache.reader.kill('SIGKILL'));
+      },
+    });
+    await killed;
+    await world.cache.reader.restart();
+    expect([answer.status, answer.complete, digestOf(answer.body)]).toEqual([200, true, blob.digest]);
+    const ranges = world.faults.log.requests({ kind: 'blob' });
+    expect(ranges.length).toBeGreaterThan(0);
+    expect(await proxy.metrics.render()).toMatch(/kuik_proxy_resumes_total\{from="cache",to="upstream"\} 1/);
+    await until(async () => (await ask(url(`shop/blobs/${kept.blobs[0]!.digest}`))).status === 200, {
+      what: 'the cache',
+    });
+  });
+
+  it('cuts wrong bytes of upstream short of their length', async () => {
+    const blob = fresh.blobs.find(({ size }) => size > 3 * MiB)!;
+    world.faults.host(HOST).on({ kind: 'blob' }).fault({ do: 'flip', atByte: 100 });
+    const answer = await ask(url(`fresh/blobs/${blob.digest}`));
+    expect(answer.complete).toBe(false);
+    expect(answer.body.length).toBeLessThan(blob.size);
+    const small = fresh.blobs.find(({ size }) => size < MiB)!;
+    const refused = await ask(url(`fresh/blobs/${small.digest}`));
+    expect([refused.status, refused.body.toString()]).toEqual([502, expect.stringContaining('KUIK-REG-520')]);
+  });
+});

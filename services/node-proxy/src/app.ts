@@ -1,0 +1,168 @@
+import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { connectBus, createCredentialClient, type Bus } from '@kuik/bus';
+import { METRICS } from '@kuik/contracts';
+import { createRegistryAccess, type RegistryAccess } from '@kuik/registry';
+import { composeParts, HealthServer, loop, type App, type Part, type ServiceContext } from '@kuik/runtime';
+import { Breaker } from './breaker.ts';
+import { CacheAccess } from './cache-access.ts';
+import { CachedManifests } from './cached-manifests.ts';
+import type { Config } from './config.ts';
+import { FindManifest } from './find-manifest.ts';
+import type { ListenAddress } from './listen.ts';
+import { PullLog } from './pull-record.ts';
+import { PullServer } from './pull-server.ts';
+import { cacheEndpoint, registryMap } from './registry-settings.ts';
+import { BlobRelay } from './relay-blob.ts';
+import { sendServed, ServedTally } from './served-report.ts';
+import { ServePull } from './serve-pull.ts';
+import { NoTagKnowledge, TagKnowledge } from './tag-knowledge.ts';
+import { UpstreamAccess } from './upstream-access.ts';
+
+/** What tests may put in place of a real part. */
+export interface AppDeps {
+  readonly bus?: Bus;
+  readonly registry?: RegistryAccess;
+}
+
+export interface NodeProxy extends App {
+  /** Where pulls are served; known after `start`. */
+  addresses(): readonly ListenAddress[];
+  /** Port of health and metrics. */
+  healthPort(): number;
+}
+
+/** Wires the node proxy; starts nothing but the connection to NATS. Throws when a key or CA file cannot be read. */
+export function createApp(config: Config, context: ServiceContext, deps: AppDeps = {}): NodeProxy {
+  const { log, metrics, clock } = context;
+  const now = (): number => clock.monotonic();
+  const { proxy, cacheTimeouts, upstreamTimeouts } = config;
+
+  const registry =
+    deps.registry ??
+    createRegistryAccess({
+      registries: registryMap(config, readText),
+      cache: cacheTimeouts,
+      upstream: upstreamTimeouts,
+      addressPolicy: config.addressPolicy,
+      bufferPoolBytes: proxy.bufferPoolBytes,
+      now: () => clock.now(),
+    });
+  const bus = deps.bus ?? (config.nats.url === undefined ? undefined : connectTo(config, context));
+
+  const breaker = new Breaker({ failures: cacheTimeouts.breakerFailures, openMs: cacheTimeouts.breakerMs, now });
+  const breakerOpen = metrics.gauge(METRICS.proxyBreaker);
+  metrics.onCollect(() => breakerOpen.set(breaker.open ? 1 : 0));
+  const cache = new CacheAccess({
+    registry,
+    endpoint: cacheEndpoint(config.cache, readText),
+    breaker,
+    onDown: (error) => log.warn('cache cannot be asked', { error: error.message, spared: breaker.open }),
+  });
+  const { tokenFile, timeoutMs } = config.broker;
+  const readToken = async (): Promise<string> =>
+    tokenFile === undefined ? 'none' : (await readFile(tokenFile, 'utf8')).trim();
+  const credentials = bus && createCredentialClient(bus, { readToken, timeoutMs, now: () => clock.now() });
+  const upstream = new UpstreamAccess({ registry, now, ...(credentials && { credentials }) });
+  const tags = bus
+    ? new TagKnowledge({
+        bus,
+        timeoutMs: proxy.stateTimeoutMs,
+        spareMs: proxy.statePauseMs,
+        followed: proxy.followedTags,
+        now,
+      })
+    : new NoTagKnowledge();
+
+  const manifests = new CachedManifests({ cache, maxBytes: proxy.manifestCacheBytes, now });
+  const { tagMemoryMs, patienceMs, clientIdleMs } = proxy;
+  const find = new FindManifest({ cache, manifests, upstream, tags, tagMemoryMs, patienceMs, silentMs: 10_000, now });
+  const resumes = metrics.counter(METRICS.proxyResumes);
+  const blobs = new BlobRelay({ cache, upstream, onResume: (from, to) => resumes.inc({ from, to }) });
+  const served = new ServedTally(clock.now());
+  const pulls = new ServePull({
+    manifests: find,
+    blobs,
+    cache,
+    upstream,
+    served,
+    log: new PullLog(log, metrics, now),
+    clientIdleMs,
+    now,
+    wall: () => clock.now(),
+  });
+  const server = new PullServer({ listen: config.listen, handle: pulls.handle, drainMs: proxy.drainMs });
+
+  const report: Part = reporting(served, bus, config, context);
+  const outside: Part = {
+    name: 'outside',
+    async close() {
+      await tags.stop();
+      await bus?.close();
+      await registry.close();
+    },
+  };
+  const health = new HealthServer({ ...config.http, metrics, notReady: () => app.notReady() });
+  const app = composeParts([health, outside, report, server], { log, closeMs: proxy.drainMs + 5_000 });
+  return {
+    start: () => app.start(),
+    close: () => app.close(),
+    addresses: () => server.addresses,
+    healthPort: () => health.port,
+  };
+}
+
+function connectTo(config: Config, { name, log, metrics }: ServiceContext): Bus {
+  const messages = metrics.counter(METRICS.busMessages);
+  const connected = metrics.gauge(METRICS.busConnected);
+  const bus = connectBus({
+    url: config.nats.url!,
+    service: name,
+    ...(config.nats.nkeyFile === undefined ? {} : { seedFile: config.nats.nkeyFile }),
+    log,
+    count: (subject, fate) => messages.inc({ subject, fate }),
+  });
+  metrics.onCollect(() => connected.set(bus.status() === 'connected' ? 1 : 0));
+  return bus;
+}
+
+/** Once a minute, and once more at the end: what was served. */
+function reporting(
+  served: ServedTally,
+  bus: Bus | undefined,
+  config: Config,
+  { log, metrics, clock }: ServiceContext,
+): Part {
+  const ending = new AbortController();
+  const failures = metrics.counter(METRICS.loopFailures);
+  const send = async (): Promise<void> => {
+    if (bus !== undefined && bus.status() === 'connected') await sendServed(served, bus, config.node, clock.now());
+  };
+  let running: Promise<void> = Promise.resolve();
+  return {
+    name: 'served-report',
+    start() {
+      running = loop({
+        name: 'served',
+        signal: ending.signal,
+        everyMs: config.proxy.servedIntervalMs,
+        tick: send,
+        onRound: ({ error }) => {
+          if (error === undefined) return;
+          failures.inc({ loop: 'served', code: (error as { code?: string }).code ?? 'unexpected' });
+          log.warn('report of what was served was not taken', { error });
+        },
+      });
+      return Promise.resolve();
+    },
+    async close() {
+      ending.abort();
+      await running;
+      await send().catch(() => undefined);
+    },
+  };
+}
+
+function readText(path: string): string {
+  return readFileSync(path, 'utf8');
+}

@@ -1,0 +1,67 @@
+import { toCacheRepository } from '@kuik/image';
+import { RegistryError, type CacheEndpoint, type RegistryAccess, type RepositoryClient } from '@kuik/registry';
+import type { Breaker } from './breaker.ts';
+import type { Repository } from './pull-path.ts';
+
+/** The cache registry could not be asked: away, too slow, spared, or it refuses our key. Everything falls through to upstream. */
+export class CacheDown extends Error {
+  /** Bytes of a blob that were delivered before it broke. */
+  readonly bytesDelivered: number;
+
+  constructor(why: string, details: { cause?: unknown; bytesDelivered?: number | undefined } = {}) {
+    super(`the cache registry cannot be asked: ${why}`, { cause: details.cause });
+    this.name = 'CacheDown';
+    this.bytesDelivered = details.bytesDelivered ?? 0;
+  }
+}
+
+/** The cache registry answered that it does not have it. */
+export class CacheMiss extends Error {
+  constructor(what: string) {
+    super(`the cache does not have ${what}`);
+    this.name = 'CacheMiss';
+  }
+}
+
+export interface CacheAccessOptions {
+  readonly registry: Pick<RegistryAccess, 'cache'>;
+  readonly endpoint: CacheEndpoint;
+  readonly breaker: Breaker;
+  /** Told of each failure, for log and metric. */
+  readonly onDown?: (error: CacheDown) => void;
+}
+
+/** Every call to the cache registry: told apart in "does not have it" and "cannot be asked", the latter spared by a breaker. */
+export class CacheAccess {
+  readonly #options: CacheAccessOptions;
+
+  constructor(options: CacheAccessOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Runs `work` on the cache's copy of an upstream repository. Throws CacheMiss or CacheDown; an abort and an unsatisfiable range
+   * pass as they are.
+   */
+  async ask<T>(repository: Repository, what: string, work: (client: RepositoryClient) => Promise<T>): Promise<T> {
+    const { registry, endpoint, breaker, onDown } = this.#options;
+    const name = toCacheRepository(repository);
+    if (name === undefined) throw new CacheMiss(what);
+    if (!breaker.admit()) throw new CacheDown('it failed a moment ago and is being spared');
+    try {
+      const answer = await work(registry.cache(endpoint, name));
+      breaker.succeeded();
+      return answer;
+    } catch (error) {
+      if (error instanceof RegistryError && (error.code === 'not-found' || error.code === 'range-not-satisfiable')) {
+        breaker.succeeded();
+        throw error.code === 'not-found' ? new CacheMiss(what) : error;
+      }
+      if (!(error instanceof RegistryError) || error.code === 'aborted') throw error;
+      breaker.failed();
+      const down = new CacheDown(error.message, { cause: error, bytesDelivered: error.bytesDelivered });
+      onDown?.(down);
+      throw down;
+    }
+  }
+}

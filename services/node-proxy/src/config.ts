@@ -1,0 +1,80 @@
+import { brokerClientConfig, cacheConfig, DEFAULTS, httpConfig, natsConfig, registriesConfig } from '@kuik/contracts';
+import { z } from 'zod';
+import { parseListenAddress } from './listen.ts';
+
+const ms = z.number().int().positive();
+const { proxy, cache, upstream } = DEFAULTS;
+
+const listenAddress = z.string().transform((written, context) => {
+  const address = parseListenAddress(written);
+  if (address !== undefined) return address;
+  context.addIssue({
+    code: 'custom',
+    message: `${JSON.stringify(written)} is not an address; write 127.0.0.1:7439 or [::1]:7439`,
+  });
+  return z.NEVER;
+});
+
+/** Settings of the node proxy. */
+export const configSchema = z.strictObject({
+  listen: z
+    .array(listenAddress)
+    .min(1)
+    .default([
+      { host: '127.0.0.1', port: 7439 },
+      { host: '::1', port: 7439 },
+    ])
+    .describe('Where pulls are served; an IPv6 address that the node lacks is passed over'),
+  node: z.string().default('unknown').describe('Name of this node, for the report of what was served'),
+  http: httpConfig,
+  nats: natsConfig
+    .partial({ url: true })
+    .prefault({})
+    .describe('NATS; without a url there is neither state nor broker'),
+  cache: cacheConfig,
+  registries: registriesConfig,
+  broker: brokerClientConfig,
+  addressPolicy: z
+    .strictObject({
+      refuse: z.array(z.string()).default([]).describe('CIDRs refused beyond the private ranges'),
+      allow: z.array(z.string()).default([]).describe('CIDRs allowed in spite of them'),
+    })
+    .prefault({})
+    .describe('Addresses that upstream registries may not have'),
+  proxy: z
+    .strictObject({
+      manifestCacheBytes: z.number().int().min(0).default(proxy.manifestCacheBytes),
+      bufferPoolBytes: z.number().int().positive().default(proxy.bufferPoolBytes),
+      stateTimeoutMs: ms
+        .default(proxy.stateTimeoutMs)
+        .describe('How long a request may wait for what is known of a tag'),
+      statePauseMs: ms.default(5000).describe('After a wait that brought nothing nobody waits for this long'),
+      followedTags: z.number().int().positive().default(5000).describe('Tags whose state is followed'),
+      tagMemoryMs: ms.default(proxy.tagMemoryMs).describe('How long what a tag names is remembered'),
+      patienceMs: ms
+        .default(3000)
+        .describe("How long upstream may think about a tag before the cache's own tag is looked at"),
+      servedIntervalMs: ms.default(proxy.servedIntervalMs),
+      clientIdleMs: ms.default(120_000).describe('A client that takes nothing for this long is gone'),
+      drainMs: ms.default(20_000).describe('How long running transfers may go on after SIGTERM'),
+    })
+    .prefault({}),
+  cacheTimeouts: z
+    .strictObject({
+      connectMs: ms.default(cache.connectMs),
+      headersMs: ms.default(cache.headersMs),
+      idleMs: ms.default(cache.idleMs),
+      breakerFailures: z.number().int().positive().default(cache.breakerFailures),
+      breakerMs: ms.default(cache.breakerMs),
+    })
+    .prefault({}),
+  upstreamTimeouts: z
+    .strictObject({
+      connectMs: ms.default(upstream.connectMs),
+      headersMs: ms.default(upstream.headersMs),
+      idleMs: ms.default(upstream.idleMs),
+    })
+    .prefault({}),
+});
+
+export type Config = Readonly<z.output<typeof configSchema>>;

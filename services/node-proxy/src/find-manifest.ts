@@ -1,0 +1,190 @@
+import { repositoryName } from '@kuik/image';
+import type { ManifestHead } from '@kuik/registry';
+import { BriefMemory } from './brief-memory.ts';
+import { CacheDown, type CacheAccess, CacheMiss } from './cache-access.ts';
+import type { CachedManifests } from './cached-manifests.ts';
+import { failureOf, isNoSuchImage, isSilence, UpstreamFailure } from './failure.ts';
+import type { Repository } from './pull-path.ts';
+import { mayRun, route, type RouteRequest, type Seen, type Step } from './route.ts';
+import type { TagKnowledge } from './tag-knowledge.ts';
+import type { UpstreamAccess } from './upstream-access.ts';
+import { WeightedLru } from './weighted-lru.ts';
+
+/** A manifest, where it came from, and why from there. */
+export interface FoundManifest {
+  readonly digest: string;
+  readonly mediaType: string;
+  readonly size: number;
+  /** Absent when only the head was asked for. */
+  readonly bytes?: Buffer;
+  readonly from: 'cache' | 'upstream';
+  readonly fromMemory: boolean;
+  readonly step: Step;
+}
+
+type Read = Omit<FoundManifest, 'step'>;
+
+export interface FindManifestOptions {
+  readonly cache: CacheAccess;
+  readonly manifests: CachedManifests;
+  readonly upstream: UpstreamAccess;
+  readonly tags: Pick<TagKnowledge, 'of'>;
+  /** How long what a tag names is remembered, upstream's and the cache's own. */
+  readonly tagMemoryMs: number;
+  /** How long upstream may think about a tag before the cache's own tag is looked at. */
+  readonly patienceMs: number;
+  /** How long a host that had no answer is given no patience. */
+  readonly silentMs: number;
+  readonly now: () => number;
+}
+
+const REMEMBERED = 5_000;
+
+/** Finds manifests: asks `route` for the order, then asks each place in turn. */
+export class FindManifest {
+  readonly #options: FindManifestOptions;
+  readonly #cacheTags: BriefMemory<ManifestHead>;
+  readonly #upstreamTags: BriefMemory<ManifestHead>;
+  readonly #upstreamBytes: BriefMemory<Read>;
+  readonly #silentUntilMs = new WeightedLru<number>(REMEMBERED);
+
+  constructor(options: FindManifestOptions) {
+    this.#options = options;
+    const { tagMemoryMs, now } = options;
+    this.#cacheTags = new BriefMemory({ forMs: tagMemoryMs, entries: REMEMBERED, now });
+    this.#upstreamTags = new BriefMemory({ forMs: tagMemoryMs, entries: REMEMBERED, now });
+    this.#upstreamBytes = new BriefMemory({ forMs: tagMemoryMs, entries: 32, now });
+  }
+
+  /** The first answer of the plan. Throws PullFailure when no place has one. */
+  async find(request: RouteRequest, options: { headOnly: boolean; requestId: string }): Promise<FoundManifest> {
+    const { tags, now } = this.#options;
+    const { repositories, reference } = request;
+    const knowledge =
+      'tag' in reference ? await Promise.all(repositories.map((one) => tags.of({ ...one, tag: reference.tag }))) : [];
+    const steps = route(request, knowledge, now());
+
+    let seen: Seen = { cacheDown: false, upstreamSilent: false, noSuchImage: false };
+    const failures: unknown[] = [];
+    for (const [index, step] of steps.entries()) {
+      if (!mayRun(step, seen)) continue;
+      try {
+        const fallback = steps.slice(index + 1).find(({ when }) => when === 'upstreamSilent');
+        const patient = step.from === 'upstream' && fallback !== undefined;
+        return await (patient ? this.#patiently(step, fallback, options) : this.#read(step, options));
+      } catch (error) {
+        failures.push(error);
+        seen = look(seen, error);
+      }
+    }
+    throw failureOf(failures, 'manifest');
+  }
+
+  /** Asks upstream, and looks at the cache's own tag when that takes long; whatever answers first is taken, upstream preferred. */
+  async #patiently(
+    step: Step,
+    fallback: Step,
+    options: { headOnly: boolean; requestId: string },
+  ): Promise<FoundManifest> {
+    const { patienceMs, silentMs, now } = this.#options;
+    const { host } = step.repository;
+    const asked = this.#read(step, options).then(
+      (found) => {
+        this.#silentUntilMs.delete(host);
+        return found;
+      },
+      (error: unknown) => {
+        if (error instanceof UpstreamFailure && (error.code === 'timeout' || error.code === 'refused')) {
+          this.#silentUntilMs.set(host, now() + silentMs);
+        }
+        throw error;
+      },
+    );
+    const silent = (this.#silentUntilMs.get(host) ?? -Infinity) > now();
+    const late = Symbol('late');
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<typeof late>((resolve) => {
+      timer = setTimeout(() => resolve(late), silent ? 0 : patienceMs);
+    });
+    try {
+      const first = await Promise.race([asked, patience]);
+      if (first !== late) return first;
+    } finally {
+      clearTimeout(timer);
+    }
+    this.#silentUntilMs.set(host, now() + silentMs);
+    try {
+      const found = await this.#read(fallback, options);
+      asked.catch(() => undefined);
+      return found;
+    } catch {
+      return asked;
+    }
+  }
+
+  async #read(step: Step, options: { headOnly: boolean; requestId: string }): Promise<FoundManifest> {
+    const { repository, reference } = step;
+    const isDigest = reference.includes(':');
+    if (step.from === 'cache') {
+      const digest = isDigest ? reference : (await this.#cacheTag(repository, reference)).digest;
+      return { ...(await this.#fromCache(repository, digest)), step };
+    }
+    if (isDigest) return { ...(await this.#fromUpstream(repository, reference, options)), step };
+    const head = await this.#upstreamTag(repository, reference, options.requestId);
+    if (options.headOnly) return { ...pick(head), from: 'upstream', fromMemory: false, step };
+    try {
+      // Upstream has said which digest; the cache may well have its bytes.
+      return { ...(await this.#fromCache(repository, head.digest)), step };
+    } catch (error) {
+      if (!(error instanceof CacheMiss) && !(error instanceof CacheDown)) throw error;
+      return { ...(await this.#fromUpstream(repository, head.digest, options)), step };
+    }
+  }
+
+  async #fromCache(repository: Repository, digest: string): Promise<Read> {
+    const { manifest, fromMemory } = await this.#options.manifests.get(repository, digest);
+    return { ...pick(manifest), bytes: manifest.bytes, from: 'cache', fromMemory };
+  }
+
+  #fromUpstream(
+    repository: Repository,
+    digest: string,
+    options: { headOnly: boolean; requestId: string },
+  ): Promise<Read> {
+    const { headOnly, requestId } = options;
+    return this.#upstreamBytes.get(`${headOnly} ${repositoryName(repository)}@${digest}`, () =>
+      this.#options.upstream.ask(repository, requestId, async (client) => {
+        if (headOnly) return { ...pick(await client.headManifest(digest)), from: 'upstream', fromMemory: false };
+        const manifest = await client.openManifest(digest);
+        return { ...pick(manifest), bytes: manifest.bytes, from: 'upstream', fromMemory: false };
+      }),
+    );
+  }
+
+  #cacheTag(repository: Repository, tag: string): Promise<ManifestHead> {
+    const name = `${repositoryName(repository)}:${tag}`;
+    return this.#cacheTags.get(name, () =>
+      this.#options.cache.ask(repository, name, (client) => client.headManifest(tag)),
+    );
+  }
+
+  #upstreamTag(repository: Repository, tag: string, requestId: string): Promise<ManifestHead> {
+    return this.#upstreamTags.get(`${repositoryName(repository)}:${tag}`, () =>
+      this.#options.upstream.ask(repository, requestId, (client) => client.headManifest(tag)),
+    );
+  }
+}
+
+/** What one more failed step has shown. */
+function look(seen: Seen, error: unknown): Seen {
+  if (error instanceof CacheMiss) return seen;
+  if (error instanceof CacheDown) return { ...seen, cacheDown: true };
+  if (error instanceof UpstreamFailure) {
+    return { ...seen, upstreamSilent: seen.upstreamSilent || isSilence(error), noSuchImage: isNoSuchImage(error) };
+  }
+  throw error;
+}
+
+function pick({ digest, mediaType, size }: ManifestHead): ManifestHead {
+  return { digest, mediaType, size };
+}

@@ -1,0 +1,85 @@
+import { METRICS } from '@kuik/contracts';
+import type { Counter, Histogram, Logger, Metrics } from '@kuik/runtime';
+
+/** Everything that is told of one request: one log line, a few counters, and the report of what was served. */
+export interface PullRecord {
+  readonly id: string;
+  readonly startedMs: number;
+  kind: 'base' | 'manifest' | 'blob' | 'tags' | 'referrers' | 'refused';
+  method: string;
+  /** As asked for: `docker.io/library/nginx`. */
+  name?: string;
+  reference?: string;
+  /** Canonical reference of the image that was meant, for the report of what was served. */
+  image?: string;
+  digest?: string;
+  origin: 'cache' | 'memory' | 'upstream' | 'alternative' | 'none';
+  reason: string;
+  stale: boolean;
+  status: number;
+  /** Body bytes sent. */
+  bytes: number;
+  /** KUIK code of what went wrong, and what it was. */
+  code?: string;
+  error?: string;
+  firstByteMs?: number;
+}
+
+/** A record of a request that nothing is known of yet. */
+export function newRecord(id: string, method: string, nowMs: number): PullRecord {
+  return {
+    id,
+    method,
+    startedMs: nowMs,
+    kind: 'refused',
+    origin: 'none',
+    reason: 'Refused',
+    stale: false,
+    status: 0,
+    bytes: 0,
+  };
+}
+
+/** Tells of requests that ended. */
+export class PullLog {
+  readonly #log: Logger;
+  readonly #now: () => number;
+  readonly #requests: Counter<typeof METRICS.proxyRequests>;
+  readonly #bytes: Counter<typeof METRICS.proxyBytes>;
+  readonly #firstByte: Histogram<typeof METRICS.proxyFirstByteSeconds>;
+
+  constructor(log: Logger, metrics: Metrics, now: () => number) {
+    this.#log = log;
+    this.#now = now;
+    this.#requests = metrics.counter(METRICS.proxyRequests);
+    this.#bytes = metrics.counter(METRICS.proxyBytes);
+    this.#firstByte = metrics.histogram(METRICS.proxyFirstByteSeconds);
+  }
+
+  /** The request is over; `complete` is false when its body broke or its client left. */
+  ended(record: PullRecord, complete: boolean): void {
+    const { kind, origin, reason, status, bytes, firstByteMs } = record;
+    this.#requests.inc({ kind, origin, reason, status });
+    if (bytes > 0) this.#bytes.inc({ origin }, bytes);
+    if (firstByteMs !== undefined) this.#firstByte.observe((firstByteMs - record.startedMs) / 1000, { origin });
+    const fields = {
+      requestId: record.id,
+      method: record.method,
+      kind,
+      name: record.name,
+      reference: record.reference,
+      digest: record.digest,
+      status,
+      origin,
+      reason,
+      ms: Math.round((this.#now() - record.startedMs) * 10) / 10,
+      bytes,
+      ...(record.stale ? { stale: true } : {}),
+      ...(complete ? {} : { complete: false }),
+      ...(record.code === undefined ? {} : { code: record.code, error: record.error }),
+    };
+    if (status >= 500 || (!complete && record.code !== 'client-gone')) this.#log.warn('pull answered', fields);
+    else if (kind === 'base') this.#log.debug('pull answered', fields);
+    else this.#log.info('pull answered', fields);
+  }
+}

@@ -1,0 +1,206 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { formatReference } from '@kuik/image';
+import { RegistryError } from '@kuik/registry';
+import { blobHead, isNotModified, manifestHeaders, tagsHeaders } from './answer.ts';
+import { parseRange } from './byte-range.ts';
+import type { CacheAccess } from './cache-access.ts';
+import { ClientGone, ClientStream } from './client-stream.ts';
+import { answerFailure, API_VERSION } from './error-answer.ts';
+import { PullFailure } from './failure.ts';
+import type { FindManifest } from './find-manifest.ts';
+import { listTags, pageOf } from './list-tags.ts';
+import { parsePull, type Pull } from './pull-path.ts';
+import { newRecord, type PullLog, type PullRecord } from './pull-record.ts';
+import type { BlobRelay } from './relay-blob.ts';
+import type { ServedTally } from './served-report.ts';
+import type { UpstreamAccess } from './upstream-access.ts';
+
+export interface ServePullOptions {
+  readonly manifests: FindManifest;
+  readonly blobs: BlobRelay;
+  readonly cache: CacheAccess;
+  readonly upstream: UpstreamAccess;
+  readonly served: ServedTally;
+  readonly log: PullLog;
+  /** How long a client may take nothing. */
+  readonly clientIdleMs: number;
+  /** Monotonic ms, and epoch ms. */
+  readonly now: () => number;
+  readonly wall: () => number;
+}
+
+type Asked<K extends Pull['kind']> = Extract<Pull, { kind: K }>;
+
+const REFERRERS = 'this cache has no referrers API yet: clients then ask for the tag sha256-<hex>';
+
+/** One request from its parsing to its log line. */
+export class ServePull {
+  readonly #options: ServePullOptions;
+  readonly #idPrefix = Math.random().toString(36).slice(2, 8);
+  #count = 0;
+
+  constructor(options: ServePullOptions) {
+    this.#options = options;
+  }
+
+  readonly handle = (request: IncomingMessage, response: ServerResponse): void => {
+    const { now, log } = this.#options;
+    const record = newRecord(`${this.#idPrefix}-${(this.#count += 1).toString(36)}`, request.method ?? '', now());
+    // Told of when both the work and the connection's part are over: whichever ends last knows everything.
+    let pending = 2;
+    const over = (): void => {
+      if ((pending -= 1) === 0) log.ended(record, response.writableFinished);
+    };
+    response.once('close', over);
+    this.#serve(request, response, record)
+      .catch((error: unknown) => this.#failed(error, response, record))
+      .finally(over);
+  };
+
+  async #serve(request: IncomingMessage, response: ServerResponse, record: PullRecord): Promise<void> {
+    const pull = parsePull(record.method, request.url ?? '');
+    if ('refused' in pull) throw refusal(pull);
+    record.kind = pull.kind;
+    if ('name' in pull) record.name = pull.name;
+    switch (pull.kind) {
+      case 'base':
+        return this.#base(response, record);
+      case 'manifest':
+        return this.#manifest(pull, request, response, record);
+      case 'blob':
+        return this.#blob(pull, request, response, record);
+      case 'tags':
+        return this.#tags(pull, response, record);
+      case 'referrers':
+        throw new PullFailure('routeUnknown', REFERRERS);
+    }
+  }
+
+  #base(response: ServerResponse, record: PullRecord): void {
+    record.reason = 'Base';
+    this.#small(
+      response,
+      record,
+      200,
+      { ...API_VERSION, 'Content-Type': 'application/json; charset=utf-8' },
+      Buffer.from('{}'),
+    );
+  }
+
+  async #manifest(
+    pull: Asked<'manifest'>,
+    request: IncomingMessage,
+    response: ServerResponse,
+    record: PullRecord,
+  ): Promise<void> {
+    const { manifests, served, wall } = this.#options;
+    const headOnly = record.method === 'HEAD';
+    record.reference = 'tag' in pull.reference ? pull.reference.tag : pull.reference.digest;
+    const found = await manifests.find(pull, { headOnly, requestId: record.id });
+    record.origin = found.fromMemory ? 'memory' : found.from;
+    record.reason = found.step.reason;
+    record.stale = found.step.stale === true;
+    record.digest = found.digest;
+    record.image = formatReference({ ...found.step.repository, ...pull.reference });
+    // A HEAD of a digest only looks; a tag is the beginning of a pull however it is asked for.
+    if (!headOnly || 'tag' in pull.reference) served.add(record.image, record.stale, wall());
+    const headers = manifestHeaders(found, record.id);
+    if (isNotModified(request.headers['if-none-match'], found.digest)) {
+      const { 'Content-Length': _length, ...kept } = headers;
+      return this.#small(response, record, 304, kept);
+    }
+    this.#small(response, record, 200, headers, headOnly ? undefined : found.bytes);
+  }
+
+  async #blob(
+    pull: Asked<'blob'>,
+    request: IncomingMessage,
+    response: ServerResponse,
+    record: PullRecord,
+  ): Promise<void> {
+    const { blobs, clientIdleMs, now } = this.#options;
+    const { repositories, digest } = pull;
+    record.digest = digest;
+    if (record.method === 'HEAD') {
+      const { size, step } = await blobs.head({ repositories, digest, requestId: record.id });
+      record.origin = step.from;
+      record.reason = step.reason;
+      const { headers } = blobHead({ totalSize: size, first: 0, length: size, partial: false }, digest, record.id);
+      return this.#small(response, record, 200, headers);
+    }
+    const client = new ClientStream(response, clientIdleMs, (bytes) => (record.bytes += bytes));
+    const range = request.headers['if-range'] === undefined ? parseRange(request.headers.range) : undefined;
+    await blobs.deliver({ repositories, digest, range, requestId: record.id }, client, (head) => {
+      const { status, headers } = blobHead(head, digest, record.id);
+      record.status = status;
+      record.origin = head.step.from;
+      record.reason = head.step.reason;
+      record.firstByteMs = now();
+      client.start(status, headers);
+    });
+  }
+
+  async #tags(pull: Asked<'tags'>, response: ServerResponse, record: PullRecord): Promise<void> {
+    const page = await listTags(this.#options, { ...pull, requestId: record.id });
+    record.origin = page.from;
+    record.reason = page.from === 'cache' ? 'UpstreamSilent' : 'NotKept';
+    const body = Buffer.from(JSON.stringify({ name: pull.name, tags: page.tags }));
+    this.#small(
+      response,
+      record,
+      200,
+      tagsHeaders(pull.name, page, pageOf(pull.query).n, body.length, record.id),
+      body,
+    );
+  }
+
+  #small(
+    response: ServerResponse,
+    record: PullRecord,
+    status: number,
+    headers: Record<string, string>,
+    body?: Buffer,
+  ): void {
+    record.status = status;
+    record.firstByteMs = this.#options.now();
+    record.bytes = record.method === 'HEAD' ? 0 : (body?.length ?? 0);
+    if (body !== undefined) headers['Content-Length'] = String(body.length);
+    response.writeHead(status, headers);
+    response.end(record.method === 'HEAD' ? undefined : body);
+  }
+
+  /** Answers with the failure, or breaks off an answer that was begun: it cannot be taken back. */
+  #failed(error: unknown, response: ServerResponse, record: PullRecord): void {
+    const gone = error instanceof ClientGone || (error instanceof RegistryError && error.code === 'aborted');
+    const failure =
+      error instanceof PullFailure ? error : new PullFailure('internal', 'the proxy failed', { cause: error });
+    if (gone) {
+      record.code = 'client-gone';
+    } else if (error instanceof PullFailure || !response.headersSent) {
+      record.code = failure.code.code;
+      record.error = error instanceof PullFailure ? failure.message : describe(error);
+    } else {
+      record.code = 'broken-off';
+      record.error = describe(error);
+    }
+    if (response.headersSent || gone) {
+      response.destroy();
+      return;
+    }
+    record.status = failure.code.http;
+    answerFailure(response, failure, {
+      requestId: record.id,
+      ...(record.name === undefined ? {} : { repository: record.name }),
+      ...(record.reference === undefined ? {} : { reference: record.reference }),
+      ...(record.digest === undefined ? {} : { digest: record.digest }),
+    });
+  }
+}
+
+function refusal({ refused, what }: { refused: PullFailure['failure']; what: string }): PullFailure {
+  return new PullFailure(refused, `${what} is refused here`);
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,85 @@
+import { IMAGE_SERVED, type ImageServed } from '@kuik/contracts';
+
+type ServedImage = ImageServed['images'][number];
+
+/** Messages hold this many images at most; as many messages may wait for NATS. */
+const PER_MESSAGE = 1000;
+const WAITING_MAX = 10;
+
+/** Counts what was served since the last report. Bounded: beyond that many images new ones are not counted (a hint, not a ledger). */
+export class ServedTally {
+  #images = new Map<string, ServedImage>();
+  #sinceMs: number;
+  /** Images that found no room. */
+  dropped = 0;
+
+  constructor(nowMs: number) {
+    this.#sinceMs = nowMs;
+  }
+
+  add(reference: string, stale: boolean, nowMs: number): void {
+    const image = this.#images.get(reference);
+    if (image === undefined && this.#images.size >= PER_MESSAGE * WAITING_MAX) {
+      this.dropped += 1;
+      return;
+    }
+    const { pulls, stale: before } = image ?? { pulls: 0, stale: 0 };
+    const lastPulled = new Date(nowMs).toISOString();
+    this.#images.set(reference, { reference, pulls: pulls + 1, stale: before + (stale ? 1 : 0), lastPulled });
+  }
+
+  /** What was counted, as messages, and a fresh start. */
+  take(node: string, nowMs: number): ImageServed[] {
+    const images = [...this.#images.values()];
+    const since = new Date(this.#sinceMs).toISOString();
+    this.#images = new Map();
+    this.#sinceMs = nowMs;
+    const messages: ImageServed[] = [];
+    for (let at = 0; at < images.length; at += PER_MESSAGE) {
+      messages.push({ node, since, images: images.slice(at, at + PER_MESSAGE) });
+    }
+    return messages;
+  }
+
+  /** Puts back what could not be sent. */
+  putBack(message: ImageServed): void {
+    this.#sinceMs = Math.min(this.#sinceMs, Date.parse(message.since));
+    for (const image of message.images) {
+      const now = this.#images.get(image.reference);
+      if (now === undefined && this.#images.size >= PER_MESSAGE * WAITING_MAX) {
+        this.dropped += 1;
+        continue;
+      }
+      this.#images.set(image.reference, {
+        reference: image.reference,
+        pulls: image.pulls + (now?.pulls ?? 0),
+        stale: image.stale + (now?.stale ?? 0),
+        lastPulled: now?.lastPulled ?? image.lastPulled,
+      });
+    }
+  }
+}
+
+/** Where reports go: a durable stream. */
+export interface ServedSink {
+  publishDurable(stream: typeof IMAGE_SERVED, payload: ImageServed, options: { timeoutMs: number }): Promise<void>;
+}
+
+/** Sends what was counted; what NATS did not take is kept for the next time. Throws the first failure, for the loop's metric. */
+export async function sendServed(tally: ServedTally, sink: ServedSink, node: string, nowMs: number): Promise<void> {
+  const messages = tally.take(node, nowMs);
+  let failure: { error: unknown } | undefined;
+  for (const message of messages) {
+    if (failure !== undefined) {
+      tally.putBack(message);
+      continue;
+    }
+    try {
+      await sink.publishDurable(IMAGE_SERVED, message, { timeoutMs: 2000 });
+    } catch (error) {
+      failure = { error };
+      tally.putBack(message);
+    }
+  }
+  if (failure !== undefined) throw failure.error;
+}

@@ -1,0 +1,109 @@
+import type { Bus, KeyFollower } from '@kuik/bus';
+import { IMAGE_STATE, type ImageState } from '@kuik/contracts';
+import { formatReference, stateKey, type Reference } from '@kuik/image';
+import type { Knowledge } from './route.ts';
+import { WeightedLru } from './weighted-lru.ts';
+
+export interface TagKnowledgeOptions {
+  readonly bus: Pick<Bus, 'bucket' | 'status' | 'onStatus'>;
+  /** How long a request may wait for a first answer. */
+  readonly timeoutMs: number;
+  /** After a wait that brought nothing, nobody waits for this long. */
+  readonly spareMs: number;
+  /** How many tags are followed; the one not asked for longest is let go. */
+  readonly followed: number;
+  /** Monotonic ms. */
+  readonly now: () => number;
+}
+
+interface Followed {
+  reference: string;
+  /** `unread` until the first answer. */
+  state: ImageState | 'none' | 'unread';
+  readonly waiting: (() => void)[];
+}
+
+/**
+ * What is known of the tags that this node was asked for: each is read once from the key-value bucket and followed from then on. A
+ * request waits for a first answer, never longer than `timeoutMs`, and not at all while NATS is away.
+ */
+export class TagKnowledge {
+  readonly #options: TagKnowledgeOptions;
+  readonly #follower: KeyFollower;
+  readonly #tags: WeightedLru<Followed>;
+  readonly #unfollow: { stop(): Promise<void> };
+  #connected: boolean;
+  /** When NATS was last connected, monotonic ms. */
+  #lostAtMs: number | undefined;
+  #spareUntilMs = -Infinity;
+
+  constructor(options: TagKnowledgeOptions) {
+    this.#options = options;
+    const { bus, now } = options;
+    this.#connected = bus.status() === 'connected';
+    this.#unfollow = bus.onStatus((status) => {
+      if (this.#connected && status !== 'connected') this.#lostAtMs = now();
+      this.#connected = status === 'connected';
+      if (this.#connected) this.#spareUntilMs = -Infinity;
+    });
+    this.#follower = bus.bucket(IMAGE_STATE).follow((key, entry) => this.#heard(key, entry?.value));
+    this.#tags = new WeightedLru(options.followed, (key) => this.#follower.remove(key));
+  }
+
+  /** What is known of a tag now. Never throws, never waits longer than `timeoutMs`. */
+  async of(reference: Reference): Promise<Knowledge> {
+    const key = stateKey(reference);
+    let tag = this.#tags.get(key);
+    if (tag === undefined) {
+      tag = { reference: formatReference(reference), state: 'unread', waiting: [] };
+      this.#tags.set(key, tag);
+      this.#follower.add(key);
+    }
+    if (tag.state === 'unread') await this.#firstAnswer(tag);
+    if (tag.state === 'unread') return {};
+    const confirmedAtMs = this.#connected ? this.#options.now() : this.#lostAtMs;
+    return {
+      ...(tag.state === 'none' ? {} : { state: tag.state }),
+      ...(confirmedAtMs === undefined ? {} : { confirmedAtMs }),
+    };
+  }
+
+  async stop(): Promise<void> {
+    await this.#unfollow.stop();
+    await this.#follower.stop();
+  }
+
+  #heard(key: string, state: ImageState | undefined): void {
+    const tag = this.#tags.get(key);
+    if (tag === undefined) return;
+    // Another reference under the same key would be a hash collision: it says nothing of ours.
+    tag.state = state?.reference === tag.reference ? state : 'none';
+    for (const resume of tag.waiting.splice(0)) resume();
+  }
+
+  async #firstAnswer(tag: Followed): Promise<void> {
+    const { timeoutMs, spareMs, now } = this.#options;
+    if (!this.#connected || now() < this.#spareUntilMs) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(() => {
+        this.#spareUntilMs = now() + spareMs;
+        resolve();
+      }, timeoutMs);
+      tag.waiting.push(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+}
+
+/** Without NATS nothing is ever known of a tag. */
+export class NoTagKnowledge implements Pick<TagKnowledge, 'of' | 'stop'> {
+  of(_reference: Reference): Promise<Knowledge> {
+    return Promise.resolve({});
+  }
+
+  stop(): Promise<void> {
+    return Promise.resolve();
+  }
+}
