@@ -6,6 +6,7 @@ const rootDir = fileURLToPath(new URL('../..', import.meta.url));
 export function suite(overrides) {
   return {
     rootDir,
+    cacheDirectory: '<rootDir>/node_modules/.cache/jest',
     testEnvironment: 'node',
     extensionsToTreatAsEsm: ['.ts'],
     transform: {

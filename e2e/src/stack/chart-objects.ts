@@ -5,7 +5,7 @@ import { requirePart } from '@kuik/testbed';
 import { parseAllDocuments } from 'yaml';
 
 const run = promisify(execFile);
-const CHART = fileURLToPath(new URL('../../charts/kube-image-keeper', import.meta.url));
+const CHART = fileURLToPath(new URL('../../../charts/kube-image-keeper', import.meta.url));
 
 export interface ChartObject {
   apiVersion: string;

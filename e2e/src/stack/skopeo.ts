@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { requirePart } from '@kuik/testbed';
-import type { Pulled } from './story/world.ts';
+import type { Pulled } from '../story/world.ts';
 
 const run = promisify(execFile);
 
