@@ -16,3 +16,4 @@ export { freePort } from './process/free-port.ts';
 export { until, WaitTimeout } from './process/until.ts';
 export * from './images/index.ts';
 export * from './faults/index.ts';
+export { runFolder } from './process/folders.ts';
