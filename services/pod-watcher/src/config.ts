@@ -1,0 +1,102 @@
+import {
+  DEFAULTS,
+  httpConfig,
+  kubeConfig,
+  leaseConfig,
+  natsConfig,
+  proxyPrefixes,
+  redisConfig,
+  registriesConfig,
+} from '@kuik/contracts';
+import { duration, type Env, loadConfig } from '@kuik/runtime';
+import { z } from 'zod';
+
+const account = z.string().regex(/^[a-z0-9.-]+\/[a-z0-9.-]+$/, 'must look like namespace/name');
+
+export const podWatcherConfig = z.strictObject({
+  http: httpConfig,
+  nats: natsConfig,
+  redis: redisConfig,
+  kube: kubeConfig.prefault({}),
+  lease: leaseConfig,
+  registries: registriesConfig,
+  proxyPrefixes,
+  usage: z
+    .strictObject({
+      ignoreNamespaces: z
+        .array(z.string())
+        .optional()
+        .describe("Pods of these namespaces hold nothing; absent: kube-system, our own namespace and the node proxy's"),
+      completedHold: duration()
+        .default(60 * 60_000)
+        .describe('How long a completed pod still holds its images'),
+    })
+    .prefault({}),
+  expiry: z
+    .strictObject({
+      unused: duration({ minMs: 1000 })
+        .default(DEFAULTS.expiry.unusedMs)
+        .describe('An image unused for so long expires'),
+      repositoryIdle: duration()
+        .default(60 * 60_000)
+        .describe('A Repository without images that nobody edited goes after this time'),
+    })
+    .prefault({}),
+  retry: z
+    .strictObject({
+      first: duration({ minMs: 10 }).default(DEFAULTS.retry.firstMs).describe('After the first failed copy'),
+      max: duration({ minMs: 10 }).default(DEFAULTS.retry.maxMs),
+      unavailable: duration({ minMs: 10 })
+        .default(DEFAULTS.retry.unavailableMs)
+        .describe('An image that upstream does not have is looked for this often'),
+    })
+    .prefault({}),
+  reconcile: z
+    .strictObject({
+      resync: duration({ minMs: 100 })
+        .default(10 * 60_000)
+        .describe('Everything is listed and looked at again this often'),
+      spacing: duration().default(200).describe('An image is looked at no more than once in this time'),
+      concurrency: z.number().int().min(1).max(64).default(8),
+    })
+    .prefault({}),
+  broker: z
+    .strictObject({
+      audience: z.string().default(DEFAULTS.broker.audience),
+      nodeProxies: z.array(account).optional().describe("The node proxies' ServiceAccounts, namespace/name"),
+      services: z.array(account).optional().describe('ServiceAccounts of image-copier and monitor'),
+      podWait: duration()
+        .default(DEFAULTS.broker.podWaitMs)
+        .describe('How long a pod is waited for that no watch has shown'),
+      reviewTtl: duration().default(DEFAULTS.broker.reviewTtlMs).describe('How long a TokenReview is believed'),
+      secretTtl: duration()
+        .default(10_000)
+        .describe('How long a secret that was read is used without reading it again'),
+      headerTtl: duration({ minMs: 1000 })
+        .default(60_000)
+        .describe('How long a requester may use the header of a Basic-only registry'),
+    })
+    .prefault({}),
+});
+export type PodWatcherConfig = z.output<typeof podWatcherConfig>;
+
+/** Configuration from the environment and KUIK_CONFIG; throws ConfigError with every mistake. */
+export function loadPodWatcherConfig(env: Env): PodWatcherConfig {
+  return loadConfig({ name: 'pod-watcher', schema: podWatcherConfig, env });
+}
+
+/** Our own namespaces follow from the release's, unless they are named. */
+export function accountsOf({ broker, lease: { namespace } }: PodWatcherConfig): {
+  nodeProxies: string[];
+  services: string[];
+} {
+  return {
+    nodeProxies: broker.nodeProxies ?? [`${namespace}-proxy/kuik-node-proxy`],
+    services: broker.services ?? [`${namespace}/kuik-image-copier`, `${namespace}/kuik-monitor`],
+  };
+}
+
+export function ignoredNamespaces(config: PodWatcherConfig): string[] {
+  const proxies = accountsOf(config).nodeProxies.map((name) => name.slice(0, name.indexOf('/')));
+  return config.usage.ignoreNamespaces ?? [...new Set(['kube-system', config.lease.namespace, ...proxies])];
+}

@@ -1,0 +1,160 @@
+import { createHash } from 'node:crypto';
+import {
+  type BrokeredCredential,
+  type CredentialReply,
+  type CredentialRequest,
+  ERROR_CODES,
+  sealCredential,
+} from '@kuik/contracts';
+import { canonicalHost, isRepositoryPath } from '@kuik/image';
+import { isKubeError, type KubeClient } from '@kuik/kube';
+import type { Logger } from '@kuik/runtime';
+import { BriefMemory } from './brief-memory.ts';
+import { BrokerRefusal, type CredentialChooser } from './choose-credential.ts';
+import type { ClusterView } from './cluster-view.ts';
+import { type PullSources, pullSourcesFor } from './pull-sources.ts';
+import { type Requester, requesterOf, type RequesterRules } from './requester.ts';
+import type { SecretReader } from './secret-reader.ts';
+
+export interface BrokerParts {
+  readonly kube: Pick<KubeClient, 'tokenReview'>;
+  readonly view: ClusterView;
+  readonly secrets: Pick<SecretReader, 'read'>;
+  readonly chooser: Pick<CredentialChooser, 'choose'>;
+  readonly rules: RequesterRules;
+  /** How long a review's word is believed, and how long a pod is waited for that no watch has shown yet; ms. */
+  readonly reviewTtlMs: number;
+  readonly podWaitMs: number;
+  readonly now: () => number;
+  readonly log: Logger;
+  readonly count: (requester: string, result: string) => void;
+}
+
+const REVIEWS_KEPT = 5_000;
+const REFUSED_TTL_MS = 5_000;
+
+/**
+ * One credential request: who asks (TokenReview), may they have this repository, which secrets count for it, what does the registry
+ * give for them; the answer sealed to the asker's key. Tokens and secrets reach no log, no error and no other payload.
+ */
+export class CredentialBroker {
+  readonly #parts: BrokerParts;
+  readonly #reviews: BriefMemory<Requester>;
+
+  constructor(parts: BrokerParts) {
+    this.#parts = parts;
+    this.#reviews = new BriefMemory(REVIEWS_KEPT, parts.now);
+  }
+
+  /** Never throws: what goes wrong is the reply. */
+  async answer(request: CredentialRequest): Promise<CredentialReply> {
+    const { log, count, now } = this.#parts;
+    const started = now();
+    const { host, repository, requestId } = request;
+    let asker = 'unknown';
+    try {
+      const requester = await this.#requester(request.token);
+      asker = requester.kind;
+      const credential = await this.#credential(request, requester);
+      const sealed = seal(credential, request.publicKey);
+      count(asker, credential.kind);
+      log.debug('credential given', {
+        host,
+        repository,
+        requestId,
+        requester: asker,
+        kind: credential.kind,
+        ms: now() - started,
+      });
+      return { sealed };
+    } catch (error) {
+      const { code, message, retry } = refusalOf(error);
+      count(asker, code);
+      if (!(error instanceof BrokerRefusal))
+        log.warn('credential request failed', { host, repository, requestId, error });
+      log.info('credential refused', { host, repository, requestId, requester: asker, code, reason: message });
+      return { error: { code, message, retry } };
+    }
+  }
+
+  async #credential(request: CredentialRequest, requester: Requester): Promise<BrokeredCredential> {
+    const host = canonicalHost(request.host);
+    if (host === undefined || !isRepositoryPath(request.repository)) {
+      throw new BrokerRefusal(ERROR_CODES.nameInvalid, 'host or repository is malformed', false);
+    }
+    const renew = request.renew === true ? { renew: true } : {};
+    const sources = await this.#sources(`${host}/${request.repository}`, requester);
+    const secrets = await this.#parts.secrets.read(sources, renew);
+    return this.#parts.chooser.choose(host, request.repository, secrets, renew);
+  }
+
+  #requester(token: string): Promise<Requester> {
+    const { kube, rules, view, now, reviewTtlMs } = this.#parts;
+    const work = async (): Promise<Requester> =>
+      requesterOf(
+        await kube.tokenReview(token, [rules.audience]),
+        rules,
+        (namespace, pod) => view.usage.pod(namespace, pod)?.pod.node,
+      );
+    const key = createHash('sha256').update(token).digest('base64');
+    return this.#reviews.get(key, work, ({ kind }) => now() + (kind === 'nobody' ? REFUSED_TTL_MS : reviewTtlMs));
+  }
+
+  /** The pod may be so new that its watch event is still on its way. Throws BrokerRefusal. */
+  async #sources(repository: string, requester: Requester): Promise<PullSources> {
+    if (requester.kind === 'nobody') throw new BrokerRefusal(ERROR_CODES.brokerDenied, requester.why, false);
+    const found = this.#look(repository, requester) ?? (await this.#lookFor(repository, requester));
+    if (found !== undefined) return found;
+    const why =
+      requester.kind === 'node'
+        ? `no pod on node ${requester.node} uses ${repository}`
+        : `no CachedImage names ${repository}`;
+    throw new BrokerRefusal(ERROR_CODES.brokerDenied, why, requester.kind === 'node');
+  }
+
+  #look(repository: string, requester: Requester): PullSources | undefined {
+    const { view } = this.#parts;
+    return pullSourcesFor(requester, {
+      pods: view.usage.podsOfRepository(repository),
+      images: view.imagesOfRepository(repository),
+      repositories: view.repositories.of(repository),
+    });
+  }
+
+  #lookFor(repository: string, requester: Requester): Promise<PullSources | undefined> {
+    const { view, podWaitMs } = this.#parts;
+    return new Promise((resolve) => {
+      const end = (found: PullSources | undefined): void => {
+        clearTimeout(timer);
+        stop();
+        resolve(found);
+      };
+      const again = (): void => {
+        const found = this.#look(repository, requester);
+        if (found !== undefined) end(found);
+      };
+      const stop = view.listen({ podChanged: again, repositoryChanged: again });
+      const timer = setTimeout(() => end(undefined), podWaitMs);
+    });
+  }
+}
+
+function seal(credential: BrokeredCredential, publicKey: string): string {
+  try {
+    return sealCredential(credential, publicKey);
+  } catch {
+    throw new BrokerRefusal(ERROR_CODES.brokerDenied, 'publicKey is not an X25519 key', false);
+  }
+}
+
+function refusalOf(error: unknown): { code: string; message: string; retry: boolean } {
+  if (error instanceof BrokerRefusal) return { code: error.code.code, message: error.message, retry: error.retry };
+  if (isKubeError(error)) {
+    return {
+      code: ERROR_CODES.brokerUnavailable.code,
+      message: `the API server cannot be asked: ${error.code}`,
+      retry: true,
+    };
+  }
+  return { code: ERROR_CODES.brokerUnavailable.code, message: 'the broker failed', retry: true };
+}

@@ -1,0 +1,88 @@
+import { type CachedImage, type CachedImageStatus, stanzaOf } from '@kuik/contracts';
+import type { Holder } from './usage.ts';
+
+/** The part of `status` that this service alone knows: who uses an image, since when nobody does, when it expires. */
+export type Facts = Pick<CachedImageStatus, 'usedBy' | 'expiresAt' | 'unusedSince' | 'pullSecrets' | 'lastPulled'>;
+
+export interface FactsInput {
+  readonly holders: ReadonlyMap<string, Holder>;
+  /** The webhook just admitted a pod for it that no watch has shown yet. */
+  readonly expected: boolean;
+  /** Last pull that a proxy told of, epoch ms. */
+  readonly lastPulled?: number | undefined;
+  readonly unusedMs: number;
+  /** Epoch ms. */
+  readonly now: number;
+}
+
+const SHOWN = 20;
+const SECRETS_MAX = 64;
+/** Pull times reach the resource at most this often. */
+const PULLED_EVERY_MS = 24 * 3_600_000;
+
+/**
+ * The facts of one image. Holders: a count and the first 20 by name. Unused since: the moment it was first seen without holder,
+ * kept. Expiry of the unused: a person's `spec.expiresAt`, else the computed date; none while used or retained. Pull secrets:
+ * those of the holders; what was known stays when nobody holds it any more. Undefined when there is nothing to say yet: a pod
+ * was announced and not seen.
+ */
+export function factsOf(image: CachedImage, input: FactsInput): Facts | undefined {
+  const { holders, expected, now } = input;
+  const known = stanzaOf(image, 'usedBy');
+  const before: Facts = known === undefined ? {} : (image.status ?? {});
+  if (expected && holders.size === 0 && known === undefined) return undefined;
+
+  const used = holders.size > 0 || expected;
+  const unusedSince = used ? undefined : (before.unusedSince ?? new Date(now).toISOString());
+  const expiresAt =
+    unusedSince === undefined || image.spec.retain === true ? undefined : expiryOf(image, unusedSince, input.unusedMs);
+  const pullSecrets = holders.size > 0 ? secretsOf(holders) : before.pullSecrets;
+  const lastPulled = pulledAt(before.lastPulled, input.lastPulled);
+  const names = [...holders.keys()].sort().slice(0, SHOWN);
+  return {
+    usedBy: {
+      forUid: image.metadata.uid,
+      count: holders.size,
+      pods: names.map((namespacedName) => ({ namespacedName })),
+      holders: names.map((name) => ({ kind: 'Pod', name })),
+    },
+    ...(unusedSince === undefined ? {} : { unusedSince }),
+    ...(expiresAt === undefined ? {} : { expiresAt }),
+    ...(pullSecrets === undefined ? {} : { pullSecrets }),
+    ...(lastPulled === undefined ? {} : { lastPulled }),
+  };
+}
+
+/** The facts that the resource shows now; what it shows of another object (made anew under its name) does not count. */
+export function recordedFacts(image: CachedImage): Facts {
+  if (stanzaOf(image, 'usedBy') === undefined) return {};
+  const { usedBy, expiresAt, unusedSince, pullSecrets, lastPulled } = image.status ?? {};
+  return {
+    ...(usedBy === undefined ? {} : { usedBy }),
+    ...(unusedSince === undefined ? {} : { unusedSince }),
+    ...(expiresAt === undefined ? {} : { expiresAt }),
+    ...(pullSecrets === undefined ? {} : { pullSecrets }),
+    ...(lastPulled === undefined ? {} : { lastPulled }),
+  };
+}
+
+function expiryOf(image: CachedImage, unusedSince: string, unusedMs: number): string {
+  return image.spec.expiresAt ?? new Date(Date.parse(unusedSince) + unusedMs).toISOString();
+}
+
+function secretsOf(holders: ReadonlyMap<string, Holder>): { namespace: string; name: string }[] {
+  const secrets = new Map<string, { namespace: string; name: string }>();
+  for (const { namespace, pullSecrets } of holders.values()) {
+    for (const name of pullSecrets) secrets.set(`${namespace}/${name}`, { namespace, name });
+  }
+  return [...secrets.keys()]
+    .sort()
+    .slice(0, SECRETS_MAX)
+    .map((key) => secrets.get(key)!);
+}
+
+function pulledAt(recorded: string | undefined, told: number | undefined): string | undefined {
+  if (told === undefined) return recorded;
+  if (recorded !== undefined && told - Date.parse(recorded) < PULLED_EVERY_MS) return recorded;
+  return new Date(told).toISOString();
+}

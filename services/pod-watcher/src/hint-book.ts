@@ -1,0 +1,41 @@
+import type { ImageUsed } from '@kuik/contracts';
+import { formatReference, tryParseReference } from '@kuik/image';
+
+/** A pod that was admitted and not stored shows up nowhere: after this long its hint is forgotten. */
+const HINT_MS = 60_000;
+const HINTS_MAX = 10_000;
+
+/** Images of pods that the webhook admitted a moment ago: their copy may start before any watch shows the pod. */
+export class HintBook {
+  readonly #now: () => number;
+  readonly #hints = new Map<string, { readonly until: number; readonly requestId: string }>();
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** Takes a hint in; returns the images (canonical text) that it is about. */
+  take(hint: ImageUsed): string[] {
+    const images: string[] = [];
+    for (const text of hint.images) {
+      const reference = tryParseReference(text);
+      if (reference === undefined) continue;
+      const image = formatReference(reference);
+      this.#hints.delete(image);
+      this.#hints.set(image, { until: this.#now() + HINT_MS, requestId: hint.requestId });
+      images.push(image);
+    }
+    for (const image of this.#hints.keys()) {
+      if (this.#hints.size <= HINTS_MAX) break;
+      this.#hints.delete(image);
+    }
+    return images;
+  }
+
+  expected(image: string): { readonly until: number; readonly requestId: string } | undefined {
+    const hint = this.#hints.get(image);
+    if (hint === undefined || hint.until > this.#now()) return hint;
+    this.#hints.delete(image);
+    return undefined;
+  }
+}

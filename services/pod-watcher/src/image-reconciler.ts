@@ -1,0 +1,157 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { CachedImage, Repository } from '@kuik/contracts';
+import { type Reference, repositoryName, tryParseReference } from '@kuik/image';
+import type { Clock, Logger } from '@kuik/runtime';
+import type { ClusterView } from './cluster-view.ts';
+import { type Facts, factsOf, recordedFacts } from './facts.ts';
+import { freeImageName, freeRepositoryName, imageIdentity } from './identity.ts';
+import type { Intents } from './intents.ts';
+import { nextStep, type RetryTimes, type Step } from './next-step.ts';
+import type { ResourceWriter } from './resource-writer.ts';
+import { recordedSummary, type Summary, summarise } from './summary.ts';
+
+/** What other parts know of an image that no resource shows yet. */
+export interface ImageHints {
+  /** The webhook admitted a pod for it a moment ago: until when that counts (epoch ms), and the request that it follows. */
+  expected(image: string): { readonly until: number; readonly requestId: string } | undefined;
+  /** Epoch ms. */
+  lastPulled(image: string): number | undefined;
+}
+
+export interface ImageReconcilerParts {
+  readonly view: ClusterView;
+  readonly writer: Pick<
+    ResourceWriter,
+    'createImage' | 'createRepository' | 'adoptImage' | 'dropForceWish' | 'applyFacts' | 'applySummary'
+  >;
+  readonly intents: Intents;
+  readonly hints: ImageHints;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly retry: RetryTimes;
+  readonly unusedMs: number;
+  readonly count: (step: Step) => void;
+}
+
+/** How long an intent waits that the queue did not take. */
+const QUEUE_RETRY_MS = 5_000;
+
+/** Everything that has to be true of one image (canonical text): its object exists, says who uses it, and its copy is under way. */
+export class ImageReconciler {
+  readonly #parts: ImageReconcilerParts;
+
+  constructor(parts: ImageReconcilerParts) {
+    this.#parts = parts;
+  }
+
+  /** Returns when to look again, when something is known to change with time alone. Throws KubeError. */
+  async reconcile(image: string): Promise<{ afterMs: number } | undefined> {
+    const { view, hints, clock } = this.#parts;
+    const reference = tryParseReference(image);
+    const expected = hints.expected(image);
+    const used = view.usage.holdersOf(image).size > 0 || expected !== undefined;
+    if (view.images.of(image).length === 0) {
+      if (!used || reference === undefined) return undefined;
+      await this.#create(reference);
+    }
+    const waits = expected === undefined ? [] : [expected.until - clock.now()];
+    const [first, ...duplicates] = view.images.of(image);
+    if (first === undefined) return undefined;
+    if (reference !== undefined) {
+      await this.#adopt(first, reference);
+      const wait = await this.#step(
+        view.images.named(first.metadata.name) ?? first,
+        reference,
+        used,
+        expected?.requestId,
+      );
+      if (wait !== undefined) waits.push(wait);
+    }
+    await this.#describe(view.images.named(first.metadata.name) ?? first, undefined);
+    for (const duplicate of duplicates) await this.#describe(duplicate, first.metadata.name);
+    return waits.length === 0 ? undefined : { afterMs: Math.max(Math.min(...waits), 1) };
+  }
+
+  async #create(reference: Reference): Promise<void> {
+    const { view, writer, log } = this.#parts;
+    const repository = await this.#repository(reference);
+    const taken = new Set<string>();
+    for (;;) {
+      const name = freeImageName(
+        reference,
+        (candidate) => taken.has(candidate) || view.images.named(candidate) !== undefined,
+      );
+      if (name === undefined) throw new Error(`every name for the CachedImage of ${reference.path} is taken`);
+      const made = await writer.createImage(name, reference, repository);
+      if (made !== undefined) {
+        log.info('cached image created', { image: imageIdentity(made), object: name });
+        return;
+      }
+      taken.add(name);
+    }
+  }
+
+  async #repository(reference: Reference): Promise<Repository> {
+    const { view, writer } = this.#parts;
+    const taken = new Set<string>();
+    for (;;) {
+      const [known] = view.repositories.of(repositoryName(reference));
+      if (known !== undefined) return known;
+      const name = freeRepositoryName(
+        reference,
+        (candidate) => taken.has(candidate) || view.repositories.named(candidate) !== undefined,
+      );
+      if (name === undefined) throw new Error(`every name for the Repository of ${reference.path} is taken`);
+      const made = await writer.createRepository(name, reference);
+      if (made !== undefined) return made;
+      taken.add(name);
+    }
+  }
+
+  async #adopt(image: CachedImage, reference: Reference): Promise<void> {
+    if (image.metadata.deletionTimestamp !== undefined) return;
+    await this.#parts.writer.adoptImage(image, reference, await this.#repository(reference));
+  }
+
+  /** Carries the next step out; returns ms until the one after it, when time alone brings it. */
+  async #step(
+    image: CachedImage,
+    reference: Reference,
+    held: boolean,
+    requestId?: string,
+  ): Promise<number | undefined> {
+    const { intents, clock, retry, count, log, writer } = this.#parts;
+    if (intents.forceAnswered(image)) {
+      await writer.dropForceWish(image);
+      return undefined;
+    }
+    const context = { duplicate: false, held, forced: intents.unraisedForce(image), retry };
+    const step = nextStep(image, context, clock.now());
+    count(step);
+    if (step.do === 'wait') return step.until - clock.now();
+    if (step.do === 'nothing') return undefined;
+    if (await intents.raise(image, reference, step.reason, requestId)) return undefined;
+    log.warn('copy intent waits for the queue', { image: imageIdentity(image), reason: step.reason });
+    return QUEUE_RETRY_MS;
+  }
+
+  /** Facts, then the summary of what the resource says with them; each only when it differs. */
+  async #describe(image: CachedImage, duplicateOf: string | undefined): Promise<void> {
+    const { view, writer, hints, clock, unusedMs } = this.#parts;
+    const identity = imageIdentity(image);
+    const facts: Facts | undefined = factsOf(image, {
+      holders: view.usage.holdersOf(identity),
+      expected: hints.expected(identity) !== undefined,
+      lastPulled: hints.lastPulled(identity),
+      unusedMs,
+      now: clock.now(),
+    });
+    let current: CachedImage | undefined = image;
+    if (facts !== undefined && !isDeepStrictEqual(facts, recordedFacts(image))) {
+      current = await writer.applyFacts(image, facts);
+    }
+    if (current === undefined) return;
+    const summary: Summary = summarise(current, clock.now(), duplicateOf);
+    if (!isDeepStrictEqual(summary, recordedSummary(current))) await writer.applySummary(current, summary);
+  }
+}

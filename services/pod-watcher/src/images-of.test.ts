@@ -1,0 +1,123 @@
+import { describe, expect, it } from '@jest/globals';
+import { imagesOf } from './images-of.ts';
+import { type PodObject, viewPod } from './pod-view.ts';
+import { podView } from './testing/objects.ts';
+
+const rules = { proxyPrefixes: ['localhost:7439', 'localhost:1234'], ignoreNamespaces: ['kube-system', 'kuik-system'] };
+const HEX = 'c'.repeat(64);
+
+function only(image: string, change: Parameters<typeof podView>[0] = {}, pullPolicy?: string) {
+  const images = [{ key: 'c:app', image, ...(pullPolicy === undefined ? {} : { pullPolicy }) }];
+  const { used, skipped } = imagesOf(podView({ images, ...change }), rules);
+  return used[0]?.image ?? skipped[0]?.reason;
+}
+
+describe('imagesOf', () => {
+  it.each([
+    ['a short name', 'nginx', 'docker.io/library/nginx:latest'],
+    ['a digest', `quay.io/a/b@sha256:${HEX}`, `quay.io/a/b@sha256:${HEX}`],
+    ['through the proxy', 'localhost:7439/docker.io/library/nginx:1.27', 'docker.io/library/nginx:1.27'],
+    ['through a proxy of before', 'localhost:1234/quay.io/a/b:1', 'quay.io/a/b:1'],
+    ['a port through the proxy', 'localhost:7439/reg.example.test__5000/app:1', 'reg.example.test:5000/app:1'],
+    ["kuik v1's short form", 'localhost:7439/nginx:1', 'docker.io/library/nginx:1'],
+    ['nothing readable behind the proxy', 'localhost:7439/UPPER', 'ProxyImageUnreadable'],
+    ['no reference', 'invalid:image:8080', 'NotAReference'],
+    ["the node's own registry", 'localhost:5000/app', 'LocalRegistry'],
+    ['a loopback address', '127.0.0.1:5000/app', 'LocalRegistry'],
+    ['a host that has no place in the cache', '[fd00::1]:5000/app', 'NotEncodable'],
+  ])('reads %s', (_name, image, expected) => {
+    expect(only(image)).toBe(expected);
+  });
+
+  it.each([
+    ['an ignored namespace', { namespace: 'kube-system' }, undefined, 'NamespaceIgnored'],
+    ['an opted-out pod', { optedOut: true }, undefined, 'OptedOut'],
+    ['what the webhook left alone', { decided: true }, undefined, 'LeftByWebhook'],
+    ['what is never pulled', {}, 'Never', 'PullPolicyNever'],
+  ])('skips %s', (_name, change, policy, reason) => {
+    expect(only('nginx', change, policy)).toBe(reason);
+  });
+
+  it.each([
+    ['an ignored namespace', { namespace: 'kube-system' }],
+    ['an opted-out pod', { optedOut: true }],
+    ['a pod that the webhook decided about', { decided: true }],
+  ])('uses what goes through the proxy whatever else is said: %s', (_name, change) => {
+    expect(only('localhost:7439/quay.io/a/b:1', change)).toBe('quay.io/a/b:1');
+  });
+
+  it('lets what was written choose between two readings, and no more than that', () => {
+    const image = 'localhost:7439/reg.example.test-5000/app:1';
+    expect(only(image)).toBe('reg.example.test-5000/app:1');
+    expect(only(image, { originals: { 'c:app': 'reg.example.test:5000/app:1' } })).toBe('reg.example.test:5000/app:1');
+    expect(only(image, { originals: { 'c:app': 'evil.example.test/other:1' } })).toBe('reg.example.test-5000/app:1');
+  });
+});
+
+describe('viewPod', () => {
+  const pod: PodObject = {
+    metadata: {
+      name: 'web',
+      namespace: 'shop',
+      uid: 'u1',
+      resourceVersion: '1',
+      creationTimestamp: '2026-01-01T00:00:00Z',
+      annotations: {
+        'kuik.enix.io/original-images': '{"c:app":"nginx","i:x":5}',
+        'original-image-app': 'v1-nginx',
+        'original-init-image-setup': 'busybox',
+      },
+    },
+    spec: {
+      nodeName: 'n1',
+      serviceAccountName: 'robot',
+      imagePullSecrets: [{ name: 'regcred' }, {}],
+      containers: [{ name: 'app', image: 'localhost:7439/docker.io/library/nginx' }],
+      initContainers: [{ name: 'setup', image: 'busybox', imagePullPolicy: 'Always' }],
+      ephemeralContainers: [{ name: 'debug', image: 'alpine' }, { name: 'none' }],
+      volumes: [{ name: 'data' }, { name: 'model', image: { reference: 'quay.io/a/model:1' } }],
+    },
+    status: { phase: 'Running' },
+  };
+
+  it('keeps every kind of image, what was written, and whose credentials count', () => {
+    expect(viewPod(pod)).toMatchObject({
+      images: [
+        { key: 'c:app', image: 'localhost:7439/docker.io/library/nginx' },
+        { key: 'i:setup', image: 'busybox', pullPolicy: 'Always' },
+        { key: 'e:debug', image: 'alpine' },
+        { key: 'v:model', image: 'quay.io/a/model:1' },
+      ],
+      originals: { 'c:app': 'nginx', 'i:setup': 'busybox' },
+      decided: true,
+      pullSecrets: ['regcred'],
+      serviceAccount: 'robot',
+      node: 'n1',
+    });
+  });
+
+  it.each([['not json'], ['[]'], ['"text"'], ['null']])('survives the annotation %s', (annotation) => {
+    const metadata = { ...pod.metadata, annotations: { 'kuik.enix.io/original-images': annotation } };
+    expect(viewPod({ ...pod, metadata }).originals).toEqual({});
+  });
+
+  it.each([
+    [
+      'the last end of a container',
+      { containerStatuses: [ended('2026-01-01T01:00:00Z'), ended('2026-01-01T02:00:00Z')] },
+      '2026-01-01T02:00:00Z',
+    ],
+    [
+      'the last change of a condition',
+      { conditions: [{ lastTransitionTime: '2026-01-01T03:00:00Z' }] },
+      '2026-01-01T03:00:00Z',
+    ],
+    ['its creation', {}, '2026-01-01T00:00:00Z'],
+  ])('knows when a pod completed by %s', (_name, status, time) => {
+    expect(viewPod({ ...pod, status: { phase: 'Succeeded', ...status } }).finishedAt).toBe(Date.parse(time));
+  });
+
+  function ended(finishedAt: string) {
+    return { state: { terminated: { finishedAt } } };
+  }
+});

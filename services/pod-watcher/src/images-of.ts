@@ -1,0 +1,84 @@
+import { formatReference, fromProxyImage, toCacheRepository, tryParseReference, type Reference } from '@kuik/image';
+import type { PodImage, PodView } from './pod-view.ts';
+
+/** Why an image of a pod is not kept; stable. */
+export const SKIP_REASONS = {
+  namespaceIgnored: 'NamespaceIgnored',
+  optedOut: 'OptedOut',
+  proxyImageUnreadable: 'ProxyImageUnreadable',
+  leftByWebhook: 'LeftByWebhook',
+  notAReference: 'NotAReference',
+  pullPolicyNever: 'PullPolicyNever',
+  localRegistry: 'LocalRegistry',
+  notEncodable: 'NotEncodable',
+} as const;
+export type SkipReason = (typeof SKIP_REASONS)[keyof typeof SKIP_REASONS];
+
+export interface UsedImage {
+  readonly key: string;
+  /** Canonical text: the image's identity. */
+  readonly image: string;
+  readonly reference: Reference;
+}
+
+export interface SkippedImage {
+  readonly key: string;
+  readonly image: string;
+  readonly reason: SkipReason;
+}
+
+export interface PodImages {
+  readonly used: readonly UsedImage[];
+  readonly skipped: readonly SkippedImage[];
+}
+
+export interface UsageRules {
+  readonly proxyPrefixes: readonly string[];
+  /** Namespaces whose pods are none of our business: kube-system and our own. */
+  readonly ignoreNamespaces: readonly string[];
+}
+
+/** Hosts that mean the node itself: nobody else can copy from there. */
+const LOOPBACK = /^(?:localhost|[a-z0-9.-]+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])(?::\d+)?$/;
+
+/**
+ * The images that a pod uses. The first rule that applies, per image:
+ * 1. it goes through the proxy and reads back: used (the rewritten image is itself the truth; what was written only chooses
+ *    between two readings of kuik v1's ambiguous forms); 2. it names the proxy but reads as nothing: skipped;
+ * 3. the pod is in an ignored namespace; 4. or opted out; 5. the webhook decided about this pod and left this image alone;
+ * 6. it is no reference; 7. it is never pulled; 8. its registry is the node's own; 9. it has no place in the cache: skipped;
+ * 10. used: pods that the webhook never saw are kept too.
+ */
+export function imagesOf(pod: PodView, rules: UsageRules): PodImages {
+  const used: UsedImage[] = [];
+  const skipped: SkippedImage[] = [];
+  for (const image of pod.images) {
+    const found = readImage(image, pod, rules);
+    if (typeof found === 'string') skipped.push({ key: image.key, image: image.image, reason: found });
+    else used.push({ key: image.key, image: formatReference(found), reference: found });
+  }
+  return { used, skipped };
+}
+
+function readImage({ key, image, pullPolicy }: PodImage, pod: PodView, rules: UsageRules): Reference | SkipReason {
+  if (rules.proxyPrefixes.some((prefix) => image.startsWith(`${prefix}/`))) {
+    return chooseReading(fromProxyImage(image, rules.proxyPrefixes), pod.originals[key]);
+  }
+  if (rules.ignoreNamespaces.includes(pod.namespace)) return SKIP_REASONS.namespaceIgnored;
+  if (pod.optedOut) return SKIP_REASONS.optedOut;
+  if (pod.decided) return SKIP_REASONS.leftByWebhook;
+  const reference = tryParseReference(image);
+  if (reference === undefined) return SKIP_REASONS.notAReference;
+  if (pullPolicy === 'Never') return SKIP_REASONS.pullPolicyNever;
+  if (LOOPBACK.test(reference.host)) return SKIP_REASONS.localRegistry;
+  if (toCacheRepository(reference) === undefined) return SKIP_REASONS.notEncodable;
+  return reference;
+}
+
+function chooseReading(readings: readonly Reference[], written: string | undefined): Reference | SkipReason {
+  const original = written === undefined ? undefined : tryParseReference(written);
+  const text = original === undefined ? undefined : formatReference(original);
+  const chosen = readings.find((reading) => formatReference(reading) === text) ?? readings[0];
+  if (chosen === undefined) return SKIP_REASONS.proxyImageUnreadable;
+  return toCacheRepository(chosen) === undefined ? SKIP_REASONS.notEncodable : chosen;
+}

@@ -1,0 +1,165 @@
+import { describe, expect, it } from '@jest/globals';
+import type { CachedImage } from '@kuik/contracts';
+import { backOff, nextStep, type StepContext } from './next-step.ts';
+import {
+  at,
+  cachedImage,
+  cacheStanza,
+  DAY,
+  failedCopy,
+  MINUTE,
+  NOW,
+  OTHER_DIGEST,
+  removalStanza,
+} from './testing/objects.ts';
+
+const retry = { firstMs: 5_000, maxMs: 30 * MINUTE, unavailableMs: 6 * 60 * MINUTE };
+const context: StepContext = { duplicate: false, held: true, forced: false, retry };
+const FORCE = { annotations: { 'kuik.enix.io/force-update': '1' } };
+
+const step = (image: CachedImage, change: Partial<StepContext> = {}) => nextStep(image, { ...context, ...change }, NOW);
+const copy = (reason: string) => ({ do: 'copy', reason });
+const nothing = (reason: string) => ({ do: 'nothing', reason });
+const wait = (ms: number, reason: string) => ({ do: 'wait', until: NOW + ms, reason });
+
+describe('nextStep', () => {
+  it.each<[string, CachedImage, Partial<StepContext>, object]>([
+    ['a new image', cachedImage(), {}, copy('NotCached')],
+    ['a new image that nobody uses', cachedImage(), { held: false }, copy('NotCached')],
+    ['one that is being deleted', cachedImage({ metadata: { deletionTimestamp: at(0) } }), {}, nothing('Deleting')],
+    ['what is no reference', cachedImage({ spec: { sourceImage: 'a:b:c' } }), {}, nothing('NotAReference')],
+    ['a duplicate', cachedImage(), { duplicate: true }, nothing('Duplicate')],
+    ['a cached image', cachedImage({ status: { cache: cacheStanza() } }), {}, nothing('Cached')],
+    [
+      'a stanza of another object',
+      cachedImage({ status: { cache: cacheStanza({ forUid: 'uid-0' }) } }),
+      {},
+      copy('NotCached'),
+    ],
+    [
+      'a forced copy of a cached image',
+      cachedImage({ status: { cache: cacheStanza() } }),
+      { forced: true },
+      copy('Forced'),
+    ],
+    [
+      'a forced copy although it backs off',
+      cachedImage({ status: { cache: failedCopy({ at: at(0), retryAt: at(MINUTE) }) } }),
+      { forced: true },
+      copy('Forced'),
+    ],
+    ['a duplicate is not even forced', cachedImage(), { duplicate: true, forced: true }, nothing('Duplicate')],
+    [
+      'a cached image whose later copy failed',
+      cachedImage({ status: { cache: { ...cacheStanza(), ...failedCopy() } } }),
+      {},
+      nothing('Cached'),
+    ],
+    [
+      'a cached image whose forced copy failed: again when its time has come',
+      cachedImage({ metadata: FORCE, status: { cache: { ...cacheStanza(), ...failedCopy({ at: at(-MINUTE) }) } } }),
+      {},
+      copy('Retry'),
+    ],
+    [
+      'and waits before that',
+      cachedImage({ metadata: FORCE, status: { cache: { ...cacheStanza(), ...failedCopy({ retryAt: at(1) }) } } }),
+      {},
+      wait(1, 'BackOff'),
+    ],
+    ['a failure long ago', cachedImage({ status: { cache: failedCopy() } }), {}, copy('Retry')],
+    [
+      'a time that upstream named',
+      cachedImage({ status: { cache: failedCopy({ code: 'KUIK-REG-429', retryAt: at(MINUTE) }) } }),
+      {},
+      wait(MINUTE, 'Parked'),
+    ],
+    [
+      'a time that has come',
+      cachedImage({ status: { cache: failedCopy({ code: 'KUIK-REG-429', retryAt: at(0) }) } }),
+      {},
+      copy('Retry'),
+    ],
+    [
+      'an image that upstream never had',
+      cachedImage({ status: { cache: failedCopy({ code: 'KUIK-REG-404', attempts: 9 }) } }),
+      {},
+      wait(retry.unavailableMs - MINUTE, 'UpstreamGone'),
+    ],
+    [
+      'which is looked for again at that pace',
+      cachedImage({ status: { cache: failedCopy({ code: 'KUIK-REG-404', at: at(-DAY) }) } }),
+      {},
+      copy('Retry'),
+    ],
+    [
+      'a condemned image that is cached still',
+      cachedImage({ status: { cache: cacheStanza(), removal: removalStanza() } }),
+      {},
+      nothing('Cached'),
+    ],
+    [
+      'a condemned image that never was',
+      cachedImage({ status: { removal: removalStanza() } }),
+      {},
+      nothing('Condemned'),
+    ],
+    [
+      'a removed image that nobody uses',
+      cachedImage({ status: { cache: cacheStanza(), removal: removalStanza({ removedAt: at(0) }) } }),
+      { held: false },
+      nothing('Removed'),
+    ],
+    [
+      'a removed image that is used again',
+      cachedImage({ status: { cache: cacheStanza(), removal: removalStanza({ removedAt: at(0) }) } }),
+      { held: true },
+      copy('RemovedAndUsed'),
+    ],
+    [
+      'which was copied since',
+      cachedImage({
+        status: { cache: cacheStanza({ copiedAt: at(1) }), removal: removalStanza({ removedAt: at(0) }) },
+      }),
+      { held: true },
+      nothing('Cached'),
+    ],
+    [
+      'upstream moved its tag: what was copied stays',
+      cachedImage({
+        status: { cache: cacheStanza(), upstream: { forUid: 'uid-1', state: 'Moved', digest: OTHER_DIGEST } },
+      }),
+      {},
+      nothing('Cached'),
+    ],
+  ])('%s', (_name, image, change, expected) => {
+    expect(step(image, change)).toEqual(expected);
+  });
+
+  it('waits exactly as long as the back-off says', () => {
+    const image = cachedImage({ status: { cache: failedCopy({ at: at(0), attempts: 4 }) } });
+    const found = step(image);
+    expect(found).toEqual(wait(backOff(4, 'uid-1', retry), 'BackOff'));
+    expect(nextStep(image, context, NOW + backOff(4, 'uid-1', retry))).toEqual(copy('Retry'));
+  });
+});
+
+describe('backOff', () => {
+  it.each([
+    [1, 2_500, 5_000],
+    [2, 5_000, 10_000],
+    [4, 20_000, 40_000],
+    [50, 15 * MINUTE, 30 * MINUTE],
+  ])('attempt %i waits %i to %i ms', (attempts, least, most) => {
+    for (const uid of ['a', 'b', 'c', 'd', 'e']) {
+      expect(backOff(attempts, uid, retry)).toBeGreaterThanOrEqual(least);
+      expect(backOff(attempts, uid, retry)).toBeLessThanOrEqual(most);
+    }
+  });
+
+  it('is the same for each replica, and spreads images', () => {
+    const times = Array.from({ length: 50 }, (_, index) => backOff(10, `uid-${index}`, retry));
+    expect(times).toEqual(Array.from({ length: 50 }, (_, index) => backOff(10, `uid-${index}`, retry)));
+    expect(new Set(times).size).toBeGreaterThan(45);
+  });
+});

@@ -1,0 +1,112 @@
+import { createHash } from 'node:crypto';
+import {
+  type CachedImage,
+  ERROR_CODES,
+  FORCE_UPDATE_ANNOTATION,
+  FORCE_UPDATE_ANNOTATION_V1,
+  type StanzaError,
+} from '@kuik/contracts';
+import { tryParseReference } from '@kuik/image';
+import { holdingOf } from './cached.ts';
+
+/** Why an image is copied, waited for, or left alone; stable: jobs, logs and metrics carry it. */
+export const STEP_REASONS = {
+  deleting: 'Deleting',
+  notAReference: 'NotAReference',
+  duplicate: 'Duplicate',
+  forced: 'Forced',
+  condemned: 'Condemned',
+  removed: 'Removed',
+  removedAndUsed: 'RemovedAndUsed',
+  notCached: 'NotCached',
+  retry: 'Retry',
+  backOff: 'BackOff',
+  parked: 'Parked',
+  upstreamGone: 'UpstreamGone',
+  cached: 'Cached',
+} as const;
+export type StepReason = (typeof STEP_REASONS)[keyof typeof STEP_REASONS];
+
+export type Step =
+  | { readonly do: 'copy'; readonly reason: StepReason }
+  | { readonly do: 'wait'; readonly until: number; readonly reason: StepReason }
+  | { readonly do: 'nothing'; readonly reason: StepReason };
+
+export interface StepContext {
+  /** Another object stands for the same reference and counts first. */
+  readonly duplicate: boolean;
+  /** Somebody uses the image. */
+  readonly held: boolean;
+  /** A copy was asked for by annotation, and that wish was not raised as an intent yet. */
+  readonly forced: boolean;
+  readonly retry: RetryTimes;
+}
+
+/** ms; see DEFAULTS.retry. */
+export interface RetryTimes {
+  readonly firstMs: number;
+  readonly maxMs: number;
+  /** An image that upstream does not have is looked for again after this long. */
+  readonly unavailableMs: number;
+}
+
+/**
+ * What has to be done for an image now. The first rule that applies:
+ * 1. it is being deleted; 2. it is no reference; 3. it is a duplicate: nothing; 4. a person forces a copy: copy;
+ * 5. gc removed it and nobody uses it: nothing; 6. it is cached, and no forced copy failed: nothing; 7. it is condemned: nothing,
+ * to un-condemn it is gc's;
+ * 8. no copy was tried yet: copy; 9. the last try failed: copy when its time has come, else wait until then. An image that
+ * upstream does not have waits the monitor's pace; a time that upstream named is kept; else it backs off.
+ */
+export function nextStep(image: CachedImage, context: StepContext, now: number): Step {
+  if (image.metadata.deletionTimestamp !== undefined) return nothing(STEP_REASONS.deleting);
+  if (tryParseReference(image.spec.sourceImage) === undefined) return nothing(STEP_REASONS.notAReference);
+  if (context.duplicate) return nothing(STEP_REASONS.duplicate);
+  if (context.forced) return { do: 'copy', reason: STEP_REASONS.forced };
+
+  const { cache, removal, cached, removed } = holdingOf(image);
+  if (removed && !context.held) return nothing(STEP_REASONS.removed);
+  const forcedFailed = forceWish(image) !== undefined && cache?.error !== undefined;
+  if (cached && !forcedFailed) return nothing(STEP_REASONS.cached);
+  if (removal !== undefined && !removed) return nothing(STEP_REASONS.condemned);
+
+  const error = cache?.error;
+  if (error === undefined) {
+    return { do: 'copy', reason: removed ? STEP_REASONS.removedAndUsed : STEP_REASONS.notCached };
+  }
+  const { at, reason } = retryAt(error, image.metadata.uid, context.retry);
+  return at <= now ? { do: 'copy', reason: STEP_REASONS.retry } : { do: 'wait', until: at, reason };
+}
+
+/** When a failed copy is tried again: upstream's own word, else the monitor's pace for what is gone, else back-off with jitter. */
+export function retryAt(error: StanzaError, uid: string, retry: RetryTimes): { at: number; reason: StepReason } {
+  const failedAt = Date.parse(error.at);
+  if (error.retryAt !== undefined) {
+    const parked = error.code === ERROR_CODES.rateLimited.code;
+    return { at: Date.parse(error.retryAt), reason: parked ? STEP_REASONS.parked : STEP_REASONS.backOff };
+  }
+  if (error.code === ERROR_CODES.notFound.code) {
+    return { at: failedAt + retry.unavailableMs, reason: STEP_REASONS.upstreamGone };
+  }
+  return { at: failedAt + backOff(error.attempts ?? 1, uid, retry), reason: STEP_REASONS.backOff };
+}
+
+/**
+ * Exponential back-off in [half, whole] of the step. The jitter comes from the object's uid: images spread, and each replica and
+ * each restart computes the same time.
+ */
+export function backOff(attempts: number, uid: string, retry: RetryTimes): number {
+  const step = Math.min(retry.maxMs, retry.firstMs * 2 ** Math.min(Math.max(attempts, 1) - 1, 30));
+  const fraction = createHash('sha256').update(`${uid}/${attempts}`).digest().readUInt32BE() / 0xffff_ffff;
+  return Math.round(step * (0.5 + fraction / 2));
+}
+
+/** The value of the annotation that asks for a copy now, ours or kuik v1's; undefined when nobody asks. */
+export function forceWish(image: CachedImage): string | undefined {
+  const annotations = image.metadata.annotations ?? {};
+  return annotations[FORCE_UPDATE_ANNOTATION] ?? annotations[FORCE_UPDATE_ANNOTATION_V1];
+}
+
+function nothing(reason: StepReason): Step {
+  return { do: 'nothing', reason };
+}

@@ -1,0 +1,144 @@
+import { CACHING_POLICY_LABEL, ORIGINAL_IMAGES_ANNOTATION } from '@kuik/contracts';
+import { originalImageKeyV1 } from '@kuik/image';
+import type { KubeObject } from '@kuik/kube';
+
+/** One image that a pod names: `c:` container, `i:` init container, `e:` ephemeral container, `v:` image volume. */
+export interface PodImage {
+  readonly key: string;
+  readonly image: string;
+  readonly pullPolicy?: string;
+}
+
+/** What is kept of a pod. */
+export interface PodView {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly node?: string;
+  readonly phase: string;
+  readonly deleting: boolean;
+  /** When a completed pod completed, epoch ms. */
+  readonly finishedAt?: number;
+  readonly images: readonly PodImage[];
+  /** What was written before the webhook, by key; kuik v1's annotations included. */
+  readonly originals: Readonly<Record<string, string>>;
+  /** The webhook decided about this pod: what it left alone was meant to be left alone. */
+  readonly decided: boolean;
+  readonly optedOut: boolean;
+  readonly pullSecrets: readonly string[];
+  readonly serviceAccount: string;
+}
+
+interface Container {
+  name: string;
+  image?: string;
+  imagePullPolicy?: string;
+}
+
+interface ContainerStatus {
+  state?: { terminated?: { finishedAt?: string | null } };
+}
+
+/** The fields of a pod that are read; all others are ignored. */
+export interface PodObject extends KubeObject {
+  spec?: {
+    nodeName?: string;
+    serviceAccountName?: string;
+    imagePullSecrets?: { name?: string }[];
+    containers?: Container[];
+    initContainers?: Container[];
+    ephemeralContainers?: Container[];
+    volumes?: { name: string; image?: { reference?: string; pullPolicy?: string } }[];
+  };
+  status?: {
+    phase?: string;
+    containerStatuses?: ContainerStatus[];
+    initContainerStatuses?: ContainerStatus[];
+    conditions?: { lastTransitionTime?: string | null }[];
+  };
+}
+
+/** The projection of a pod: images, what decides who holds them, and what their credentials are. */
+export function viewPod(pod: PodObject): PodView {
+  const { metadata, spec = {}, status = {} } = pod;
+  const phase = status.phase ?? 'Pending';
+  const annotations = metadata.annotations ?? {};
+  const originals = { ...originalsV1(pod), ...readOriginals(annotations[ORIGINAL_IMAGES_ANNOTATION]) };
+  const finishedAt = isCompleted(phase) ? completionTime(pod) : undefined;
+  return {
+    namespace: metadata.namespace ?? '',
+    name: metadata.name,
+    uid: metadata.uid,
+    ...(spec.nodeName ? { node: spec.nodeName } : {}),
+    phase,
+    deleting: metadata.deletionTimestamp !== undefined,
+    ...(finishedAt === undefined ? {} : { finishedAt }),
+    images: [
+      ...containerImages('c', spec.containers),
+      ...containerImages('i', spec.initContainers),
+      ...containerImages('e', spec.ephemeralContainers),
+      ...(spec.volumes ?? []).flatMap(({ name, image }) =>
+        image?.reference ? [podImage(`v:${name}`, image.reference, image.pullPolicy)] : [],
+      ),
+    ],
+    originals,
+    decided: annotations[ORIGINAL_IMAGES_ANNOTATION] !== undefined,
+    optedOut: metadata.labels?.[CACHING_POLICY_LABEL] === 'ignore',
+    pullSecrets: (spec.imagePullSecrets ?? []).flatMap(({ name }) => (name ? [name] : [])),
+    serviceAccount: spec.serviceAccountName ?? 'default',
+  };
+}
+
+/** No container of it runs or will run again. */
+export function isCompleted(phase: string): boolean {
+  return phase === 'Succeeded' || phase === 'Failed';
+}
+
+function podImage(key: string, image: string, pullPolicy: string | undefined): PodImage {
+  return { key, image, ...(pullPolicy === undefined ? {} : { pullPolicy }) };
+}
+
+function containerImages(kind: string, containers: readonly Container[] | undefined): PodImage[] {
+  return (containers ?? []).flatMap(({ name, image, imagePullPolicy }) =>
+    image ? [podImage(`${kind}:${name}`, image, imagePullPolicy)] : [],
+  );
+}
+
+function readOriginals(annotation: string | undefined): Record<string, string> {
+  if (annotation === undefined) return {};
+  try {
+    const parsed = JSON.parse(annotation) as unknown;
+    if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) return {};
+    return Object.fromEntries(
+      Object.entries(parsed).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
+    );
+  } catch {
+    // Anybody may write annotations; the image itself is the truth.
+    return {};
+  }
+}
+
+function originalsV1({ metadata, spec = {} }: PodObject): Record<string, string> {
+  const annotations = metadata.annotations ?? {};
+  const found: Record<string, string> = {};
+  const look = (kind: string, containers: readonly Container[] | undefined): void => {
+    for (const { name } of containers ?? []) {
+      const original = annotations[originalImageKeyV1(name, kind === 'i')];
+      if (original !== undefined) found[`${kind}:${name}`] = original;
+    }
+  };
+  look('c', spec.containers);
+  look('i', spec.initContainers);
+  return found;
+}
+
+/** The last end of a container; else the last change of a condition; else the pod's creation. */
+function completionTime({ metadata, status = {} }: PodObject): number {
+  const latest = (times: (string | null | undefined)[]): number =>
+    Math.max(...times.map((time) => (time ? Date.parse(time) : NaN)).filter((time) => !Number.isNaN(time)));
+  const statuses = [...(status.containerStatuses ?? []), ...(status.initContainerStatuses ?? [])];
+  const ended = latest(statuses.map(({ state }) => state?.terminated?.finishedAt));
+  if (Number.isFinite(ended)) return ended;
+  const changed = latest((status.conditions ?? []).map(({ lastTransitionTime }) => lastTransitionTime));
+  return Number.isFinite(changed) ? changed : Date.parse(metadata.creationTimestamp ?? '') || 0;
+}

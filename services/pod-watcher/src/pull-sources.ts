@@ -1,0 +1,60 @@
+import type { CachedImage, Repository } from '@kuik/contracts';
+import type { PodView } from './pod-view.ts';
+import type { Requester } from './requester.ts';
+
+/** Where credentials may come from: secrets by name, and service accounts whose secrets count too. */
+export interface PullSources {
+  readonly secrets: readonly SecretName[];
+  readonly serviceAccounts: readonly SecretName[];
+}
+
+export interface SecretName {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+export interface Known {
+  /** Pods that use the repository and have not completed. */
+  readonly pods: readonly PodView[];
+  readonly images: readonly CachedImage[];
+  readonly repositories: readonly Repository[];
+}
+
+const SOURCES_MAX = 32;
+
+/**
+ * What a requester may use for a repository; undefined when it may not have it at all. A node: the secrets of its own pods
+ * that use it. A service of ours: those of every pod that uses it, what the images remember of pods that are gone, and what a
+ * Repository names; nothing is denied as long as an image of it is known.
+ */
+export function pullSourcesFor(requester: Requester, known: Known): PullSources | undefined {
+  if (requester.kind === 'nobody') return undefined;
+  if (requester.kind === 'node') {
+    const pods = known.pods.filter(({ node }) => node === requester.node);
+    return pods.length === 0 ? undefined : collect(pods, []);
+  }
+  if (known.images.length === 0) return undefined;
+  const remembered = known.images.flatMap(({ status }) => status?.pullSecrets ?? []);
+  const named = known.repositories.flatMap(({ spec }) =>
+    (spec.pullSecretNames ?? []).flatMap((name) =>
+      spec.pullSecretsNamespace === undefined ? [] : [{ namespace: spec.pullSecretsNamespace, name }],
+    ),
+  );
+  return collect(known.pods, [...named, ...remembered]);
+}
+
+function collect(pods: readonly PodView[], further: readonly SecretName[]): PullSources {
+  const own = pods.flatMap(({ namespace, pullSecrets }) => pullSecrets.map((name) => ({ namespace, name })));
+  const accounts = pods.map(({ namespace, serviceAccount }) => ({ namespace, name: serviceAccount }));
+  return { secrets: distinct([...own, ...further]), serviceAccounts: distinct(accounts) };
+}
+
+/** Each once, in order, bounded: one request may not read the whole cluster's secrets. */
+export function distinct(names: readonly SecretName[]): SecretName[] {
+  const found = new Map<string, SecretName>();
+  for (const { namespace, name } of names) {
+    if (found.size === SOURCES_MAX) break;
+    found.set(`${namespace}/${name}`, { namespace, name });
+  }
+  return [...found.values()];
+}

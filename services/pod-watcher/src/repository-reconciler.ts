@@ -1,0 +1,56 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Clock, Logger } from '@kuik/runtime';
+import type { ClusterView } from './cluster-view.ts';
+import { isUntouched, recordedRepositorySummary, summariseRepository } from './repository-summary.ts';
+import type { ResourceWriter } from './resource-writer.ts';
+
+export interface RepositoryReconcilerParts {
+  readonly view: ClusterView;
+  readonly writer: Pick<ResourceWriter, 'applyRepositorySummary' | 'freeRepository' | 'deleteRepository'>;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** A Repository that nobody edited goes after it had no image for this long, ms. */
+  readonly idleMs: number;
+}
+
+/** Keeps what a Repository says true, and forgets it when it says nothing. */
+export class RepositoryReconciler {
+  readonly #parts: RepositoryReconcilerParts;
+  readonly #emptySince = new Map<string, number>();
+
+  constructor(parts: RepositoryReconcilerParts) {
+    this.#parts = parts;
+  }
+
+  /** Returns when to look again. Throws KubeError. */
+  async reconcile(repository: string): Promise<{ afterMs: number } | undefined> {
+    const { view, writer, clock, log, idleMs } = this.#parts;
+    const images = view.imagesOfRepository(repository);
+    const objects = view.repositories.of(repository);
+    for (const object of objects) {
+      await writer.freeRepository(object);
+      const summary = summariseRepository(object, images, clock.now());
+      if (!isDeepStrictEqual(summary, recordedRepositorySummary(object))) {
+        await writer.applyRepositorySummary(object, summary);
+      }
+    }
+    const [first] = view.repositories.of(repository);
+    if (
+      first === undefined ||
+      images.length > 0 ||
+      !isUntouched(first) ||
+      first.metadata.deletionTimestamp !== undefined
+    ) {
+      this.#emptySince.delete(repository);
+      return undefined;
+    }
+    const since = this.#emptySince.get(repository) ?? clock.now();
+    this.#emptySince.set(repository, since);
+    const leftMs = since + idleMs - clock.now();
+    if (leftMs > 0) return { afterMs: leftMs };
+    this.#emptySince.delete(repository);
+    await writer.deleteRepository(first);
+    log.info('repository forgotten', { repository, object: first.metadata.name });
+    return undefined;
+  }
+}

@@ -1,0 +1,69 @@
+import type { CachedImage, Condition, Repository, RepositoryStatus } from '@kuik/contracts';
+import { holdingOf } from './cached.ts';
+import { upstreamView } from './upstream-view.ts';
+
+/** The derived part of a Repository's status. */
+export type RepositorySummary = Pick<RepositoryStatus, 'images' | 'phase' | 'conditions'>;
+
+/**
+ * How many images a repository has and how they stand, as in kuik v1: being deleted, else any failure, else any that still waits,
+ * else ready. One condition `Ready`; its reason is the phase unless ready.
+ */
+export function summariseRepository(
+  repository: Repository,
+  images: readonly CachedImage[],
+  now: number,
+): RepositorySummary {
+  const draft = readiness(repository, images);
+  const before = repository.status?.conditions?.find(({ type }) => type === 'Ready');
+  const unchanged = before?.status === draft.status;
+  const lastTransitionTime = unchanged ? before.lastTransitionTime : new Date(now).toISOString();
+  return {
+    images: images.length,
+    phase: draft.status === 'True' ? 'Ready' : draft.reason,
+    conditions: [{ type: 'Ready', ...draft, lastTransitionTime }],
+  };
+}
+
+/** The summary that the resource shows now. */
+export function recordedRepositorySummary({ status = {} }: Repository): RepositorySummary {
+  return {
+    ...(status.images === undefined ? {} : { images: status.images }),
+    ...(status.phase === undefined ? {} : { phase: status.phase }),
+    ...(status.conditions === undefined ? {} : { conditions: status.conditions }),
+  };
+}
+
+/** Nobody but us wrote to it: it holds its name and nothing else, so it can be made again at any time. */
+export function isUntouched({ spec, metadata }: Repository): boolean {
+  const wishes = Object.entries(spec).filter(([key, value]) => key !== 'name' && value !== undefined);
+  return wishes.length === 0 && Object.keys(metadata.annotations ?? {}).length === 0;
+}
+
+function readiness(
+  repository: Repository,
+  images: readonly CachedImage[],
+): Pick<Condition, 'status' | 'reason' | 'message'> {
+  if (repository.metadata.deletionTimestamp !== undefined) {
+    return { status: 'False', reason: 'Terminating', message: 'is being deleted' };
+  }
+  const waiting = images.filter((image) => !holdingOf(image).cached);
+  const failed = waiting.filter(
+    (image) => holdingOf(image).cache?.error !== undefined || upstreamView(image).state === 'Deleted',
+  );
+  if (failed.length > 0) {
+    return {
+      status: 'False',
+      reason: 'ErrImagePull',
+      message: `${failed.length} of ${images.length} images cannot be copied`,
+    };
+  }
+  if (waiting.length > 0) {
+    return {
+      status: 'False',
+      reason: 'Pulling',
+      message: `${waiting.length} of ${images.length} images wait for their copy`,
+    };
+  }
+  return { status: 'True', reason: 'UpToDate', message: 'every image is cached' };
+}

@@ -1,0 +1,65 @@
+import { type CachedImage, ERROR_CODES, stanzaOf, type UpstreamState } from '@kuik/contracts';
+
+/** What is known of the upstream image, whoever looked last. */
+export interface UpstreamView {
+  readonly state: UpstreamState;
+  readonly digest?: string;
+  readonly lastSeen?: string;
+  /** When somebody last asked, with or without an answer. */
+  readonly lastAsked?: string;
+  readonly why?: string;
+}
+
+const STATE_OF_CODE: Readonly<Record<string, UpstreamState>> = {
+  [ERROR_CODES.unauthorized.code]: 'Unauthorized',
+  [ERROR_CODES.forbidden.code]: 'Unauthorized',
+  [ERROR_CODES.notFound.code]: 'Deleted',
+  [ERROR_CODES.rateLimited.code]: 'RateLimited',
+  [ERROR_CODES.upstreamUnreachable.code]: 'Unreachable',
+  [ERROR_CODES.upstreamTimeout.code]: 'Unreachable',
+  [ERROR_CODES.upstreamFailed.code]: 'Error',
+  [ERROR_CODES.badDigest.code]: 'Error',
+  [ERROR_CODES.addressRefused.code]: 'Error',
+  [ERROR_CODES.tls.code]: 'Error',
+};
+
+/**
+ * What upstream says, from the monitor's stanza, or from the copy when that is newer: a copy that worked saw the image, one that
+ * failed at the upstream saw why not. A moved tag whose new digest was copied since is simply available.
+ */
+export function upstreamView(image: CachedImage): UpstreamView {
+  const upstream = stanzaOf(image, 'upstream');
+  const cache = stanzaOf(image, 'cache');
+  const checkedAt = latest(upstream?.lastSeen, upstream?.error?.at);
+  const failure = cache?.error;
+  const failed = failure === undefined ? undefined : STATE_OF_CODE[failure.code];
+
+  if (failure !== undefined && failed !== undefined && !(checkedAt !== undefined && checkedAt > failure.at)) {
+    const lastSeen = latest(upstream?.lastSeen, cache?.copiedAt);
+    return {
+      state: failed,
+      ...(lastSeen === undefined ? {} : { lastSeen }),
+      lastAsked: failure.at,
+      why: failure.message,
+    };
+  }
+  const copiedAt = cache?.digest === undefined ? undefined : cache.copiedAt;
+  if (copiedAt !== undefined && !(checkedAt !== undefined && checkedAt > copiedAt)) {
+    return { state: 'Available', digest: cache!.digest!, lastSeen: copiedAt, lastAsked: copiedAt };
+  }
+  if (upstream === undefined) return { state: 'Unknown' };
+  const moved = upstream.state === 'Moved' && upstream.digest !== undefined && upstream.digest === cache?.digest;
+  return {
+    state: moved ? 'Available' : upstream.state,
+    ...(upstream.digest === undefined ? {} : { digest: upstream.digest }),
+    ...(upstream.lastSeen === undefined ? {} : { lastSeen: upstream.lastSeen }),
+    ...(checkedAt === undefined ? {} : { lastAsked: checkedAt }),
+    ...(upstream.error === undefined ? {} : { why: upstream.error.message }),
+  };
+}
+
+/** The later of two RFC 3339 times. */
+function latest(a: string | undefined, b: string | undefined): string | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return Date.parse(a) >= Date.parse(b) ? a : b;
+}
