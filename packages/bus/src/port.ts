@@ -1,4 +1,31 @@
-import type { DurableStream, StateBucket, Subject } from '@kuik/contracts';
+import type { DurableStream, RequestSubject, StateBucket, Subject } from '@kuik/contracts';
+
+/** What the bus needs of a logger; the one of @kuik/runtime fits. */
+export interface BusLog {
+  debug(message: string, fields?: Record<string, unknown>): void;
+  info(message: string, fields?: Record<string, unknown>): void;
+  warn(message: string, fields?: Record<string, unknown>): void;
+  error(message: string, fields?: Record<string, unknown>): void;
+}
+
+/** What became of a message: label `fate` of `kuik_bus_messages_total`. */
+export type Fate =
+  | 'published'
+  | 'dropped'
+  | 'received'
+  | 'invalid'
+  | 'failed'
+  | 'answered'
+  | 'acknowledged'
+  | 'retried'
+  | 'dead'
+  | 'denied';
+
+/** Where a bus reports to; all optional. */
+export interface BusReports {
+  readonly log?: BusLog;
+  readonly count?: (subject: string, fate: Fate) => void;
+}
 
 /** A message that must be acknowledged: `ack` when done, `retry` to see it again later, `refuse` to send it to the dead letters. */
 export interface Delivery<T> {
@@ -9,7 +36,8 @@ export interface Delivery<T> {
 }
 
 /** What a consumer decided about one delivery; a thrown error is `retry` with the error's message. */
-export type Verdict = { do: 'ack' } | { do: 'retry'; afterMs: number; reason: string } | { do: 'refuse'; reason: string };
+export type Verdict =
+  { do: 'ack' } | { do: 'retry'; afterMs: number; reason: string } | { do: 'refuse'; reason: string };
 
 /** One entry of a key-value bucket. `revision` is what compare-and-set compares. */
 export interface Entry<T> {
@@ -34,24 +62,41 @@ export interface Bus {
   /** Best effort, never blocks, never throws for a missing connection. */
   publish<T>(subject: Subject<T>, payload: T): void;
   /** Subscribes to a core subject. With `queue`, one member of the group gets each message. */
-  subscribe<T>(subject: Subject<T>, onMessage: (payload: T) => void | Promise<void>, options?: { queue?: string }): Stoppable;
+  subscribe<T>(
+    subject: Subject<T>,
+    onMessage: (payload: T) => void | Promise<void>,
+    options?: { queue?: string },
+  ): Stoppable;
   /** Request/reply on a core subject. Throws BusError `timeout`, `no-responders`, `disconnected` or `invalid-reply`. */
-  request<Q, R>(subject: RequestSubjectOf<Q, R>, payload: Q, options: { timeoutMs: number }): Promise<R>;
+  request<Q, R>(subject: RequestSubject<Q, R>, payload: Q, options: { timeoutMs: number }): Promise<R>;
   /** Answers requests. Return undefined to stay silent (a follower that leaves the answer to its leader). */
-  respond<Q, R>(subject: RequestSubjectOf<Q, R>, answer: (payload: Q) => Promise<R | undefined>, options?: { queue?: string }): Stoppable;
+  respond<Q, R>(
+    subject: RequestSubject<Q, R>,
+    answer: (payload: Q) => Promise<R | undefined>,
+    options?: { queue?: string },
+  ): Stoppable;
   /** Publishes to a durable stream and waits for the server's acknowledgement. */
-  publishDurable<T>(stream: DurableStream<T>, payload: T, options?: { dedupId?: string; timeoutMs?: number }): Promise<void>;
+  publishDurable<T>(
+    stream: DurableStream<T>,
+    payload: T,
+    options?: { dedupId?: string; timeoutMs?: number },
+  ): Promise<void>;
   /** Consumes a durable stream with explicit acknowledgement; after `maxDeliver` deliveries the message goes to the dead letters. */
-  consume<T>(stream: DurableStream<T>, durable: string, onMessage: (delivery: Delivery<T>) => Promise<Verdict>): Stoppable;
-  /** The key-value bucket; creates it when missing and `create` is true (only its owner may). */
-  bucket<T>(bucket: StateBucket<T>, options?: { create?: boolean }): Bucket<T>;
+  consume<T>(
+    stream: DurableStream<T>,
+    durable: string,
+    onMessage: (delivery: Delivery<T>) => Promise<Verdict>,
+  ): Stoppable;
+  /**
+   * The key-value bucket. With `create` (only its owner may) it is made when missing, also when the server lost it later;
+   * `onCreated` is called when it is first seen and each time it was made anew, by whomever: the owner's leader then fills it.
+   */
+  bucket<T>(bucket: StateBucket<T>, options?: { create?: boolean; onCreated?: () => void }): Bucket<T>;
   status(): BusStatus;
   onStatus(listener: (status: BusStatus) => void): Stoppable;
   /** Drains subscriptions, then closes. Idempotent. */
   close(): Promise<void>;
 }
-
-export type RequestSubjectOf<Q, R> = import('@kuik/contracts').RequestSubject<Q, R>;
 
 export interface Bucket<T> {
   /** The current entry or undefined. Throws BusError when NATS cannot answer within `timeoutMs` (default 2 s). */

@@ -1,0 +1,19 @@
+export type {
+  Bucket,
+  Bus,
+  BusLog,
+  BusReports,
+  BusStatus,
+  Delivery,
+  Entry,
+  Fate,
+  KeyFollower,
+  Stoppable,
+  Verdict,
+} from './port.ts';
+export { BusError } from './bus-error.ts';
+export type { BusErrorCode } from './bus-error.ts';
+export { connectBus } from './nats/nats-bus.ts';
+export type { ConnectOptions } from './nats/nats-bus.ts';
+export { createCredentialClient, CredentialError } from './credential-client.ts';
+export type { CredentialClient, CredentialClientOptions } from './credential-client.ts';

@@ -1,0 +1,2 @@
+export { memoryBus } from './memory-bus.ts';
+export { MemoryServer } from './memory-server.ts';

@@ -1,0 +1,58 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { deadLetterStream, IMAGE_SERVED, SERVICES } from '@kuik/contracts';
+import type { ServiceName } from '@kuik/contracts';
+import { startNats } from '@kuik/testbed';
+import type { NatsServer } from '@kuik/testbed';
+import { connect, nkeyAuthenticator } from 'nats';
+import { busConformance, eventually } from '../bus.conformance.ts';
+import type { Bed } from '../bus.conformance.ts';
+import { connectBus } from './nats-bus.ts';
+
+/** Files with the seeds of a server's users. */
+export function seedFiles(server: NatsServer): { of: (service: ServiceName | 'test') => string; remove: () => void } {
+  const folder = mkdtempSync(join(tmpdir(), 'kuik-seeds-'));
+  for (const service of SERVICES) writeFileSync(join(folder, service), `${server.seeds[service]}\n`);
+  writeFileSync(join(folder, 'test'), server.testSeed);
+  return { of: (service) => join(folder, service), remove: () => rmSync(folder, { recursive: true }) };
+}
+
+async function bed(): Promise<Bed> {
+  const server = await startNats();
+  const seeds = seedFiles(server);
+  const looking = await connect({
+    servers: server.url,
+    authenticator: nkeyAuthenticator(new TextEncoder().encode(server.testSeed)),
+  });
+  return {
+    async connect(count) {
+      const bus = connectBus({ url: server.url, service: 'test', seedFile: seeds.of('test'), count });
+      await eventually(() => bus.status() === 'connected' || undefined);
+      return bus;
+    },
+    async inject(subject, bytes) {
+      looking.publish(subject, Buffer.from(bytes, 'latin1'));
+      await looking.flush();
+    },
+    loseData: () => server.purge(),
+    async deadLetters() {
+      const { streams } = await looking.jetstreamManager();
+      const name = deadLetterStream(IMAGE_SERVED);
+      const { state } = await streams.info(name);
+      const letters = [];
+      for (let seq = state.first_seq; seq <= state.last_seq && state.messages > 0; seq++) {
+        const message = await streams.getMessage(name, { seq });
+        letters.push({ payload: message.json(), reason: message.header.get('Kuik-Reason') });
+      }
+      return letters;
+    },
+    async stop() {
+      await looking.close();
+      await server.stop();
+      seeds.remove();
+    },
+  };
+}
+
+busConformance('NATS', bed);
