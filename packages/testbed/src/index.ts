@@ -7,6 +7,8 @@ export { startNats } from './stack/nats.ts';
 export { startRedis } from './stack/redis.ts';
 export { startCacheRegistry } from './stack/cache-registry.ts';
 export { startUpstreamRegistry } from './stack/upstream-registry.ts';
+export { startService } from './stack/service-process.ts';
+export { serviceIdentity } from './stack/service-identity.ts';
 export { createRegistryKey, registryToken } from './stack/registry-token.ts';
 export { obtainParts, type ObtainReport } from './parts/obtain.ts';
 export { PartsProgress, type Terminal } from './parts/progress.ts';

@@ -198,34 +198,48 @@ export type Stack<P extends StackPart = StackPart> = Pick<StackParts, P> & {
   stop(): Promise<void>;
 };
 
-/** What one service is allowed to be: its files and URLs, made by `serviceIdentity`. */
+/** What one service is and may: files and URLs for its configuration, made by `serviceIdentity`. Keys are in files alone. */
 export interface ServiceIdentity {
   readonly service: ServiceName;
-  /** kubeconfig of its ServiceAccount, when the stack has a control plane. */
+  /** Holds every file named here. */
+  readonly folder: string;
+  /** kubeconfig of its ServiceAccount. */
   readonly kubeconfig?: string;
-  readonly natsUrl?: string;
-  /** File that holds the nkey seed. */
-  readonly natsSeedFile?: string;
-  readonly redisUrl?: string;
-  /** Base URL and key files of the cache registry's side that this service may use. */
-  readonly cacheUrl?: string;
-  readonly cacheKeyFile?: string;
-  readonly cacheCertificateFile?: string;
+  /** Token of its ServiceAccount for the credential broker (audience `kuik-broker`), bound to a pod on a node. */
+  readonly brokerTokenFile?: string;
+  readonly nats?: { readonly url: string; readonly nkeyFile: string };
+  readonly redis?: { readonly url: string; readonly username: string; readonly passwordFile: string };
+  /** The side of the cache registry that this service may use; absent for services that use none. */
+  readonly cache?: {
+    readonly url: string;
+    readonly issuer: 'kuik-w' | 'kuik-r';
+    readonly keyFile: string;
+    readonly certificateFile: string;
+  };
+}
+
+export interface IdentityOptions {
+  /** Default `kuik-system`. Created when missing, as is the ServiceAccount; its roles are the caller's to apply. */
+  readonly namespace?: string;
+  /** Default `kuik-<service>`, as in the chart. */
+  readonly serviceAccount?: string;
+  /** The node whose pods a node proxy may ask credentials for; default `node-1`. */
+  readonly node?: string;
 }
 
 export interface StartServiceOptions {
-  /** Default: the service's name, `-2`, `-3`... for further ones. */
+  /** Default: the service's name; also its log's. */
   readonly name?: string;
   /** Added to a nearly empty environment (PATH, HOME, TMPDIR). */
   readonly env?: Readonly<Record<string, string>>;
-  /** Where `/readyz` answers: a port the caller also configured (see `freePort`). */
+  /** Where `/readyz` answers: a port that the configuration also names (see `freePort`). */
   readonly healthPort: number;
-  /** `dist` (default): services/<name>/dist/main.js; `source`: src/main.ts, stripped of types by node. */
+  /** `dist` (default): services/<name>/dist/main.js; `source`: src/main.ts, whose types node strips. */
   readonly from?: 'dist' | 'source';
   /** How long until `/readyz` must answer 200; default 20 s. */
   readonly readyTimeoutMs?: number;
-  /** Do not wait for `/readyz`. */
-  readonly detached?: boolean;
+  /** Resolve at once, without waiting for `/readyz`. */
+  readonly dontWait?: boolean;
 }
 
 /** A process of ours; `port` is the health port. */
