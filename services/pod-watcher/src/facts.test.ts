@@ -1,0 +1,102 @@
+import { describe, expect, it } from '@jest/globals';
+import { cachedImageStatus } from '@kuik/contracts';
+import { type Facts, factsOf, type FactsInput, recordedFacts } from './facts.ts';
+import { at, cachedImage, DAY, NOW, UID } from './testing/objects.ts';
+import type { Holder } from './usage.ts';
+
+const UNUSED_MS = 30 * DAY;
+const holders = (...names: string[]): Map<string, Holder> =>
+  new Map(names.map((name) => [`shop/${name}`, { namespace: 'shop', name, pullSecrets: [`${name}-cred`, 'shared'] }]));
+const input = (change: Partial<FactsInput> = {}): FactsInput => ({
+  holders: new Map(),
+  expected: false,
+  unusedMs: UNUSED_MS,
+  now: NOW,
+  ...change,
+});
+const withFacts = (facts: Facts | undefined, spec = {}) => cachedImage({ spec, status: facts ?? {} });
+const none = { forUid: UID, count: 0, pods: [], holders: [] };
+
+describe('factsOf', () => {
+  it('shows who uses an image, and whose secrets open it', () => {
+    expect(factsOf(cachedImage(), input({ holders: holders('web', 'api') }))).toEqual({
+      usedBy: {
+        forUid: UID,
+        count: 2,
+        pods: [{ namespacedName: 'shop/api' }, { namespacedName: 'shop/web' }],
+        holders: [
+          { kind: 'Pod', name: 'shop/api' },
+          { kind: 'Pod', name: 'shop/web' },
+        ],
+      },
+      pullSecrets: ['api-cred', 'shared', 'web-cred'].map((name) => ({ namespace: 'shop', name })),
+    });
+  });
+
+  it('shows the first twenty by name, and counts all', () => {
+    const names = Array.from({ length: 30 }, (_, index) => `p${String(index).padStart(2, '0')}`);
+    const { usedBy } = factsOf(cachedImage(), input({ holders: holders(...names.reverse()) }))!;
+    expect(usedBy?.count).toBe(30);
+    expect(usedBy?.pods?.map(({ namespacedName }) => namespacedName)).toEqual(
+      names
+        .sort()
+        .slice(0, 20)
+        .map((name) => `shop/${name}`),
+    );
+  });
+
+  it('counts the time from when it was first seen unused, and keeps that', () => {
+    const first = factsOf(cachedImage(), input());
+    expect(first).toEqual({ usedBy: none, unusedSince: at(0), expiresAt: at(UNUSED_MS) });
+    expect(factsOf(withFacts(first), input({ now: NOW + DAY }))).toEqual(first);
+  });
+
+  it('forgets expiry when somebody comes, keeps the secrets when they leave', () => {
+    const unused = withFacts(factsOf(cachedImage(), input()));
+    const used = factsOf(unused, input({ holders: holders('web') }));
+    expect(used).not.toHaveProperty('expiresAt');
+    expect(used).not.toHaveProperty('unusedSince');
+    expect(factsOf(withFacts(used), input({ now: NOW + DAY }))).toMatchObject({
+      unusedSince: at(DAY),
+      pullSecrets: [
+        { namespace: 'shop', name: 'shared' },
+        { namespace: 'shop', name: 'web-cred' },
+      ],
+    });
+  });
+
+  it.each([
+    ["a person's date wins", { expiresAt: '2027-01-01T00:00:00Z' }, '2027-01-01T00:00:00Z'],
+    ['a retained image does not expire', { retain: true, expiresAt: '2027-01-01T00:00:00Z' }, undefined],
+  ])('%s', (_name, spec, expiresAt) => {
+    expect(factsOf(cachedImage({ spec }), input())?.expiresAt).toBe(expiresAt);
+    expect(factsOf(cachedImage({ spec }), input({ holders: holders('web') }))).not.toHaveProperty('expiresAt');
+  });
+
+  it('says nothing yet of a pod that was only announced, and does not call the image unused', () => {
+    expect(factsOf(cachedImage(), input({ expected: true }))).toBeUndefined();
+    const unused = withFacts(factsOf(cachedImage(), input()));
+    expect(factsOf(unused, input({ expected: true }))).toEqual({ usedBy: none });
+  });
+
+  it.each([
+    ['the first pull', undefined, 0, 0],
+    ['a pull within the day', 0, DAY - 1, 0],
+    ['a pull a day later', 0, DAY, DAY],
+  ])('moves the last pull at most once a day: %s', (_name, recorded, told, shown) => {
+    const facts = { usedBy: none, ...(recorded === undefined ? {} : { lastPulled: at(recorded) }) };
+    expect(factsOf(withFacts(facts), input({ lastPulled: NOW + told }))?.lastPulled).toBe(at(shown));
+  });
+
+  it('takes nothing from the facts of an object of the same name that is gone', () => {
+    const old = { usedBy: { ...none, forUid: 'uid-0' }, unusedSince: at(-DAY), lastPulled: at(-DAY) };
+    expect(factsOf(withFacts(old), input())).toMatchObject({ unusedSince: at(0), usedBy: { forUid: UID } });
+    expect(recordedFacts(withFacts(old))).toEqual({});
+  });
+
+  it('is what a resource can hold, and reads back as it was written', () => {
+    const facts = factsOf(cachedImage(), input({ holders: holders('web'), lastPulled: NOW }))!;
+    expect(cachedImageStatus.parse(facts)).toEqual(facts);
+    expect(recordedFacts(withFacts(facts))).toEqual(facts);
+  });
+});
