@@ -1,0 +1,147 @@
+import { describe, expect, it } from '@jest/globals';
+import { type Credential, type PullToken, RegistryError } from '@kuik/registry';
+import { CredentialChooser } from './choose-credential.ts';
+import type { ReadSecret } from './secret-reader.ts';
+import { NOW } from './testing/objects.ts';
+
+const base64 = (text: string): string => Buffer.from(text).toString('base64');
+const secret = (name: string, username: string): ReadSecret => ({
+  source: { namespace: 'shop', name },
+  secret: {
+    metadata: { name, uid: name, resourceVersion: '1' },
+    type: 'kubernetes.io/dockerconfigjson',
+    data: {
+      '.dockerconfigjson': base64(JSON.stringify({ auths: { 'quay.io': { auth: base64(`${username}:hunter2`) } } })),
+    },
+  },
+});
+const broken: ReadSecret = { source: { namespace: 'shop', name: 'broken' }, mistake: 'kuik may not read it' };
+const refusal = () =>
+  new RegistryError('unauthorized', 'token from https://auth.test/token: status 401', { status: 401 });
+const who = (credential: Credential): string => (credential.kind === 'basic' ? credential.username : credential.kind);
+
+/** A registry that lets these users in; `hollow` ones get a token that opens nothing. */
+function setup(allowed: string[], hollow: string[] = []) {
+  const asked: string[] = [];
+  const clock = { now: NOW };
+  const exchange = {
+    async exchangePullToken(
+      _host: string,
+      _repository: string,
+      credential: Credential,
+      options: { verify?: boolean | undefined } = {},
+    ) {
+      const name = who(credential);
+      asked.push(options.verify === true ? `${name}?` : name);
+      if (hollow.includes(name) && options.verify !== true) return bearer(name);
+      if (allowed.includes(name)) return bearer(name);
+      throw refusal();
+    },
+  };
+  const bearer = (name: string): PullToken => ({
+    kind: 'bearer',
+    token: `for-${name}`,
+    expiresAtMs: clock.now + 100_000,
+  });
+  const chooser = new CredentialChooser({ exchange, now: () => clock.now, headerTtlMs: 60_000 });
+  return {
+    asked,
+    clock,
+    exchange,
+    choose: (secrets: ReadSecret[], options = {}) => chooser.choose('quay.io', 'a/b', secrets, options),
+  };
+}
+
+describe('CredentialChooser', () => {
+  it.each<[string, ReadSecret[], string[], string[], string, string[]]>([
+    ['no secret: anonymous', [], ['anonymous'], [], 'for-anonymous', ['anonymous']],
+    ['a secret before anonymous', [secret('s1', 'u1')], ['u1', 'anonymous'], [], 'for-u1', ['u1']],
+    [
+      'anonymous when the secret is refused',
+      [secret('s1', 'u1')],
+      ['anonymous'],
+      [],
+      'for-anonymous',
+      ['u1', 'anonymous'],
+    ],
+    ['the next of several', [secret('s1', 'u1'), secret('s2', 'u2')], ['u2'], [], 'for-u2', ['u1?', 'u2?']],
+    [
+      'a token that opens nothing is passed over',
+      [secret('s1', 'u1'), secret('s2', 'u2')],
+      ['u2'],
+      ['u1'],
+      'for-u2',
+      ['u1?', 'u2?'],
+    ],
+    [
+      'the first token when none is proven: upstream will tell',
+      [secret('s1', 'u1'), secret('s2', 'u2')],
+      [],
+      ['u1', 'u2'],
+      'for-u1',
+      ['u1?', 'u2?', 'anonymous', 'u1'],
+    ],
+    ['a broken secret keeps no other from being tried', [broken, secret('s1', 'u1')], ['u1'], [], 'for-u1', ['u1']],
+  ])('%s', async (_name, secrets, allowed, hollow, token, asked) => {
+    const registry = setup(allowed, hollow);
+    await expect(registry.choose(secrets)).resolves.toMatchObject({ kind: 'bearer', token });
+    expect(registry.asked).toEqual(asked);
+  });
+
+  it('asks once for many who ask at once, and again when its word is old', async () => {
+    const { choose, asked, clock } = setup(['u1']);
+    await Promise.all([1, 2, 3].map(() => choose([secret('s1', 'u1')])));
+    expect(asked).toEqual(['u1']);
+    clock.now += 89_000;
+    await choose([secret('s1', 'u1')]);
+    expect(asked).toHaveLength(1);
+    clock.now += 2_000;
+    await choose([secret('s1', 'u1')]);
+    expect(asked).toHaveLength(2);
+    await choose([secret('s1', 'u1')], { renew: true });
+    expect(asked).toHaveLength(3);
+  });
+
+  it('says which secrets were refused, and never what they hold', async () => {
+    const error = await setup([])
+      .choose([secret('s1', 'u1')])
+      .catch((caught: unknown) => caught as Error);
+    expect(error).toMatchObject({
+      code: { code: 'KUIK-REG-401' },
+      retry: false,
+      message: 'cannot read quay.io/a/b: the registry refused every credential (shop/s1, anonymous)',
+    });
+    expect(String(error)).not.toContain('hunter2');
+  });
+
+  it('names a broken secret when nothing else got through', async () => {
+    await expect(setup([]).choose([broken])).rejects.toMatchObject({
+      code: { code: 'KUIK-CRD-422' },
+      message: 'cannot read quay.io/a/b: secret shop/broken kuik may not read it (tried: anonymous)',
+    });
+  });
+
+  it.each([
+    ['refused', 'KUIK-REG-503', true],
+    ['timeout', 'KUIK-REG-504', true],
+    ['rate-limited', 'KUIK-REG-429', true],
+    ['server-error', 'KUIK-REG-502', true],
+    ['tls', 'KUIK-REG-531', false],
+  ] as const)('a registry that is %s is no refusal', async (code, kuik, retry) => {
+    const { exchange, choose } = setup([]);
+    exchange.exchangePullToken = () => Promise.reject(new RegistryError(code, 'no'));
+    await expect(choose([secret('s1', 'u1')])).rejects.toMatchObject({ code: { code: kuik }, retry });
+  });
+
+  it('hands out a header for a while, and nothing where nothing is asked', async () => {
+    const { exchange, choose } = setup([]);
+    exchange.exchangePullToken = () => Promise.resolve({ kind: 'header', value: 'Basic x' });
+    await expect(choose([secret('s1', 'u1')])).resolves.toEqual({
+      kind: 'header',
+      value: 'Basic x',
+      expiresAtMs: NOW + 60_000,
+    });
+    exchange.exchangePullToken = () => Promise.resolve({ kind: 'anonymous' });
+    await expect(choose([])).resolves.toEqual({ kind: 'anonymous' });
+  });
+});

@@ -1,0 +1,74 @@
+import { describe, expect, it } from '@jest/globals';
+import { readPullSecret, registryHost, type SecretObject } from './pull-secret.ts';
+
+const base64 = (text: string): string => Buffer.from(text).toString('base64');
+const metadata = { name: 'regcred', uid: 'u', resourceVersion: '1' };
+const json = (config: unknown): SecretObject => ({
+  metadata,
+  type: 'kubernetes.io/dockerconfigjson',
+  data: { '.dockerconfigjson': base64(typeof config === 'string' ? config : JSON.stringify(config)) },
+});
+const legacy = (config: unknown): SecretObject => ({
+  metadata,
+  type: 'kubernetes.io/dockercfg',
+  data: { '.dockercfg': base64(JSON.stringify(config)) },
+});
+const login = (name: string) => ({ auth: base64(`${name}:secret`) });
+
+describe('readPullSecret', () => {
+  const both = json({ auths: { 'https://index.docker.io/v1/': login('hub'), 'localhost:5000': login('local') } });
+
+  it.each([
+    ['docker.io', both, 'hub'],
+    ['localhost:5000', both, 'local'],
+    ['localhost:5001', both, undefined],
+    ['quay.io', json({ auths: { 'https://quay.io': login('q') } }), 'q'],
+    ['quay.io', json({ auths: { 'quay.io/acme/app': login('q') } }), 'q'],
+    ['quay.io', json({ auths: { 'evilquay.io': login('q') } }), undefined],
+    ['quay.io', json({ auths: { 'quay.io.evil.test': login('q') } }), undefined],
+    ['quay.io', json({ auths: { 'quay.io': { username: 'u', password: 'secret' } } }), 'u'],
+    ['quay.io', legacy({ 'quay.io': login('old') }), 'old'],
+    ['docker.io', legacy({ 'index.docker.io': { username: 'u', password: 'secret' } }), 'u'],
+    ['docker.io', json({ auths: { 'registry-1.docker.io': login('hub') } }), 'hub'],
+    ['quay.io', json({}), undefined],
+    ['quay.io', { ...both, type: 'kubernetes.io/basic-auth' }, undefined],
+    ['quay.io', { metadata, type: 'Opaque' }, undefined],
+  ])('for %s', (host, secret, username) => {
+    const logins = username === undefined ? [] : [{ username, password: 'secret' }];
+    expect(readPullSecret(secret, host)).toEqual({ logins });
+  });
+
+  it('keeps a colon of the password', () => {
+    const secret = json({ auths: { 'quay.io': { auth: base64('robot$a:to:ken') } } });
+    expect(readPullSecret(secret, 'quay.io')).toEqual({ logins: [{ username: 'robot$a', password: 'to:ken' }] });
+  });
+
+  it.each([
+    ['a missing key', { metadata, type: 'kubernetes.io/dockerconfigjson' }, 'has no key .dockerconfigjson'],
+    ['what is no JSON', json('hunter2 {'), 'its .dockerconfigjson is not JSON'],
+    ['what is no map', json([]), 'its .dockerconfigjson is not a map of registries'],
+    ['an unreadable auth', json({ auths: { 'quay.io': { auth: '00000000' } } }), 'its entry for quay.io has neither'],
+    ['an empty entry', json({ auths: { 'quay.io': {} } }), 'its entry for quay.io has neither'],
+    ['an entry that is no map', json({ auths: { 'quay.io': 'hunter2' } }), 'its entry for quay.io has neither'],
+  ])('names the mistake of %s, never the content', (_name, secret, mistake) => {
+    const reading = readPullSecret(secret, 'quay.io');
+    expect(reading).toEqual({ mistake: expect.stringContaining(mistake) as unknown });
+    expect(JSON.stringify(reading)).not.toContain('hunter2');
+  });
+
+  it('does not mind the mistakes of other registries', () => {
+    const secret = json({ auths: { 'ghcr.io': { auth: '0' }, 'quay.io': login('q') } });
+    expect(readPullSecret(secret, 'quay.io')).toMatchObject({ logins: [{ username: 'q' }] });
+  });
+});
+
+describe('registryHost', () => {
+  it.each([
+    ['https://index.docker.io/v1/', 'docker.io'],
+    ['http://Registry.Example.test:5000/v2/', 'registry.example.test:5000'],
+    ['', undefined],
+    ['*.example.test', undefined],
+  ])('%s is %s', (key, host) => {
+    expect(registryHost(key)).toBe(host);
+  });
+});

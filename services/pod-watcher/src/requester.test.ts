@@ -1,0 +1,91 @@
+import { describe, expect, it } from '@jest/globals';
+import { pullSourcesFor } from './pull-sources.ts';
+import { type Requester, requesterOf } from './requester.ts';
+import { cachedImage, podView, repository } from './testing/objects.ts';
+
+const rules = { audience: 'kuik-broker', nodeProxies: ['proxy/kuik-node-proxy'], services: ['kuik/kuik-monitor'] };
+const review = (account: string, change = {}) => ({
+  authenticated: true,
+  audiences: ['kuik-broker'],
+  username: `system:serviceaccount:${account.replace('/', ':')}`,
+  ...change,
+});
+const NODE = { nodeName: 'node-1' };
+
+describe('requesterOf', () => {
+  it.each([
+    ['a service', review('kuik/kuik-monitor'), { kind: 'service', name: 'kuik/kuik-monitor' }],
+    [
+      'a proxy with its node',
+      review('proxy/kuik-node-proxy', NODE),
+      { kind: 'node', name: 'proxy/kuik-node-proxy', node: 'node-1' },
+    ],
+    ['a proxy with its pod', review('proxy/kuik-node-proxy', { podName: 'p1' }), { kind: 'node', node: 'node-7' }],
+    ['a proxy of an unknown pod', review('proxy/kuik-node-proxy', { podName: 'p2' }), { kind: 'nobody' }],
+    ['a proxy that is bound to nothing', review('proxy/kuik-node-proxy'), { kind: 'nobody' }],
+    ['the same name elsewhere', review('evil/kuik-node-proxy', NODE), { kind: 'nobody' }],
+    [
+      'another account',
+      review('default/default', NODE),
+      { kind: 'nobody', why: 'service account default/default may not ask for credentials' },
+    ],
+    ['a person', { authenticated: true, audiences: ['kuik-broker'], username: 'admin' }, { kind: 'nobody' }],
+    ['another audience', review('kuik/kuik-monitor', { audiences: ['https://kubernetes'] }), { kind: 'nobody' }],
+    ['no audience', review('kuik/kuik-monitor', { audiences: undefined }), { kind: 'nobody' }],
+    [
+      'an invalid token',
+      review('kuik/kuik-monitor', { authenticated: false }),
+      { kind: 'nobody', why: 'the token is not valid' },
+    ],
+  ])('%s', (_name, result, expected) => {
+    const nodeOfPod = (namespace: string, pod: string) => (`${namespace}/${pod}` === 'proxy/p1' ? 'node-7' : undefined);
+    expect(requesterOf(result, rules, nodeOfPod)).toMatchObject(expected);
+  });
+});
+
+describe('pullSourcesFor', () => {
+  const node = (name: string): Requester => ({ kind: 'node', name: 'proxy/kuik-node-proxy', node: name });
+  const service: Requester = { kind: 'service', name: 'kuik/kuik-monitor' };
+  const pods = [
+    podView({ name: 'a', namespace: 'team-a', node: 'node-1', pullSecrets: ['cred-a'] }),
+    podView({ name: 'b', namespace: 'team-b', node: 'node-2', pullSecrets: ['cred-b'], serviceAccount: 'robot' }),
+    podView({ name: 'c', namespace: 'team-a', node: 'node-1', pullSecrets: ['cred-a'] }),
+    podView({ name: 'd', namespace: 'team-d', node: 'node-1', pullSecrets: ['cred-d'] }),
+  ];
+  const known = { pods, images: [cachedImage()], repositories: [] };
+
+  it('gives a node what its own pods use, and no more', () => {
+    expect(pullSourcesFor(node('node-2'), known)).toEqual({
+      secrets: [{ namespace: 'team-b', name: 'cred-b' }],
+      serviceAccounts: [{ namespace: 'team-b', name: 'robot' }],
+    });
+    expect(pullSourcesFor(node('node-1'), known)?.secrets).toEqual([
+      { namespace: 'team-a', name: 'cred-a' },
+      { namespace: 'team-d', name: 'cred-d' },
+    ]);
+    expect(pullSourcesFor(node('node-3'), known)).toBeUndefined();
+  });
+
+  it('gives a service of ours what every pod uses, and what images and repositories remember', () => {
+    const sources = pullSourcesFor(service, {
+      pods: pods.slice(0, 1),
+      images: [cachedImage({ status: { pullSecrets: [{ namespace: 'gone', name: 'old' }] } })],
+      repositories: [repository({ spec: { pullSecretNames: ['v1'], pullSecretsNamespace: 'shop' } })],
+    });
+    expect(sources?.secrets.map(({ namespace, name }) => `${namespace}/${name}`)).toEqual([
+      'team-a/cred-a',
+      'shop/v1',
+      'gone/old',
+    ]);
+  });
+
+  it('gives nobody anything, and a service only what a CachedImage names', () => {
+    expect(pullSourcesFor({ kind: 'nobody', why: '' }, known)).toBeUndefined();
+    expect(pullSourcesFor(service, { ...known, images: [] })).toBeUndefined();
+  });
+
+  it('is bounded', () => {
+    const many = Array.from({ length: 100 }, (_, index) => podView({ name: `p${index}`, pullSecrets: [`s${index}`] }));
+    expect(pullSourcesFor(service, { ...known, pods: many })?.secrets).toHaveLength(32);
+  });
+});
