@@ -23,6 +23,8 @@ export interface ServiceDefinition<C> {
   readonly createApp: (config: C, context: ServiceContext) => App | Promise<App>;
   /** How long an orderly end may take; default 25 s (a pod has 30). */
   readonly shutdownMs?: number;
+  /** A job: it ends by itself, with 0, when `start` is through. */
+  readonly once?: boolean;
 }
 
 /** What the process ends with. */
@@ -53,6 +55,7 @@ export async function runService<C>(definition: ServiceDefinition<C>): Promise<v
   const running = (async () => {
     app = await createApp(config, { name, log, metrics, clock: systemClock });
     await app.start();
+    if (definition.once === true) return end.done();
     log.info('service started', { pid: process.pid, node: process.version });
   })();
   running.catch((error: unknown) => end.fail('service cannot start', error));
@@ -72,6 +75,7 @@ interface End {
   /** The exit code, once a signal came or something failed. */
   readonly reached: Promise<number>;
   fail(message: string, error: unknown): void;
+  done(): void;
 }
 
 function untilEnd(log: Logger): End {
@@ -91,7 +95,7 @@ function untilEnd(log: Logger): End {
   process.on('SIGINT', onSignal);
   process.on('uncaughtException', (error) => fail('uncaught error', error));
   process.on('unhandledRejection', (error) => fail('unhandled rejection', error));
-  return { reached, fail };
+  return { reached, fail, done: () => resolve(EXIT.ok) };
 }
 
 /** Everything is closed: the process ends by itself. What still holds it open is given a second, then named. */
