@@ -1,22 +1,10 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { deadLetterStream, IMAGE_SERVED, SERVICES } from '@kuik/contracts';
-import type { ServiceName } from '@kuik/contracts';
+import { deadLetterStream, IMAGE_SERVED } from '@kuik/contracts';
 import { startNats } from '@kuik/testbed';
-import type { NatsServer } from '@kuik/testbed';
 import { connect, nkeyAuthenticator } from 'nats';
 import { busConformance, eventually } from '../bus.conformance.ts';
 import type { Bed } from '../bus.conformance.ts';
 import { connectBus } from './nats-bus.ts';
-
-/** Files with the seeds of a server's users. */
-export function seedFiles(server: NatsServer): { of: (service: ServiceName | 'test') => string; remove: () => void } {
-  const folder = mkdtempSync(join(tmpdir(), 'kuik-seeds-'));
-  for (const service of SERVICES) writeFileSync(join(folder, service), `${server.seeds[service]}\n`);
-  writeFileSync(join(folder, 'test'), server.testSeed);
-  return { of: (service) => join(folder, service), remove: () => rmSync(folder, { recursive: true }) };
-}
+import { seedFiles } from './seed-files.fixture.ts';
 
 async function bed(): Promise<Bed> {
   const server = await startNats();
