@@ -37,10 +37,9 @@ export function transportError(target: CallTarget, server: string, thrown: unkno
 }
 
 function look(thrown: unknown): { code: string; text: string } {
-  if (!(thrown instanceof Error)) return { code: '', text: String(thrown) };
+  const { code, message, errors } = (thrown ?? {}) as { code?: unknown; message?: unknown; errors?: unknown };
   // A connection tried on several addresses fails with an AggregateError whose own message is empty.
-  const first: unknown = thrown instanceof AggregateError ? thrown.errors[0] : thrown;
-  const code = (thrown as { code?: unknown }).code ?? (first as { code?: unknown } | undefined)?.code;
-  const message = thrown.message === '' && first instanceof Error ? first.message : thrown.message;
-  return { code: typeof code === 'string' ? code : '', text: message === '' ? thrown.name : message };
+  if (Array.isArray(errors) && errors.length > 0 && (message === undefined || message === '')) return look(errors[0]);
+  const text = typeof message === 'string' && message !== '' ? message : String(thrown);
+  return { code: typeof code === 'string' ? code : '', text };
 }

@@ -122,7 +122,7 @@ export class ObjectStore {
     const before = old as unknown as Json;
     const merged: Json = part === 'status' ? { ...before, status: changed['status'] } : { ...changed };
     if (part === 'main') merged['status'] = before['status'];
-    if (merged['status'] === undefined) delete merged['status'];
+    if (sameJson(merged['status'] ?? {}, {})) delete merged['status'];
     const wished = part === 'status' ? old.metadata : (changed['metadata'] as KubeObject['metadata']);
     const fixed = { uid, resourceVersion, ...(creationTimestamp === undefined ? {} : { creationTimestamp }) };
     const metadata: KubeObject['metadata'] = { ...wished, ...fixed };

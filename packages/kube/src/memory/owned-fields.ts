@@ -52,8 +52,9 @@ export function setLeaf(document: Json, { steps, value }: Leaf): void {
     const container = next === undefined || 'field' in next ? {} : [];
     if ('field' in step) {
       const object = at as Json;
-      if (i === last) object[step.field] = structuredClone(value);
-      else at = object[step.field] = fitting(object[step.field], container);
+      if (i === last) {
+        if (!holdsLeaf(object[step.field], value)) object[step.field] = structuredClone(value);
+      } else at = object[step.field] = fitting(object[step.field], container);
       return;
     }
     const list = at as unknown[];
@@ -67,9 +68,16 @@ export function setLeaf(document: Json, { steps, value }: Leaf): void {
   });
 }
 
+/** Whether a place holds a leaf's value; a leaf that is an empty object claims only that there is one. */
+export function holdsLeaf(found: unknown, value: unknown): boolean {
+  return isJson(value) && isJson(found) ? true : sameJson(found, value);
+}
+
 /** The document without one leaf, nor what it leaves empty; changes `document` in place. */
-export function removeLeaf(document: Json, { steps }: Leaf): void {
-  remove(document, steps);
+export function removeLeaf(document: Json, leaf: Leaf): void {
+  const found = readLeaf(document, leaf);
+  const claimedOnly = isJson(leaf.value) && isJson(found) && Object.keys(found).length > 0;
+  if (!claimedOnly) remove(document, leaf.steps);
 }
 
 /** Returns whether `at` is now empty. */
@@ -82,8 +90,11 @@ function remove(at: unknown, [step, ...rest]: readonly Step[]): boolean {
   }
   if (!Array.isArray(at)) return false;
   const list = at as unknown[];
+  // Without its key an item is nobody's any more.
+  const whole =
+    rest.length === 0 || ('item' in step && rest.length === 1 && 'field' in rest[0]! && rest[0].field in step.item);
   const index = list.findIndex((each) => ('member' in step ? sameJson(each, step.member) : isItem(each, step.item)));
-  if (index >= 0 && (rest.length === 0 || remove(list[index], rest))) list.splice(index, 1);
+  if (index >= 0 && (whole || remove(list[index], rest))) list.splice(index, 1);
   return list.length === 0;
 }
 

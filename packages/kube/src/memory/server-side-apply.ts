@@ -1,7 +1,6 @@
 import type { Resource } from '../port.ts';
 import type { Json } from './json.ts';
-import { sameJson } from './json.ts';
-import { leavesOf, readLeaf, removeLeaf, setLeaf, type Leaf, type Leaves } from './owned-fields.ts';
+import { holdsLeaf, leavesOf, readLeaf, removeLeaf, setLeaf, type Leaf, type Leaves } from './owned-fields.ts';
 
 /** Which manager owns which leaves of one object; the subresource is part of a manager's name. */
 export type Owners = Map<string, Leaves>;
@@ -19,7 +18,7 @@ export function applyForced(resource: Resource, document: Json, owners: Owners, 
     if (!shared) removeLeaf(document, leaf);
   }
   for (const [key, leaf] of wanted) {
-    if (!sameJson(readLeaf(document, leaf), leaf.value)) {
+    if (!holdsLeaf(readLeaf(document, leaf), leaf.value)) {
       for (const [other, leaves] of owners) if (other !== manager) leaves.delete(key);
     }
     setLeaf(document, leaf);
@@ -30,6 +29,6 @@ export function applyForced(resource: Resource, document: Json, owners: Owners, 
 /** After an update that is no apply: what it changed belongs to no applier any more. */
 export function disown(document: Json, owners: Owners): void {
   for (const leaves of owners.values()) {
-    for (const [key, leaf] of leaves) if (!sameJson(readLeaf(document, leaf), leaf.value)) leaves.delete(key);
+    for (const [key, leaf] of leaves) if (!holdsLeaf(readLeaf(document, leaf), leaf.value)) leaves.delete(key);
   }
 }
