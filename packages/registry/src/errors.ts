@@ -85,14 +85,17 @@ const CERTIFICATE = /^(CERT_|ERR_TLS_|ERR_SSL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_T
 
 /** The code for an error that a socket, a resolver or undici threw. */
 export function codeOfNetworkError(error: unknown): RegistryErrorCode {
-  for (let at: unknown = error, depth = 0; at instanceof Error && depth < 4; at = at.cause, depth += 1) {
+  // By shape, not by class: an error may come from another realm of the process.
+  let at = error as (NodeJS.ErrnoException & { errors?: unknown }) | null | undefined;
+  for (let depth = 0; typeof at === 'object' && at !== null && depth < 4; depth += 1) {
     if (at instanceof RegistryError) return at.code;
-    const errno = (at as NodeJS.ErrnoException).code ?? '';
+    const errno = typeof at.code === 'string' ? at.code : '';
     if (CERTIFICATE.test(errno)) return 'tls';
     const code = CODES_BY_ERRNO[errno];
     if (code !== undefined) return code;
     if (errno.startsWith('HPE_')) return 'invalid-response';
-    if (at instanceof AggregateError && at.errors.length > 0) return codeOfNetworkError(at.errors[0]);
+    if (Array.isArray(at.errors) && at.errors.length > 0) return codeOfNetworkError(at.errors[0]);
+    at = at.cause as typeof at;
   }
   return 'refused';
 }
@@ -101,9 +104,8 @@ export function codeOfNetworkError(error: unknown): RegistryErrorCode {
 export function networkError(doing: string, error: unknown): RegistryError {
   if (error instanceof RegistryError) return error;
   const code = codeOfNetworkError(error);
-  const errno = (error as NodeJS.ErrnoException | undefined)?.code;
-  const why = errno ?? (error instanceof Error ? error.message.split('\n')[0] : String(error));
-  return new RegistryError(code, `${doing}: ${why ?? 'failed'}`, { cause: error });
+  const { code: errno, message } = (error ?? {}) as Partial<NodeJS.ErrnoException>;
+  return new RegistryError(code, `${doing}: ${errno ?? message?.split('\n')[0] ?? String(error)}`, { cause: error });
 }
 
 /** The caller gave up. */

@@ -45,7 +45,7 @@ export function readManifest(manifest: Pick<Manifest, 'bytes' | 'mediaType' | 'd
   } catch (error) {
     throw new RegistryError('rejected', `manifest ${manifest.digest}: not JSON`, { cause: error });
   }
-  if (typeof json !== 'object' || json === null) throw refuse('not a JSON object');
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw refuse('not a JSON object');
   const { manifests, layers, config, blobs, schemaVersion, mediaType } = json as Record<string, unknown>;
   if (SCHEMA_1.test(manifest.mediaType) || schemaVersion === 1)
     throw refuse('Docker schema 1 is no longer supported; push the image anew');

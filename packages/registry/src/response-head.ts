@@ -18,7 +18,7 @@ export interface ResponseHead {
 }
 
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?$/;
-const FIELD = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*$/;
+const FIELD = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t\x20-\x7e\x80-\xff]*)$/;
 
 /** Index just past the blank line that ends the head, or -1 when it is not there yet. */
 export function endOfHead(bytes: Buffer, from = 0): number {
@@ -41,9 +41,10 @@ export function parseResponseHead(bytes: Buffer): ResponseHead {
     const field = FIELD.exec(line);
     if (field === null) throw malformed('a malformed header field');
     const name = field[1]!.toLowerCase();
+    const value = trimmed(field[2]!);
     const values = fields.get(name);
-    if (values === undefined) fields.set(name, [field[2]!]);
-    else values.push(field[2]!);
+    if (values === undefined) fields.set(name, [value]);
+    else values.push(value);
   }
   const headers = (name: string): readonly string[] => fields.get(name) ?? [];
   const header = (name: string): string | undefined => fields.get(name)?.join(', ');
@@ -65,6 +66,15 @@ export function parseResponseHead(bytes: Buffer): ResponseHead {
     chunked: encoding !== undefined,
     keepAlive: statusLine[1] === '1' && !/\bclose\b/.test(connection) && !/\bupgrade\b/.test(connection),
   };
+}
+
+/** Without spaces and tabs around it; `trim` would take more than HTTP's white space. */
+function trimmed(value: string): string {
+  let from = 0;
+  let to = value.length;
+  while (from < to && (value[from] === ' ' || value[from] === '\t')) from += 1;
+  while (to > from && (value[to - 1] === ' ' || value[to - 1] === '\t')) to -= 1;
+  return value.slice(from, to);
 }
 
 function malformed(what: string): RegistryError {

@@ -1,6 +1,8 @@
 import { RegistryError } from './errors.ts';
 import type { RepositoryRequests } from './repository-requests.ts';
 
+/** More of a Link header is not looked at. */
+const LINK_MAX = 4096;
 const TAGS_BODY_MAX = 8 * 1024 * 1024;
 
 /** One page of tags. `next` goes into `last` of the next call; it is opaque (some registries page by tokens of their own). */
@@ -26,7 +28,7 @@ export async function listTags(
 
 /** The next page by a `Link: <...>; rel="next"` header: its `last`, or its whole query when it pages otherwise. */
 export function nextPage(link: string | undefined, base: URL): string | undefined {
-  const target = /<([^>]*)>\s*;[^,]*rel="?next"?/i.exec(link ?? '')?.[1];
+  const target = /<([^>]*)>\s*;[^,]*rel="?next"?/i.exec((link ?? '').slice(0, LINK_MAX))?.[1];
   if (target === undefined || !URL.canParse(target, base.href)) return undefined;
   // Only the query is believed: the list is always asked for at the registry itself.
   const { search, searchParams } = new URL(target, base);

@@ -32,10 +32,14 @@ interface Try extends Attempt {
   /** Candidates still to be tried, this one first. */
   left: readonly { index: number; credential: Credential }[];
   choiceKey: string;
+  /** Why an earlier candidate was passed over before the registry saw it. */
+  problem?: RegistryError;
   /** The challenge this header answers; undefined for a probe, or a header that came ready-made. */
   challenge?: Challenge;
   token?: { value: string; cached: boolean };
 }
+
+type Start = Pick<Try, 'need' | 'left' | 'choiceKey' | 'problem'>;
 
 /**
  * Tries a repository's credentials, most specific first, anonymous at the end. A name and password leave only after the registry
@@ -82,7 +86,10 @@ export class UpstreamAuthorizer implements Authorizer {
       if (tried.token?.cached === true) return this.#attempt(tried, signal, tried.token.value);
     }
     const left = tried.left.slice(1);
-    return left.length === 0 ? undefined : this.#attempt({ ...tried, left }, signal);
+    if (left.length > 0) return this.#attempt({ ...tried, left }, signal);
+    // That the credential could not even be sent is what a person has to know, not that anonymous was refused.
+    if (tried.problem?.code === 'untrusted-host') throw tried.problem;
+    return undefined;
   }
 
   accepted(attempt: Attempt): void {
@@ -91,10 +98,11 @@ export class UpstreamAuthorizer implements Authorizer {
   }
 
   /** The header for the first candidate that can be given one. A token server that refuses a candidate moves on to the next. */
-  async #attempt(from: Pick<Try, 'need' | 'left' | 'choiceKey'>, signal?: AbortSignal, refused?: string): Promise<Try> {
-    let problem: RegistryError | undefined;
+  async #attempt(from: Start, signal?: AbortSignal, refused?: string): Promise<Try> {
+    let problem = from.problem;
     for (let at = 0; at < from.left.length; at += 1) {
-      const current = { need: from.need, choiceKey: from.choiceKey, left: from.left.slice(at) };
+      const carried = problem === undefined ? {} : { problem };
+      const current = { need: from.need, choiceKey: from.choiceKey, left: from.left.slice(at), ...carried };
       try {
         return await this.#authorize(current, from.left[at]!.credential, signal, at === 0 ? refused : undefined);
       } catch (error) {
@@ -118,7 +126,7 @@ export class UpstreamAuthorizer implements Authorizer {
   }
 
   async #authorize(
-    current: Pick<Try, 'need' | 'left' | 'choiceKey'>,
+    current: Start,
     credential: Credential,
     signal: AbortSignal | undefined,
     refused: string | undefined,

@@ -1,0 +1,225 @@
+import { describe, expect, it } from '@jest/globals';
+import { makeImage, makeIndex, type MadeImage } from '@kuik/testbed';
+import { copyImage, describeImage, type CopyOptions, type CopyProgress } from './copy.ts';
+import { RegistryError } from './errors.ts';
+import { memoryRegistry, type MemoryRequest } from './memory.ts';
+import { platformOf } from './plan.ts';
+import type { RepositoryClient } from './port.ts';
+
+async function push(client: RepositoryClient, image: MadeImage, tag: string): Promise<void> {
+  for (const blob of image.blobs) {
+    const answer = await client.startUpload();
+    if (answer.mounted) throw new Error('mounted');
+    const bytes = Buffer.concat([...blob.open()]);
+    await answer.upload.putWhole(
+      async (sink) => void (bytes.length > 0 && (await sink(bytes))),
+      bytes.length,
+      blob.digest,
+    );
+  }
+  for (const manifest of image.manifests) await client.putManifest(manifest.digest, manifest.bytes, manifest.mediaType);
+  await client.putManifest(tag, image.root.bytes, image.root.mediaType);
+}
+
+async function world(image: MadeImage, intercept?: (request: MemoryRequest) => void) {
+  let armed = false;
+  const registry = memoryRegistry({ intercept: (request) => void (armed && intercept?.(request)) });
+  const source = registry.repository('up.test', 'team/app');
+  const target = registry.repository('cache.test', 'up.test/team/app');
+  await push(source, image, 'v1');
+  armed = true;
+  const copy = (options: Partial<CopyOptions> = {}) =>
+    copyImage({ source, target, reference: 'v1', targetTag: 'v1', ...options });
+  const since = (at: number, host: string) =>
+    registry.requests
+      .slice(at)
+      .filter((request) => request.host === host)
+      .map(({ operation, reference }) => `${operation} ${reference ?? ''}`.trim());
+  return { registry, source, target, copy, since, mark: () => registry.requests.length };
+}
+
+const index = await makeIndex({
+  seed: 'copy',
+  layers: [2000, 500],
+  sharedLayers: 1,
+  childWithoutPlatform: true,
+  json: 'odd',
+});
+
+describe('copyImage', () => {
+  it('copies an index with all its children, byte for byte', async () => {
+    const { target, copy } = await world(index);
+    const result = await copy();
+    expect(result).toMatchObject({
+      digest: index.digest,
+      mediaType: index.root.mediaType,
+      skipped: false,
+      bytes: index.bytes,
+    });
+    expect(result.platforms).toEqual([
+      { platform: 'linux/amd64', digest: index.platforms['linux/amd64'], state: 'held' },
+      { platform: 'linux/arm64', digest: index.platforms['linux/arm64'], state: 'held' },
+    ]);
+    expect(result.blobs).toEqual({ total: index.blobs.length, copied: index.blobs.length, mounted: 0, present: 0 });
+    for (const manifest of index.manifests) {
+      expect((await target.openManifest(manifest.digest)).bytes.equals(manifest.bytes)).toBe(true);
+    }
+    for (const blob of index.blobs) expect(await target.headBlob(blob.digest)).toEqual({ size: blob.size });
+  });
+
+  it('is done in two requests when the target has it', async () => {
+    const { copy, mark, since } = await world(index);
+    await copy();
+    const at = mark();
+    expect(await copy()).toMatchObject({ skipped: true, digest: index.digest });
+    expect(since(at, 'up.test')).toEqual(['head-manifest v1']);
+    expect(since(at, 'cache.test')).toEqual(['head-manifest v1']);
+  });
+
+  it('asks the source for nothing when a digest is already there', async () => {
+    const { copy, mark, since } = await world(index);
+    await copy({ reference: index.digest, targetTag: 'anchor' });
+    const at = mark();
+    expect(await copy({ reference: index.digest, targetTag: 'anchor' })).toMatchObject({ skipped: true });
+    expect(since(at, 'up.test')).toEqual([]);
+  });
+
+  it('writes blobs, then children, then the root, the tag last', async () => {
+    const { copy, mark, since } = await world(index);
+    const at = mark();
+    await copy();
+    const writes = since(at, 'cache.test').filter(
+      (line) => line.startsWith('put-manifest') || line.startsWith('upload'),
+    );
+    const puts = writes.slice(writes.findIndex((line) => line.startsWith('put-manifest')));
+    expect(puts.every((line) => line.startsWith('put-manifest'))).toBe(true);
+    expect(puts).toEqual([...index.manifests.map(({ digest }) => `put-manifest ${digest}`), 'put-manifest v1']);
+    expect(since(at, 'cache.test').at(-1)).toBe('head-manifest v1');
+  });
+
+  it('copies wanted platforms only, keeps the index whole, and what belongs to no platform', async () => {
+    const { target, copy } = await world(index);
+    const result = await copy({ wants: (child) => platformOf(child) === 'linux/arm64' });
+    expect(result.digest).toBe(index.digest);
+    expect(result.platforms.map(({ platform, state }) => [platform, state])).toEqual([
+      ['linux/amd64', 'left'],
+      ['linux/arm64', 'held'],
+    ]);
+    expect((await target.openManifest('v1')).bytes.equals(index.root.bytes)).toBe(true);
+    await expect(target.headManifest(index.platforms['linux/amd64']!)).rejects.toMatchObject({ code: 'not-found' });
+    const attestations = index.manifests.filter(({ digest }) => !Object.values(index.platforms).includes(digest));
+    for (const { digest } of attestations) expect((await target.headManifest(digest)).digest).toBe(digest);
+    expect(result.bytes).toBeLessThan(index.bytes);
+  });
+
+  it('goes through everything again when asked to be thorough', async () => {
+    const { registry, target, copy } = await world(index);
+    await copy({ wants: (child) => platformOf(child) === 'linux/arm64' });
+    const lost = index.blobs[0]!.digest;
+    registry.dropBlob('cache.test', 'up.test/team/app', lost);
+    const result = await copy({ thorough: true });
+    expect(result.platforms.every(({ state }) => state === 'held')).toBe(true);
+    expect(result.blobs.present).toBeGreaterThan(0);
+    expect(await target.headBlob(lost)).toBeDefined();
+  });
+
+  it('notes a child that the source itself lacks', async () => {
+    const absent = index.platforms['linux/amd64']!;
+    const { copy } = await world(index, ({ host, reference }) => {
+      if (host === 'up.test' && reference === absent) throw new RegistryError('not-found', 'gone', { status: 404 });
+    });
+    const result = await copy();
+    expect(result.platforms.find(({ digest }) => digest === absent)?.state).toBe('absent');
+  });
+
+  it('does not send again what is there, and mounts from a sibling', async () => {
+    const image = await makeImage({ seed: 'mount', layers: [3000, 2000, 1000] });
+    const { registry, copy } = await world(image);
+    const [config, first, second] = image.blobs;
+    const bytes = (at: typeof first) => Buffer.concat([...at!.open()]);
+    registry.putBlob('cache.test', 'other/app', bytes(first), first!.digest);
+    registry.putBlob('cache.test', 'up.test/team/app', bytes(second), second!.digest);
+    const result = await copy({
+      mountCandidates: (digest) => (digest === config!.digest ? ['nobody/has-it'] : ['other/app']),
+    });
+    expect(result.blobs).toEqual({ total: 4, copied: 2, mounted: 1, present: 1 });
+    expect(result.bytesCopied).toBe(image.bytes - image.root.size - first!.size - second!.size);
+  });
+
+  it('reads a config once', async () => {
+    const image = await makeImage({ seed: 'config', platform: 'linux/arm/v7' });
+    const { copy, mark, since } = await world(image);
+    const at = mark();
+    const result = await copy();
+    expect(result.platforms).toEqual([{ platform: 'linux/arm/v7', digest: image.digest, state: 'held' }]);
+    const reads = since(at, 'up.test').filter((line) => line.startsWith('open-blob'));
+    expect(new Set(reads).size).toBe(reads.length);
+  });
+
+  it('reports progress that ends at the whole', async () => {
+    const { copy } = await world(index);
+    const seen: CopyProgress[] = [];
+    await copy({ onProgress: (progress) => seen.push(progress), chunkBytes: 300 });
+    const bytesTotal = index.blobs.reduce((sum, { size }) => sum + size, 0);
+    expect(seen[0]).toEqual({ bytesDone: 0, bytesTotal, blobsDone: 0, blobsTotal: index.blobs.length });
+    expect(seen.at(-1)).toEqual({
+      bytesDone: bytesTotal,
+      bytesTotal,
+      blobsDone: index.blobs.length,
+      blobsTotal: index.blobs.length,
+    });
+    expect(seen.every(({ bytesDone }, at) => at === 0 || bytesDone >= seen[at - 1]!.bytesDone)).toBe(true);
+  });
+
+  it('leaves no tag behind when a blob cannot be had', async () => {
+    const { copy, target, mark, since } = await world(index, ({ host, operation, reference }) => {
+      if (host === 'up.test' && operation === 'open-blob' && reference === index.blobs.at(-1)!.digest) {
+        throw new RegistryError('not-found', 'gone', { status: 404 });
+      }
+    });
+    const at = mark();
+    await expect(copy()).rejects.toMatchObject({ code: 'not-found' });
+    expect(since(at, 'cache.test').filter((line) => line.startsWith('put-manifest'))).toEqual([]);
+    await expect(target.headManifest('v1')).rejects.toMatchObject({ code: 'not-found' });
+  });
+
+  it('tells the failure that came first, not the aborts that it caused', async () => {
+    const { copy } = await world(index, ({ host, operation }) => {
+      if (host === 'up.test' && operation === 'open-blob')
+        throw new RegistryError('rate-limited', 'slow down', { retryAfterMs: 60_000 });
+    });
+    await expect(copy()).rejects.toMatchObject({ code: 'rate-limited', retryAfterMs: 60_000 });
+  });
+
+  it('notices a tag that somebody else writes', async () => {
+    const other = await makeImage({ seed: 'intruder' });
+    const { copy, target } = await world(index);
+    const thief: RepositoryClient = {
+      ...target,
+      async putManifest(reference, bytes, mediaType, options) {
+        const digest = await target.putManifest(reference, bytes, mediaType, options);
+        if (reference === 'v1') await push(target, other, 'v1');
+        return digest;
+      },
+    };
+    await expect(copy({ target: thief })).rejects.toMatchObject({ code: 'digest-mismatch' });
+  });
+
+  it('stops when the caller does', async () => {
+    const stop = new AbortController();
+    const { copy } = await world(index, ({ operation }) => void (operation === 'open-blob' && stop.abort()));
+    await expect(copy({ signal: stop.signal })).rejects.toMatchObject({ code: 'aborted' });
+  });
+});
+
+describe('describeImage', () => {
+  it('tells from the target alone what a copy holds', async () => {
+    const { target, copy, mark, since } = await world(index);
+    const wants = (child: Parameters<NonNullable<CopyOptions['wants']>>[0]) => platformOf(child) === 'linux/arm64';
+    const copied = await copy({ wants });
+    const at = mark();
+    const { digest, mediaType, bytes, platforms } = copied;
+    expect(await describeImage(target, 'v1', { wants })).toEqual({ digest, mediaType, bytes, platforms });
+    expect(since(at, 'up.test')).toEqual([]);
+  });
+});

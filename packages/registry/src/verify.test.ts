@@ -1,0 +1,39 @@
+import { describe, expect, it } from '@jest/globals';
+import { digestOf } from '@kuik/image';
+import { DigestGate, gated } from './verify.ts';
+
+const body = Buffer.from('the whole body of a blob');
+
+describe('DigestGate', () => {
+  it.each(['sha256', 'sha512'] as const)('passes the right bytes by %s', (algorithm) => {
+    const gate = new DigestGate(digestOf(body, algorithm), body.length);
+    for (let at = 0; at < body.length; at += 5) gate.pass(body.subarray(at, at + 5), at);
+  });
+
+  it('holds the last chunk back when the digest is another', () => {
+    const got: string[] = [];
+    const gate = new DigestGate(digestOf('something else'), body.length);
+    const sink = gated(gate, (chunk) => void got.push(chunk.toString()));
+    void sink(body.subarray(0, 10));
+    expect(() => sink(body.subarray(10))).toThrow(expect.objectContaining({ code: 'digest-mismatch', retry: true }));
+    expect(got).toEqual([body.subarray(0, 10).toString()]);
+  });
+
+  it('does not hash again what it has seen, wherever a resumed reader begins', () => {
+    const gate = new DigestGate(digestOf(body), body.length);
+    gate.pass(body.subarray(0, 12), 0);
+    gate.pass(body.subarray(0, 5), 0);
+    gate.pass(body.subarray(8, 20), 8);
+    gate.pass(body.subarray(8), 8);
+    gate.pass(body.subarray(20), 20);
+  });
+
+  it('checks an empty body at once', () => {
+    expect(() => new DigestGate(digestOf(''), 0)).not.toThrow();
+    expect(() => new DigestGate(digestOf('x'), 0)).toThrow('refused');
+  });
+
+  it('wants a digest', () => {
+    expect(() => new DigestGate('md5:abc', 1)).toThrow('is not a digest');
+  });
+});
