@@ -1,0 +1,97 @@
+import { describe, expect, it, beforeAll } from '@jest/globals';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { CRDS, SERVICES } from '@kuik/contracts';
+import { leaseTestbed } from '@kuik/testbed';
+import { chartObjects, type ChartObject } from './chart-objects.ts';
+
+const run = promisify(execFile);
+const SERVICES_FOLDER = path.resolve(import.meta.dirname, '../../../services');
+
+let objects: ChartObject[];
+beforeAll(async () => {
+  objects = await chartObjects();
+}, 30_000);
+
+const find = (kind: string, name: string): ChartObject | undefined =>
+  objects.find((object) => object.kind === kind && object.metadata.name === name);
+
+describe('the chart', () => {
+  it('is taken by a real API server as it is rendered', async () => {
+    const { controlPlane, stop } = await leaseTestbed({ parts: ['controlPlane'] });
+    try {
+      await controlPlane.namespace('kuik-system');
+      await controlPlane.namespace('kuik-system-proxy');
+      await controlPlane.applyAll(CRDS);
+      const applied = await controlPlane.applyAll(objects, { dryRun: true });
+      expect(applied).toHaveLength(objects.length);
+    } finally {
+      await stop();
+    }
+  });
+
+  it.each(SERVICES)('gives %s a configuration that it accepts', async (service) => {
+    const config = find('ConfigMap', `kuik-${service}`) as ChartObject & { data: Record<string, string> };
+    const folder = mkdtempSync(path.join(tmpdir(), 'kuik-chart-'));
+    try {
+      const file = path.join(folder, 'config.yaml');
+      writeFileSync(file, config.data['config.yaml']!);
+      const load = `const m = await import(${JSON.stringify(path.join(SERVICES_FOLDER, service, 'src/config.ts'))});
+        const load = Object.entries(m).find(([name]) => /^load.*Config$/.test(name))[1];
+        try { load({ KUIK_CONFIG: ${JSON.stringify(file)} }); console.log('accepted'); } catch (error) { console.log(error.render?.() ?? error.stack); }`;
+      const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', load]);
+      expect(stdout.trim()).toBe('accepted');
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('never lets a role list or watch secrets', () => {
+    type Rule = { resources?: string[]; verbs: string[] };
+    const rules = objects.filter((object) => /Role$/.test(object.kind)).flatMap((object) => object['rules'] as Rule[]);
+    const onSecrets = rules.filter((rule) =>
+      rule.resources?.some((resource) => resource === 'secrets' || resource === '*'),
+    );
+    expect(onSecrets.length).toBeGreaterThan(0);
+    for (const rule of onSecrets) for (const verb of ['list', 'watch', '*']) expect(rule.verbs).not.toContain(verb);
+  });
+
+  it('never renders a caBundle and fails open', () => {
+    const registration = find('MutatingWebhookConfiguration', 'kuik-webhook')!;
+    const webhooks = registration['webhooks'] as {
+      failurePolicy: string;
+      timeoutSeconds: number;
+      sideEffects: string;
+      reinvocationPolicy: string;
+    }[];
+    expect(JSON.stringify(registration)).not.toContain('caBundle');
+    for (const webhook of webhooks) {
+      expect(webhook).toMatchObject({
+        failurePolicy: 'Ignore',
+        timeoutSeconds: 2,
+        sideEffects: 'NoneOnDryRun',
+        reinvocationPolicy: 'IfNeeded',
+      });
+    }
+  });
+
+  it('runs nothing as root and mounts no token by itself', () => {
+    type Pod = {
+      automountServiceAccountToken: boolean;
+      securityContext: { runAsNonRoot: boolean };
+      containers: { securityContext: { readOnlyRootFilesystem: boolean } }[];
+    };
+    const pods = objects
+      .filter((object) => ['Deployment', 'DaemonSet', 'StatefulSet'].includes(object.kind))
+      .map((object) => (object['spec'] as { template: { spec: Pod } }).template.spec);
+    expect(pods).toHaveLength(9);
+    for (const pod of pods) {
+      expect(pod.automountServiceAccountToken).toBe(false);
+      expect(pod.securityContext.runAsNonRoot).toBe(true);
+      for (const container of pod.containers) expect(container.securityContext.readOnlyRootFilesystem).toBe(true);
+    }
+  });
+});

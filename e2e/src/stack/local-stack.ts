@@ -1,0 +1,232 @@
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { CRDS, SERVICES, type ServiceName } from '@kuik/contracts';
+import { formatReference, parseReference } from '@kuik/image';
+import {
+  freePort,
+  serviceIdentity,
+  startControlPlane,
+  startFaultProxy,
+  startService,
+  startTestbed,
+  type FaultProxy,
+  type MadeImage,
+  type OwnControlPlane,
+  type PartProcess,
+  type PushedImage,
+  type ServiceIdentity,
+  type ServiceProcess,
+  type Stack,
+} from '@kuik/testbed';
+import { stringify } from 'yaml';
+import type { Pulled, World } from '../story/world.ts';
+import { identityObjects } from './chart-objects.ts';
+import { readMetric } from './metric.ts';
+import { settingsOf, type StackFacts } from './service-settings.ts';
+import { pullWithSkopeo } from './skopeo.ts';
+
+export interface LocalStackOptions {
+  /** `builtin`: a real registry behind the fault proxy, under these names. `none`: for a person's own registries. */
+  readonly upstream?: 'builtin' | 'none';
+  /** Called as each group of parts is up. */
+  readonly report?: (stage: 'parts' | 'services', waitingFor: string) => void;
+}
+
+/** How many processes of each service a local stack runs. */
+export const REPLICAS: Record<ServiceName, number> = {
+  webhook: 1,
+  'pod-watcher': 2,
+  'image-copier': 2,
+  monitor: 2,
+  gc: 2,
+  'node-proxy': 1,
+};
+const UPSTREAM_HOSTS = ['docker.io', 'registry.example.test'];
+const IGNORED = ['^local\\.example\\.test:5000/'];
+const PROXY_NAMESPACE = 'kuik-system-proxy';
+
+type Parts = Stack<'nats' | 'redis' | 'cache' | 'upstream'>;
+
+/** The real parts with the chart's roles applied and the images' upstream in front, before any service of ours runs. */
+export interface LocalParts {
+  readonly stack: Parts;
+  readonly controlPlane: OwnControlPlane;
+  readonly faults: FaultProxy;
+  readonly facts: StackFacts;
+}
+
+/** Starts every part with empty data and applies CRDs, roles and the webhook's registration. */
+export async function startLocalParts({ upstream = 'builtin' }: LocalStackOptions = {}): Promise<
+  LocalParts & { stop(): Promise<void> }
+> {
+  const started: (() => Promise<void>)[] = [];
+  const stop = async (): Promise<void> => {
+    for (const end of started.splice(0).reverse()) await end();
+  };
+  try {
+    const [stack, controlPlane] = await Promise.all([
+      startTestbed({ parts: ['nats', 'redis', 'cache', 'upstream'] }),
+      startControlPlane(),
+    ]);
+    started.push(
+      () => stack.stop(),
+      () => controlPlane.stop(),
+    );
+    const faults = await startFaultProxy({
+      backingUrl: stack.upstream.url,
+      hosts: upstream === 'builtin' ? UPSTREAM_HOSTS : [],
+      tls: true,
+    });
+    started.push(() => faults.close());
+    const [proxyPort, admissionPort] = [await freePort(), await freePort()];
+    const facts: StackFacts = {
+      registries: upstream === 'builtin' ? faults.registries() : {},
+      proxyPrefix: `localhost:${proxyPort}`,
+      proxyPort,
+      admissionPort,
+      ignoreImages: IGNORED,
+    };
+    await controlPlane.namespace('kuik-system');
+    await controlPlane.namespace(PROXY_NAMESPACE);
+    await controlPlane.applyAll(CRDS);
+    await controlPlane.applyAll(await identityObjects(`https://127.0.0.1:${admissionPort}/mutate`));
+    return { stack, controlPlane, faults, facts, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** The whole system on this machine: real parts, and every service as a process under its own identity. */
+export class LocalStack implements World {
+  readonly controlPlane: OwnControlPlane;
+  readonly faults: FaultProxy;
+  readonly parts: World['parts'];
+  readonly services: Record<ServiceName, ServiceProcess[]>;
+  readonly pushed = new Map<string, PushedImage>();
+  readonly stack: Parts;
+  readonly #facts: StackFacts;
+  readonly #stopParts: () => Promise<void>;
+
+  private constructor(
+    parts: LocalParts,
+    services: Record<ServiceName, ServiceProcess[]>,
+    stopParts: () => Promise<void>,
+  ) {
+    const { stack, controlPlane, faults, facts } = parts;
+    this.controlPlane = controlPlane;
+    this.faults = faults;
+    this.stack = stack;
+    this.services = services;
+    this.#facts = facts;
+    this.#stopParts = stopParts;
+    this.parts = {
+      nats: stack.nats,
+      redis: stack.redis,
+      'cache-writer': stack.cache.writer,
+      'cache-reader': stack.cache.reader,
+      upstream: stack.upstream,
+      'kube-apiserver': controlPlane.apiserver,
+    };
+  }
+
+  static async start(options: LocalStackOptions = {}): Promise<LocalStack> {
+    options.report?.('parts', 'every part');
+    const parts = await startLocalParts(options);
+    return LocalStack.onParts(parts, parts.stop, (what) => options.report?.('services', what));
+  }
+
+  /** Starts the services on running parts; when one does not come up, everything is stopped. */
+  static async onParts(
+    parts: LocalParts,
+    stopParts: () => Promise<void>,
+    waitingFor: (what: string) => void = () => undefined,
+  ): Promise<LocalStack> {
+    const started: ServiceProcess[] = [];
+    try {
+      const groups = await Promise.all(
+        SERVICES.map(async (service) => {
+          const processes = await startReplicas(service, parts);
+          started.push(...processes);
+          waitingFor(SERVICES.filter((name) => !started.some((process) => process.service === name)).join(', '));
+          return [service, processes] as const;
+        }),
+      );
+      return new LocalStack(parts, Object.fromEntries(groups) as Record<ServiceName, ServiceProcess[]>, stopParts);
+    } catch (error) {
+      await Promise.all(started.map((process) => process.stop()));
+      await stopParts();
+      throw error;
+    }
+  }
+
+  get api(): OwnControlPlane['api'] {
+    return this.controlPlane.api;
+  }
+
+  get proxyPrefix(): string {
+    return this.#facts.proxyPrefix;
+  }
+
+  get cacheUrl(): string {
+    return this.stack.cache.readerUrl;
+  }
+
+  get webhookUrl(): string {
+    return `https://127.0.0.1:${this.#facts.admissionPort}/mutate`;
+  }
+
+  /** Every process by name: parts and services. */
+  processes(): PartProcess[] {
+    return [...Object.values(this.parts), ...Object.values(this.services).flat()];
+  }
+
+  async push(host: string, repository: string, tags: readonly string[], image: MadeImage): Promise<PushedImage> {
+    const pushed = await this.faults.push(host, repository, tags, image);
+    for (const tag of tags) this.pushed.set(formatReference(parseReference(`${host}/${repository}:${tag}`)), pushed);
+    this.pushed.set(`${host}/${repository}@${pushed.digest}`, pushed);
+    return pushed;
+  }
+
+  pull(reference: string, options?: { arch?: string; all?: boolean }): Promise<Pulled> {
+    return pullWithSkopeo(this.proxyPrefix, reference, options);
+  }
+
+  metric(process: ServiceProcess, name: string, labels?: Readonly<Record<string, string>>): Promise<number> {
+    return readMetric(process.metricsUrl, name, labels);
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(
+      Object.values(this.services)
+        .flat()
+        .map((process) => process.stop()),
+    );
+    await this.#stopParts();
+  }
+}
+
+async function startReplicas(
+  service: ServiceName,
+  { stack, controlPlane, facts }: LocalParts,
+): Promise<ServiceProcess[]> {
+  const options = service === 'node-proxy' ? { namespace: PROXY_NAMESPACE } : {};
+  const identity = await serviceIdentity(
+    { controlPlane, nats: stack.nats, redis: stack.redis, cache: stack.cache },
+    service,
+    options,
+  );
+  return Promise.all(
+    Array.from({ length: REPLICAS[service] }, async (_, index) => {
+      const name = REPLICAS[service] === 1 ? service : `${service}-${index + 1}`;
+      return startReplica(identity, name, facts);
+    }),
+  );
+}
+
+async function startReplica(identity: ServiceIdentity, name: string, facts: StackFacts): Promise<ServiceProcess> {
+  const healthPort = await freePort();
+  const file = path.join(identity.folder, `${name}.yaml`);
+  writeFileSync(file, stringify(settingsOf(identity, name, healthPort, facts)));
+  return startService(identity.service, { name, healthPort, env: { KUIK_CONFIG: file } });
+}

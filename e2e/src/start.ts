@@ -1,0 +1,87 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { SERVICES } from '@kuik/contracts';
+import { Checklist, seconds } from './checklist.ts';
+import { LocalStack, REPLICAS, startLocalParts } from './stack/local-stack.ts';
+import { MAIN_JOB } from './story/main-job.ts';
+import { tellStory } from './story/tell-story.ts';
+import { localEnvironment } from './stack/local-environment.ts';
+
+export interface StartRequest {
+  /** End after the story. */
+  readonly once: boolean;
+  readonly upstream: 'builtin' | 'none';
+  /** `<step>:<breakage>`: a step's outcome is bent before it is checked, to prove that a broken story is told as broken. */
+  readonly broken: string | undefined;
+}
+
+/** Reads the arguments of `npm start`. Throws Error with what is wrong. */
+export function readRequest(args: readonly string[]): StartRequest {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      once: { type: 'boolean', default: false },
+      upstream: { type: 'string', default: 'builtin' },
+      break: { type: 'string' },
+    },
+  });
+  if (values.upstream !== 'builtin' && values.upstream !== 'none')
+    throw new Error(`--upstream ${values.upstream}: must be builtin or none`);
+  return { once: values.once, upstream: values.upstream, broken: values.break };
+}
+
+/**
+ * Brings the whole system up, tells the story, and keeps it up until `signal` aborts (unless `once`). Returns whether every step held.
+ * `folder` gets `local.env` and `kubeconfig`.
+ */
+export async function runLocal(
+  request: StartRequest,
+  list: Checklist,
+  folder: string,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const parts = await list.section(
+    'stack',
+    (waitingFor) => (
+      waitingFor('API server, NATS, Redis, registries'),
+      startLocalParts({ upstream: request.upstream })
+    ),
+    ({ stack, controlPlane }, ms) =>
+      `apiserver :${controlPlane.apiserver.port} · nats :${stack.nats.port} · redis :${stack.redis.port} · cache :${stack.cache.reader.port} · upstream :${stack.upstream.port}   ${seconds(ms)}`,
+  );
+  const stack = await list.section(
+    'services',
+    (waitingFor) => LocalStack.onParts(parts, parts.stop, waitingFor),
+    (_, ms) =>
+      `${SERVICES.map((name) => `${name}${REPLICAS[name] > 1 ? ` x${REPLICAS[name]}` : ''} ready`).join(' · ')}   ${seconds(ms)}`,
+  );
+  let held = true;
+  try {
+    mkdirSync(folder, { recursive: true });
+    const env = localEnvironment(stack, folder);
+    writeFileSync(path.join(folder, 'local.env'), env.text, { mode: 0o600 });
+    if (request.upstream === 'builtin')
+      held = await tellStory(MAIN_JOB, stack, list, { broken: request.broken, signal });
+    if (request.once || signal.aborted) return held;
+    await bringUpstreamBack(stack);
+    for (const line of env.lines) list.line(line);
+    await new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+    return held;
+  } finally {
+    await list.section(
+      'stop',
+      () => stack.stop(),
+      (_, ms) => `everything stopped   ${seconds(ms)}`,
+    );
+  }
+}
+
+/** The story ends with a dead upstream; whoever plays on gets a living one. */
+async function bringUpstreamBack(stack: LocalStack): Promise<void> {
+  if (!stack.parts.upstream.running()) await stack.parts.upstream.restart();
+  await Promise.all(stack.faults.hostNames().map((name) => stack.faults.host(name).up()));
+}

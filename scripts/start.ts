@@ -1,0 +1,36 @@
+import path from 'node:path';
+import { Checklist, seconds } from '../e2e/src/checklist.ts';
+import { readRequest, runLocal } from '../e2e/src/start.ts';
+import { obtainParts, PartMissing, PartsProgress } from '../packages/testbed/src/index.ts';
+import { buildServices } from './build-services.ts';
+
+// `npm start`: the real parts, the services' bundles, the whole system, and the story of an upstream that dies.
+const CHECKOUT = path.resolve(import.meta.dirname, '..');
+const ending = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => ending.abort());
+
+const list = new Checklist({
+  isTTY: process.stdout.isTTY,
+  columns: process.stdout.columns ?? 100,
+  write: (text) => process.stdout.write(text),
+});
+try {
+  const request = readRequest(process.argv.slice(2));
+  const progress = new PartsProgress();
+  await obtainParts(undefined, progress);
+  progress.end();
+  await list.section(
+    'build',
+    () => buildServices(),
+    (_, ms) => `services bundled   ${seconds(ms)}`,
+  );
+  const held = await runLocal(request, list, path.join(CHECKOUT, '.kuik'), ending.signal);
+  process.exitCode = held ? 0 : 1;
+} catch (error) {
+  console.error(
+    error instanceof PartMissing || !(error instanceof Error)
+      ? String((error as Error).message)
+      : (error.stack ?? error.message),
+  );
+  process.exitCode = 1;
+}
