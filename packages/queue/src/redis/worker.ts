@@ -1,0 +1,152 @@
+import { DelayedError, UnrecoverableError, WaitingError, Worker as BullWorker } from 'bullmq';
+import type { Job as BullJob } from 'bullmq';
+import { DEFAULTS } from '@kuik/contracts';
+import type { JobQueue } from '@kuik/contracts';
+import { settledWithin } from '../bounded.ts';
+import { readPayload } from '../payload.ts';
+import type { QueueReports, Work, Worker, WorkerOptions } from '../port.ts';
+import { runJob } from '../run-job.ts';
+import type { Ending } from '../run-job.ts';
+import { RunningJobs } from '../running-jobs.ts';
+import { SlotShare } from '../slot-share.ts';
+import { RedisLink } from './connection.ts';
+import type { RedisSettings } from './connection.ts';
+
+/** How long aborted work may take to end before its job is left to its lock. */
+const UNWIND_MS = 2_000;
+const DISCONNECT_MS = 1_000;
+
+/** BullMQ's worker, whose renewal of locks can be ended while work goes on. */
+class Bull extends BullWorker<unknown, void> {
+  dropLocks(): Promise<void> {
+    return this.lockManager.close();
+  }
+}
+
+/** Takes jobs and has them worked on, `concurrency` at once. Connects in the background and reconnects for ever. */
+export function createWorker<T>(
+  queue: JobQueue<T>,
+  connection: RedisSettings,
+  work: Work<T>,
+  options: WorkerOptions & QueueReports,
+): Worker {
+  return new RedisWorker(queue, connection, work, options);
+}
+
+class RedisWorker<T> implements Worker {
+  readonly #queue: JobQueue<T>;
+  readonly #work: Work<T>;
+  readonly #reports: QueueReports;
+  readonly #lockMs: number;
+  readonly #link: RedisLink;
+  readonly #bull: Bull;
+  readonly #running = new RunningJobs();
+  readonly #share: SlotShare<BullJob>;
+  readonly #lockCheck: NodeJS.Timeout;
+  #closing: Promise<void> | undefined;
+
+  constructor(queue: JobQueue<T>, connection: RedisSettings, work: Work<T>, options: WorkerOptions & QueueReports) {
+    const { concurrency, lockMs = queue.lockMs, stallCheckMs = queue.stallCheckMs } = options;
+    this.#queue = queue;
+    this.#work = work;
+    this.#reports = options;
+    this.#lockMs = lockMs;
+    this.#share = new SlotShare(concurrency);
+    this.#link = new RedisLink(connection, { patient: true, purpose: `work ${queue.queue}` }, options);
+    this.#bull = new Bull(queue.queue, (job, token) => this.#process(job, token ?? ''), {
+      connection: this.#link.client,
+      prefix: queue.prefix,
+      concurrency,
+      lockDuration: lockMs,
+      stalledInterval: stallCheckMs,
+      maxStalledCount: DEFAULTS.copy.maxStalledCount,
+      runRetryDelay: 1_000,
+    });
+    this.#bull.on('error', (error) => options.log?.debug('BullMQ', { error: error.message }));
+    this.#bull.on('stalled', (id) => options.log?.warn('job of a silent worker taken back', { job: id }));
+    this.#bull.on('lockRenewalFailed', (ids) => this.#running.lose(ids));
+    this.#bull.on('locksRenewed', ({ jobIds }) => this.#running.renewed(jobIds, performance.now()));
+    // Without Redis no renewal fails, it just does not happen.
+    this.#lockCheck = setInterval(() => {
+      this.#running.lose(this.#running.expired(performance.now(), lockMs));
+    }, lockMs / 4);
+    this.#lockCheck.unref();
+  }
+
+  active(): number {
+    return this.#running.size;
+  }
+
+  ready(): boolean {
+    return this.#closing === undefined && this.#link.ready;
+  }
+
+  close(deadlineMs: number): Promise<void> {
+    this.#closing ??= this.#close(deadlineMs);
+    return this.#closing;
+  }
+
+  async #close(deadlineMs: number): Promise<void> {
+    const drained = this.#bull.close();
+    if (!(await this.#running.idleWithin(deadlineMs))) {
+      this.#reports.log?.warn('jobs aborted at the drain deadline', { jobs: this.#running.size });
+      this.#running.abortAll('the worker stops');
+      await this.#running.idleWithin(UNWIND_MS);
+    }
+    if (this.#running.size === 0) await settledWithin(drained, DISCONNECT_MS);
+    clearInterval(this.#lockCheck);
+    await this.#bull.dropLocks();
+    this.#link.close();
+    await settledWithin(drained, DISCONNECT_MS);
+  }
+
+  async #process(job: BullJob, token: string): Promise<void> {
+    // Taken in the moment in which the worker was told to stop.
+    if (this.#closing !== undefined) return this.#settle(job, token, { do: 'return' });
+    const read = readPayload(this.#queue, job.data);
+    if (!read.ok) {
+      this.#reports.ended?.('invalid', 0);
+      this.#reports.log?.error('job with a payload that does not fit', { job: job.id, reason: read.reason });
+      return this.#settle(job, token, { do: 'fail', reason: `payload does not fit: ${read.reason}` });
+    }
+    const key = this.#queue.paceKey(read.payload);
+    if (!this.#share.enter(key)) {
+      this.#reports.ended?.('held', 0);
+      return this.#settle(job, token, { do: 'delay', ms: this.#share.hold(key, job, Date.now(), Math.random()) });
+    }
+    try {
+      const running = this.#running.begin(job.id ?? '', performance.now());
+      if (running === undefined) {
+        this.#reports.ended?.('held', 0);
+        return await this.#settle(job, token, { do: 'delay', ms: this.#lockMs });
+      }
+      try {
+        const record = (progress: object): void => {
+          if (this.#link.ready) job.updateProgress(progress).catch(() => undefined);
+        };
+        await this.#settle(job, token, await runJob(running, read.payload, this.#work, record, this.#reports));
+      } finally {
+        this.#running.end(running);
+      }
+    } finally {
+      this.#share
+        .leave(key, Date.now())
+        ?.promote()
+        .catch(() => undefined);
+    }
+  }
+
+  /** Tells BullMQ what becomes of the job: by returning (completed), or by the error that it knows. */
+  async #settle(job: BullJob, token: string, ending: Ending): Promise<void> {
+    if (ending.do === 'complete') return;
+    if (ending.do === 'fail') throw new UnrecoverableError(ending.reason);
+    try {
+      if (ending.do === 'delay') await job.moveToDelayed(Date.now() + ending.ms, token);
+      if (ending.do === 'return') await job.moveToWait(token);
+    } catch (error) {
+      // The lock is lost: the job is not ours to move, nor to fail.
+      this.#reports.log?.warn('job left to its lock', { job: job.id, error });
+    }
+    throw ending.do === 'return' ? new WaitingError() : new DelayedError();
+  }
+}

@@ -1,0 +1,61 @@
+interface Held<J> {
+  readonly job: J;
+  readonly dueMs: number;
+}
+
+const HOLD_MIN_MS = 300;
+const HOLD_MAX_MS = 5_000;
+const HOLD_PER_JOB_MS = 100;
+
+/**
+ * Which jobs may have a slot of one worker: no pace key more than half of them (rounded up, at least one). A job that may not is held back
+ * for a while with jitter, the longer the more are held, so that a thousand jobs of one host do not spin; a slot that gets free calls
+ * the one that was held first.
+ */
+export class SlotShare<J> {
+  readonly #most: number;
+  readonly #running = new Map<string, number>();
+  readonly #held = new Map<string, Held<J>[]>();
+
+  constructor(concurrency: number) {
+    this.#most = Math.max(1, Math.ceil(concurrency / 2));
+  }
+
+  /** Takes a slot for the key; false when it has all that it may have. */
+  enter(key: string): boolean {
+    const running = this.#running.get(key) ?? 0;
+    if (running >= this.#most) return false;
+    this.#running.set(key, running + 1);
+    return true;
+  }
+
+  /** Gives the slot back; returns a job of that key that is held and may come now. */
+  leave(key: string, nowMs: number): J | undefined {
+    const running = this.#running.get(key) ?? 0;
+    if (running > 1) this.#running.set(key, running - 1);
+    else this.#running.delete(key);
+    const held = this.#pending(key, nowMs);
+    const next = held.shift();
+    this.#keep(key, held);
+    return next?.job;
+  }
+
+  /** How long a refused job is held back, in ms; `random` in [0, 1). */
+  hold(key: string, job: J, nowMs: number, random: number): number {
+    const held = this.#pending(key, nowMs);
+    const spread = Math.min(HOLD_MAX_MS - HOLD_MIN_MS, HOLD_MIN_MS + held.length * HOLD_PER_JOB_MS);
+    const ms = Math.round(HOLD_MIN_MS + random * spread);
+    held.push({ job, dueMs: nowMs + ms });
+    this.#keep(key, held);
+    return ms;
+  }
+
+  #pending(key: string, nowMs: number): Held<J>[] {
+    return (this.#held.get(key) ?? []).filter(({ dueMs }) => dueMs > nowMs);
+  }
+
+  #keep(key: string, held: Held<J>[]): void {
+    if (held.length > 0) this.#held.set(key, held);
+    else this.#held.delete(key);
+  }
+}
