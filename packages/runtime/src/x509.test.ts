@@ -102,7 +102,7 @@ async function handshake(server: KeyAndCertificate, client: KeyAndCertificate): 
   const options = { key: server.privateKey, cert: server.certificate, ca, requestCert: true, rejectUnauthorized: true };
   const listener = createServer(options, (socket) => socket.on('error', () => undefined).end('hello'));
   const verdicts: string[] = [];
-  listener.on('tlsClientError', (error) => {
+  listener.on('tlsClientError', (error: Error) => {
     // The other side's alert says "alert"; what is left is this side's own verdict.
     if (!/alert/i.test(error.message)) verdicts.push('the server refuses');
   });
@@ -118,7 +118,7 @@ async function handshake(server: KeyAndCertificate, client: KeyAndCertificate): 
     cert: client.certificate,
   });
   socket.on('data', (bytes) => verdicts.push(String(bytes)));
-  socket.on('error', (error) => {
+  socket.on('error', (error: Error) => {
     if (!/alert|ECONNRESET/i.test(error.message)) verdicts.push('the client refuses');
   });
   await new Promise((resolve) => socket.once('close', resolve));

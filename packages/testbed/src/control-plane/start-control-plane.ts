@@ -38,6 +38,8 @@ export async function startConnected(
     const cluster = new OwnCluster(connection, etcd, apiserver, {
       wipe: () => snapshot.restore(),
       stop: async () => {
+        // Nothing of it is kept: an orderly end would only take its seconds.
+        await Promise.all([apiserver.kill(), etcd.kill()]);
         await apiserver.stop();
         await etcd.stop();
       },

@@ -5,8 +5,8 @@ import { startConnected } from '../control-plane/start-control-plane.ts';
 import type { OwnControlPlane } from '../port.ts';
 import type { ClusterConnection } from '../control-plane/cluster.ts';
 
-/** What a holder may send, one per line. */
-export type LeaseRequest = 'control-plane' | 'wipe';
+/** What a holder may send, one per line; it names itself by its process and its test file. */
+export type LeaseRequest = `control-plane ${number} ${string}` | 'wipe';
 /** What it gets, one JSON line for each request. */
 export type LeaseReply = { connection: ClusterConnection } | { done: true } | { error: string };
 
@@ -22,6 +22,7 @@ export class LeaseBroker {
   readonly #idle: Plane[] = [];
   readonly #all = new Set<Promise<Plane>>();
   readonly #waiting: (() => void)[] = [];
+  readonly #holders = new Map<Socket, { pid: string; file: string }>();
 
   constructor(most: number) {
     this.#most = most;
@@ -39,19 +40,30 @@ export class LeaseBroker {
   /** Stops every control plane, lent or not. */
   async close(): Promise<void> {
     this.#server.close();
+    for (const socket of this.#holders.keys()) socket.destroy();
     await Promise.allSettled([...this.#all].map(async (plane) => (await plane).cluster.stop()));
   }
 
   async #serve(socket: Socket): Promise<void> {
     let plane: Plane | undefined;
-    socket.on('error', () => undefined);
+    const lines = createInterface({ input: socket });
+    socket
+      .on('error', () => undefined)
+      .on('close', () => {
+        this.#holders.delete(socket);
+        // A holder that died sends no end.
+        lines.close();
+      });
     const answer = (reply: LeaseReply): void => void socket.write(JSON.stringify(reply) + '\n');
-    for await (const line of createInterface({ input: socket })) {
+    for await (const line of lines) {
       try {
         if ((line as LeaseRequest) === 'wipe') {
           await plane?.cluster.wipe();
           answer({ done: true });
         } else {
+          const [, pid = '', file = ''] = line.split(' ');
+          this.#revoke(pid, file);
+          this.#holders.set(socket, { pid, file });
           plane ??= await this.#take();
           answer({ connection: plane.connection });
         }
@@ -60,6 +72,11 @@ export class LeaseBroker {
       }
     }
     if (plane) await this.#giveBack(plane);
+  }
+
+  /** A worker runs one test file at a time: what an earlier one has not given back, it has forgotten. */
+  #revoke(pid: string, file: string): void {
+    for (const [socket, holder] of this.#holders) if (holder.pid === pid && holder.file !== file) socket.destroy();
   }
 
   async #take(): Promise<Plane> {

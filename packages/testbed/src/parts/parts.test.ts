@@ -184,6 +184,7 @@ describe('progress', () => {
     let text = '';
     const progress = new PartsProgress({ isTTY: true, write: (chunk) => (text += chunk) }, () => 0);
     progress.building('etcd', '3.7.3', { done: 1, total: 2 });
-    expect(text).toMatch(/^\r {2}parts {6}etcd .*1\/2 packages {2}0s\x1b\[K$/);
+    expect(text.startsWith('\r  parts      etcd 3.7.3 building [')).toBe(true);
+    expect(text.endsWith('1/2 packages  0s\x1b[K')).toBe(true);
   });
 });

@@ -172,7 +172,11 @@ export async function withFreshPorts<T>(attempt: () => Promise<T>): Promise<T> {
     try {
       return await attempt();
     } catch (error) {
-      if (left === 0 || !(error instanceof PartExited) || !/address already in use|bind:/i.test(error.message))
+      if (
+        left === 0 ||
+        !(error instanceof PartExited) ||
+        !/address already in use|EADDRINUSE|bind:/i.test(error.message)
+      )
         throw error;
     }
   }

@@ -35,7 +35,7 @@ export async function until<T>(
       last = error;
     }
     if (performance.now() >= deadline) {
-      const why = last instanceof Error ? `: ${last.message}` : '';
+      const why = last === undefined ? '' : `: ${(last as Partial<Error>).message ?? 'unknown error'}`;
       throw new WaitTimeout(`waited ${timeoutMs / 1000} s for ${what}${why}`, { cause: last });
     }
     await sleep(everyMs, undefined, signal ? { signal } : {});

@@ -18,7 +18,7 @@ export function startTestbed(options?: { parts: readonly StackPart[] }): Promise
 
 /** The same for test files: the control plane is leased from the test run's broker, the cheap parts are started fresh. */
 export function leaseTestbed<P extends StackPart>(options: { parts: readonly P[] }): Promise<Stack<P>> {
-  return assemble(options.parts, leaseControlPlane) as Promise<Stack<P>>;
+  return assemble(options.parts, leaseControlPlane);
 }
 
 async function assemble(parts: readonly StackPart[], controlPlane: () => Promise<ControlPlane>): Promise<Stack> {
