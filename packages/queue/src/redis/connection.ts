@@ -31,19 +31,20 @@ export class RedisLink {
   readonly #duplicates = new Set<Redis>();
 
   constructor(settings: RedisSettings, { patient, purpose }: OpenOptions, reports: QueueReports) {
-    const options = connectOptions(settings, patient);
-    this.client = new Redis(settings.url, options);
+    this.client = new Redis(settings.url, connectOptions(settings, patient));
     watch(this.client, purpose, reports);
+    this.client.on('close', () => forgetSilence(this.client));
     const duplicate = this.client.duplicate.bind(this.client);
     this.client.duplicate = (override?: Partial<RedisOptions>) => {
       const copy = duplicate({ ...override, socketTimeout: BLOCKING_SILENT_MS });
       copy.on('error', () => undefined);
+      copy.on('close', () => forgetSilence(copy));
       this.#duplicates.add(copy);
       return copy;
     };
-    // Each client's own options: ioredis reads the password from there at each connect.
+    // ioredis reads the password from each client's own options at each connect; duplicates inherit the strategy.
     const { client } = this;
-    options.retryStrategy = client.options.retryStrategy = (times) => {
+    client.options.retryStrategy = (times) => {
       refreshPassword(client, settings);
       for (const copy of this.#duplicates) refreshPassword(copy, settings);
       return retryDelayMs(times);
@@ -102,6 +103,13 @@ function watch(client: Redis, purpose: string, { log }: QueueReports): void {
     told = true;
     log?.warn('Redis cannot be reached, trying for ever', { server, purpose, error: error.message });
   });
+}
+
+/** ioredis 5.11 keeps the timer of `socketTimeout` when a connection closes, and then breaks the next one with it. */
+function forgetSilence(client: Redis): void {
+  const timed = client as unknown as { socketTimeoutTimer?: NodeJS.Timeout | undefined };
+  clearTimeout(timed.socketTimeoutTimer);
+  timed.socketTimeoutTimer = undefined;
 }
 
 /** Doubling from 50 ms to 2 s, with jitter. */

@@ -1,0 +1,2 @@
+export { memoryQueue } from './memory-queue.ts';
+export type { MemoryQueue } from './memory-queue.ts';

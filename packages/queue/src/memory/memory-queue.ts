@@ -1,0 +1,104 @@
+import type { JobQueue } from '@kuik/contracts';
+import { checkPayload } from '../payload.ts';
+import type { Pacer, PacerOptions, Producer, QueueReports, TimeStore, Work, Worker, WorkerOptions } from '../port.ts';
+import { QueueError } from '../queue-error.ts';
+import { MemoryJobs } from './memory-jobs.ts';
+import { MemoryPaces } from './memory-paces.ts';
+import { MemoryWorker } from './memory-worker.ts';
+
+/** One process that plays Redis: everything made by it shares its jobs, paces and times. Locks are not modelled: nobody dies here. */
+export interface MemoryQueue {
+  createProducer<T>(queue: JobQueue<T>, reports?: QueueReports): Producer<T>;
+  createWorker<T>(queue: JobQueue<T>, work: Work<T>, options: WorkerOptions & QueueReports): Worker;
+  createPacer(options?: PacerOptions & QueueReports): Pacer;
+  createTimeStore(reports?: QueueReports): TimeStore;
+  /** As if Redis went away (true) or came back; what was in it stays. */
+  setAway(away: boolean): void;
+}
+
+/** An empty one. `now`: epoch ms, for paces and parks. */
+export function memoryQueue({ now = Date.now }: { now?: () => number } = {}): MemoryQueue {
+  const queues = new Map<string, MemoryJobs>();
+  const paces = new MemoryPaces(now);
+  const times = new Map<string, Map<string, number>>();
+  let away = false;
+
+  const jobsOf = (queue: string): MemoryJobs => {
+    const jobs = queues.get(queue) ?? new MemoryJobs();
+    queues.set(queue, jobs);
+    jobs.setAway(away);
+    return jobs;
+  };
+  const unavailable = (): QueueError => new QueueError('unavailable', 'Redis does not answer');
+
+  return {
+    createProducer<T>(queue: JobQueue<T>, reports: QueueReports = {}): Producer<T> {
+      const jobs = jobsOf(queue.queue);
+      let closed = false;
+      return {
+        async enqueue(payload, { delayMs = 0 } = {}) {
+          await Promise.resolve();
+          const data = checkPayload(queue, payload);
+          if (away || closed) {
+            reports.missed?.('enqueue');
+            return false;
+          }
+          jobs.add(queue.dedupId(data), data, delayMs);
+          return true;
+        },
+        async counts() {
+          await Promise.resolve();
+          if (!away && !closed) return jobs.counts();
+          reports.missed?.('counts');
+          throw unavailable();
+        },
+        async close() {
+          await Promise.resolve();
+          closed = true;
+        },
+      };
+    },
+
+    createWorker: <T>(queue: JobQueue<T>, work: Work<T>, options: WorkerOptions & QueueReports): Worker =>
+      new MemoryWorker(queue, jobsOf(queue.queue), work, options),
+
+    createPacer: (options = {}) => paces.pacer(options, () => away),
+
+    createTimeStore(reports = {}) {
+      let closed = false;
+      const hash = async (kind: string): Promise<Map<string, number>> => {
+        await Promise.resolve();
+        if (away || closed) {
+          reports.missed?.('times');
+          throw unavailable();
+        }
+        const known = times.get(kind) ?? new Map<string, number>();
+        times.set(kind, known);
+        return known;
+      };
+      return {
+        async get(kind, ids) {
+          const known = await hash(kind);
+          return ids.map((id) => known.get(id));
+        },
+        async set(kind, entries) {
+          const known = await hash(kind);
+          for (const [id, atMs] of entries) known.set(id, atMs);
+        },
+        async forget(kind, ids) {
+          const known = await hash(kind);
+          for (const id of ids) known.delete(id);
+        },
+        async close() {
+          await Promise.resolve();
+          closed = true;
+        },
+      };
+    },
+
+    setAway(value) {
+      away = value;
+      for (const jobs of queues.values()) jobs.setAway(value);
+    },
+  };
+}
