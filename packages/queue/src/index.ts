@@ -2,17 +2,25 @@ export type {
   Job,
   JobCounts,
   JobEnd,
+  JobProgress,
+  Missed,
   Outcome,
   Pace,
   Pacer,
+  PacerOptions,
   Producer,
   QueueLog,
+  QueueOf,
   QueueReports,
   TimeStore,
+  Work,
   Worker,
   WorkerOptions,
 } from './port.ts';
-export { connectQueues } from './connect-queues.ts';
-export type { ConnectQueuesOptions, Queues } from './connect-queues.ts';
 export { QueueError } from './queue-error.ts';
 export type { QueueErrorCode } from './queue-error.ts';
+export type { RedisSettings } from './redis/connection.ts';
+export { createPacer } from './redis/pacer.ts';
+export { createProducer } from './redis/producer.ts';
+export { createTimeStore } from './redis/time-store.ts';
+export { createWorker } from './redis/worker.ts';

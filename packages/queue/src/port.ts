@@ -1,3 +1,5 @@
+import type { JobQueue } from '@kuik/contracts';
+
 /** What the queue needs of a logger; the one of @kuik/runtime fits. */
 export interface QueueLog {
   debug(message: string, fields?: Record<string, unknown>): void;
@@ -6,86 +8,128 @@ export interface QueueLog {
   error(message: string, fields?: Record<string, unknown>): void;
 }
 
+/**
+ * How a job left its worker. `held`: its pace key has all the slots that it may have; `interrupted`: given back at the drain deadline;
+ * `lost`: the lock went to another worker; `invalid`: the payload does not fit the queue's schema.
+ */
+export type JobEnd = 'done' | 'parked' | 'failed' | 'invalid' | 'held' | 'interrupted' | 'lost';
+
+/** What was wanted of Redis while it was away. */
+export type Missed = 'enqueue' | 'counts' | 'take' | 'park' | 'parkedUntil' | 'times';
+
+/** Where producers, workers, pacers and time stores report to; all optional. */
+export interface QueueReports {
+  readonly log?: QueueLog;
+  /** A job left this worker; `seconds` is the time its work took (0 for `held` and `invalid`). */
+  readonly ended?: (end: JobEnd, seconds: number) => void;
+  /** Redis could not be asked in time. */
+  readonly missed?: (what: Missed) => void;
+}
+
+export interface JobProgress {
+  readonly bytesDone: number;
+  readonly bytesTotal: number;
+  readonly step: string;
+}
+
 export interface Job<T> {
   readonly id: string;
   readonly payload: T;
   /** Aborted when the worker drains past its deadline, or the job's lock is lost. */
   readonly signal: AbortSignal;
-  /** Never throws: a progress that cannot be told is not worth a copy. */
-  progress(progress: { bytesDone: number; bytesTotal: number; step: string }): Promise<void>;
+  /** Recorded for people to see, at most twice a second; never waits for Redis, never throws. */
+  progress(progress: JobProgress): Promise<void>;
 }
 
-/** What became of a job. `park` puts it back after `afterMs` without spending an attempt. A thrown error is `fail`. */
+/** What became of a job. `park` puts it back after `afterMs` without spending an attempt. */
 export type Outcome = { do: 'done' } | { do: 'park'; afterMs: number; reason: string } | { do: 'fail'; reason: string };
 
+/**
+ * The work itself. A thrown error is `fail` with its message; thrown after the signal was aborted, it means that the job was not done:
+ * it goes back to the queue (drain), or is already another worker's (lock lost).
+ */
+export type Work<T> = (job: Job<T>) => Promise<Outcome>;
+
+/** Nothing that ended stays in the queue: a failure is told by log and metric, and its intent is derived again. */
 export interface JobCounts {
   waiting: number;
   active: number;
   delayed: number;
-  failed: number;
 }
 
 /** The side that raises intents (pod-watcher). */
 export interface Producer<T> {
   /**
    * Adds the job unless one with the same deduplication id is waiting; one raised while the job is active runs after it.
-   * Bounded by `timeoutMs` (default 2 s): returns false when Redis is away, never hangs. Throws only for a payload that does not fit.
+   * Bounded by `timeoutMs` (default 2 s): returns false when Redis is away, never hangs (a job whose acknowledgement came too late
+   * may still be in the queue). Throws QueueError `invalid-payload`.
    */
   enqueue(payload: T, options?: { delayMs?: number; timeoutMs?: number }): Promise<boolean>;
-  /** Throws QueueError when Redis is away. */
-  counts(): Promise<JobCounts>;
+  /** Throws QueueError `unavailable` after `timeoutMs` (default 2 s). */
+  counts(options?: { timeoutMs?: number }): Promise<JobCounts>;
   close(): Promise<void>;
 }
 
 /** The side that works. */
 export interface Worker {
-  /** Stops taking jobs, lets running ones finish until `deadlineMs`, aborts the rest (another worker takes them over). Idempotent. */
+  /**
+   * Stops taking jobs, lets running ones finish until `deadlineMs`, then aborts the rest, which go back to the queue at once when their
+   * work ends within 2 s, and otherwise when their lock ends. Idempotent; never longer than the deadline and about 4 s.
+   */
   close(deadlineMs: number): Promise<void>;
   active(): number;
+  /** Whether jobs can be taken now: connected, and not closing. */
   ready(): boolean;
 }
 
 export interface WorkerOptions {
-  /** How many jobs at once. Jobs that share a pace key get at most half of these slots (rounded up). */
+  /** How many jobs at once. No pace key (registry host) may hold more than half of them, rounded up. */
   readonly concurrency: number;
   /** How long a worker may be silent before another takes its job. Default: the queue's (lock 10 s, stall check 5 s). */
   readonly lockMs?: number;
   readonly stallCheckMs?: number;
 }
 
-/** How a job left a worker. `paced`: put back because its host had its share of slots; `aborted`: given back; `lost`: another has it. */
-export type JobEnd = 'done' | 'parked' | 'failed' | 'paced' | 'aborted' | 'lost' | 'invalid';
+export interface Pace {
+  /** Tokens that come back per second. */
+  readonly perSecond: number;
+  /** Tokens at most; also what a host that was not called for long starts with. */
+  readonly burst: number;
+}
 
-/** Where a producer, worker or pacer reports to; all optional. */
-export interface QueueReports {
-  readonly log?: QueueLog;
-  /** A job left the worker; `ms` in its hands, `waitedMs` since it was raised. */
-  readonly onJob?: (end: JobEnd, times: { ms: number; waitedMs: number }) => void;
-  /** Redis was away and the answer was given without it. */
-  readonly onFailOpen?: (what: 'take' | 'park' | 'enqueue') => void;
+export interface PacerOptions {
+  /** For hosts without a pace of their own. Default 20 per second, burst 60. */
+  readonly pace?: Pace;
+  readonly hosts?: Readonly<Record<string, Pace>>;
 }
 
 /** A token bucket per host in Redis, shared by everybody who talks to that host. */
 export interface Pacer {
-  /** Takes one token. 0 = go; otherwise how many ms to wait before asking again. When Redis is away: 0 (fail open) and a metric. */
+  /**
+   * Takes one token. 0 = go; otherwise how many ms to wait before asking again (a parked host included). When Redis is away: 0 (fail
+   * open, and `missed('take')`), unless this process itself parked the host. Bounded by 1 s.
+   */
   take(host: string): Promise<number>;
-  /** Nobody may call this host before `untilMs` (epoch ms). Keeps the later of two. Also holds here while Redis is away. */
+  /** Nobody may call this host before `untilMs` (epoch ms). Keeps the later of two. Never throws; known at least to this process. */
   park(host: string, untilMs: number, reason: string): Promise<void>;
+  /** Epoch ms, undefined when the host is not parked. */
   parkedUntil(host: string): Promise<number | undefined>;
+  close(): Promise<void>;
 }
 
-/** A host's budget: at most `burst` calls at once, refilled at `perSecond`. */
-export interface Pace {
-  readonly burst: number;
-  readonly perSecond: number;
-}
-
-/** Epoch times of many things of one kind (last check, last pull). Losing them costs nothing but a fresh look. */
+/**
+ * When something happened last, by kind (`checked`, `pulled`) and id (a CachedImage's uid), in epoch ms. Exact times live here; the
+ * resource shows them to the day. Losing them costs nothing else. Every method throws QueueError `unavailable` when Redis does not answer
+ * within 2 s: unknown is not never.
+ */
 export interface TimeStore {
-  /** The known times of these ids. Throws QueueError when Redis is away. */
-  get(ids: readonly string[]): Promise<Map<string, number>>;
-  all(): Promise<Map<string, number>>;
-  /** Keeps the later of two times. Throws QueueError when Redis is away. */
-  record(times: ReadonlyMap<string, number>): Promise<void>;
-  remove(ids: readonly string[]): Promise<void>;
+  /** In the order of `ids`; undefined where nothing is known. */
+  get(kind: string, ids: readonly string[]): Promise<(number | undefined)[]>;
+  /** Writes as it is told, also an earlier time. */
+  set(kind: string, entries: Iterable<readonly [id: string, atMs: number]>): Promise<void>;
+  forget(kind: string, ids: readonly string[]): Promise<void>;
+  close(): Promise<void>;
 }
+
+/** Marks contract use in signatures: the queue a producer or worker was made for. */
+export type QueueOf<T> = JobQueue<T>;

@@ -1,5 +1,5 @@
-/** `redis-away`: no answer in time; `invalid-payload`: it does not fit the queue's schema. */
-export type QueueErrorCode = 'redis-away' | 'invalid-payload';
+/** Closed codes. `unavailable`: Redis did not answer in time; `invalid-payload`: a mistake of the caller. */
+export type QueueErrorCode = 'unavailable' | 'invalid-payload' | 'invalid-settings';
 
 /** A failed call; `retry` says whether the same call may work later. */
 export class QueueError extends Error {
@@ -10,6 +10,6 @@ export class QueueError extends Error {
     super(message, options);
     this.name = 'QueueError';
     this.code = code;
-    this.retry = code === 'redis-away';
+    this.retry = code === 'unavailable';
   }
 }
