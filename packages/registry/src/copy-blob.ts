@@ -9,7 +9,7 @@ import type { ByteSink, RepositoryClient, Upload } from './port.ts';
 const WHOLE_MAX = 8 * 1024 * 1024;
 const FAILURES_MAX = 5;
 const MOUNTS_MAX = 2;
-const SOURCE_ROUNDS = 6;
+const SOURCE_ROUNDS = 4;
 
 export interface BlobCopy {
   source: RepositoryClient;
@@ -61,8 +61,7 @@ class Transfer {
     const { target, blob, signal } = this.#copy;
     let upload = first ?? (await this.#session());
     let at = 0;
-    for (let failures = 0; ;) {
-      const before = at;
+    for (let failures = 0; ; failures += 1) {
       try {
         await this.#send(upload, at);
         return 'copied';
@@ -71,11 +70,13 @@ class Transfer {
           await upload.abort();
           throw error;
         }
-        await pause(failures, signal);
-        const resumed = await this.#resumeAt(upload);
-        if (resumed === undefined && (await target.headBlob(blob.digest, { signal })) !== undefined) return 'copied';
-        failures = resumed !== undefined && resumed > before ? 0 : failures + 1;
-        if (resumed === undefined) upload = await this.#session();
+        const resumed = await this.#resumeAt(upload, error);
+        if (resumed === undefined) {
+          // Gone because it was committed, and only the answer was lost?
+          if ((await target.headBlob(blob.digest, { signal })) !== undefined) return 'copied';
+          upload = await this.#session();
+        }
+        if (resumed !== undefined && resumed > at) failures = 0;
         at = resumed ?? 0;
         this.#copy.onBytes(at);
       }
@@ -154,16 +155,22 @@ class Transfer {
     return error.retry || error.code === 'not-found' || error.code === 'range-not-satisfiable';
   }
 
-  /** Where the session stands; undefined when it can't go on. */
-  async #resumeAt(upload: Upload): Promise<number | undefined> {
-    try {
-      const offset = await upload.offset(this.#copy.signal);
-      if (offset <= this.#furthest) return offset;
-    } catch (error) {
-      if (this.#copy.signal.aborted) throw error;
+  /** Where the session stands, once the target answers again; undefined when the session is gone. Throws `cause` when it does not. */
+  async #resumeAt(upload: Upload, cause: unknown): Promise<number | undefined> {
+    const { signal } = this.#copy;
+    for (let attempt = 0; attempt < FAILURES_MAX; attempt += 1) {
+      await pause(attempt, signal);
+      try {
+        const offset = await upload.offset(signal);
+        if (offset <= this.#furthest) return offset;
+      } catch (error) {
+        if (signal.aborted) throw error;
+        if (error instanceof RegistryError && error.retry) continue;
+      }
+      await upload.abort();
+      return undefined;
     }
-    await upload.abort();
-    return undefined;
+    throw cause;
   }
 }
 

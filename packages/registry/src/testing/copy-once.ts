@@ -1,0 +1,15 @@
+/** One copy in a process of its own, so that its memory can be told: prints JSON. Argument: the job as JSON. */
+import { copyImage, createRegistryAccess, type CacheEndpoint } from '../index.ts';
+
+const job = JSON.parse(process.argv[2]!) as { source: { host: string; repository: string }; cache: CacheEndpoint };
+const access = createRegistryAccess({ registries: { [job.source.host]: { plainHTTP: true, allowPrivate: true } } });
+const { digest, bytesCopied } = await copyImage({
+  source: access.upstream(job.source.host, job.source.repository, { credentials: () => Promise.resolve([]) }),
+  reference: 'v1',
+  target: access.cache(job.cache, `copied/${job.source.repository}`),
+  targetTag: 'v1',
+});
+const { user, system } = process.cpuUsage();
+const peakRss = process.resourceUsage().maxRSS * 1024;
+console.log(JSON.stringify({ digest, bytesCopied, peakRss, cpuSeconds: (user + system) / 1e6 }));
+await access.close();
