@@ -157,7 +157,7 @@ describe('loadConfig', () => {
     const { redis } = load({ ...good, KUIK_REDIS_PASSWORD_FILE: path });
     const secret = redis.passwordFile!;
     expect(secret.reveal()).toBe('hunter2');
-     
+
     expect(
       `${String(secret)} ${JSON.stringify(redis)} ${inspect(redis, { depth: 5, showHidden: true })}`,
     ).not.toContain('hunter2');
