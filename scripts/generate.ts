@@ -1,7 +1,7 @@
 // Writes what is generated from packages/contracts: the chart's CRDs and the README tables. `--check` fails when they differ.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { CRDS, crdYaml } from '../packages/contracts/src/crds.ts';
+import { CRDS, crdYaml } from '../packages/contracts/src/index.ts';
 
 const check = process.argv.includes('--check');
 const files = CRDS.map((crd) => ({

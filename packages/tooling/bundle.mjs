@@ -1,9 +1,13 @@
-// Bundles the service in the current folder into dist/main.js: one ESM file, started by `node dist/main.js`.
+// Bundles the service in the current folder into dist/: ESM, started by `node dist/main.js`. What is imported lazily stays apart.
+import { rmSync } from 'node:fs';
 import { build } from 'esbuild';
 
+rmSync('dist', { recursive: true, force: true });
 await build({
   entryPoints: ['src/main.ts'],
-  outfile: 'dist/main.js',
+  outdir: 'dist',
+  splitting: true,
+  chunkNames: 'lazy/[name]-[hash]',
   bundle: true,
   platform: 'node',
   format: 'esm',

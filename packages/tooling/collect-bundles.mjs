@@ -8,11 +8,11 @@ const bundles = globSync('services/*/dist/main.js');
 if (bundles.length === 0) throw new Error('no bundles: run `turbo run build` first');
 for (const bundle of bundles) {
   const name = basename(dirname(dirname(bundle)));
-  mkdirSync(`${out}/${name}`, { recursive: true });
-  cpSync(bundle, `${out}/${name}/main.mjs`);
-  cpSync(`${bundle}.map`, `${out}/${name}/main.js.map`);
+  mkdirSync(out, { recursive: true });
+  cpSync(dirname(bundle), `${out}/${name}`, { recursive: true });
 }
 const names = bundles.map((bundle) => basename(dirname(dirname(bundle))));
+writeFileSync(`${out}/package.json`, '{ "type": "module" }\n');
 writeFileSync(
   `${out}/run.mjs`,
   `const names = ${JSON.stringify(names)};

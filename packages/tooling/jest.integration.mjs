@@ -4,6 +4,6 @@ import { suite } from './jest.base.mjs';
 export default suite({
   testMatch: ['<rootDir>/{packages,services,e2e}/**/src/**/*.int.test.ts'],
   testTimeout: 60_000,
-  globalSetup: '<rootDir>/packages/tooling/lease-setup.mjs',
-  globalTeardown: '<rootDir>/packages/tooling/lease-teardown.mjs',
+  globalSetup: '<rootDir>/packages/testbed/src/jest/lease-setup.mjs',
+  globalTeardown: '<rootDir>/packages/testbed/src/jest/lease-teardown.mjs',
 });

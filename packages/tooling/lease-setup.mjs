@@ -1,2 +1,0 @@
-// jest loads a suite's setup through its default export.
-export { setUp as default } from '../testbed/src/jest/global-setup.ts';

@@ -1,1 +1,0 @@
-export { tearDown as default } from '../testbed/src/jest/global-setup.ts';
