@@ -1,0 +1,58 @@
+import { stanzaOf, type CachedImage } from '@kuik/contracts';
+import { anchorTag, cacheTag, isDigest, toCacheRepository, tryParseReference } from '@kuik/image';
+
+/** What one resource says about the cache: its repository there, the tags that it needs, the digests that it names. */
+export interface CacheClaim {
+  readonly uid: string;
+  readonly repository: string;
+  /** Tags under which its own bytes are kept: the reference's tag, or the anchors of its digest and pin. */
+  readonly tags: readonly string[];
+  /** Anchors of every digest that it names: by reference, by pin, by what the cache holds for it. */
+  readonly anchors: readonly string[];
+}
+
+/** The tags that go with an image, and those that stay because another resource needs them. */
+export interface TagPlan {
+  readonly repository: string;
+  readonly remove: readonly string[];
+  readonly keep: readonly string[];
+}
+
+/**
+ * What an image claims in the cache; undefined when it can not have anything there (no reference, not encodable). An object that is
+ * being deleted claims nothing: its own removal looks after its tags.
+ */
+export function claimOf(image: CachedImage): CacheClaim | undefined {
+  const reference = tryParseReference(image.spec.sourceImage);
+  const repository = reference === undefined ? undefined : toCacheRepository(reference);
+  if (reference === undefined || repository === undefined) return undefined;
+  const { pin } = image.spec;
+  const pinned = pin !== undefined && isDigest(pin) ? [anchorTag(pin)] : [];
+  const kept = stanzaOf(image, 'cache')?.digest;
+  const anchors = [reference.digest, kept].flatMap((digest) =>
+    digest !== undefined && isDigest(digest) ? [anchorTag(digest)] : [],
+  );
+  return {
+    uid: image.metadata.uid,
+    repository,
+    tags: [...new Set([cacheTag(reference), ...pinned])],
+    anchors: [...new Set([...anchors, ...pinned])],
+  };
+}
+
+/**
+ * Which tags of an image may be deleted: none that another resource of the same cache repository needs or whose digest it names. Tags
+ * only, never digests: deleting a manifest by digest takes every tag on it along.
+ */
+export function planTags(image: CacheClaim, others: Iterable<CacheClaim>): TagPlan {
+  const needed = new Set<string>();
+  for (const other of others) {
+    if (other.uid === image.uid || other.repository !== image.repository) continue;
+    for (const tag of [...other.tags, ...other.anchors]) needed.add(tag);
+  }
+  return {
+    repository: image.repository,
+    remove: image.tags.filter((tag) => !needed.has(tag)),
+    keep: image.tags.filter((tag) => needed.has(tag)),
+  };
+}

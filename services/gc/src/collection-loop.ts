@@ -1,0 +1,151 @@
+import { METRICS, stanzaOf, type CachedImage } from '@kuik/contracts';
+import { CACHED_IMAGES, isKubeError, type KubeClient, type Leadership, type Reflector } from '@kuik/kube';
+import { RegistryError } from '@kuik/registry';
+import type { Clock, Logger, Metrics } from '@kuik/runtime';
+import { claimOf, type CacheClaim } from './cache-tags.ts';
+import type { Condemnation } from './condemnation.ts';
+import { CONFIRM_BATCH, type HolderVerdict } from './confirm-holders.ts';
+import type { Removal, RemovalOutcome } from './removal.ts';
+import { verdict, type Verdict } from './verdict.ts';
+
+export interface CollectionOptions {
+  readonly images: Pick<Reflector<CachedImage>, 'values' | 'synced'>;
+  readonly kube: Pick<KubeClient, 'pages'>;
+  readonly leadership: Pick<Leadership, 'isLeader'>;
+  readonly condemnation: Condemnation;
+  readonly removal: Removal;
+  readonly confirm: (images: readonly CachedImage[]) => Promise<ReadonlyMap<string, HolderVerdict>>;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly graceMs: number;
+}
+
+interface Judged {
+  readonly image: CachedImage;
+  readonly verdict: Verdict;
+}
+
+/** Refused or away: what every other image of this round would meet as well. */
+const COMMON = new Set(['refused', 'timeout', 'dns', 'tls', 'server-error', 'unauthorized', 'rate-limited']);
+
+/** One round: judges every image, condemns and keeps, asks who holds what is due, and makes go what nobody holds. */
+export class Collection {
+  readonly #options: CollectionOptions;
+  readonly #removed;
+  readonly #kept;
+  readonly #condemned;
+
+  constructor(options: CollectionOptions) {
+    this.#options = options;
+    this.#removed = options.metrics.counter(METRICS.gcRemoved);
+    this.#kept = options.metrics.counter(METRICS.gcKept);
+    this.#condemned = options.metrics.gauge(METRICS.gcCondemned);
+  }
+
+  /**
+   * Does nothing unless this replica leads and has the whole list. What fails for one image is logged and left to the next round; what would
+   * fail for all (cache or pod-watcher away) ends the round with that error, so that the loop backs off.
+   */
+  async round(signal: AbortSignal): Promise<void> {
+    const { images, leadership, condemnation, clock, graceMs } = this.#options;
+    if (!leadership.isLeader() || !images.synced()) return;
+    const now = clock.now();
+    const judged = [...images.values()].map((image) => ({ image, verdict: verdict(image, now, graceMs) }));
+    const condemned = judged.filter(({ image }) => stanzaOf(image, 'removal') !== undefined);
+    this.#condemned.set(condemned.length);
+    condemnation.forgetAllBut(condemned.map(({ image }) => image));
+
+    const failures: unknown[] = [];
+    for (const { image, verdict: found } of judged) {
+      try {
+        if (found.do === 'keep') await condemnation.keep(image, found.reason, signal);
+        if (found.do === 'condemn') await condemnation.condemn(image, found.reason, now, signal);
+        if (found.do === 'wait') await condemnation.tell(image);
+      } catch (error) {
+        if (!changedMeanwhile(error)) failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw failures[0];
+    await this.#removeDue(judged, signal);
+  }
+
+  async #removeDue(judged: readonly Judged[], signal: AbortSignal): Promise<void> {
+    const due = judged.filter(({ verdict: found }) => ['remove', 'finish', 'release'].includes(found.do));
+    for (let from = 0; from < due.length; from += CONFIRM_BATCH) {
+      const batch = due.slice(from, from + CONFIRM_BATCH);
+      // Nodes that were not told while NATS was away are told before, not after.
+      for (const { image, verdict: found } of batch) {
+        if (found.do === 'remove') await this.#options.condemnation.tell(image);
+      }
+      const answers = await this.#options.confirm(batch.map(({ image }) => image));
+      const claims = await this.#claims(signal);
+      for (const one of batch) {
+        const uid = one.image.metadata.uid;
+        await this.#one(one.image, async () => {
+          const outcome = await this.#act(one, answers.get(uid) ?? 'unknown', claims, signal);
+          if (outcome?.outcome === 'removed') claims.delete(uid);
+        });
+      }
+    }
+  }
+
+  /** Acts on one answer. Undefined: nothing was done. */
+  async #act(
+    { image, verdict: found }: Judged,
+    holders: HolderVerdict,
+    claims: ReadonlyMap<string, CacheClaim>,
+    signal: AbortSignal,
+  ): Promise<RemovalOutcome | undefined> {
+    const { removal, condemnation } = this.#options;
+    if (holders === 'unknown') {
+      this.#kept.inc({ reason: 'HoldersUnknown' });
+      return undefined;
+    }
+    if (found.do === 'release') {
+      return this.#counted(
+        found.reason,
+        await removal.release(image, holders === 'held', claims.values(), signal),
+      );
+    }
+    if (holders === 'held') {
+      // Once its bytes are on their way out it is the copier that brings them back.
+      if (found.do === 'remove') await condemnation.keep(image, 'InUse', signal);
+      return undefined;
+    }
+    return this.#counted(found.reason, await removal.remove(image, claims.values(), signal));
+  }
+
+  #counted(reason: string, outcome: RemovalOutcome): RemovalOutcome {
+    if (outcome.outcome === 'removed') this.#removed.inc({ reason });
+    if (outcome.outcome === 'released') this.#kept.inc({ reason: 'InUse' });
+    return outcome;
+  }
+
+  /** What every resource claims in the cache, read from the API server itself: the local copy may be behind. */
+  async #claims(signal: AbortSignal): Promise<Map<string, CacheClaim>> {
+    const claims = new Map<string, CacheClaim>();
+    for await (const { items } of this.#options.kube.pages<CachedImage>(CACHED_IMAGES, { signal })) {
+      for (const image of items) {
+        const claim = image.metadata.deletionTimestamp === undefined ? claimOf(image) : undefined;
+        if (claim !== undefined) claims.set(claim.uid, claim);
+      }
+    }
+    return claims;
+  }
+
+  async #one(image: CachedImage, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (changedMeanwhile(error)) return;
+      if (!(error instanceof RegistryError) || COMMON.has(error.code)) throw error;
+      this.#options.log.warn('image cannot be removed from the cache', { image: image.spec.sourceImage, error });
+    }
+  }
+}
+
+/** Somebody wrote in between: the next round judges what is there then. */
+function changedMeanwhile(error: unknown): boolean {
+  return isKubeError(error, 'conflict', 'not-found');
+}

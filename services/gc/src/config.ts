@@ -1,0 +1,29 @@
+import { cacheConfig, DEFAULTS, httpConfig, kubeConfig, leaseConfig, natsConfig } from '@kuik/contracts';
+import { loadConfig, type Env } from '@kuik/runtime';
+import { z } from 'zod';
+
+export const gcConfig = z.strictObject({
+  http: httpConfig,
+  nats: natsConfig,
+  kube: kubeConfig.prefault({}),
+  cache: cacheConfig,
+  lease: leaseConfig,
+  removal: z
+    .strictObject({
+      graceMs: z
+        .number()
+        .int()
+        .nonnegative()
+        .default(DEFAULTS.removal.graceMs)
+        .describe('How long a condemned image stays, so that nodes hear of it and a new use can keep it'),
+      confirmTimeoutMs: z.number().int().positive().default(DEFAULTS.removal.confirmTimeoutMs),
+      checkMs: z.number().int().min(10).default(10_000).describe('Time between two rounds'),
+    })
+    .prefault({}),
+});
+export type GcConfig = z.output<typeof gcConfig>;
+
+/** Configuration from the environment and KUIK_CONFIG; throws ConfigError with every mistake. */
+export function loadGcConfig(env: Env): GcConfig {
+  return loadConfig({ name: 'gc', schema: gcConfig, env });
+}

@@ -1,0 +1,142 @@
+import { EVENT_REASONS, stanzaOf, type CachedImage } from '@kuik/contracts';
+import { CACHED_IMAGES, isKubeError, type EventRecorder, type KubeClient } from '@kuik/kube';
+import type { RepositoryClient } from '@kuik/registry';
+import type { Logger } from '@kuik/runtime';
+import { claimOf, planTags, type CacheClaim } from './cache-tags.ts';
+import { withKind } from './condemnation.ts';
+import { writeRemoval } from './removal-stanza.ts';
+import { finalizersOf, verdict, type Verdict } from './verdict.ts';
+
+export interface RemovalOptions {
+  readonly kube: Pick<KubeClient, 'get' | 'apply' | 'delete' | 'mergePatch'>;
+  readonly cache: (repository: string) => Pick<RepositoryClient, 'deleteTag'>;
+  readonly announce: (image: CachedImage) => Promise<void>;
+  readonly events: Pick<EventRecorder, 'event'>;
+  readonly log: Logger;
+  readonly assertLeader: () => void;
+  readonly now: () => number;
+  readonly graceMs: number;
+}
+
+export type RemovalOutcome =
+  | { readonly outcome: 'removed'; readonly bytesFreed: number }
+  /** The resource is forgotten, the bytes stay. */
+  | { readonly outcome: 'released' }
+  /** It is not what it was when it was judged: the next round judges it anew. */
+  | { readonly outcome: 'changed' };
+
+/**
+ * Makes images go, in steps that can be repeated from the beginning after a crash anywhere between them. `removedAt` is written
+ * before the tag goes: from then on nobody counts on the bytes (nodes ask upstream, a new use is copied again), so that no crash
+ * leaves a resource that promises what the cache does not have. The resource goes last.
+ */
+export class Removal {
+  readonly #options: RemovalOptions;
+
+  constructor(options: RemovalOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * An image that was judged `remove` or `finish`, and that nobody holds. `others` are the claims of every other resource, read after
+   * holders were asked. Throws RegistryError when the cache does not delete, KubeError or BusError.
+   */
+  async remove(judged: CachedImage, others: Iterable<CacheClaim>, signal: AbortSignal): Promise<RemovalOutcome> {
+    const { kube, now, assertLeader } = this.#options;
+    let image = await this.#fresh(judged, signal, 'remove', 'finish');
+    const stanza = image === undefined ? undefined : stanzaOf(image, 'removal');
+    if (image === undefined || stanza === undefined || stanza.epoch !== stanzaOf(judged, 'removal')?.epoch) {
+      return { outcome: 'changed' };
+    }
+    let written = stanza;
+    if (stanza.removedAt === undefined) {
+      assertLeader();
+      written = { ...stanza, removedAt: new Date(now()).toISOString() };
+      image = await writeRemoval(kube, image, written, signal);
+      await this.#options.announce(image);
+    }
+    const bytesFreed = await this.#deleteTags(image, others, signal);
+    if (written.bytesFreed === undefined) {
+      assertLeader();
+      image = await writeRemoval(kube, image, { ...written, bytesFreed }, signal);
+    }
+    assertLeader();
+    const { name, uid, resourceVersion } = image.metadata;
+    await kube.delete(CACHED_IMAGES, { name }, { uid, resourceVersion, signal });
+    this.#tell(image, `removed from the cache (${written.reason})`);
+    await this.#dropFinalizers(image, signal);
+    return { outcome: 'removed', bytesFreed: written.bytesFreed ?? bytesFreed };
+  }
+
+  /**
+   * An object that a person deleted. Held: the resource is forgotten and the bytes stay (pod-watcher makes it anew, the copier finds
+   * them). Not held: the tag goes first.
+   */
+  async release(
+    judged: CachedImage,
+    held: boolean,
+    others: Iterable<CacheClaim>,
+    signal: AbortSignal,
+  ): Promise<RemovalOutcome> {
+    const image = await this.#fresh(judged, signal, 'release');
+    if (image === undefined) return { outcome: 'changed' };
+    const bytesFreed = held ? 0 : await this.#deleteTags(image, others, signal);
+    if (held) {
+      const message = `${image.spec.sourceImage} is in use: its bytes stay in the cache, the resource is made anew`;
+      this.#options.events.event(withKind(image), 'Normal', EVENT_REASONS.kept, message);
+    } else this.#tell(image, 'removed from the cache (Deleted)');
+    await this.#dropFinalizers(image, signal);
+    return held ? { outcome: 'released' } : { outcome: 'removed', bytesFreed };
+  }
+
+  /** The object as it is now, when it is still the same one and still judged so. */
+  async #fresh(judged: CachedImage, signal: AbortSignal, ...wanted: Verdict['do'][]): Promise<CachedImage | undefined> {
+    const { kube, now, graceMs } = this.#options;
+    const { name, uid } = judged.metadata;
+    try {
+      const image = await kube.get<CachedImage>(CACHED_IMAGES, { name }, { signal });
+      return image.metadata.uid === uid && wanted.includes(verdict(image, now(), graceMs).do) ? image : undefined;
+    } catch (error) {
+      if (isKubeError(error, 'not-found')) return undefined;
+      throw error;
+    }
+  }
+
+  /** Returns the bytes that no tag of this image keeps any more: 0 when one of its tags stays. */
+  async #deleteTags(image: CachedImage, others: Iterable<CacheClaim>, signal: AbortSignal): Promise<number> {
+    const { cache, assertLeader, log } = this.#options;
+    const claim = claimOf(image);
+    if (claim === undefined) return 0;
+    const { repository, remove, keep } = planTags(claim, others);
+    for (const tag of remove) {
+      assertLeader();
+      await cache(repository).deleteTag(tag, { signal });
+    }
+    log.info('tags removed from the cache', { image: image.spec.sourceImage, repository, removed: remove, kept: keep });
+    return keep.length === 0 ? (stanzaOf(image, 'cache')?.bytes ?? 0) : 0;
+  }
+
+  #tell(image: CachedImage, what: string): void {
+    this.#options.events.event(
+      withKind(image),
+      'Normal',
+      EVENT_REASONS.removed,
+      `${image.spec.sourceImage} was ${what}`,
+    );
+  }
+
+  async #dropFinalizers(image: CachedImage, signal: AbortSignal): Promise<void> {
+    const { kube, assertLeader } = this.#options;
+    const ours = finalizersOf(image);
+    if (ours.length === 0) return;
+    const finalizers = (image.metadata.finalizers ?? []).filter((finalizer) => !ours.includes(finalizer));
+    assertLeader();
+    try {
+      // The uid makes sure that an object made anew under this name keeps its own.
+      const { name, uid } = image.metadata;
+      await kube.mergePatch(CACHED_IMAGES, { name }, { metadata: { uid, finalizers } }, { signal });
+    } catch (error) {
+      if (!isKubeError(error, 'not-found', 'conflict')) throw error;
+    }
+  }
+}
