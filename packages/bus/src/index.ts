@@ -15,5 +15,6 @@ export { BusError } from './bus-error.ts';
 export type { BusErrorCode } from './bus-error.ts';
 export { connectBus } from './nats/nats-bus.ts';
 export type { ConnectOptions } from './nats/nats-bus.ts';
+export { announceState } from './announce-state.ts';
 export { createCredentialClient, CredentialError } from './credential-client.ts';
 export type { CredentialClient, CredentialClientOptions } from './credential-client.ts';

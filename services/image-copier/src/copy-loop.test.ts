@@ -74,6 +74,7 @@ async function run(bend: (world: World) => void = () => undefined, signal = new 
       take: async () => world.waitMs,
       park: async (host, until) => void seen.parked.push([host, until]),
       parkedUntil: async () => undefined,
+      close: async () => undefined,
     },
     clock: { now: () => NOW, monotonic: () => 0 },
     log: silentLogger,

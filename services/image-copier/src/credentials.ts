@@ -1,5 +1,5 @@
 import { CredentialError, type CredentialClient } from '@kuik/bus';
-import type { Credential, CredentialSource } from '@kuik/registry';
+import { credentialsOf, type CredentialSource } from '@kuik/registry';
 
 /**
  * Upstream credentials from the broker. When the broker is away a copy is tried anonymously: a public image needs nobody, a private one
@@ -7,17 +7,9 @@ import type { Credential, CredentialSource } from '@kuik/registry';
  */
 export function brokeredCredentials(client: CredentialClient): CredentialSource {
   return {
-    async credentials({ host, repository }): Promise<readonly Credential[]> {
+    async credentials({ host, repository }) {
       try {
-        const credential = await client.credential(host, repository);
-        switch (credential.kind) {
-          case 'anonymous':
-            return [];
-          case 'bearer':
-            return [credential];
-          case 'header':
-            return [{ kind: 'header', value: credential.value }];
-        }
+        return credentialsOf(await client.credential(host, repository));
       } catch (error) {
         if (error instanceof CredentialError) return [];
         throw error;

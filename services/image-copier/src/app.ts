@@ -1,0 +1,113 @@
+import { readFile } from 'node:fs/promises';
+import { announceState, connectBus, createCredentialClient, type Bus } from '@kuik/bus';
+import { COPY_QUEUE, IMAGE_STATE, METRICS } from '@kuik/contracts';
+import { createKubeClient, type KubeClient } from '@kuik/kube';
+import { createPacer, createWorker, type Worker } from '@kuik/queue';
+import { createRegistryAccess, readCacheEndpoint, readRegistries } from '@kuik/registry';
+import { composeParts, HealthServer, type App, type Part, type ServiceContext } from '@kuik/runtime';
+import { cachedImages } from './cached-images.ts';
+import type { CopierConfig } from './config.ts';
+import { workOn, type CopyParts } from './copy-loop.ts';
+import { brokeredCredentials } from './credentials.ts';
+import { registryCopies } from './registry-copies.ts';
+import { reportCopies } from './report-copies.ts';
+
+/** The service, with the port of its health server (0 before `start`). */
+export interface CopierApp extends App {
+  readonly healthPort: number;
+}
+
+/** Adapters that a test brings; those that are missing are made from the configuration. */
+export interface CopierAdapters {
+  readonly bus?: Bus;
+  readonly kube?: KubeClient;
+}
+
+/** Wires the worker; starts nothing but the connection to NATS. Throws when a key or CA file cannot be read. */
+export function createApp(config: CopierConfig, context: ServiceContext, adapters: CopierAdapters = {}): CopierApp {
+  const { log, metrics, clock } = context;
+  const bus = adapters.bus ?? busOf(config, context);
+  const kube = adapters.kube ?? kubeOf(config, context);
+  const registry = createRegistryAccess({ registries: readRegistries(config.registries), now: () => clock.now() });
+  const { tokenFile, timeoutMs } = config.broker;
+  const credentials =
+    tokenFile === undefined
+      ? { credentials: () => Promise.resolve([]) }
+      : brokeredCredentials(createCredentialClient(bus, { readToken: () => readFile(tokenFile, 'utf8'), timeoutMs }));
+  const pacer = createPacer(config.redis, { log });
+  const states = bus.bucket(IMAGE_STATE);
+  const { concurrency, blobsPerImage, lockMs, stallCheckMs, drainMs } = config.copy;
+  const copies = registryCopies({
+    registry,
+    cache: readCacheEndpoint(config.cache, ['pull', 'push']),
+    credentials,
+    concurrency: blobsPerImage,
+  });
+  const parts: CopyParts = {
+    ...cachedImages(kube),
+    ...copies,
+    announce: (image) =>
+      announceState(states, image).catch((error: unknown) =>
+        log.warn('state not announced', { object: image.metadata.name, error }),
+      ),
+    pacer,
+    clock,
+    log,
+    count: reportCopies(metrics),
+  };
+
+  let worker: Worker | undefined;
+  metrics.onCollect(() => metrics.gauge(METRICS.copyActive).set(worker?.active() ?? 0));
+  const work: Part = {
+    name: 'worker',
+    start: () => {
+      worker = createWorker(COPY_QUEUE, config.redis, (job) => workOn(job, parts), {
+        concurrency,
+        lockMs,
+        stallCheckMs,
+        log,
+      });
+      return Promise.resolve();
+    },
+    close: async () => worker?.close(drainMs),
+    notReady: () => (worker?.ready() === true ? undefined : 'Redis is away'),
+  };
+  const health = new HealthServer({ ...config.http, metrics, notReady: () => app.notReady() });
+  const app = composeParts(
+    [
+      health,
+      { name: 'bus', close: () => bus.close() },
+      { name: 'kube', close: () => kube.close() },
+      { name: 'registry', close: () => registry.close() },
+      { name: 'pacer', close: () => pacer.close() },
+      work,
+    ],
+    { log, closeMs: drainMs + 5_000 },
+  );
+  return {
+    start: () => app.start(),
+    close: () => app.close(),
+    get healthPort() {
+      return health.port;
+    },
+  };
+}
+
+function busOf({ nats }: CopierConfig, { log, metrics }: ServiceContext): Bus {
+  const messages = metrics.counter(METRICS.busMessages);
+  return connectBus({
+    url: nats.url,
+    service: 'image-copier',
+    ...(nats.nkeyFile === undefined ? {} : { seedFile: nats.nkeyFile }),
+    log,
+    count: (subject, fate) => messages.inc({ subject, fate }),
+  });
+}
+
+function kubeOf({ kube }: CopierConfig, { metrics }: ServiceContext): KubeClient {
+  const calls = metrics.counter(METRICS.kubeCalls);
+  return createKubeClient({
+    kubeconfig: kube.kubeconfig,
+    onCall: ({ verb, resource, status }) => calls.inc({ verb, resource, status }),
+  });
+}

@@ -1,0 +1,29 @@
+import { FIELD_MANAGERS, GROUP, VERSION, type CachedImage, type CacheStanza } from '@kuik/contracts';
+import { CACHED_IMAGES, isKubeError, type KubeClient } from '@kuik/kube';
+import type { CopyParts } from './copy-loop.ts';
+
+/** Reading a CachedImage and writing our stanza of its status; gone is not an error. */
+export function cachedImages(kube: Pick<KubeClient, 'get' | 'apply'>): Pick<CopyParts, 'read' | 'write'> {
+  return {
+    read: (name) => orGone(kube.get<CachedImage>(CACHED_IMAGES, { name })),
+    write: (name, stanza: CacheStanza | undefined) => {
+      const status = stanza === undefined ? {} : { cache: stanza };
+      const patch = { apiVersion: `${GROUP}/${VERSION}`, kind: CACHED_IMAGES.kind, metadata: { name }, status };
+      return orGone(
+        kube.apply<CachedImage>(CACHED_IMAGES, { name }, patch, {
+          fieldManager: FIELD_MANAGERS.cache,
+          subresource: 'status',
+        }),
+      );
+    },
+  };
+}
+
+async function orGone<T>(call: Promise<T>): Promise<T | undefined> {
+  try {
+    return await call;
+  } catch (error) {
+    if (isKubeError(error) && error.code === 'not-found') return undefined;
+    throw error;
+  }
+}
