@@ -63,8 +63,10 @@ describe('HintFollower', () => {
     await eventually(() => told.length === 1 || undefined);
     hint('refused');
     await eventually(() => store.reads === 6 || undefined);
-    await new Promise((resolve) => setTimeout(resolve, 30));
-    expect(store.reads).toBe(6);
+    hint('old');
+    await eventually(() => store.reads >= 7 || undefined);
+    await eventually(() => store.running === 0 || undefined);
+    expect(store.reads).toBe(7);
     expect(told).toEqual(['old']);
     await follower.stop();
   });
@@ -92,6 +94,17 @@ describe('HintFollower', () => {
     reconnect();
     await eventually(() => told.length === 2 || undefined);
     expect(told).toEqual(['a', 'b']);
+    await follower.stop();
+  });
+
+  it('reads all keys again after a reconnect, a few at a time', async () => {
+    const { told, follower, store, reconnect } = bench();
+    for (let n = 0; n < 100; n++) follower.add(`k${n}`);
+    await eventually(() => told.length === 100 || undefined);
+    store.most = 0;
+    reconnect();
+    await eventually(() => store.reads === 200 || undefined);
+    expect(store.most).toBe(16);
     await follower.stop();
   });
 

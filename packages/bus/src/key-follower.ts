@@ -17,10 +17,13 @@ export interface FollowSource<T> {
 /** The hint travels beside the write and may arrive first: read again after these times until both agree, then believe the read. */
 const SETTLE_MS = [5, 25, 100, 400] as const;
 
+/** Keys that are read at once after a reconnect. */
+const SWEEP = 16;
+
 interface Followed<T> {
   readonly watch: Stoppable;
   readonly ending: AbortController;
-  reading: boolean;
+  reading: Promise<void> | undefined;
   /** Read once more when the running read is done. */
   again: boolean;
   hint: Hint<T> | undefined;
@@ -35,27 +38,26 @@ export class HintFollower<T> implements KeyFollower {
   readonly #keys = new Map<string, Followed<T>>();
   readonly #connected: Stoppable;
   #stopped = false;
+  #sweeps = 0;
 
   constructor(source: FollowSource<T>, onChange: (key: string, entry: Entry<T> | undefined) => void) {
     this.#source = source;
     this.#onChange = onChange;
-    this.#connected = source.onConnected(() => {
-      for (const key of this.#keys.keys()) this.#refresh(key);
-    });
+    this.#connected = source.onConnected(() => void this.#sweep());
   }
 
   add(key: string): void {
     if (this.#stopped || this.#keys.has(key)) return;
-    const watch = this.#source.watch(key, (hint) => this.#refresh(key, hint));
+    const watch = this.#source.watch(key, (hint) => void this.#refresh(key, hint));
     this.#keys.set(key, {
       watch,
       ending: new AbortController(),
-      reading: false,
+      reading: undefined,
       again: false,
       hint: undefined,
       told: undefined,
     });
-    this.#refresh(key);
+    void this.#refresh(key);
   }
 
   remove(key: string): void {
@@ -72,17 +74,27 @@ export class HintFollower<T> implements KeyFollower {
     await this.#connected.stop();
   }
 
-  #refresh(key: string, hint?: Hint<T>): void {
+  /** Every key again, a few at a time: all nodes do this at once when NATS comes back. */
+  async #sweep(): Promise<void> {
+    const sweep = ++this.#sweeps;
+    const keys = [...this.#keys.keys()];
+    for (let index = 0; index < keys.length && sweep === this.#sweeps && !this.#stopped; index += SWEEP) {
+      await Promise.all(keys.slice(index, index + SWEEP).map((key) => this.#refresh(key)));
+    }
+  }
+
+  /** Resolves when the key was read and settled. Never throws. */
+  #refresh(key: string, hint?: Hint<T>): Promise<void> {
     const followed = this.#keys.get(key);
-    if (followed === undefined) return;
+    if (followed === undefined) return Promise.resolve();
     if (hint !== undefined) followed.hint = hint;
     followed.again = true;
-    if (!followed.reading) void this.#readUntilSettled(key, followed);
+    followed.reading ??= this.#readUntilSettled(key, followed).finally(() => (followed.reading = undefined));
+    return followed.reading;
   }
 
   async #readUntilSettled(key: string, followed: Followed<T>): Promise<void> {
     const { signal } = followed.ending;
-    followed.reading = true;
     let settling = 0;
     let failures = 0;
     while (followed.again && !signal.aborted) {
@@ -109,7 +121,6 @@ export class HintFollower<T> implements KeyFollower {
         followed.again = true;
       }
     }
-    followed.reading = false;
   }
 
   #tell(key: string, followed: Followed<T>, entry: Entry<T> | undefined): void {

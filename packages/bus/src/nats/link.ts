@@ -82,7 +82,7 @@ export class Link {
         else await this.#use(connection);
       } catch (error) {
         failures += 1;
-        if (failures === 1)
+        if (failures % 20 === 1)
           this.#reports.log?.warn('NATS cannot be reached, trying for ever', { url: this.#options.url, error });
       }
       if (!signal.aborted)

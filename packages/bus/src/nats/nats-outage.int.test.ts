@@ -1,30 +1,41 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { CREDENTIALS, HOLDERS_CONFIRM, IMAGE_SERVED, IMAGE_STATE, IMAGE_USED } from '@kuik/contracts';
 import type { ServiceName } from '@kuik/contracts';
 import { startNats } from '@kuik/testbed';
 import type { NatsServer } from '@kuik/testbed';
+import { nkeys } from 'nats';
 import { eventually, served, state, used } from '../bus.conformance.ts';
-import type { Bus, BusStatus } from '../port.ts';
+import type { Bus, BusLog, BusStatus } from '../port.ts';
 import { connectBus } from './nats-bus.ts';
 import { seedFiles } from './seed-files.fixture.ts';
 
 const KEY = 'aaaa.bbbb';
 
+function logTo(lines: string[]): BusLog {
+  const line = (message: string): void => void lines.push(message);
+  return { debug: () => undefined, info: () => undefined, warn: line, error: line };
+}
+
 describe('NATS with the permissions of the contracts', () => {
   let server: NatsServer;
   let seeds: ReturnType<typeof seedFiles>;
+  const folder = mkdtempSync(join(tmpdir(), 'kuik-bus-'));
   const open: Bus[] = [];
   const warnings: string[] = [];
 
   const start = (service: ServiceName, fates: string[] = []): Bus => {
-    const log = {
-      debug: () => undefined,
-      info: () => undefined,
-      warn: (message: string) => void warnings.push(message),
-      error: (message: string) => void warnings.push(message),
-    };
     const count = (subject: string, fate: string): void => void fates.push(`${fate} ${subject}`);
-    const bus = connectBus({ url: server.url, service, seedFile: seeds.of(service), log, count, reconnectMaxMs: 200 });
+    const bus = connectBus({
+      url: server.url,
+      service,
+      seedFile: seeds.of(service),
+      log: logTo(warnings),
+      count,
+      reconnectMaxMs: 200,
+    });
     open.push(bus);
     return bus;
   };
@@ -43,6 +54,7 @@ describe('NATS with the permissions of the contracts', () => {
   afterAll(async () => {
     await server.stop();
     seeds.remove();
+    rmSync(folder, { recursive: true });
   });
 
   it('lets every service do its part of the contracts', async () => {
@@ -198,6 +210,24 @@ describe('NATS with the permissions of the contracts', () => {
     await server.restart();
     await eventually(() => seen.length > 0 || undefined);
     expect(seen[0]).toBeGreaterThanOrEqual(2);
+  });
+
+  it('connects when its seed file is there and right, at last', async () => {
+    const file = join(folder, 'seed');
+    const start = (): Bus =>
+      connectBus({ url: server.url, service: 'gc', seedFile: file, reconnectMaxMs: 50, log: logTo(warnings) });
+    const absent = start();
+    open.push(absent);
+    await eventually(() => warnings.length === 1 || undefined);
+    // A user that the server does not know.
+    writeFileSync(file, (nkeys as { createUser(): { getSeed(): Uint8Array } }).createUser().getSeed());
+    const late = start();
+    open.push(late);
+    await eventually(() => warnings.length === 2 || undefined);
+    expect([absent.status(), late.status()]).toEqual(['reconnecting', 'reconnecting']);
+    writeFileSync(file, server.seeds.gc);
+    await Promise.all([up(absent), up(late)]);
+    expect(warnings.join()).not.toContain('SU');
   });
 
   it('closes while NATS is down', async () => {
