@@ -22,7 +22,13 @@ describe('claimOf', () => {
     ['a tag', 'nginx:1', 'docker.io/library/nginx', ['1'], []],
     ['no tag', 'quay.io:5000/a/b', 'quay.io__5000/a/b', ['latest'], []],
     ['a digest', `a.test/b@${digest('a')}`, 'a.test/b', [anchor('a')], [anchor('a')]],
-    ['a tag and a digest: only the anchor is its own', `a.test/b:1@${digest('a')}`, 'a.test/b', [anchor('a')], [anchor('a')]],
+    [
+      'a tag and a digest: only the anchor is its own',
+      `a.test/b:1@${digest('a')}`,
+      'a.test/b',
+      [anchor('a')],
+      [anchor('a')],
+    ],
   ])('%s', (_, sourceImage, repository, tags, anchors) => {
     expect(claim(sourceImage)).toMatchObject({ repository, tags, anchors });
   });
@@ -54,12 +60,36 @@ describe('planTags', () => {
     ['beside a duplicate for the same reference', tagged, [claim('a.test/b:1')], [], ['1']],
     ['beside the same tag of another repository', tagged, [claim('a.test/c:1')], ['1'], []],
     ['an anchor, alone', anchored, [], [anchor('a')], []],
-    ['an anchor, beside another reference to the digest', anchored, [claim(`a.test/b:9@${digest('a')}`)], [], [anchor('a')]],
-    ['an anchor, beside a pin to the digest', anchored, [claim('a.test/b:1', undefined, digest('a'))], [], [anchor('a')]],
+    [
+      'an anchor, beside another reference to the digest',
+      anchored,
+      [claim(`a.test/b:9@${digest('a')}`)],
+      [],
+      [anchor('a')],
+    ],
+    [
+      'an anchor, beside a pin to the digest',
+      anchored,
+      [claim('a.test/b:1', undefined, digest('a'))],
+      [],
+      [anchor('a')],
+    ],
     ['an anchor, beside a tag whose copy it is', anchored, [tagged], [], [anchor('a')]],
     ['an anchor, beside another digest', anchored, [claim(`a.test/b@${digest('b')}`, digest('b'))], [anchor('a')], []],
-    ['an anchor, beside the digest in another repository', anchored, [claim(`a.test/c@${digest('a')}`)], [anchor('a')], []],
-    ['a pinned tag, whose pin another one names', claim('a.test/b:1', undefined, digest('a')), [anchored], ['1'], [anchor('a')]],
+    [
+      'an anchor, beside the digest in another repository',
+      anchored,
+      [claim(`a.test/c@${digest('a')}`)],
+      [anchor('a')],
+      [],
+    ],
+    [
+      'a pinned tag, whose pin another one names',
+      claim('a.test/b:1', undefined, digest('a')),
+      [anchored],
+      ['1'],
+      [anchor('a')],
+    ],
   ])('%s', (_, image, others, remove, keep) => {
     expect(planTags(image, others)).toEqual({ repository: 'a.test/b', remove, keep });
   });

@@ -103,10 +103,7 @@ export class Collection {
       return undefined;
     }
     if (found.do === 'release') {
-      return this.#counted(
-        found.reason,
-        await removal.release(image, holders === 'held', claims.values(), signal),
-      );
+      return this.#counted(found.reason, await removal.release(image, holders === 'held', claims.values(), signal));
     }
     if (holders === 'held') {
       // Once its bytes are on their way out it is the copier that brings them back.

@@ -111,7 +111,10 @@ class World {
 function bend(kube: MemoryKube, name: string, { spec, status }: ImageChange): void {
   const before = kube.find<CachedImage>(CACHED_IMAGES, { name })!;
   const after = { ...before, spec: { ...before.spec, ...spec }, status: { ...before.status, ...status } };
-  kube.put(CACHED_IMAGES, JSON.parse(JSON.stringify(after).replaceAll(`uid-${name}`, before.metadata.uid)) as CachedImage);
+  kube.put(
+    CACHED_IMAGES,
+    JSON.parse(JSON.stringify(after).replaceAll(`uid-${name}`, before.metadata.uid)) as CachedImage,
+  );
 }
 
 let world: World;
@@ -128,7 +131,10 @@ describe('an image that has expired', () => {
   it('is condemned, waits its grace, and goes: tag first, resource last', async () => {
     world.add();
     await round();
-    expect(world.image()?.status?.removal).toMatchObject({ reason: 'Unused', condemnedAt: new Date(NOW).toISOString() });
+    expect(world.image()?.status?.removal).toMatchObject({
+      reason: 'Unused',
+      condemnedAt: new Date(NOW).toISOString(),
+    });
     expect(await world.state()).toMatchObject({ condemned: true });
     expect(world.events).toEqual(['Expiring']);
     await round();
@@ -221,7 +227,9 @@ describe('an image that has expired', () => {
     world.cacheDown = false;
     await round();
     expect(world.image()?.status?.removal?.removedAt).toBeDefined();
-    change({ status: { cache: { forUid: 'uid-nginx', digest: 'sha256:x', copiedAt: new Date(world.now + 1).toISOString() } } });
+    change({
+      status: { cache: { forUid: 'uid-nginx', digest: 'sha256:x', copiedAt: new Date(world.now + 1).toISOString() } },
+    });
     await round();
     expect(world.image()?.status?.removal).toBeUndefined();
     expect(world.events).toEqual(['Expiring', 'Kept']);

@@ -37,7 +37,12 @@ describe('verdict', () => {
     ['holders unknown since', { status: { removal: condemned(9), usedBy: strangers } }, 'leave', 'HoldersUnknown'],
     // Removed.
     ['removed', { status: { removal: condemned(9, { removedAt: at(-1) }) } }, 'finish', 'Unused'],
-    ['removed, then used', { status: { removal: condemned(9, { removedAt: at(-1) }), usedBy: used } }, 'leave', 'Removed'],
+    [
+      'removed, then used',
+      { status: { removal: condemned(9, { removedAt: at(-1) }), usedBy: used } },
+      'leave',
+      'Removed',
+    ],
     [
       'removed, used and copied again',
       { status: { removal: condemned(9, { removedAt: at(-2) }), usedBy: used, cache: copied(-1) } },
@@ -56,12 +61,27 @@ describe('verdict', () => {
       'condemn',
       'Unused',
     ],
-    ['removed, then retained', { status: { removal: condemned(9, { removedAt: at(-1) }) }, spec: { retain: true } }, 'leave', 'Removed'],
+    [
+      'removed, then retained',
+      { status: { removal: condemned(9, { removedAt: at(-1) }) }, spec: { retain: true } },
+      'leave',
+      'Removed',
+    ],
     // Deleted by a person.
     ['deleted', { deleting: true }, 'release', 'Deleted'],
-    ['deleted, though retained and used', { deleting: true, spec: { retain: true }, status: { usedBy: used } }, 'release', 'Deleted'],
+    [
+      'deleted, though retained and used',
+      { deleting: true, spec: { retain: true }, status: { usedBy: used } },
+      'release',
+      'Deleted',
+    ],
     ['deleted, condemned before', { deleting: true, status: { removal: condemned(9) } }, 'release', 'Deleted'],
-    ['deleted with a finalizer of kuik v1', { deleting: true, finalizers: ['cachedimage.kuik.enix.io/finalizer'] }, 'release', 'Deleted'],
+    [
+      'deleted with a finalizer of kuik v1',
+      { deleting: true, finalizers: ['cachedimage.kuik.enix.io/finalizer'] },
+      'release',
+      'Deleted',
+    ],
     ["deleted, waiting for somebody else's finalizer", { deleting: true, finalizers: ['x/y'] }, 'leave', 'Deleted'],
   ])('%s', (_, change, what, reason) => {
     const base = imageOf();
@@ -89,7 +109,10 @@ describe('verdict', () => {
     fc.assert(
       fc.property(change, (bent) => {
         const image = imageOf({
-          spec: { retain: bent.held.retain, ...(bent.expiresAt === undefined ? {} : { expiresAt: at(bent.expiresAt) }) },
+          spec: {
+            retain: bent.held.retain,
+            ...(bent.expiresAt === undefined ? {} : { expiresAt: at(bent.expiresAt) }),
+          },
           status: {
             expiresAt: at(-1),
             cache: copied(bent.copiedAt),
