@@ -22,12 +22,9 @@ export class MemoryPaces {
     return {
       take: async (host) => {
         await Promise.resolve();
-        const now = this.#now();
-        const parkedMs = own.leftMs(host, now);
-        if (parkedMs > 0) return parkedMs;
-        if (!away()) return this.#take(host, options.hosts?.[host] ?? options.pace ?? DEFAULT_PACE);
-        options.missed?.('take');
-        return 0;
+        if (away()) options.missed?.('take');
+        const waitMs = away() ? 0 : this.#take(host, options.hosts?.[host] ?? options.pace ?? DEFAULT_PACE);
+        return Math.max(waitMs, own.leftMs(host, this.#now()));
       },
       park: async (host, untilMs) => {
         await Promise.resolve();

@@ -77,10 +77,9 @@ export function createPacer(connection: RedisSettings, options: PacerOptions & Q
 
   return {
     async take(host) {
-      const parkedMs = parks.leftMs(host, Date.now());
-      if (parkedMs > 0) return parkedMs;
       const { perSecond, burst } = paceOf(host);
-      return (await evaluate('take', TAKE, [bucketKey(host), parkKey(host)], [perSecond / 1000, burst])) ?? 0;
+      const waitMs = await evaluate('take', TAKE, [bucketKey(host), parkKey(host)], [perSecond / 1000, burst]);
+      return Math.max(waitMs ?? 0, parks.leftMs(host, Date.now()));
     },
     async park(host, untilMs, reason) {
       const now = Date.now();
