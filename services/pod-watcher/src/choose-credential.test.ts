@@ -111,7 +111,7 @@ describe('CredentialChooser', () => {
       retry: false,
       message: 'cannot read quay.io/a/b: the registry refused every credential (shop/s1, anonymous)',
     });
-    expect(String(error)).not.toContain('hunter2');
+    expect(JSON.stringify([error, (error as Error).message])).not.toContain('hunter2');
   });
 
   it('names a broken secret when nothing else got through', async () => {

@@ -91,7 +91,7 @@ export function accountsOf({ broker, lease: { namespace } }: PodWatcherConfig): 
   services: string[];
 } {
   return {
-    nodeProxies: broker.nodeProxies ?? [`${namespace}-proxy/kuik-node-proxy`],
+    nodeProxies: broker.nodeProxies ?? [`${namespace}-proxy/kuik-node-proxy`, `${namespace}/kuik-node-proxy`],
     services: broker.services ?? [`${namespace}/kuik-image-copier`, `${namespace}/kuik-monitor`],
   };
 }

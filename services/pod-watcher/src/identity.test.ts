@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import type { CachedImage } from '@kuik/contracts';
 import { parseReference } from '@kuik/image';
 import { freeImageName, freeRepositoryName, imageIdentity, repositoryIdentity } from './identity.ts';
 import { byPrecedence, ResourceIndex } from './resource-index.ts';
@@ -6,7 +7,7 @@ import { adoption } from './resource-writer.ts';
 import { at, cachedImage, IMAGE, repository } from './testing/objects.ts';
 
 const REFERENCE = parseReference(IMAGE);
-const index = () => new ResourceIndex(imageIdentity);
+const index = () => new ResourceIndex<CachedImage>(imageIdentity);
 
 describe('identity', () => {
   it.each([

@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import type { CachedImage, Repository } from '@kuik/contracts';
 import { type Reference, repositoryName, tryParseReference } from '@kuik/image';
 import type { Clock, Logger } from '@kuik/runtime';
@@ -9,6 +8,7 @@ import type { Intents } from './intents.ts';
 import { nextStep, type RetryTimes, type Step } from './next-step.ts';
 import type { ResourceWriter } from './resource-writer.ts';
 import { recordedSummary, type Summary, summarise } from './summary.ts';
+import { sameJson } from './same-json.ts';
 
 /** What other parts know of an image that no resource shows yet. */
 export interface ImageHints {
@@ -147,11 +147,11 @@ export class ImageReconciler {
       now: clock.now(),
     });
     let current: CachedImage | undefined = image;
-    if (facts !== undefined && !isDeepStrictEqual(facts, recordedFacts(image))) {
+    if (facts !== undefined && !sameJson(facts, recordedFacts(image))) {
       current = await writer.applyFacts(image, facts);
     }
     if (current === undefined) return;
     const summary: Summary = summarise(current, clock.now(), duplicateOf);
-    if (!isDeepStrictEqual(summary, recordedSummary(current))) await writer.applySummary(current, summary);
+    if (!sameJson(summary, recordedSummary(current))) await writer.applySummary(current, summary);
   }
 }

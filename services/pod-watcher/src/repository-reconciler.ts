@@ -1,8 +1,8 @@
-import { isDeepStrictEqual } from 'node:util';
 import type { Clock, Logger } from '@kuik/runtime';
 import type { ClusterView } from './cluster-view.ts';
 import { isUntouched, recordedRepositorySummary, summariseRepository } from './repository-summary.ts';
 import type { ResourceWriter } from './resource-writer.ts';
+import { sameJson } from './same-json.ts';
 
 export interface RepositoryReconcilerParts {
   readonly view: ClusterView;
@@ -30,7 +30,7 @@ export class RepositoryReconciler {
     for (const object of objects) {
       await writer.freeRepository(object);
       const summary = summariseRepository(object, images, clock.now());
-      if (!isDeepStrictEqual(summary, recordedRepositorySummary(object))) {
+      if (!sameJson(summary, recordedRepositorySummary(object))) {
         await writer.applyRepositorySummary(object, summary);
       }
     }

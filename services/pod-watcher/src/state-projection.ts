@@ -1,7 +1,7 @@
-import { isDeepStrictEqual } from 'node:util';
 import type { Bucket } from '@kuik/bus';
 import { type CachedImage, type ImageState, project, supersedes } from '@kuik/contracts';
 import type { ClusterView } from './cluster-view.ts';
+import { sameJson } from './same-json.ts';
 
 /** Attempts of one compare-and-set before somebody else's newer word is left standing until the next change. */
 const ATTEMPTS = 5;
@@ -65,7 +65,5 @@ export class StateProjection {
 
 /** Equal but for the version: facts and summaries move that, and nodes do not care. */
 function saysTheSame(state: ImageState, stored: ImageState | undefined): boolean {
-  return (
-    stored !== undefined && isDeepStrictEqual({ ...stored, resourceVersion: '' }, { ...state, resourceVersion: '' })
-  );
+  return stored !== undefined && sameJson({ ...stored, resourceVersion: '' }, { ...state, resourceVersion: '' });
 }

@@ -1,4 +1,4 @@
-import type { CachedImage, Repository } from '@kuik/contracts';
+import { type CachedImage, GROUP, type Repository, VERSION } from '@kuik/contracts';
 import {
   CACHED_IMAGES,
   createReflector,
@@ -8,6 +8,7 @@ import {
   type ReflectorEvent,
   type ReflectorOptions,
   REPOSITORIES,
+  type Resource,
 } from '@kuik/kube';
 import type { ClusterView } from './cluster-view.ts';
 import { type PodObject, type PodView, viewPod } from './pod-view.ts';
@@ -113,7 +114,7 @@ export class Watches {
     open<CachedImage, CachedImage>(
       {
         resource: CACHED_IMAGES,
-        project: withoutManagedFields,
+        project: (object) => slim(object, CACHED_IMAGES),
         onChange: ({ old, now }) => {
           if (now !== undefined) view.putImage(now);
           else if (old !== undefined) view.removeImage(old);
@@ -124,7 +125,7 @@ export class Watches {
     open<Repository, Repository>(
       {
         resource: REPOSITORIES,
-        project: withoutManagedFields,
+        project: (object) => slim(object, REPOSITORIES),
         onChange: ({ old, now }) => {
           if (now !== undefined) view.putRepository(now);
           else if (old !== undefined) view.removeRepository(old);
@@ -137,8 +138,8 @@ export class Watches {
   }
 }
 
-/** What the API server keeps for itself is most of an object's size. */
-function withoutManagedFields<T extends CachedImage | Repository>(object: T): T {
+/** Without what the API server keeps for itself (most of an object's size); with its kind, which items of a list lack. */
+function slim<T extends CachedImage | Repository>(object: T, { kind }: Resource): T {
   const { managedFields: _managed, ...metadata } = object.metadata as T['metadata'] & { managedFields?: unknown };
-  return { ...object, metadata };
+  return { ...object, apiVersion: `${GROUP}/${VERSION}`, kind, metadata };
 }

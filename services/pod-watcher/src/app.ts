@@ -1,0 +1,229 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { type Bus, connectBus } from '@kuik/bus';
+import { type CachedImage, type CopyJob, IMAGE_STATE, LEASES, METRICS } from '@kuik/contracts';
+import { CACHED_IMAGES, createEventRecorder, createKubeClient, createLeadership, type KubeClient } from '@kuik/kube';
+import type { Producer } from '@kuik/queue';
+import { createRegistryAccess, type PullTokenExchange } from '@kuik/registry';
+import { type App, composeParts, HealthServer, type ServiceContext } from '@kuik/runtime';
+import { Answers } from './answers.ts';
+import { CredentialChooser } from './choose-credential.ts';
+import { ClusterView } from './cluster-view.ts';
+import { accountsOf, ignoredNamespaces, type PodWatcherConfig } from './config.ts';
+import { CredentialBroker } from './credential-broker.ts';
+import { HintBook } from './hint-book.ts';
+import { ImageReconciler } from './image-reconciler.ts';
+import { Intents } from './intents.ts';
+import { Lead } from './lead.ts';
+import { registryMap } from './registry-settings.ts';
+import { reportGauges, reportMetrics } from './report-metrics.ts';
+import { RepositoryReconciler } from './repository-reconciler.ts';
+import { ResourceWriter } from './resource-writer.ts';
+import { SecretReader } from './secret-reader.ts';
+import { type PullTimes, ServedPulls } from './served-pulls.ts';
+import { StateProjection } from './state-projection.ts';
+import { transitionsOf } from './transitions.ts';
+import { Watches } from './watches.ts';
+import { connectRedis } from './connect-redis.ts';
+
+/** Adapters that a test brings; those that are missing are made from the configuration. */
+export interface PodWatcherAdapters {
+  readonly kube?: KubeClient;
+  readonly bus?: Bus;
+  readonly registry?: PullTokenExchange & { close(): Promise<void> };
+  readonly redis?: RedisParts;
+}
+
+/** What of Redis is used: the queue's producing end, and exact pull times. */
+export interface RedisParts {
+  readonly producer: Pick<Producer<CopyJob>, 'enqueue'>;
+  readonly times: PullTimes;
+  close(): Promise<void>;
+}
+
+export interface PodWatcherApp extends App {
+  /** 0 before `start`. */
+  readonly healthPort: number;
+  readonly leading: boolean;
+}
+
+/** Wires the service; starts nothing but the connection to NATS. Throws when a CA file cannot be read. */
+export function createApp(
+  config: PodWatcherConfig,
+  context: ServiceContext,
+  adapters: PodWatcherAdapters = {},
+): PodWatcherApp {
+  const { log, metrics, clock } = context;
+  const now = (): number => clock.now();
+  const reports = reportMetrics(metrics);
+  const identity = config.lease.identity ?? `${hostname()}_${randomBytes(4).toString('hex')}`;
+
+  const kube = adapters.kube ?? createKubeClient({ kubeconfig: config.kube.kubeconfig, onCall: reports.kubeCall });
+  const bus = adapters.bus ?? busOf(config, context);
+  const redis = adapters.redis ?? connectRedis(config.redis, log);
+  const registry =
+    adapters.registry ?? createRegistryAccess({ registries: registryMap(config.registries, readText), now });
+
+  const { proxyPrefixes, lease, expiry, retry, reconcile, broker: brokerConfig } = config;
+  const view = new ClusterView(
+    { proxyPrefixes, ignoreNamespaces: ignoredNamespaces(config), completedHoldMs: config.usage.completedHold },
+    now,
+  );
+  const leadership = createLeadership({
+    client: kube,
+    namespace: lease.namespace,
+    name: LEASES['pod-watcher'],
+    identity,
+    leaseMs: lease.durationMs,
+    renewMs: lease.renewMs,
+    onError: (error) => {
+      reports.loopFailed('lease', error);
+      log.warn('lease could not be renewed', { error });
+    },
+  });
+  const events = createEventRecorder({
+    client: kube,
+    controller: 'kuik.enix.io/pod-watcher',
+    instance: identity,
+    onError: (error) => log.warn('event not recorded', { error }),
+  });
+  const watches = new Watches({
+    kube,
+    view,
+    resyncMs: reconcile.resync,
+    observe: reports.reflector,
+    onResync: () => {
+      answers.begin();
+      lead.resync();
+    },
+  });
+
+  const hints = new HintBook(now);
+  const served = new ServedPulls({ images: view.images, events, times: redis.times });
+  const intents = new Intents(redis.producer);
+  const writer = new ResourceWriter(kube, leadership, view);
+  const projection = new StateProjection(
+    bus.bucket(IMAGE_STATE, { create: true, onCreated: () => lead.refill() }),
+    view,
+  );
+  const retryTimes = { firstMs: retry.first, maxMs: retry.max, unavailableMs: retry.unavailable };
+  const lead = new Lead({
+    leadership,
+    watches,
+    view,
+    images: new ImageReconciler({
+      view,
+      writer,
+      intents,
+      hints: { expected: (image) => hints.expected(image), lastPulled: (image) => served.lastPulled(image) },
+      clock,
+      log,
+      retry: retryTimes,
+      unusedMs: expiry.unused,
+      count: reports.step,
+    }),
+    repositories: new RepositoryReconciler({ view, writer, clock, log, idleMs: expiry.repositoryIdle }),
+    intents,
+    projection,
+    hints,
+    bus,
+    onServed: async (windows) => {
+      for (const image of await served.take(windows)) lead.look(image);
+    },
+    spacingMs: reconcile.spacing,
+    concurrency: reconcile.concurrency,
+    backoff: { firstMs: 200, maxMs: 30_000 },
+    now,
+    log,
+    onFailure: reports.loopFailed,
+  });
+  view.listen({
+    imageSeen: (before, image) => {
+      if (!leadership.isLeader()) return;
+      for (const { type, reason, message } of transitionsOf(before, image)) events.event(image, type, reason, message);
+    },
+  });
+
+  const answers = new Answers({
+    bus,
+    view,
+    hints,
+    broker: new CredentialBroker({
+      kube,
+      view,
+      secrets: new SecretReader(kube, brokerConfig.secretTtl, now),
+      chooser: new CredentialChooser({ exchange: registry, now, headerTtlMs: brokerConfig.headerTtl }),
+      rules: { audience: brokerConfig.audience, ...accountsOf(config) },
+      reviewTtlMs: brokerConfig.reviewTtl,
+      podWaitMs: brokerConfig.podWait,
+      now,
+      log,
+      count: reports.broker,
+    }),
+    mayConfirm: () => lead.complete(),
+    readImage: (name) => kube.get<CachedImage>(CACHED_IMAGES, { name }),
+  });
+
+  reportGauges(metrics, {
+    view,
+    watches,
+    leads: () => leadership.isLeader(),
+    connected: () => bus.status() === 'connected',
+  });
+  bus.onStatus((status) => {
+    // Whatever NATS lost while it was away, the resources still know.
+    if (status === 'connected') lead.refill();
+  });
+
+  const health = new HealthServer({ ...config.http, metrics, notReady: () => parts.notReady() });
+  const parts = composeParts(
+    [
+      health,
+      {
+        name: 'outside',
+        close: async () => {
+          await bus.close();
+          await redis.close();
+          await registry.close();
+          await kube.close();
+        },
+      },
+      { name: 'events', close: () => events.close() },
+      {
+        name: 'watches',
+        start: () => Promise.resolve(watches.start()),
+        close: () => watches.stop(),
+      },
+      answers,
+      { name: 'leadership', start: () => Promise.resolve(leadership.start()), close: () => leadership.stop() },
+      lead,
+    ],
+    { log },
+  );
+  return {
+    start: () => parts.start(),
+    close: () => parts.close(),
+    get healthPort() {
+      return health.port;
+    },
+    get leading() {
+      return lead.complete();
+    },
+  };
+}
+
+function busOf({ nats }: PodWatcherConfig, { log, metrics }: ServiceContext): Bus {
+  const messages = metrics.counter(METRICS.busMessages);
+  return connectBus({
+    url: nats.url,
+    service: 'pod-watcher',
+    ...(nats.nkeyFile === undefined ? {} : { seedFile: nats.nkeyFile }),
+    log,
+    count: (subject, fate) => messages.inc({ subject, fate }),
+  });
+}
+
+function readText(path: string): string {
+  return readFileSync(path, 'utf8');
+}

@@ -1,0 +1,72 @@
+import { describe, expect, it } from '@jest/globals';
+import type { CachedImage } from '@kuik/contracts';
+import { confirmHolders } from './confirm-holders.ts';
+import { HintBook } from './hint-book.ts';
+import { cachedImage, IMAGE, NOW, UID } from './testing/objects.ts';
+import type { Holder } from './usage.ts';
+
+const HOLDER: Holder = { namespace: 'default', name: 'web', pullSecrets: [] };
+
+describe('confirmHolders', () => {
+  it.each<[string, object, string, string | undefined]>([
+    ['nobody', {}, 'free', undefined],
+    ['a pod', { held: true }, 'held', 'Pod default/web'],
+    ['a pod of an image whose object is unknown', { held: true, objects: [] }, 'held', 'Pod default/web'],
+    ['an announced pod', { expected: true }, 'held', 'a pod that was just admitted'],
+    ['a pod that comes while the object is read', { late: true }, 'held', 'Pod default/web'],
+    ['spec.retain, read afresh', { fresh: cachedImage({ spec: { retain: true } }) }, 'held', 'spec.retain'],
+    ['an unknown object', { objects: [] }, 'unknown', undefined],
+    ['another object of that image', { objects: [cachedImage({ metadata: { uid: 'uid-2' } })] }, 'unknown', undefined],
+    ['an object made anew meanwhile', { fresh: cachedImage({ metadata: { uid: 'uid-2' } }) }, 'unknown', undefined],
+    ['an object that cannot be read', { fresh: undefined }, 'unknown', undefined],
+    ['what is no reference', { reference: 'a:b:c' }, 'unknown', undefined],
+  ])('%s: %s', async (_name, change, verdict, holder) => {
+    const given = {
+      held: false,
+      late: false,
+      expected: false,
+      objects: [cachedImage()],
+      fresh: cachedImage(),
+      reference: IMAGE,
+      ...change,
+    };
+    let held = given.held;
+    const view = {
+      holdersOf: (image: string) => new Map(held && image === IMAGE ? [['default/web', HOLDER]] : []),
+      expected: () => given.expected,
+      objectsOf: () => given.objects,
+    };
+    const fresh = (): Promise<CachedImage> => {
+      held = given.late;
+      return given.fresh === undefined ? Promise.reject(new Error('away')) : Promise.resolve(given.fresh);
+    };
+    const answer = await confirmHolders({ uid: UID, reference: given.reference }, view, fresh);
+    expect(answer).toEqual({ uid: UID, verdict, ...(holder === undefined ? {} : { holder }) });
+  });
+});
+
+describe('HintBook', () => {
+  const hint = { namespace: 'default', pullSecrets: [], images: ['nginx', 'not:a:ref', IMAGE], requestId: 'r1' };
+
+  it('expects the images of a hint for a minute', () => {
+    let now = NOW;
+    const book = new HintBook(() => now);
+    expect(book.take(hint)).toEqual(['docker.io/library/nginx:latest', IMAGE]);
+    expect(book.expected(IMAGE)).toEqual({ until: NOW + 60_000, requestId: 'r1' });
+    now += 59_999;
+    book.take({ ...hint, images: ['nginx'] });
+    now += 1;
+    expect(book.expected(IMAGE)).toBeUndefined();
+    expect(book.expected('docker.io/library/nginx:latest')).toBeDefined();
+  });
+
+  it('is bounded: the oldest hints go', () => {
+    const book = new HintBook(() => NOW);
+    book.take(hint);
+    for (let batch = 0; batch < 50; batch += 1) {
+      book.take({ ...hint, images: Array.from({ length: 256 }, (_, index) => `quay.io/a/b:${batch}-${index}`) });
+    }
+    expect(book.expected(IMAGE)).toBeUndefined();
+    expect(book.expected('quay.io/a/b:49-255')).toBeDefined();
+  });
+});

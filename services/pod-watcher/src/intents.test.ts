@@ -1,0 +1,87 @@
+import { describe, expect, it } from '@jest/globals';
+import type { CachedImage, CopyJob } from '@kuik/contracts';
+import { parseReference } from '@kuik/image';
+import { Intents } from './intents.ts';
+import { at, cachedImage, cacheStanza, failedCopy, IMAGE, UID } from './testing/objects.ts';
+
+const REFERENCE = parseReference(IMAGE);
+const WISH = { annotations: { 'kuik.enix.io/force-update': '7' } };
+
+function setup() {
+  const jobs: CopyJob[] = [];
+  const redis = { away: false };
+  const intents = new Intents({
+    enqueue: (job) => {
+      if (redis.away) return Promise.reject(new Error('away'));
+      jobs.push(job);
+      return Promise.resolve(true);
+    },
+  });
+  const raise = (image: CachedImage, reason: 'NotCached' | 'Retry' | 'Forced' = 'NotCached') =>
+    intents.raise(image, REFERENCE, reason);
+  return { jobs, redis, intents, raise };
+}
+
+describe('Intents', () => {
+  it('raises an intent once for what it rests on', async () => {
+    const { jobs, raise } = setup();
+    expect(await raise(cachedImage())).toBe(true);
+    expect(await raise(cachedImage({ metadata: { resourceVersion: '99' } }))).toBe(true);
+    expect(jobs).toEqual([
+      { name: 'shop', uid: UID, reference: IMAGE, host: 'registry.example.test', reason: 'NotCached' },
+    ]);
+    await raise(cachedImage({ status: { cache: failedCopy() } }), 'Retry');
+    await raise(cachedImage({ status: { cache: failedCopy({ at: at(5) }) } }), 'Retry');
+    expect(jobs.map(({ reason }) => reason)).toEqual(['NotCached', 'Retry', 'Retry']);
+  });
+
+  it('raises it again after the queue was away, after a resync, and for a new object', async () => {
+    const { jobs, redis, intents, raise } = setup();
+    redis.away = true;
+    expect(await raise(cachedImage())).toBe(false);
+    redis.away = false;
+    expect(await raise(cachedImage())).toBe(true);
+    intents.forgetBases();
+    await raise(cachedImage());
+    intents.forget(UID);
+    await raise(cachedImage());
+    await raise(cachedImage({ metadata: { uid: 'uid-2' } }));
+    expect(jobs.map(({ uid }) => uid)).toEqual([UID, UID, UID, 'uid-2']);
+  });
+
+  it('carries a wish once, and knows when it was answered', async () => {
+    const { jobs, intents, raise } = setup();
+    const wished = cachedImage({ metadata: WISH, status: { cache: cacheStanza({ forced: '7' }) } });
+    expect(intents.unraisedForce(cachedImage())).toBe(false);
+    expect(intents.unraisedForce(wished)).toBe(true);
+    // It was answered before, with the same value: only a copy after this intent answers this wish.
+    expect(intents.forceAnswered(wished)).toBe(false);
+    await raise(wished, 'Forced');
+    expect(intents.unraisedForce(wished)).toBe(false);
+    expect(intents.forceAnswered(wished)).toBe(false);
+    intents.forgetBases();
+    expect(intents.unraisedForce(wished)).toBe(false);
+    const answered = cachedImage({ metadata: WISH, status: { cache: cacheStanza({ forced: '7', copiedAt: at(0) }) } });
+    expect(intents.forceAnswered(answered)).toBe(true);
+    const failed = cachedImage({
+      metadata: WISH,
+      status: { cache: { ...cacheStanza({ copiedAt: at(0) }), ...failedCopy() } },
+    });
+    expect(intents.forceAnswered(failed)).toBe(false);
+    expect(jobs).toHaveLength(1);
+  });
+
+  it('sees another wish', async () => {
+    const { intents, raise } = setup();
+    await raise(cachedImage({ metadata: WISH }), 'Forced');
+    const other = cachedImage({ metadata: { annotations: { 'cachedimage.kuik.enix.io/forceUpdate': 'true' } } });
+    expect(intents.unraisedForce(other)).toBe(true);
+  });
+
+  it('keeps the wish of an intent that the queue did not take', async () => {
+    const { redis, intents, raise } = setup();
+    redis.away = true;
+    await raise(cachedImage({ metadata: WISH }), 'Forced');
+    expect(intents.unraisedForce(cachedImage({ metadata: WISH }))).toBe(true);
+  });
+});

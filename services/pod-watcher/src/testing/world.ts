@@ -1,0 +1,103 @@
+import type { Bus } from '@kuik/bus';
+import { memoryBus, MemoryServer } from '@kuik/bus/memory';
+import type { CachedImage, CopyJob, Repository } from '@kuik/contracts';
+import { CACHED_IMAGES, PODS, REPOSITORIES } from '@kuik/kube';
+import { memoryKube } from '@kuik/kube/memory';
+import { createMetrics, silentLogger, systemClock } from '@kuik/runtime';
+import { createApp, type PodWatcherApp } from '../app.ts';
+import { loadPodWatcherConfig } from '../config.ts';
+import { podObject } from './objects.ts';
+
+/** Polls until `check` gives something; throws after two seconds with what was looked for. */
+export async function eventually<T>(what: string, check: () => T | Promise<T>): Promise<NonNullable<T>> {
+  const deadline = Date.now() + 4_000;
+  for (;;) {
+    const found = await check();
+    if (found !== undefined && found !== null && found !== false) return found;
+    if (Date.now() > deadline) throw new Error(`never saw: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** The service on memory twins; several replicas may share one world. */
+export function createWorld(env: Record<string, string> = {}) {
+  const kube = memoryKube();
+  const server = new MemoryServer();
+  const jobs: CopyJob[] = [];
+  const redis = { away: false };
+  const pulled = new Map<string, number>();
+  const apps: PodWatcherApp[] = [];
+
+  const replica = (identity = 'one'): PodWatcherApp => {
+    const config = loadPodWatcherConfig({
+      KUIK_NATS_URL: 'nats://127.0.0.1:1',
+      KUIK_REDIS_URL: 'redis://127.0.0.1:1',
+      KUIK_HTTP_HOST: '127.0.0.1',
+      KUIK_HTTP_PORT: '0',
+      KUIK_LEASE_IDENTITY: identity,
+      KUIK_LEASE_DURATION_MS: '1000',
+      KUIK_LEASE_RENEW_MS: '50',
+      KUIK_RECONCILE_SPACING: '1ms',
+      ...env,
+    });
+    const app = createApp(
+      config,
+      {
+        name: 'pod-watcher',
+        log: silentLogger,
+        metrics: createMetrics({ service: 'pod-watcher', defaults: false }),
+        clock: systemClock,
+      },
+      {
+        kube,
+        bus: memoryBus(server),
+        registry: {
+          exchangePullToken: () => Promise.resolve({ kind: 'anonymous' as const }),
+          close: () => Promise.resolve(),
+        },
+        redis: {
+          producer: {
+            enqueue: (job) => {
+              if (!redis.away) jobs.push(job);
+              return Promise.resolve(!redis.away);
+            },
+          },
+          times: {
+            record: (times) => {
+              for (const [image, at] of times) pulled.set(image, at);
+              return Promise.resolve();
+            },
+          },
+          close: () => Promise.resolve(),
+        },
+      },
+    );
+    apps.push(app);
+    return app;
+  };
+
+  const images = (): CachedImage[] => kube.objects<CachedImage>(CACHED_IMAGES);
+  return {
+    kube,
+    server,
+    jobs,
+    redis,
+    pulled,
+    replica,
+    /** Another service's end of the bus. */
+    bus: (): Bus => memoryBus(server),
+    images,
+    image: (sourceImage: string) => images().find(({ spec }) => spec.sourceImage === sourceImage),
+    repositories: () => kube.objects<Repository>(REPOSITORIES),
+    pod: (name: string, image: string, change: Parameters<typeof podObject>[2] = {}) => {
+      kube.put(PODS, podObject(name, [image], change));
+    },
+    writes: () =>
+      kube.calls.filter(
+        ({ verb, resource }) => ['create', 'apply', 'patch', 'delete'].includes(verb) && resource !== 'leases',
+      ),
+    close: async () => {
+      await Promise.all(apps.map((app) => app.close()));
+    },
+  };
+}
