@@ -42,7 +42,7 @@ class World {
 
   /** A resource with its tag in the cache. */
   add(bent: ImageChange = {}, tag = '1'): void {
-    const image = this.kube.put<CachedImage>(CACHED_IMAGES, imageOf(bent) as never);
+    const image = this.kube.put<CachedImage>(CACHED_IMAGES, imageOf(bent));
     bend(this.kube, image.metadata.name, {});
     this.tags.add(`docker.io/library/${bent.name ?? 'nginx'}:${tag}`);
   }

@@ -20,6 +20,7 @@ import {
   pushImage,
   serviceIdentity,
   until,
+  type KubeObject,
   type ServiceIdentity,
   type Stack,
 } from '@kuik/testbed';
@@ -118,7 +119,7 @@ async function add(
   return applied as unknown as CachedImage;
 }
 
-const find = (name: string) => stack.controlPlane.api.find(`${IMAGES}/${name}`) as Promise<CachedImage | undefined>;
+const find = (name: string) => stack.controlPlane.api.find<KubeObject & CachedImage>(`${IMAGES}/${name}`);
 const gone = (name: string) =>
   until(async () => (await find(name)) === undefined, { what: `${name} to be gone`, timeoutMs: 15_000 });
 
