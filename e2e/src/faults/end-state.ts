@@ -1,0 +1,66 @@
+import type { CachedImage } from '@kuik/contracts';
+import { fromCacheRepository } from '@kuik/image';
+import { cachedImages } from '../story/cached-images.ts';
+import type { LocalStack } from '../stack/local-stack.ts';
+
+/** What must be the same however often things died on the way: one line per image, sorted. */
+export type EndState = readonly string[];
+
+/** Lists resources and the cache registry's tags: reference, phase, cached digest, conditions, and each tag with the digest it names. */
+export async function endState(stack: LocalStack): Promise<EndState> {
+  const images = [...(await cachedImages(stack.api))].map(([reference, image]) => describe(reference, image));
+  const repositories = [
+    ...new Set(
+      [...(await cachedImages(stack.api)).values()].map((image) => image.spec.sourceImage.replace(/[:@][^/]*$/, '')),
+    ),
+  ];
+  const tags = await Promise.all(
+    repositories.map((repository) => tagsOf(stack, repository.replace(/:([0-9]+)\//, '__$1/'))),
+  );
+  return [...images, ...tags.flat()].sort();
+}
+
+function describe(reference: string, image: CachedImage): string {
+  const conditions = (image.status?.conditions ?? [])
+    .map(({ type, status, reason }) => `${type}=${status}/${reason}`)
+    .sort();
+  const { phase, usedBy, cache } = image.status ?? {};
+  return `image ${reference} ${phase} used by ${usedBy?.count} digest ${cache?.digest} error ${cache?.error?.code} ${conditions.join(' ')}`;
+}
+
+async function tagsOf(stack: LocalStack, repository: string): Promise<string[]> {
+  if (fromCacheRepository(repository) === undefined) throw new Error(`not a cache repository: ${repository}`);
+  const { cache } = stack.stack;
+  const headers = { authorization: cache.authorization('reader', [{ repository, actions: ['pull'] }]) };
+  const list = await fetch(`${cache.readerUrl}/v2/${repository}/tags/list`, {
+    headers,
+    signal: AbortSignal.timeout(5_000),
+  });
+  if (list.status === 404) return [`tags of ${repository}: none`];
+  const { tags } = (await list.json()) as { tags: string[] | null };
+  return Promise.all(
+    (tags ?? []).map(async (tag) => {
+      const head = await fetch(`${cache.readerUrl}/v2/${repository}/manifests/${tag}`, {
+        method: 'HEAD',
+        headers: { ...headers, accept: ACCEPT },
+        signal: AbortSignal.timeout(5_000),
+      });
+      return `tag ${repository}:${tag} ${head.headers.get('docker-content-digest')}`;
+    }),
+  );
+}
+
+const ACCEPT = [
+  'application/vnd.oci.image.index.v1+json',
+  'application/vnd.docker.distribution.manifest.list.v2+json',
+  'application/vnd.oci.image.manifest.v1+json',
+  'application/vnd.docker.distribution.manifest.v2+json',
+].join(', ');
+
+/** Lines that only one of two states has, marked `-` (expected) and `+` (seen). */
+export function difference(expected: EndState, seen: EndState): string[] {
+  return [
+    ...expected.filter((line) => !seen.includes(line)).map((line) => `- ${line}`),
+    ...seen.filter((line) => !expected.includes(line)).map((line) => `+ ${line}`),
+  ];
+}
