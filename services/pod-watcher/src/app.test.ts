@@ -193,7 +193,7 @@ describe('a leader', () => {
       images: [{ reference: IMAGE, pulls: 2, stale: 1, lastPulled }],
     });
     await eventually('the last pull', () => world.image(IMAGE)?.status?.lastPulled === lastPulled);
-    expect(world.pulled.get(IMAGE)).toBe(Date.parse(lastPulled));
+    expect(world.pulled.get(image.metadata.uid)).toBe(Date.parse(lastPulled));
     const condemned = world.image(IMAGE)!;
     const removal = removalStanza({ forUid: image.metadata.uid });
     putImage({ ...condemned, status: { ...condemned.status, removal } });

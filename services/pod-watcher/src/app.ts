@@ -2,15 +2,15 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { type Bus, connectBus } from '@kuik/bus';
-import { type CachedImage, type CopyJob, IMAGE_STATE, LEASES, METRICS } from '@kuik/contracts';
+import { type CachedImage, IMAGE_STATE, LEASES, METRICS } from '@kuik/contracts';
 import { CACHED_IMAGES, createEventRecorder, createKubeClient, createLeadership, type KubeClient } from '@kuik/kube';
-import type { Producer } from '@kuik/queue';
 import { createRegistryAccess, type PullTokenExchange } from '@kuik/registry';
 import { type App, composeParts, HealthServer, type ServiceContext } from '@kuik/runtime';
 import { Answers } from './answers.ts';
 import { CredentialChooser } from './choose-credential.ts';
 import { ClusterView } from './cluster-view.ts';
 import { accountsOf, ignoredNamespaces, type PodWatcherConfig } from './config.ts';
+import { connectRedis, type RedisParts } from './connect-redis.ts';
 import { CredentialBroker } from './credential-broker.ts';
 import { HintBook } from './hint-book.ts';
 import { ImageReconciler } from './image-reconciler.ts';
@@ -21,11 +21,10 @@ import { reportGauges, reportMetrics } from './report-metrics.ts';
 import { RepositoryReconciler } from './repository-reconciler.ts';
 import { ResourceWriter } from './resource-writer.ts';
 import { SecretReader } from './secret-reader.ts';
-import { type PullTimes, ServedPulls } from './served-pulls.ts';
+import { ServedPulls } from './served-pulls.ts';
 import { StateProjection } from './state-projection.ts';
 import { transitionsOf } from './transitions.ts';
 import { Watches } from './watches.ts';
-import { connectRedis } from './connect-redis.ts';
 
 /** Adapters that a test brings; those that are missing are made from the configuration. */
 export interface PodWatcherAdapters {
@@ -33,13 +32,6 @@ export interface PodWatcherAdapters {
   readonly bus?: Bus;
   readonly registry?: PullTokenExchange & { close(): Promise<void> };
   readonly redis?: RedisParts;
-}
-
-/** What of Redis is used: the queue's producing end, and exact pull times. */
-export interface RedisParts {
-  readonly producer: Pick<Producer<CopyJob>, 'enqueue'>;
-  readonly times: PullTimes;
-  close(): Promise<void>;
 }
 
 export interface PodWatcherApp extends App {
@@ -100,7 +92,7 @@ export function createApp(
   });
 
   const hints = new HintBook(now);
-  const served = new ServedPulls({ images: view.images, events, times: redis.times });
+  const served = new ServedPulls({ images: view.images, events, times: redis.times, log });
   const intents = new Intents(redis.producer);
   const writer = new ResourceWriter(kube, leadership, view);
   const projection = new StateProjection(

@@ -1,7 +1,26 @@
+import { COPY_QUEUE, type CopyJob } from '@kuik/contracts';
+import { createProducer, createTimeStore, type Producer } from '@kuik/queue';
 import type { Logger } from '@kuik/runtime';
-import type { RedisParts } from './app.ts';
 import type { PodWatcherConfig } from './config.ts';
+import type { PullTimes } from './served-pulls.ts';
 
-export function connectRedis(_redis: PodWatcherConfig['redis'], _log: Logger): RedisParts {
-  throw new Error('not yet');
+/** What of Redis is used: the queue's producing end, and exact pull times. */
+export interface RedisParts {
+  readonly producer: Pick<Producer<CopyJob>, 'enqueue'>;
+  readonly times: PullTimes;
+  close(): Promise<void>;
+}
+
+/** Connects in the background and reconnects for ever. */
+export function connectRedis(redis: PodWatcherConfig['redis'], log: Logger): RedisParts {
+  const producer = createProducer(COPY_QUEUE, redis, { log });
+  const times = createTimeStore(redis, { log });
+  return {
+    producer,
+    times,
+    close: async () => {
+      await producer.close();
+      await times.close();
+    },
+  };
 }

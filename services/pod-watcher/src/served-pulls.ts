@@ -1,18 +1,19 @@
 import { type CachedImage, EVENT_REASONS, type ImageServed } from '@kuik/contracts';
 import { formatReference, tryParseReference } from '@kuik/image';
 import type { EventRecorder } from '@kuik/kube';
+import type { TimeStore } from '@kuik/queue';
+import type { Logger } from '@kuik/runtime';
 import { imageIdentity } from './identity.ts';
 import type { ResourceIndex } from './resource-index.ts';
 
-/** Where exact times live (Redis); the resource shows them to the day. Losing it costs nothing else. */
-export interface PullTimes {
-  record(times: ReadonlyMap<string, number>): Promise<void>;
-}
+/** Where exact times live (Redis), by uid; the resource shows them to the day. Losing them costs nothing else. */
+export type PullTimes = Pick<TimeStore, 'set'>;
 
 export interface ServedPullsParts {
   readonly images: ResourceIndex<CachedImage>;
   readonly events: Pick<EventRecorder, 'event'>;
   readonly times: PullTimes;
+  readonly log: Logger;
 }
 
 const KEPT_MAX = 100_000;
@@ -45,13 +46,26 @@ export class ServedPulls {
       if (this.#lastPulled.size <= KEPT_MAX) break;
       this.#lastPulled.delete(image);
     }
-    if (newer.size > 0) await this.#parts.times.record(newer);
+    await this.#record(newer);
     return [...newer.keys()];
   }
 
   /** Epoch ms. */
   lastPulled(image: string): number | undefined {
     return this.#lastPulled.get(image);
+  }
+
+  async #record(newer: ReadonlyMap<string, number>): Promise<void> {
+    const { images, times, log } = this.#parts;
+    const entries = [...newer].flatMap(([image, at]) =>
+      images.of(image).map(({ metadata }) => [metadata.uid, at] as const),
+    );
+    if (entries.length === 0) return;
+    try {
+      await times.set('pulled', entries);
+    } catch (error) {
+      log.warn('exact pull times not kept', { images: entries.length, error });
+    }
   }
 
   #stale(image: string, node: string): void {

@@ -63,9 +63,9 @@ export function createWorld(env: Record<string, string> = {}) {
             },
           },
           times: {
-            record: (times) => {
-              for (const [image, at] of times) pulled.set(image, at);
-              return Promise.resolve();
+            set: (_kind, entries) => {
+              for (const [uid, at] of entries) pulled.set(uid, at);
+              return redis.away ? Promise.reject(new Error('away')) : Promise.resolve();
             },
           },
           close: () => Promise.resolve(),
