@@ -58,7 +58,12 @@ export const lookupSystem: Lookup = (hostname) =>
   });
 
 function targetOf(dial: Dial): { host: string; port: number } {
-  const own = new URL(dial.endpoint.address === undefined ? dial.url : `tcp://${dial.endpoint.address}`);
+  const { address } = dial.endpoint;
+  const text = address === undefined ? dial.url.href : `tcp://${address}`;
+  const own = URL.canParse(text) ? new URL(text) : undefined;
+  if (own === undefined || own.hostname === '') {
+    throw new RegistryError('rejected', `registries."${dial.url.host}".address is "${address}": write it as host:port`);
+  }
   const port = own.port !== '' ? own.port : portOf(dial.url);
   return { host: own.hostname.replace(/^\[|\]$/g, ''), port: Number(port) };
 }

@@ -57,8 +57,21 @@ export class HttpClient {
     });
   }
 
-  /** One exchange, no redirects followed, no status judged. Bounded: connect, headers and body each have their time. */
+  /**
+   * One exchange, no redirects followed, no status judged. Bounded: connect, headers and body each have their time. A read whose kept
+   * connection turns out to be dead is sent once more.
+   */
   async request(request: HttpRequest): Promise<HttpResponse> {
+    try {
+      return await this.#attempt(request);
+    } catch (error) {
+      const read = request.method === 'GET' || request.method === 'HEAD';
+      if (!read || !isDeadConnection(error) || request.signal?.aborted === true) throw error;
+      return this.#attempt(request);
+    }
+  }
+
+  async #attempt(request: HttpRequest): Promise<HttpResponse> {
     const doing = `${request.method} ${describeUrl(request.url)}`;
     if (request.signal?.aborted === true) throw abortedError(doing, request.signal);
     const { connectMs, headersMs, idleMs } = this.#timeouts;
@@ -82,6 +95,13 @@ export class HttpClient {
   close(): Promise<void> {
     return this.#agent.destroy();
   }
+}
+
+/** The connection was there and broke before an answer; connecting itself did not fail. */
+function isDeadConnection(error: unknown): boolean {
+  const cause =
+    error instanceof RegistryError ? (error.cause as { code?: unknown; syscall?: unknown } | undefined) : undefined;
+  return cause?.syscall !== 'connect' && ['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'].includes(String(cause?.code));
 }
 
 function response(url: URL, answer: Dispatcher.ResponseData, deadline: Deadline, doing: string): HttpResponse {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { digestOf } from '@kuik/image';
 import { RegistryError } from './errors.ts';
-import { repositoryConformance } from './conformance.suite.ts';
+import { repositoryConformance } from './testing/repository-conformance.ts';
 import { memoryRegistry } from './memory.ts';
 
 const registry = memoryRegistry();

@@ -42,6 +42,8 @@ export class RawClient {
   readonly #timeouts: Timeouts;
   readonly #pool: BufferPool;
   readonly #userAgent: string;
+  /** Every connection that is open, idle or busy. */
+  readonly #all = new Set<RawConnection>();
   #closed = false;
 
   constructor(options: {
@@ -72,23 +74,21 @@ export class RawClient {
     return this.#exchange(await this.#open(request), text, request);
   }
 
+  /** Ends every connection, busy ones too. */
   close(): void {
     this.#closed = true;
-    for (const list of this.#idle.values()) {
-      for (const { connection, timer } of list) {
-        clearTimeout(timer);
-        connection.destroy();
-      }
-    }
+    for (const { timer } of [...this.#idle.values()].flat()) clearTimeout(timer);
     this.#idle.clear();
+    for (const connection of this.#all) connection.destroy();
   }
 
-  #open(request: RawRequest): Promise<RawConnection> {
-    return RawConnection.open({
-      ...this.#dial(request.url),
-      timeoutMs: this.#timeouts.connectMs,
-      ...(request.signal === undefined ? {} : { signal: request.signal }),
-    });
+  async #open(request: RawRequest): Promise<RawConnection> {
+    const signal = request.signal === undefined ? {} : { signal: request.signal };
+    const dial = { ...this.#dial(request.url), timeoutMs: this.#timeouts.connectMs, ...signal };
+    const connection = await RawConnection.open(dial, (closed) => this.#all.delete(closed));
+    this.#all.add(connection);
+    if (this.#closed) connection.destroy();
+    return connection;
   }
 
   async #exchange(connection: RawConnection, text: string, request: RawRequest): Promise<RawResponse> {

@@ -1,12 +1,12 @@
 import { BodyRing } from './body-ring.ts';
 import { connect, type Dial } from './connect.ts';
 import { abortedError, networkError, RegistryError } from './errors.ts';
-import { endOfHead, HEAD_MAX_BYTES, parseResponseHead, type ResponseHead } from './response-head.ts';
+import { HeadReader } from './head-reader.ts';
 import type { Socket } from 'node:net';
+import type { ResponseHead } from './response-head.ts';
 import type { BufferPool } from './buffer-pool.ts';
 import type { ByteSink } from './port.ts';
 
-const HEAD_BUFFER = 16 * 1024;
 /** Bodies up to this size get a buffer of their own size instead of one from the pool. */
 const SMALL_BODY = 64 * 1024;
 
@@ -29,24 +29,24 @@ export class RawConnection {
   #failure: RegistryError | undefined;
   /** Called whenever something happened that the one waiting side wants to know: bytes, a head, a failure. */
   #wake: (() => void) | undefined;
-  #headBuffer = Buffer.allocUnsafeSlow(HEAD_BUFFER);
-  #headFilled = 0;
-  #bodyStart = 0;
+  readonly #reader = new HeadReader();
   #head: ResponseHead | undefined;
   #ring: BodyRing | undefined;
   #lend: () => Buffer | undefined = () => undefined;
   #remaining = 0;
   #clean = true;
-  exchanges = 0;
 
   readonly #name: string;
+  readonly #onClosed: () => void;
 
-  private constructor(name: string) {
+  private constructor(name: string, onClosed: () => void) {
     this.#name = name;
+    this.#onClosed = onClosed;
   }
 
-  static async open(dial: Omit<Dial, 'onread'>): Promise<RawConnection> {
-    const connection = new RawConnection(dial.url.host);
+  /** Connects; `onClosed` is called once, whoever ends the connection. */
+  static async open(dial: Omit<Dial, 'onread'>, onClosed: (connection: RawConnection) => void): Promise<RawConnection> {
+    const connection: RawConnection = new RawConnection(dial.url.host, () => onClosed(connection));
     const socket = await connect({
       ...dial,
       onread: {
@@ -175,8 +175,7 @@ export class RawConnection {
     if (!this.reusable) throw this.#failure ?? new RegistryError('refused', `connection to ${this.#name} is in use`);
     this.#mode = 'head';
     this.#head = undefined;
-    this.#headFilled = 0;
-    this.exchanges += 1;
+    this.#reader.reset();
   }
 
   async awaitHead(timeoutMs: number): Promise<ResponseHead> {
@@ -233,23 +232,15 @@ export class RawConnection {
     this.#ring = new BodyRing(first);
     this.#remaining = length;
     this.#mode = 'body';
-    const early = this.#headBuffer.subarray(this.#bodyStart, this.#headFilled);
-    this.#headFilled = 0;
+    const early = this.#reader.rest;
     const more = early.length === 0 || this.#accept(early, early.length);
     if (more && this.#failure === undefined) this.#socket?.resume();
   }
 
   #nextBuffer(): Buffer {
     if (this.#mode === 'body' && this.#remaining > 0) return this.#ring!.target(this.#remaining);
-    if (this.#mode === 'idle' || this.#mode === 'closed') return this.#headBuffer;
-    // Head under way, or a body not asked for yet: the first read after going on lands behind what is there.
-    if (this.#headBuffer.length - this.#headFilled < 4096) {
-      this.#headBuffer = Buffer.concat([
-        this.#headBuffer.subarray(0, this.#headFilled),
-        Buffer.allocUnsafe(HEAD_BUFFER),
-      ]);
-    }
-    return this.#headBuffer.subarray(this.#headFilled);
+    if (this.#mode === 'idle') this.#reader.reset();
+    return this.#reader.target();
   }
 
   /** A read of the socket; false stops reading. */
@@ -262,48 +253,20 @@ export class RawConnection {
   }
 
   #readHead(bytes: number, buffer: Buffer): boolean {
-    const searchFrom = Math.max(0, this.#headFilled - 3);
-    this.#stow(bytes, buffer);
     try {
-      let end = endOfHead(this.#headBuffer.subarray(0, this.#headFilled), searchFrom);
-      while (end !== -1) {
-        if (end > HEAD_MAX_BYTES) break;
-        const head = parseResponseHead(this.#headBuffer.subarray(0, end));
-        if (head.status >= 200) return this.#gotHead(head, end);
-        this.#headBuffer.copyWithin(0, end, this.#headFilled);
-        this.#headFilled -= end;
-        end = endOfHead(this.#headBuffer.subarray(0, this.#headFilled));
-      }
+      const head = this.#reader.add(bytes, buffer);
+      return head === undefined || this.#gotHead(head);
     } catch (error) {
       this.#fail(error as RegistryError);
       return false;
     }
-    if (this.#headFilled < HEAD_MAX_BYTES) return true;
-    this.#fail(new RegistryError('invalid-response', `${this.#name} sent a head larger than ${HEAD_MAX_BYTES} bytes`));
-    return false;
   }
 
-  /** Appends a read to the head. The first read after a pause lands where it was told to before the pause, which may be elsewhere. */
-  #stow(bytes: number, buffer: Buffer): void {
-    const inPlace =
-      buffer.buffer === this.#headBuffer.buffer && buffer.byteOffset - this.#headBuffer.byteOffset === this.#headFilled;
-    if (!inPlace) {
-      if (this.#headBuffer.length - this.#headFilled < bytes) {
-        const larger = Buffer.allocUnsafeSlow(this.#headFilled + bytes + HEAD_BUFFER);
-        this.#headBuffer.copy(larger, 0, 0, this.#headFilled);
-        this.#headBuffer = larger;
-      }
-      buffer.copy(this.#headBuffer, this.#headFilled, 0, bytes);
-    }
-    this.#headFilled += bytes;
-  }
-
-  #gotHead(head: ResponseHead, end: number): boolean {
+  #gotHead(head: ResponseHead): boolean {
     this.#head = head;
-    this.#bodyStart = end;
     this.#clean &&= head.keepAlive;
     const empty = head.contentLength === 0;
-    if (empty && this.#headFilled > end) this.#clean = false;
+    if (empty && this.#reader.rest.length > 0) this.#clean = false;
     this.#mode = empty ? 'idle' : 'held';
     this.#wake?.();
     return empty;
@@ -331,6 +294,7 @@ export class RawConnection {
       this.#failure = error;
       this.#mode = 'closed';
       this.#socket?.destroy();
+      this.#onClosed();
     }
     this.#wake?.();
   }

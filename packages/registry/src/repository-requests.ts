@@ -125,7 +125,9 @@ export class RepositoryRequests {
       let attempt = await this.context.auth.first(call.need, call.signal);
       for (;;) {
         const answer = await send(attempt.header);
-        const refused = answer.status === 401 || answer.status === 403;
+        // What a redirect's target refuses says nothing about our credential: it did not get it.
+        const home = answer.url.host === this.context.site.base.host;
+        const refused = home && (answer.status === 401 || answer.status === 403);
         if (!refused) this.context.auth.accepted(attempt);
         const refusal = { status: answer.status, challenges: answer.headers('www-authenticate') };
         const next = refused ? await this.#next(attempt, refusal, answer, call.signal) : undefined;
@@ -204,7 +206,9 @@ function withAuthorization(
   headers: Readonly<Record<string, string>>,
   header: string | undefined,
 ): Record<string, string> {
-  return header === undefined ? { ...headers } : { ...headers, authorization: header };
+  if (header === undefined) return { ...headers };
+  if (/^[\x20-\x7e]+$/.test(header)) return { ...headers, authorization: header };
+  throw new RegistryError('rejected', 'the credential holds characters that no header may hold');
 }
 
 async function bodyOf(answer: HttpResponse | RawResponse): Promise<Buffer | undefined> {

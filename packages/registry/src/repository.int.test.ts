@@ -1,7 +1,7 @@
 import { afterAll, beforeAll } from '@jest/globals';
 import { startCacheRegistry, type CacheRegistry } from '@kuik/testbed';
 import { createRegistryAccess } from './access.ts';
-import { repositoryConformance } from './conformance.suite.ts';
+import { repositoryConformance } from './testing/repository-conformance.ts';
 
 let registry: CacheRegistry;
 const access = createRegistryAccess();

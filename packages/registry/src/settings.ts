@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { BrokeredCredential, cacheConfig, registriesConfig } from '@kuik/contracts';
 import type { z } from 'zod';
-import type { CacheEndpoint, Credential, RegistryEndpoint, RegistryMap } from './port.ts';
+import type { CacheEndpoint, Credential, RegistryMap } from './port.ts';
 
 /**
  * The cache registry of a service's configuration, with its key files read. Without a key nothing is signed. Throws when a file cannot
@@ -31,7 +31,7 @@ export function readRegistries(settings: z.output<typeof registriesConfig>): Reg
     Object.entries(settings).map(([host, { caFile, ...rest }]) => {
       const ca = caFile === undefined ? rest.ca : readFileSync(caFile, 'utf8');
       const present = Object.entries({ ...rest, ca }).filter(([, value]) => value !== undefined);
-      return [host, Object.fromEntries(present) as RegistryEndpoint];
+      return [host, Object.fromEntries(present)];
     }),
   );
 }

@@ -1,59 +1,25 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { digestOf } from '@kuik/image';
-import {
-  makeImage,
-  startFaultProxy,
-  startUpstreamRegistry,
-  type FaultProxy,
-  type MadeImage,
-  type UpstreamRegistry,
-} from '@kuik/testbed';
-import { createRegistryAccess, type RegistryAccessOptions } from './access.ts';
 import { readBlob } from './open-blob.ts';
-import { blobSource, openResuming } from './resume.ts';
-import type { Credential, RepositoryClient } from './port.ts';
+import { HUB, LAYER, startNamedUpstreams, type NamedUpstreams } from './testing/named-upstreams.ts';
+import type { Credential } from './port.ts';
 
-const HUB = 'docker.io';
-const QUICK = { connectMs: 2_000, headersMs: 400, idleMs: 400 };
-const LAYER = 3_000_000;
-
-let registry: UpstreamRegistry;
-let faults: FaultProxy;
-let image: MadeImage;
+let upstreams: NamedUpstreams;
+let faults: NamedUpstreams['faults'];
+let image: NamedUpstreams['image'];
 let layer: string;
-const opened: { close(): Promise<void> }[] = [];
+let client: NamedUpstreams['client'];
+let bytesOf: NamedUpstreams['bytesOf'];
 
 beforeAll(async () => {
-  registry = await startUpstreamRegistry();
-  faults = await startFaultProxy({
-    backingUrl: registry.url,
-    tls: true,
-    hosts: [HUB, 'registry.example.org', 'auth.evil.test'],
-  });
-  image = await makeImage({ seed: 'upstream', layers: [{ bytes: LAYER, encoding: 'raw' }], json: 'odd' });
-  layer = image.blobs[1]!.digest;
-  for (const host of [HUB, 'registry.example.org', 'blobs.example.test'])
-    await faults.push(host, 'team/app', ['v1', 'v2'], image);
+  upstreams = await startNamedUpstreams();
+  ({ faults, image, layer, client, bytesOf } = upstreams);
 });
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map((access) => access.close()));
-  await faults.reset();
-});
-afterAll(async () => {
-  await faults.close();
-  await registry.stop();
-});
-
-function client(host: string, credentials: Credential[] = [], options: RegistryAccessOptions = {}): RepositoryClient {
-  const access = createRegistryAccess({ registries: faults.registries(), ...options });
-  opened.push(access);
-  return access.upstream(host, 'team/app', { credentials: () => Promise.resolve(credentials) });
-}
+afterEach(() => upstreams.reset());
+afterAll(() => upstreams.stop());
 
 const alice: Credential = { kind: 'basic', username: 'alice', password: 'secret-of-alice' };
 const users = [{ username: 'alice', password: 'secret-of-alice' }];
-const bytesOf = (digest: string) => Buffer.concat([...image.blobs.find((blob) => blob.digest === digest)!.open()]);
-const records = (host: string) => faults.log.requests({ host });
 
 describe('reading over TLS', () => {
   it('reads manifests and blobs of a named host, byte for byte', async () => {
@@ -129,7 +95,7 @@ describe('authorisation', () => {
     await faults.host(HUB).auth({ scheme: 'basic', users });
     const app = client(HUB, [alice]);
     await (await app.openBlob(layer)).deliver(() => undefined);
-    expect(records(HUB).map(({ auth }) => auth)).toEqual(['none', 'basic']);
+    expect(upstreams.requests(HUB).map(({ auth }) => auth)).toEqual(['none', 'basic']);
   });
 
   it('keeps credentials from a token server of another trust', async () => {
@@ -137,7 +103,7 @@ describe('authorisation', () => {
     await expect(client(HUB, [alice]).headManifest('v1')).rejects.toMatchObject({
       code: 'untrusted-host',
     });
-    expect(records('auth.evil.test').filter(({ auth }) => auth !== 'none')).toEqual([]);
+    expect(upstreams.requests('auth.evil.test').filter(({ auth }) => auth !== 'none')).toEqual([]);
   });
 });
 
@@ -148,7 +114,7 @@ describe('redirects', () => {
     const app = client(HUB, [alice]);
     const blob = await app.openBlob(layer, { offset: 100 });
     expect((await readBlob(blob, 1e7)).equals(bytesOf(layer).subarray(100))).toBe(true);
-    const there = records(origin);
+    const there = upstreams.requests(origin);
     expect(there.length).toBeGreaterThan(0);
     expect(there.map(({ auth, range }) => [auth, range])).toEqual(there.map(() => ['none', 'bytes=100-']));
   });
@@ -223,171 +189,41 @@ describe('addresses', () => {
   });
 });
 
-describe('a registry in trouble', () => {
-  it.each([405, 501])('asks for the bytes when HEAD is answered %i or without a digest', async (status) => {
-    const rule =
-      status === 405
-        ? faults.host(HUB).on({ kind: 'manifest-tag', method: 'HEAD' }).answer(405)
-        : faults.host(HUB).on({ kind: 'manifest-tag', method: 'HEAD' }).noDigest();
-    expect(await client(HUB).headManifest('v1')).toEqual({
-      digest: image.digest,
-      mediaType: image.root.mediaType,
-      size: image.root.size,
-    });
-    expect(rule.applied).toBe(1);
+describe('what nobody may send or mean', () => {
+  it('refuses a credential that would forge headers, on both paths', async () => {
+    const app = client(HUB, [{ kind: 'header', value: 'Basic abc\r\nX-Forged: 1' }]);
+    await expect(app.headManifest('v1')).rejects.toMatchObject({ code: 'rejected' });
+    await expect(app.openBlob(layer)).rejects.toMatchObject({ code: 'rejected' });
+    expect(upstreams.requests(HUB)).toEqual([]);
   });
 
-  it('reads quota and retry times', async () => {
-    faults.host(HUB).on().quota(1);
-    const app = client(HUB);
-    expect((await app.openManifest('v1')).rateLimit).toEqual({ limit: 1, remaining: 0, windowSeconds: 21_600 });
-    await expect(app.openManifest('v1')).rejects.toMatchObject({ code: 'rate-limited', retry: true, status: 429 });
-    faults.host(HUB).clear();
-    faults.host(HUB).on().rateLimited({ retryAfter: 120 });
-    await expect(app.headManifest('v1')).rejects.toMatchObject({ code: 'rate-limited', retryAfterMs: 120_000 });
-    await expect(app.openBlob(layer)).rejects.toMatchObject({ code: 'rate-limited', retryAfterMs: 120_000 });
-    faults.host(HUB).clear();
-    faults.host(HUB).on().rateLimited({ retryAfter: 60, asDate: true });
-    const error = await app.openManifest('v1').catch((caught: unknown) => caught as { retryAfterMs: number });
-    expect((error as { retryAfterMs: number }).retryAfterMs).toBeGreaterThan(50_000);
-  });
-
-  it.each([
-    [500, 'server-error'],
-    [503, 'server-error'],
-    [403, 'forbidden'],
-    [404, 'not-found'],
-    [400, 'rejected'],
-    [200, 'invalid-response'],
-  ])('status %i is %s', async (status, code) => {
-    faults
-      .host(HUB)
-      .on({ kind: 'blob', method: 'GET' })
-      .answer(status, { body: '<html>captive</html>', headers: status === 200 ? { 'content-encoding': 'gzip' } : {} });
-    await expect(client(HUB).openBlob(layer)).rejects.toMatchObject({ code });
-  });
-
-  it('does not take a captive portal for a manifest', async () => {
-    faults.host(HUB).on({ kind: 'manifest-digest' }).answer(200, { body: '<html>log in</html>' });
-    await expect(client(HUB).openManifest(image.digest)).rejects.toMatchObject({ code: 'digest-mismatch' });
-  });
-
-  it('is bounded when nobody answers', async () => {
-    faults.host(HUB).on().hang();
-    const app = client(HUB, [], { upstream: QUICK });
-    const started = performance.now();
-    await expect(app.openBlob(layer)).rejects.toMatchObject({ code: 'timeout', retry: true });
-    await expect(app.headManifest('v1')).rejects.toMatchObject({ code: 'timeout' });
-    expect(performance.now() - started).toBeLessThan(5_000);
-  });
-
-  it('is bounded when a body stalls', async () => {
-    faults
-      .host(HUB)
-      .on({ kind: ['blob', 'manifest-tag'] })
-      .stallAfter(1000);
-    const app = client(HUB, [], { upstream: QUICK });
-    const blob = await app.openBlob(layer);
-    await expect(blob.deliver(() => undefined)).rejects.toMatchObject({ code: 'timeout', bytesDelivered: 1000 });
-    faults.host(HUB).clear();
-    faults.host(HUB).on({ kind: 'manifest-tag' }).stallAfter(10);
-    await expect(app.openManifest('v1')).rejects.toMatchObject({ code: 'timeout' });
-  });
-
-  it('tells a down registry', async () => {
-    await faults.host(HUB).down();
-    await expect(client(HUB).openBlob(layer)).rejects.toMatchObject({ code: 'refused', retry: true });
-    await expect(client(HUB).headManifest('v1')).rejects.toMatchObject({ code: 'refused' });
-  });
-
-  it('replaces a kept connection that the server had closed', async () => {
-    const app = client(HUB);
-    await (await app.openBlob(layer)).deliver(() => undefined);
-    await app.headManifest('v1');
-    await faults.host(HUB).down();
-    await faults.host(HUB).up();
-    await (await app.openBlob(layer)).deliver(() => undefined);
-    expect((await app.headManifest('v1')).digest).toBe(image.digest);
-  });
-});
-
-describe('blob bodies', () => {
-  it('tells how far a cut body came, and resumes at that byte', async () => {
-    faults.host(HUB).on({ kind: 'blob', method: 'GET' }).cutAt(1_000_000).times(1);
-    const parts: Buffer[] = [];
-    const broken = (await client(HUB).openBlob(layer)).deliver((chunk) => void parts.push(Buffer.from(chunk)));
-    await expect(broken).rejects.toMatchObject({ code: 'truncated', bytesDelivered: 1_000_000 });
-    expect(Buffer.concat(parts)).toHaveLength(1_000_000);
-    faults.host(HUB).clear();
-    faults.host(HUB).on({ kind: 'blob', method: 'GET' }).cutAt(700_000).times(2);
-    faults.log.reset();
-    const blob = await openResuming({ sources: [blobSource('upstream', client(HUB), layer)], digest: layer });
-    expect((await readBlob(blob, 1e7)).equals(bytesOf(layer))).toBe(true);
-    expect(records(HUB).map(({ range }) => range)).toEqual([
-      undefined,
-      expect.stringMatching(/^bytes=\d+-$/),
-      expect.stringMatching(/^bytes=\d+-$/),
-    ]);
-  });
-
-  it('refuses wrong bytes before the end of them is out', async () => {
-    faults
-      .host(HUB)
-      .on({ kind: 'blob', method: 'GET' })
-      .flip(LAYER / 2);
-    let delivered = 0;
-    const blob = await client(HUB).openBlob(layer);
-    await expect(blob.deliver((chunk) => void (delivered += chunk.length))).rejects.toMatchObject({
-      code: 'digest-mismatch',
-    });
-    expect(delivered).toBeLessThan(LAYER);
-  });
-
-  it('reads past what it did not ask for when the server ignores Range', async () => {
-    faults.host(HUB).on({ kind: 'blob', method: 'GET' }).ignoreRange();
-    const blob = await client(HUB).openBlob(layer, { offset: 2_000_000, end: 2_000_099 });
-    expect([blob.totalSize, blob.offset, blob.length]).toEqual([LAYER, 2_000_000, 100]);
-    expect((await readBlob(blob, 1000)).equals(bytesOf(layer).subarray(2_000_000, 2_000_100))).toBe(true);
-  });
-
-  it('reads a body that states no length, whole and from an offset', async () => {
-    faults.host(HUB).on({ kind: 'blob', method: 'GET' }).chunked();
-    const app = client(HUB);
-    expect((await readBlob(await app.openBlob(layer), 1e7)).equals(bytesOf(layer))).toBe(true);
-    const tail = await app.openBlob(layer, { offset: LAYER - 10 });
-    expect((await readBlob(tail, 100)).equals(bytesOf(layer).subarray(LAYER - 10))).toBe(true);
-    faults.host(HUB).on({ kind: 'blob', method: 'GET' }).cutAt(1_000_000);
-    await expect((await app.openBlob(layer)).deliver(() => undefined)).rejects.toMatchObject({ code: 'truncated' });
-  });
-
-  it('reads no further while the sink is busy', async () => {
-    const app = client(HUB, [], { bufferMaxBytes: 64 * 1024, bufferMinBytes: 64 * 1024 });
-    let release: (() => void) | undefined;
-    let first = true;
-    const blob = await app.openBlob(layer);
-    const done = blob.deliver((chunk) => {
-      if (!first || chunk.length === 0) return undefined;
-      first = false;
-      return new Promise((resolve) => (release = resolve));
-    });
-    await faults.log.until(() => release, 5_000, 'the first chunk');
-    release!();
-    await done;
-  });
-
-  it('lets go when the caller aborts, and when nobody reads', async () => {
-    faults.host(HUB).on({ kind: 'blob', method: 'GET' }).stallAfter(1_000_000);
-    const app = client(HUB);
-    const stop = new AbortController();
-    const blob = await app.openBlob(layer);
-    const done = blob.deliver(() => void stop.abort(), stop.signal);
-    await expect(done).rejects.toMatchObject({ code: 'aborted' });
-    (await app.openBlob(layer)).cancel();
-    await faults.log.until(
-      () => (records(HUB).every(({ outcome }) => outcome === 'aborted') ? true : undefined),
-      5_000,
-      'both connections to end',
+  it('names a malformed address of the configuration', async () => {
+    const app = client(HUB, [], { registries: { [HUB]: { address: 'not an address' } } });
+    await expect(app.openBlob(layer)).rejects.toThrow(
+      'registries."docker.io".address is "not an address": write it as host:port',
     );
+  });
+
+  it('does not blame our credential for what a blob origin refuses', async () => {
+    await faults.host(HUB).auth({ scheme: 'bearer', users });
+    faults.host(HUB).on({ kind: 'blob' }).redirect();
+    faults.origin.on({ kind: 'blob' }).forbidden();
+    await expect(client(HUB, [alice]).openBlob(layer)).rejects.toMatchObject({ code: 'forbidden' });
+    expect(faults.log.total({ host: faults.originName }).requests).toBe(1);
+    expect(faults.log.total({ host: HUB, kind: 'token' }).requests).toBe(1);
+  });
+
+  it('asks again when the connection breaks before the answer', async () => {
+    faults.host(HUB).on({ kind: 'manifest-tag' }).reset().times(1);
+    expect((await client(HUB).headManifest('v1')).digest).toBe(image.digest);
+  });
+
+  it('ends what is under way when it is closed', async () => {
+    faults.host(HUB).on({ kind: 'blob', method: 'GET' }).stallAfter(1000);
+    const blob = await client(HUB).openBlob(layer);
+    const reading = blob.deliver(() => undefined);
+    await upstreams.closeLast();
+    await expect(reading).rejects.toMatchObject({ code: 'aborted' });
   });
 });
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { digestOf } from '@kuik/image';
 import { randomBytes } from 'node:crypto';
-import { readBlob } from './open-blob.ts';
-import type { ByteSink, RepositoryClient } from './port.ts';
+import { readBlob } from '../open-blob.ts';
+import type { ByteSink, RepositoryClient } from '../port.ts';
 
 const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
 const INDEX = 'application/vnd.oci.image.index.v1+json';
