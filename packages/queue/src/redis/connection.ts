@@ -82,6 +82,7 @@ function connectOptions(settings: RedisSettings, patient: boolean): RedisOptions
     enableOfflineQueue: patient,
     socketTimeout: SILENT_MS,
     connectTimeout: 3_000,
+    disconnectTimeout: 200,
     keepAlive: 10_000,
     // CLIENT is refused to our users.
     disableClientInfo: true,

@@ -93,11 +93,13 @@ class RedisWorker<T> implements Worker {
       this.#running.abortAll('the worker stops');
       await this.#running.idleWithin(UNWIND_MS);
     }
-    if (this.#running.size === 0) await settledWithin(drained, DISCONNECT_MS);
+    // Without a connection BullMQ would wait for one.
+    const connected = this.#link.ready;
+    if (connected && this.#running.size === 0) await settledWithin(drained, DISCONNECT_MS);
     clearInterval(this.#lockCheck);
     await this.#bull.dropLocks();
     this.#link.close();
-    await settledWithin(drained, DISCONNECT_MS);
+    if (connected) await settledWithin(drained, DISCONNECT_MS);
   }
 
   async #process(job: BullJob, token: string): Promise<void> {

@@ -1,0 +1,90 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { startRedis, until } from '@kuik/testbed';
+import type { RedisServer } from '@kuik/testbed';
+import { Redis } from 'ioredis';
+import { copy, DONE, freshQueue } from '../queue.conformance.ts';
+import { createPacer } from './pacer.ts';
+import { createProducer } from './producer.ts';
+import { createTimeStore } from './time-store.ts';
+import { createWorker } from './worker.ts';
+
+let redis: RedisServer;
+let admin: Redis;
+beforeAll(async () => {
+  redis = await startRedis();
+  admin = new Redis(redis.testUrl);
+});
+afterAll(async () => {
+  admin.disconnect();
+  await redis.stop();
+});
+
+describe('as the user of a service', () => {
+  it('nothing that is done is refused, and every key is ours', async () => {
+    await admin.call('ACL', 'LOG', 'RESET');
+    const connection = { url: redis.url('image-copier') };
+    const queue = freshQueue();
+    const producer = createProducer(queue, connection);
+    let runs = 0;
+    const worker = createWorker(
+      queue,
+      connection,
+      async (job) => {
+        await job.progress({ bytesDone: 1, bytesTotal: 1, step: 'x' });
+        return (runs += 1) === 1 ? { do: 'park', afterMs: 50, reason: 'HostPaced' } : DONE;
+      },
+      { concurrency: 1, lockMs: 400, stallCheckMs: 200 },
+    );
+    const pacer = createPacer(connection);
+    const times = createTimeStore(connection);
+    await producer.enqueue(copy('a'));
+    await until(() => runs === 2, { what: 'both runs' });
+    await producer.counts();
+    await pacer.take('h:5000');
+    await pacer.park('h:5000', Date.now() + 60_000, 'RateLimited');
+    await times.set('checked', [['u', 1]]);
+    await worker.close(1_000);
+    await Promise.all([producer.close(), pacer.close(), times.close()]);
+    expect(await admin.call('ACL', 'LOG')).toEqual([]);
+    const keys = await admin.keys('*');
+    expect(keys.filter((key) => !key.startsWith('kuik:'))).toEqual([]);
+    expect(keys).toEqual(expect.arrayContaining(['kuik:pace:h:5000', 'kuik:park:h:5000', 'kuik:time:checked']));
+    expect(await admin.pttl('kuik:park:h:5000')).toBeGreaterThan(0);
+    expect(await admin.pttl('kuik:pace:h:5000')).toBeGreaterThan(0);
+  });
+
+  it('a password that changed is read again from its file', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'kuik-redis-'));
+    try {
+      const passwordFile = join(folder, 'password');
+      writeFileSync(passwordFile, 'one\n');
+      await admin.call('ACL', 'SETUSER', 'rotating', 'on', '>one', '~kuik:*', '+@all');
+      const lines: string[] = [];
+      const log = { debug: () => undefined, info: () => undefined, error: () => undefined };
+      const warn = (message: string, fields?: object): unknown => lines.push(message + JSON.stringify(fields));
+      const url = `redis://127.0.0.1:${redis.port}/0`;
+      const times = createTimeStore({ url, username: 'rotating', passwordFile }, { log: { ...log, warn } });
+      await times.set('checked', [['rotating', 1]]);
+      await admin.call('ACL', 'SETUSER', 'rotating', 'resetpass', '>two');
+      await admin.call('CLIENT', 'KILL', 'USER', 'rotating');
+      await until(() => lines.length > 0, { what: 'the refusal to be told' });
+      writeFileSync(passwordFile, 'two\n');
+      await until(async () => (await times.get('checked', ['rotating']).catch(() => []))[0] === 1, {
+        what: 'the new password to be used',
+      });
+      expect(lines.join()).not.toMatch(/\b(one|two)\b/);
+      await times.close();
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('a password file that is not there is told at once', () => {
+    expect(() => createTimeStore({ url: redis.url('gc'), passwordFile: '/nowhere/password' })).toThrow(
+      'redis.passwordFile /nowhere/password cannot be read (ENOENT)',
+    );
+  });
+});
