@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { connectBus, type Bus } from '@kuik/bus';
+import { announceState, connectBus, type Bus } from '@kuik/bus';
 import { IMAGE_STATE, LEASES, METRICS, type CachedImage } from '@kuik/contracts';
 import {
   CACHED_IMAGES,
@@ -13,7 +13,7 @@ import {
 } from '@kuik/kube';
 import { createRegistryAccess, readCacheEndpoint, type RegistryAccess } from '@kuik/registry';
 import { composeParts, HealthServer, loop, type App, type Part, type ServiceContext } from '@kuik/runtime';
-import { announce } from './announce.ts';
+
 import { Collection } from './collection-loop.ts';
 import { Condemnation } from './condemnation.ts';
 import type { GcConfig } from './config.ts';
@@ -55,7 +55,7 @@ export function createApp(config: GcConfig, context: ServiceContext, adapters: G
   const kept = metrics.counter(METRICS.gcKept);
   const shared = {
     kube,
-    announce: (image: CachedImage) => announce(states, image),
+    announce: (image: CachedImage) => announceState(states, image),
     events,
     log,
     assertLeader: () => leadership.assertLeader(),

@@ -1,12 +1,12 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { memoryBus, MemoryServer } from '@kuik/bus/memory';
-import type { Bus } from '@kuik/bus';
+import { announceState, type Bus } from '@kuik/bus';
 import { HOLDERS_CONFIRM, IMAGE_STATE, project, type CachedImage, type HoldersConfirmReply } from '@kuik/contracts';
 import { CACHED_IMAGES } from '@kuik/kube';
 import { memoryKube, type MemoryKube } from '@kuik/kube/memory';
 import { RegistryError } from '@kuik/registry';
 import { createMetrics, silentLogger } from '@kuik/runtime';
-import { announce } from './announce.ts';
+
 import { Collection } from './collection-loop.ts';
 import { Condemnation } from './condemnation.ts';
 import { confirmHolders } from './confirm-holders.ts';
@@ -76,7 +76,7 @@ class World {
     const states = bus.bucket(IMAGE_STATE);
     const shared = {
       kube: mortal,
-      announce: dying((image: CachedImage) => announce(states, image)),
+      announce: dying((image: CachedImage) => announceState(states, image)),
       events: { event: (_: unknown, __: unknown, reason: string) => void this.events.push(reason) },
       log: silentLogger,
       assertLeader: () => undefined,
