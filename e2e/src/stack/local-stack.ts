@@ -192,6 +192,16 @@ export class LocalStack implements World {
     return pullWithSkopeo(this.proxyPrefix, reference, options);
   }
 
+  async inCache(repository: string, digest: string): Promise<boolean> {
+    const { cache } = this.stack;
+    const authorization = cache.authorization('reader', [{ repository, actions: ['pull'] }]);
+    const answer = await fetch(`${cache.readerUrl}/v2/${repository}/blobs/${digest}`, {
+      method: 'HEAD',
+      headers: { authorization },
+    });
+    return answer.status === 200;
+  }
+
   metric(process: ServiceProcess, name: string, labels?: Readonly<Record<string, string>>): Promise<number> {
     return readMetric(process.metricsUrl, name, labels);
   }

@@ -1,7 +1,7 @@
 import { bytes, short } from '../checklist.ts';
 import { untilReady } from './cached-images.ts';
 import { expectEqual, expectTrue, step } from './step.ts';
-import type { World } from './world.ts';
+import { HOST, type World } from './world.ts';
 
 interface Row {
   reference: string;
@@ -25,18 +25,20 @@ export const imagesCopied = step<World, Outcome>({
   logs: ['pod-watcher', 'image-copier'],
   async act(world, progress) {
     const since = performance.now();
-    const expected = [...world.pushed].filter(([reference]) => !reference.includes('/log:'));
-    const images = await untilReady(
-      world.api,
-      expected.map(([reference]) => reference),
-      progress,
-    );
+    const log = world.pushed.get(`${HOST}/log:2.1`)!;
+    const references = [
+      `${HOST}/shop:1.0`,
+      `${HOST}/log@${log.digest}`,
+      `${HOST}/migrate:7`,
+      'docker.io/library/busybox:1.36',
+    ];
+    const images = await untilReady(world.api, references, progress);
     return {
       ms: performance.now() - since,
       sharedBlobs: images.reduce((sum, image) => sum + (image.status?.cache?.sharedBlobs ?? 0), 0),
       rows: images.map((image, index) => ({
-        reference: expected[index]![0],
-        upstream: expected[index]![1].digest,
+        reference: references[index]!,
+        upstream: world.pushed.get(references[index]!)?.digest,
         cached: image.status?.cache?.digest,
         platforms: image.status?.cache?.platforms?.length ?? 0,
         bytes: image.status?.cache?.bytes ?? 0,

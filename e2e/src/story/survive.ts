@@ -40,10 +40,12 @@ export const workerKilled = step<World, Takeover>({
     await world.api.create('/api/v1/namespaces/default/pods', pod('big', [{ name: 'app', image: BIG }]));
     progress('a copy to be under way with a blob finished');
     const small = Object.keys(pushed.blobs).filter((digest) => digest !== largest);
-    await world.faults.log.until(
-      () => (small.every((digest) => whole(digest) > 0) ? true : undefined),
-      20_000,
-      'the small blobs to be copied',
+    await until(
+      async () => {
+        const held = await Promise.all(small.map((digest) => world.inCache(`${HOST}/big`, digest)));
+        return held.every(Boolean);
+      },
+      { timeoutMs: 20_000, what: 'the small blobs to be in the cache' },
     );
     const busy = await untilBusy(world);
     const since = performance.now();

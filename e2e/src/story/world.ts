@@ -35,6 +35,8 @@ export interface World {
   push(host: string, repository: string, tags: readonly string[], image: MadeImage): Promise<PushedImage>;
   /** Pulls through the proxy with skopeo: `registry.example.test/shop:1.0`. */
   pull(reference: string, options?: { arch?: string; all?: boolean }): Promise<Pulled>;
+  /** Whether the cache registry holds a blob in the repository that keeps `host/path`. */
+  inCache(repository: string, digest: string): Promise<boolean>;
   /** The value of a metric of a process, 0 when it has none; labels must all match. */
   metric(process: ServiceProcess, name: string, labels?: Readonly<Record<string, string>>): Promise<number>;
 }

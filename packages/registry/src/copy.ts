@@ -63,7 +63,7 @@ export async function copyImage(options: CopyOptions): Promise<CopyResult> {
     const [head, held] = await Promise.all([resolve(options, signal), find(target, targetTag, signal)]);
     if (held !== undefined && held.digest === head.digest && options.thorough !== true) return nothingToDo(held, head);
     const root = await openRoot(source, options.reference, head.digest, signal);
-    const tree = await walkManifests(source, root, { wants: options.wants, signal });
+    const tree = await walkManifests(source, root, { wants: options.wants, held: target, signal });
     const blobs = blobsToCopy(tree.blobs);
     const counts = await copyBlobs(options, tree, blobs, stop, signal);
     await putManifests(target, targetTag, tree, signal);

@@ -34,6 +34,8 @@ export interface ManifestTree {
 export interface WalkOptions {
   /** Which platforms of an index to take; what belongs to no platform is always taken. */
   wants?: ((descriptor: Descriptor) => boolean) | undefined;
+  /** Where a blob is read from if it is there already: the target of a copy that was begun before. */
+  held?: RepositoryClient | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -112,9 +114,7 @@ class Walk {
   async describeImage(root: Manifest, config: Descriptor | undefined): Promise<void> {
     if (config === undefined || config.size > CONFIG_MAX || !/image\.(?:config\.)?v1\+json$/.test(config.mediaType))
       return;
-    const signal = this.#options.signal;
-    const blob = await this.#source.openBlob(config.digest, signal === undefined ? {} : { signal });
-    const bytes = await readBlob(blob, CONFIG_MAX, signal);
+    const bytes = await this.#readConfig(config);
     this.inline.set(config.digest, bytes);
     try {
       const { os, architecture, variant } = JSON.parse(bytes.toString('utf8')) as Record<string, unknown>;
@@ -124,5 +124,18 @@ class Walk {
     } catch {
       // A config that is not JSON belongs to some artifact: it has no platform.
     }
+  }
+  async #readConfig(config: Descriptor): Promise<Buffer> {
+    const { held, signal } = this.#options;
+    const request = signal === undefined ? {} : { signal };
+    if (held !== undefined) {
+      try {
+        return await readBlob(await held.openBlob(config.digest, request), CONFIG_MAX, signal);
+      } catch (error) {
+        if (!(error instanceof RegistryError) || error.code === 'aborted') throw error;
+        // Not there, or not readable there: the source has it, and the copy itself will meet whatever is wrong with the target.
+      }
+    }
+    return readBlob(await this.#source.openBlob(config.digest, request), CONFIG_MAX, signal);
   }
 }
