@@ -59,4 +59,21 @@ describe('HeadReader', () => {
     reader.reset();
     expect(feed(reader, ANSWER, 5, false)?.head.status).toBe(200);
   });
+
+  it('never grows for what comes behind the head, and gives room to read there', () => {
+    const reader = new HeadReader();
+    for (let exchange = 0; exchange < 50; exchange += 1) {
+      reader.reset();
+      const target = reader.target();
+      expect(target.length).toBeLessThanOrEqual(16 * 1024);
+      target.fill('x');
+      target.write(ANSWER, 'latin1');
+      expect(reader.add(target.length, target)?.status).toBe(200);
+      const rest = reader.rest;
+      const behind = reader.targetBehind();
+      expect(behind.length).toBeGreaterThanOrEqual(4096);
+      behind.fill('y');
+      expect(rest.equals(Buffer.alloc(target.length - ANSWER.length, 'x'))).toBe(true);
+    }
+  });
 });

@@ -8,19 +8,27 @@ const LEAST_READ = 4096;
 /** Gathers the reads of a socket until a response head is complete, and keeps what came behind it: the first bytes of the body. */
 export class HeadReader {
   #buffer = Buffer.allocUnsafeSlow(STEP);
+  #behind: Buffer | undefined;
   #filled = 0;
   #end = 0;
 
-  /** Where the next read goes. */
+  /** Where the next read goes: at most 16 KiB. */
   target(): Buffer {
     if (this.#buffer.length - this.#filled < LEAST_READ) this.#grow(STEP);
-    return this.#buffer.subarray(this.#filled);
+    return this.#buffer.subarray(this.#filled, this.#filled + STEP);
   }
 
-  /** Forgets everything: the next bytes begin a head. */
+  /** Where the first read after a complete head goes: behind `rest`, which stays as it is and where it is; at most 16 KiB. */
+  targetBehind(): Buffer {
+    if (this.#buffer.length - this.#filled >= LEAST_READ) return this.target();
+    return (this.#behind ??= Buffer.allocUnsafeSlow(STEP));
+  }
+
+  /** Forgets everything: the next bytes begin a head. What a large head made grow is given back. */
   reset(): void {
     this.#filled = 0;
     this.#end = 0;
+    if (this.#buffer.length > STEP) this.#buffer = Buffer.allocUnsafeSlow(STEP);
   }
 
   /**

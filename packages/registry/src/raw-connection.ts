@@ -136,9 +136,16 @@ export class RawConnection {
     };
     try {
       await this.#guarded(options.signal, async () => {
-        const small = length <= SMALL_BODY;
-        const first = small ? Buffer.allocUnsafe(length) : await options.pool.acquire(options.signal).then(borrow);
-        this.#startBody(length, first!, () => (small ? undefined : borrow(options.pool.tryAcquire())));
+        const early = this.#takeEarly(length);
+        const rest = length - early.length;
+        const small = rest <= SMALL_BODY;
+        const first = small ? Buffer.allocUnsafe(rest) : await options.pool.acquire(options.signal).then(borrow);
+        this.#startBody(rest, first!, () => (small ? undefined : borrow(options.pool.tryAcquire())));
+        if (early.length > 0) {
+          const accepted = sink(early);
+          if (accepted !== undefined) await accepted;
+          delivered = early.length;
+        }
         while (delivered < length) {
           if (this.#failure?.code === 'aborted') throw this.#failure;
           const chunk = this.#ring!.take();
@@ -226,21 +233,27 @@ export class RawConnection {
     });
   }
 
-  #startBody(length: number, first: Buffer, lend: () => Buffer | undefined): void {
+  /** What came behind the head, straight from the head's buffer: nothing is read into that part of it before the body's end. */
+  #takeEarly(length: number): Buffer {
+    const early = this.#reader.rest;
+    if (early.length > length) this.#clean = false;
+    return early.subarray(0, length);
+  }
+
+  /** Reads the `rest` of a body from now on. */
+  #startBody(rest: number, first: Buffer, lend: () => Buffer | undefined): void {
     if (this.#failure !== undefined) throw this.#failure;
     this.#lend = lend;
-    this.#ring = new BodyRing(first);
-    this.#remaining = length;
-    this.#mode = 'body';
-    const early = this.#reader.rest;
-    const more = early.length === 0 || this.#accept(early, early.length);
-    if (more && this.#failure === undefined) this.#socket?.resume();
+    this.#remaining = rest;
+    this.#mode = rest === 0 ? 'idle' : 'body';
+    if (rest > 0) this.#ring = new BodyRing(first);
+    this.#socket?.resume();
   }
 
   #nextBuffer(): Buffer {
     if (this.#mode === 'body' && this.#remaining > 0) return this.#ring!.target(this.#remaining);
     if (this.#mode === 'idle') this.#reader.reset();
-    return this.#reader.target();
+    return this.#mode === 'held' ? this.#reader.targetBehind() : this.#reader.target();
   }
 
   /** A read of the socket; false stops reading. */
@@ -272,7 +285,7 @@ export class RawConnection {
     return empty;
   }
 
-  /** Body bytes: in the ring already, or (the first ones) in the head buffer and copied. */
+  /** Body bytes: in the ring already, or (those of the first read after the head) in the head's buffer and copied. */
   #accept(buffer: Buffer, bytes: number): boolean {
     const ring = this.#ring;
     if (ring === undefined) return false;
@@ -280,6 +293,12 @@ export class RawConnection {
     if (wanted < bytes) this.#clean = false;
     const target = ring.target(this.#remaining);
     if (buffer.buffer !== target.buffer || buffer.byteOffset !== target.byteOffset) {
+      if (wanted > target.length) {
+        this.#fail(
+          new RegistryError('invalid-response', `${this.#name}: ${wanted} bytes do not fit into ${target.length}`),
+        );
+        return false;
+      }
       buffer.copy(target, 0, 0, wanted);
     }
     ring.wrote(wanted, this.#lend);

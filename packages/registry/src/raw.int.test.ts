@@ -1,5 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { digestOf } from '@kuik/image';
+import { createHash, randomBytes } from 'node:crypto';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { createRegistryAccess } from './access.ts';
 import { readBlob } from './open-blob.ts';
@@ -56,6 +58,37 @@ describe('the raw path', () => {
     expect([requests.length, connections()]).toEqual([5, 1]);
     expect(requests[0]).toMatch(/^GET \/v2\/a\/b\/blobs\/sha256:[0-9a-f]{64} HTTP\/1\.1\r\nhost: 127\.0\.0\.1:\d+\r\n/);
   });
+
+  it.each([64, 256, 1024])(
+    'keeps every byte of one large body after another, through buffers of %d KiB',
+    async (KiB) => {
+      const large = randomBytes(1024 * 1024);
+      const server = createHttpServer((_request, response) => {
+        response.writeHead(200, { 'content-length': large.length });
+        response.end(large);
+      });
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      const access = createRegistryAccess({
+        bufferPoolBytes: 8 * large.length,
+        bufferMaxBytes: KiB * 1024,
+        cache: { idleMs: 500 },
+      });
+      open.push({ close: () => (server.closeAllConnections(), server.close()) }, access);
+      const client = access.cache({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }, 'a/b');
+      const pull = async (): Promise<void> => {
+        for (let round = 0; round < 10; round += 1) {
+          const hash = createHash('sha256');
+          const blob = await client.openBlob(digestOf(large), { verify: false });
+          await blob.deliver((chunk) => {
+            hash.update(chunk);
+            return round % 2 === 0 ? undefined : new Promise((resolve) => setImmediate(resolve));
+          });
+          expect(`sha256:${hash.digest('hex')}`).toBe(digestOf(large));
+        }
+      };
+      await Promise.all([pull(), pull(), pull(), pull()]);
+    },
+  );
 
   it('skips interim answers', async () => {
     const { client } = await against(
