@@ -35,7 +35,7 @@ export interface JobProgress {
 export interface Job<T> {
   readonly id: string;
   readonly payload: T;
-  /** Aborted when the worker drains past its deadline, or the job's lock is lost. */
+  /** Aborted when the worker drains past its deadline, or when Redis says that the job's lock is lost (not while it is away). */
   readonly signal: AbortSignal;
   /** Recorded for people to see, at most twice a second; never waits for Redis, never throws. */
   progress(progress: JobProgress): Promise<void>;

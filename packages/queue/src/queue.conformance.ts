@@ -1,3 +1,4 @@
+/* eslint-disable @typescript-eslint/require-await -- test code: work of asynchronous ports */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { COPY_QUEUE } from '@kuik/contracts';
 import type { CopyJob, JobQueue } from '@kuik/contracts';
@@ -124,7 +125,7 @@ export function queueConformance(name: string, makeBed: () => Promise<Bed>): voi
 
       it.each([
         ['done', DONE],
-        ['failed', { do: 'fail', reason: 'no' } as Outcome],
+        ['failed', { do: 'fail', reason: 'no' } satisfies Outcome],
       ])('raised while active run once more after it %s, with what was raised last', async (_, outcome) => {
         const { work, startedCount, started, end } = gate();
         const { producer, addWorker, empty } = world(work);

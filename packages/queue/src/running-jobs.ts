@@ -11,10 +11,9 @@ export interface RunningJob {
 interface Entry extends RunningJob {
   lost: boolean;
   readonly controller: AbortController;
-  renewedMs: number;
 }
 
-/** The jobs that this process works on, and whether their locks are still its own. Times are monotonic ms. */
+/** The jobs that this process works on, and whether their locks are still its own. */
 export class RunningJobs {
   readonly #jobs = new Map<string, Entry>();
   #idle = Promise.withResolvers<void>();
@@ -28,10 +27,10 @@ export class RunningJobs {
   }
 
   /** Undefined when an earlier run of the same job, which lost its lock, has not ended yet. */
-  begin(id: string, nowMs: number): RunningJob | undefined {
+  begin(id: string): RunningJob | undefined {
     if (this.#jobs.has(id)) return undefined;
     const controller = new AbortController();
-    const entry: Entry = { id, controller, signal: controller.signal, lost: false, renewedMs: nowMs };
+    const entry: Entry = { id, controller, signal: controller.signal, lost: false };
     if (this.#jobs.size === 0) this.#idle = Promise.withResolvers<void>();
     this.#jobs.set(id, entry);
     return entry;
@@ -42,13 +41,6 @@ export class RunningJobs {
     if (this.#jobs.size === 0) this.#idle.resolve();
   }
 
-  renewed(ids: readonly string[], nowMs: number): void {
-    for (const id of ids) {
-      const job = this.#jobs.get(id);
-      if (job !== undefined) job.renewedMs = nowMs;
-    }
-  }
-
   /** The lock of these jobs is gone; their work is aborted. */
   lose(ids: readonly string[]): void {
     for (const id of ids) {
@@ -57,11 +49,6 @@ export class RunningJobs {
       job.lost = true;
       job.controller.abort(new Error('the lock of this job is lost'));
     }
-  }
-
-  /** Whose lock was not renewed for `lockMs`. */
-  expired(nowMs: number, lockMs: number): string[] {
-    return [...this.#jobs.values()].filter((job) => !job.lost && nowMs - job.renewedMs > lockMs).map(({ id }) => id);
   }
 
   abortAll(reason: string): void {

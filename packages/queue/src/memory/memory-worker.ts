@@ -71,7 +71,7 @@ export class MemoryWorker<T> implements Worker {
       this.#jobs.delay(job, this.#share.hold(key, job, Date.now(), Math.random()));
       return;
     }
-    const running = this.#running.begin(job.id, performance.now())!;
+    const running = this.#running.begin(job.id)!;
     this.#settle(job, await runJob(running, read.payload, this.#work, () => undefined, this.#options));
     this.#running.end(running);
     const next = this.#share.leave(key, Date.now());

@@ -82,6 +82,18 @@ describe('as the user of a service', () => {
     }
   });
 
+  it('what is set apart wins over the URL', async () => {
+    const own = new URL(redis.url('gc'));
+    const times = createTimeStore({
+      url: `redis://nobody:wrong@127.0.0.1:${redis.port}/0`,
+      username: own.username,
+      password: own.password,
+    });
+    await times.set('checked', [['apart', 1]]);
+    await times.close();
+    expect(() => createTimeStore({ url: 'nowhere' })).toThrow('redis.url is not a URL');
+  });
+
   it('a password file that is not there is told at once', () => {
     expect(() => createTimeStore({ url: redis.url('gc'), passwordFile: '/nowhere/password' })).toThrow(
       'redis.passwordFile /nowhere/password cannot be read (ENOENT)',

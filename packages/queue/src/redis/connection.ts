@@ -31,7 +31,7 @@ export class RedisLink {
   readonly #duplicates = new Set<Redis>();
 
   constructor(settings: RedisSettings, { patient, purpose }: OpenOptions, reports: QueueReports) {
-    this.client = new Redis(settings.url, connectOptions(settings, patient));
+    this.client = new Redis(addressOf(settings), connectOptions(settings, patient));
     watch(this.client, purpose, reports);
     this.client.on('close', () => forgetSilence(this.client));
     const duplicate = this.client.duplicate.bind(this.client);
@@ -73,6 +73,15 @@ export class RedisLink {
   close(): void {
     for (const client of [...this.#duplicates, this.client]) client.disconnect();
   }
+}
+
+/** The URL without what is set apart from it: ioredis prefers what the URL says. */
+function addressOf(settings: RedisSettings): string {
+  if (!URL.canParse(settings.url)) throw new QueueError('invalid-settings', 'redis.url is not a URL');
+  const url = new URL(settings.url);
+  if (settings.username !== undefined) url.username = '';
+  if (settings.password !== undefined || settings.passwordFile !== undefined) url.password = '';
+  return url.href;
 }
 
 function connectOptions(settings: RedisSettings, patient: boolean): RedisOptions {

@@ -149,6 +149,7 @@ describe('a Redis', () => {
     expect(await producer.enqueue(copy('b'), { timeoutMs: 300 })).toBe(false);
     await expect(producer.counts({ timeoutMs: 300 })).rejects.toMatchObject({ code: 'unavailable' });
     expect(performance.now() - startedMs).toBeLessThan(1_500);
+    await until(() => !worker.ready(), { what: 'the silent connection to be given up' });
     await redis.kill('SIGCONT');
     await until(() => worker.ready(), { what: 'the worker' });
     await until(() => producer.enqueue(copy('c')), { what: 'an intent to be taken', timeoutMs: 20_000 });

@@ -42,7 +42,6 @@ class RedisWorker<T> implements Worker {
   readonly #bull: Bull;
   readonly #running = new RunningJobs();
   readonly #share: SlotShare<BullJob>;
-  readonly #lockCheck: NodeJS.Timeout;
   #closing: Promise<void> | undefined;
 
   constructor(queue: JobQueue<T>, connection: RedisSettings, work: Work<T>, options: WorkerOptions & QueueReports) {
@@ -64,13 +63,8 @@ class RedisWorker<T> implements Worker {
     });
     this.#bull.on('error', (error) => options.log?.debug('BullMQ', { error: error.message }));
     this.#bull.on('stalled', (id) => options.log?.warn('job of a silent worker taken back', { job: id }));
+    // While Redis is away nobody can tell who has a job: it goes on, and learns afterwards.
     this.#bull.on('lockRenewalFailed', (ids) => this.#running.lose(ids));
-    this.#bull.on('locksRenewed', ({ jobIds }) => this.#running.renewed(jobIds, performance.now()));
-    // Without Redis no renewal fails, it just does not happen.
-    this.#lockCheck = setInterval(() => {
-      this.#running.lose(this.#running.expired(performance.now(), lockMs));
-    }, lockMs / 4);
-    this.#lockCheck.unref();
   }
 
   active(): number {
@@ -96,7 +90,6 @@ class RedisWorker<T> implements Worker {
     // Without a connection BullMQ would wait for one.
     const connected = this.#link.ready;
     if (connected && this.#running.size === 0) await settledWithin(drained, DISCONNECT_MS);
-    clearInterval(this.#lockCheck);
     await this.#bull.dropLocks();
     this.#link.close();
     if (connected) await settledWithin(drained, DISCONNECT_MS);
@@ -117,7 +110,7 @@ class RedisWorker<T> implements Worker {
       return this.#settle(job, token, { do: 'delay', ms: this.#share.hold(key, job, Date.now(), Math.random()) });
     }
     try {
-      const running = this.#running.begin(job.id ?? '', performance.now());
+      const running = this.#running.begin(job.id ?? '');
       if (running === undefined) {
         this.#reports.ended?.('held', 0);
         return await this.#settle(job, token, { do: 'delay', ms: this.#lockMs });

@@ -1,0 +1,46 @@
+import { describe, expect, it } from '@jest/globals';
+import { SlotShare } from './slot-share.ts';
+
+describe('SlotShare', () => {
+  it.each([
+    [1, 1],
+    [2, 1],
+    [3, 2],
+    [4, 2],
+    [5, 3],
+  ])('gives a key of %i slots %i', (concurrency, most) => {
+    const share = new SlotShare<string>(concurrency);
+    const given = Array.from({ length: concurrency + 1 }, () => share.enter('a')).filter(Boolean);
+    expect(given).toHaveLength(most);
+    expect(share.enter('b')).toBe(true);
+  });
+
+  it('gives a slot again after it was left', () => {
+    const share = new SlotShare<string>(2);
+    expect(share.enter('a')).toBe(true);
+    expect(share.enter('a')).toBe(false);
+    expect(share.leave('a', 0)).toBeUndefined();
+    expect(share.enter('a')).toBe(true);
+  });
+
+  it('calls the job that was held first, of that key only, and none that is back by itself', () => {
+    const share = new SlotShare<string>(2);
+    share.enter('a');
+    for (const job of ['one', 'two', 'three']) share.hold('a', job, 0, 0);
+    share.hold('b', 'other', 0, 0);
+    expect(share.leave('a', 10)).toBe('one');
+    expect(share.leave('a', 20)).toBe('two');
+    expect(share.leave('a', 10_000)).toBeUndefined();
+  });
+
+  it('holds longer the more are held, between 300 ms and 5 s, each at a time of its own', () => {
+    const share = new SlotShare<number>(2);
+    expect(share.hold('a', 0, 0, 0)).toBe(300);
+    expect(share.hold('a', 1, 0, 0.999)).toBeGreaterThan(600);
+    const many = Array.from({ length: 1_000 }, (_, job) => share.hold('a', job, 0, (job % 100) / 100));
+    expect(Math.min(...many)).toBe(300);
+    expect(Math.max(...many)).toBeGreaterThan(4_500);
+    expect(Math.max(...many)).toBeLessThanOrEqual(5_000);
+    expect(share.hold('a', 1, 6_000, 0.999)).toBeLessThanOrEqual(600);
+  });
+});
