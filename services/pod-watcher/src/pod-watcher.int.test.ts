@@ -1,0 +1,239 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { type CachedImage, HOLDERS_CONFIRM, IMAGE_STATE, project } from '@kuik/contracts';
+import { until } from '@kuik/testbed';
+import { HOST, type Replica, startStack, type TestStack } from './testing/stack.ts';
+
+const DIGEST = `sha256:${'d'.repeat(64)}`;
+const SHOP = `${HOST}/shop:1.0`;
+
+let stack: TestStack;
+let replicas: Replica[];
+
+beforeAll(async () => {
+  stack = await startStack();
+  replicas = await Promise.all([stack.start('one'), stack.start('two')]);
+  await until(() => replicas.some(({ leading }) => leading), { what: 'a leader', timeoutMs: 15_000 });
+}, 90_000);
+afterAll(() => stack?.close());
+
+const wait = <T>(what: string, check: () => Promise<T | undefined | false>) =>
+  until<T>(check, { what, timeoutMs: 15_000 });
+const imageWith = (reference: string, what: string, check: (image: CachedImage) => unknown) =>
+  wait(`${reference} ${what}`, async () => {
+    const image = await stack.image(reference);
+    return image !== undefined && Boolean(check(image)) && image;
+  });
+
+describe('pod-watcher on real servers', () => {
+  it('makes of a pod a CachedImage, a Repository and a job', async () => {
+    await stack.pod('shop', SHOP);
+    const image = await imageWith(
+      SHOP,
+      'summarised',
+      ({ status }) => status?.phase === 'Waiting' && status.usedBy?.count === 1,
+    );
+    expect(image.metadata.finalizers).toEqual(['kuik.enix.io/cached-image']);
+    expect(image.status?.display).toMatchObject({ image: SHOP, usedBy: '1' });
+    await wait('the job', () => Promise.resolve(stack.jobs.find(({ uid }) => uid === image.metadata.uid)));
+    expect(stack.jobs).toEqual([expect.objectContaining({ reference: SHOP, host: HOST, reason: 'NotCached' })]);
+    const repository = await wait('the repository', async () =>
+      (await stack.repositories()).find(({ status }) => status?.images === 1),
+    );
+    expect(image.metadata.ownerReferences).toMatchObject([{ kind: 'Repository', uid: repository.metadata.uid }]);
+  });
+
+  it('sums up what the others write, and is at rest after that', async () => {
+    const image = (await stack.image(SHOP))!;
+    await stack.copied(image, DIGEST);
+    await imageWith(SHOP, 'ready', ({ status }) => status?.phase === 'Ready' && status.isCached);
+    await wait('the repository ready', async () =>
+      (await stack.repositories()).some(({ status }) => status?.phase === 'Ready'),
+    );
+    const total = async () =>
+      (await Promise.all(replicas.map((replica) => replica.writes()))).reduce((a, b) => a + b, 0);
+    let last = -1;
+    await until(async () => last === (last = await total()), { what: 'the writes to end', everyMs: 300 });
+    // Somebody else's change that means nothing to us: everything about the image is looked at again.
+    const annotations = { note: 'x' };
+    await stack.api.request(
+      'PATCH',
+      `/apis/kuik.enix.io/v1alpha1/cachedimages/${image.metadata.name}`,
+      { metadata: { annotations } },
+      { contentType: 'application/merge-patch+json' },
+    );
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect(await total()).toBe(last);
+    expect(stack.jobs.filter(({ uid }) => uid === image.metadata.uid)).toHaveLength(1);
+  });
+
+  it('makes one object of an image that many pods and a person name at once', async () => {
+    const reference = `${HOST}/crowd:1.0`;
+    const person = {
+      apiVersion: 'kuik.enix.io/v1alpha1',
+      kind: 'CachedImage',
+      metadata: { name: 'by-hand' },
+      spec: { sourceImage: `${HOST}/other:1.0` },
+    };
+    await Promise.all([
+      stack.api.create('/apis/kuik.enix.io/v1alpha1/cachedimages', person),
+      ...Array.from({ length: 12 }, (_, index) =>
+        stack.pod(`crowd-${index}`, index % 2 ? reference : `localhost:7439/${reference}`),
+      ),
+      stack.pod('other', `${HOST}/other:1.0`),
+    ]);
+    await imageWith(reference, 'used by all', ({ status }) => status?.usedBy?.count === 12);
+    const other = await imageWith(
+      `${HOST}/other:1.0`,
+      'adopted',
+      ({ metadata, status }) => metadata.finalizers !== undefined && status?.usedBy?.count === 1,
+    );
+    expect(other.metadata.name).toBe('by-hand');
+    const images = await stack.images();
+    expect(images.filter(({ spec }) => spec.sourceImage === reference)).toHaveLength(1);
+    expect(images.filter(({ spec }) => spec.sourceImage === `${HOST}/other:1.0`)).toHaveLength(1);
+  });
+
+  it('loses no field when every owner writes at once', async () => {
+    const reference = `${HOST}/busy:1.0`;
+    await stack.pod('busy-0', reference);
+    const image = await imageWith(reference, 'there', ({ status }) => status?.phase);
+    await Promise.all([
+      ...Array.from({ length: 5 }, () => stack.copied(image, DIGEST)),
+      ...Array.from({ length: 5 }, (_, index) => stack.pod(`busy-${index + 1}`, reference)),
+    ]);
+    const settled = await imageWith(
+      reference,
+      'complete',
+      ({ status }) => status?.usedBy?.count === 6 && status.phase === 'Ready',
+    );
+    expect(settled.status).toMatchObject({ cache: { digest: DIGEST }, display: { usedBy: '6' }, isCached: true });
+  });
+
+  it('keeps the state of images, and fills it again when NATS lost everything', async () => {
+    const image = (await stack.image(SHOP))!;
+    const { key } = project(image)!;
+    const bucket = stack.gcBus.bucket(IMAGE_STATE);
+    const stored = () => bucket.get(key).catch(() => undefined);
+    await wait('state', async () => (await stored())?.value.digest === DIGEST);
+    await stack.stack.nats.purge();
+    await stack.stack.nats.kill();
+    await stack.stack.nats.restart();
+    await wait('state again', async () => (await stored())?.value.digest === DIGEST);
+    expect((await stored())?.value).toMatchObject({ reference: SHOP, uid: image.metadata.uid });
+  });
+
+  it('confirms holders as long as one leads', async () => {
+    const image = (await stack.image(SHOP))!;
+    const verdict = async () => {
+      const asked = { images: [{ uid: image.metadata.uid, reference: SHOP }] };
+      return (await stack.gcBus.request(HOLDERS_CONFIRM, asked, { timeoutMs: 2000 })).images[0]?.verdict;
+    };
+    expect(await verdict()).toBe('held');
+    await stack.deletePod('shop');
+    await wait('free', async () => (await verdict()) === 'free');
+    await imageWith(SHOP, 'unused', ({ status }) => status?.usedBy?.count === 0 && status.expiresAt !== undefined);
+  });
+
+  it('hands over: the other replica leads, and heals what nobody saw', async () => {
+    const [leader, follower] = replicas[0]!.leading ? [replicas[0]!, replicas[1]!] : [replicas[1]!, replicas[0]!];
+    expect(follower.leading).toBe(false);
+    await leader.close();
+    await wait('the follower leads', () => Promise.resolve(follower.leading));
+    await follower.close();
+    await stack.deletePod('busy-0');
+    await stack.pod('missed', `${HOST}/missed:1.0`);
+    const held = (await stack.image(`${HOST}/crowd:1.0`))!;
+    // Deleted by somebody, its finalizer taken off by gc.
+    await stack.api.request('DELETE', `/apis/kuik.enix.io/v1alpha1/cachedimages/${held.metadata.name}`);
+    await stack.api.request(
+      'PATCH',
+      `/apis/kuik.enix.io/v1alpha1/cachedimages/${held.metadata.name}`,
+      { metadata: { finalizers: null } },
+      { contentType: 'application/merge-patch+json' },
+    );
+    replicas = [await stack.start('three')];
+    await imageWith(`${HOST}/missed:1.0`, 'there', ({ status }) => status?.phase === 'Waiting');
+    await imageWith(`${HOST}/busy:1.0`, 'used by five', ({ status }) => status?.usedBy?.count === 5);
+    const anew = await imageWith(
+      `${HOST}/crowd:1.0`,
+      'made anew',
+      ({ metadata, status }) => metadata.uid !== held.metadata.uid && status?.phase,
+    );
+    await wait('its job', () => Promise.resolve(stack.jobs.some(({ uid }) => uid === anew.metadata.uid)));
+  });
+});
+
+describe('the credential broker on real servers', () => {
+  const PRIVATE = `${HOST}/team/private:1.0`;
+  const auth = (username: string) => Buffer.from(`${username}:hunter2`).toString('base64');
+
+  beforeAll(async () => {
+    await stack.faults.host(HOST).auth({
+      scheme: 'bearer',
+      users: [
+        { username: 'robot', password: 'hunter2', repositories: ['team/*'] },
+        { username: 'poor', password: 'hunter2', repositories: ['elsewhere/*'] },
+      ],
+      refuse: 'empty-token',
+    });
+    const secret = (name: string, username: string) => ({
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name },
+      type: 'kubernetes.io/dockerconfigjson',
+      stringData: { '.dockerconfigjson': JSON.stringify({ auths: { [HOST]: { auth: auth(username) } } }) },
+    });
+    await stack.api.create('/api/v1/namespaces/default/secrets', secret('a-poor', 'poor'));
+    await stack.api.create('/api/v1/namespaces/default/secrets', secret('b-robot', 'robot'));
+    await stack.api.apply({
+      apiVersion: 'v1',
+      kind: 'ServiceAccount',
+      metadata: { name: 'team', namespace: 'default' },
+      imagePullSecrets: [{ name: 'b-robot' }],
+    });
+    await stack.stack.controlPlane.node('node-2');
+    const spec = {
+      serviceAccountName: 'team',
+      automountServiceAccountToken: false,
+      imagePullSecrets: [{ name: 'a-poor' }],
+    };
+    await stack.pod('private', PRIVATE, { node: 'node-2', spec });
+  });
+
+  it('gives the node of a pod a pull-only token of its repository, found among all its secrets', async () => {
+    const proxy = await stack.proxyOn('node-2');
+    const credential = await proxy.credential(HOST, 'team/private');
+    expect(credential).toMatchObject({ kind: 'bearer' });
+    const { token, expiresAtMs } = credential as { token: string; expiresAtMs: number };
+    expect(expiresAtMs).toBeGreaterThan(Date.now());
+    const answer = await stack.ask('team/private', `Bearer ${token}`);
+    expect([200, 404]).toContain(answer);
+    expect(await stack.ask('team/other', `Bearer ${token}`)).toBe(401);
+    expect(await stack.ask('team/private', `Bearer ${token}`, 'PUT')).toBe(401);
+  });
+
+  it('refuses another node, and another repository', async () => {
+    const other = await stack.proxyOn('node-1');
+    await expect(other.credential(HOST, 'team/private')).rejects.toMatchObject({ failure: 'brokerDenied' });
+    const own = await stack.proxyOn('node-2');
+    await expect(own.credential(HOST, 'team/secret')).rejects.toMatchObject({ failure: 'brokerDenied' });
+  });
+
+  it('says which secrets were refused when the password is wrong everywhere', async () => {
+    await stack.faults.host(HOST).auth({ scheme: 'basic', users: [{ username: 'else', password: 'x' }] });
+    const proxy = await stack.proxyOn('node-2');
+    const error = await proxy
+      .credential(HOST, 'team/private', { renew: true })
+      .catch((caught: unknown) => caught as Error);
+    expect(error).toMatchObject({ failure: 'unauthorized' });
+    expect((error as Error).message).toContain('default/a-poor, default/b-robot, anonymous');
+    expect((error as Error).message).not.toContain('hunter2');
+  });
+
+  it('gives the header of a Basic-only registry', async () => {
+    await stack.faults.host(HOST).auth({ scheme: 'basic', users: [{ username: 'robot', password: 'hunter2' }] });
+    const proxy = await stack.proxyOn('node-2');
+    const credential = await proxy.credential(HOST, 'team/private', { renew: true });
+    expect(credential).toMatchObject({ kind: 'header', value: `Basic ${auth('robot')}` });
+  });
+});
