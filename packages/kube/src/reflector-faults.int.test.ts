@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { until } from '@kuik/testbed';
+import { until } from './testing/until.ts';
 import { createKubeClient } from './client.ts';
 import type { KubeClient, KubeObject, Reflector, ReflectorEvent, ReflectorOptions } from './port.ts';
 import { createReflector } from './reflector.ts';

@@ -1,0 +1,71 @@
+import { describe, expect, it } from '@jest/globals';
+import { createEventRecorder } from './event-recorder.ts';
+import { memoryKube } from './memory/index.ts';
+import type { KubeObject } from './port.ts';
+import { EVENTS } from './resources.ts';
+import { until } from './testing/until.ts';
+
+const object = (name: string): KubeObject => ({
+  kind: 'CachedImage',
+  metadata: { name, uid: name, resourceVersion: '1' },
+});
+
+describe('the event recorder', () => {
+  it('tries again what the server was too busy for', async () => {
+    const client = memoryKube();
+    const errors: unknown[] = [];
+    const recorder = createEventRecorder({
+      client,
+      controller: 'kuik.enix.io/gc',
+      instance: 'gc-0',
+      delayMs: 1,
+      onError: (e) => errors.push(e),
+    });
+    client.failNext('too-many-requests', { verb: 'create', times: 2 });
+    recorder.event(object('a'), 'Normal', 'Kept', 'still used');
+    recorder.event(object('b'), 'Normal', 'Kept', 'still used');
+    await until(() => client.objects(EVENTS).length === 2, { what: 'two events' });
+    expect(errors).toEqual([]);
+    expect(client.calls.filter(({ verb }) => verb === 'create')).toHaveLength(4);
+    await recorder.close();
+  });
+
+  it('reports what the server refuses, and goes on', async () => {
+    const client = memoryKube();
+    const errors: unknown[] = [];
+    const onError = (error: unknown): void => {
+      errors.push(error);
+      throw new Error('not even this escapes');
+    };
+    const recorder = createEventRecorder({ client, controller: 'c', instance: 'i', onError });
+    client.failNext('forbidden', { verb: 'create' });
+    recorder.event(object('a'), 'Normal', 'Kept', 'refused');
+    recorder.event(object('b'), 'Normal', 'Kept', 'taken');
+    await recorder.close();
+    expect(errors).toMatchObject([{ code: 'forbidden' }]);
+    expect(client.objects(EVENTS)).toMatchObject([{ note: 'taken' }]);
+    recorder.event(object('c'), 'Normal', 'Kept', 'after the end');
+    await recorder.flush();
+    expect(client.objects(EVENTS)).toHaveLength(1);
+  });
+
+  it('drops, and says so, when too many wait', async () => {
+    const client = memoryKube();
+    const errors: Error[] = [];
+    const options = {
+      controller: 'c',
+      instance: 'i',
+      maxPending: 2,
+      delayMs: 60_000,
+      onError: (e: unknown) => errors.push(e as Error),
+    };
+    const recorder = createEventRecorder({ client, ...options });
+    for (const name of ['a', 'b', 'c']) recorder.event(object(name), 'Normal', 'Kept', 'x');
+    recorder.event(object('a'), 'Normal', 'Kept', 'x');
+    expect(errors.map(({ message }) => message)).toEqual(['dropped event Kept on c: 2 others wait to be written']);
+    await recorder.close();
+    expect(
+      client.objects<KubeObject & { series?: { count: number } }>(EVENTS).map(({ series }) => series?.count),
+    ).toEqual(expect.arrayContaining([2, undefined]));
+  });
+});
