@@ -39,21 +39,24 @@ describe('a reflector of 5,000 pods of 5.7 KB', () => {
       project: ({ spec }) => ({ node: spec.nodeName ?? '', images: spec.containers.map(({ image }) => image) }),
       onChange: () => seen.length === 0 && seen.push(process.memoryUsage().rss),
     });
-    const before = heapMiB();
-    const delay = monitorEventLoopDelay({ resolution: 1 });
-    delay.enable();
-    reflector.start();
-    await reflector.whenSynced(AbortSignal.timeout(30_000));
-    delay.disable();
-    const grownMiB = (process.memoryUsage().rss - seen[0]!) / 2 ** 20;
-    expect(reflector.size()).toBe(5000);
-    expect(reflector.get({ namespace: 'ns-7', name: 'pod-7' })?.node).toBe('node-7');
-    expect(delay.max / 1e9).toBeLessThan(0.3);
-    expect(heapMiB() - before).toBeLessThan(8);
-    // Between the first page and the last: pages come and go.
-    expect(grownMiB).toBeLessThan(100);
-    await reflector.stop();
-    await client.close();
-    await worker.terminate();
+    try {
+      const before = heapMiB();
+      const delay = monitorEventLoopDelay({ resolution: 1 });
+      delay.enable();
+      reflector.start();
+      await reflector.whenSynced(AbortSignal.timeout(30_000));
+      delay.disable();
+      const grownMiB = (process.memoryUsage().rss - seen[0]!) / 2 ** 20;
+      expect(reflector.size()).toBe(5000);
+      expect(reflector.get({ namespace: 'ns-7', name: 'pod-7' })?.node).toBe('node-7');
+      expect(delay.max / 1e9).toBeLessThan(0.3);
+      expect(heapMiB() - before).toBeLessThan(8);
+      // Between the first page and the last: pages come and go.
+      expect(grownMiB).toBeLessThan(100);
+    } finally {
+      await reflector.stop();
+      await client.close();
+      await worker.terminate();
+    }
   });
 });
