@@ -1,6 +1,6 @@
 {{/*
-The pod template of one of our services. Context: root (.), component, kube (needs the API server), broker (needs the credential broker),
-keys (has a Secret of keys), ports (list of {name, containerPort, host}), env, hostNetwork, extraVolumes/extraMounts (YAML text).
+The pod template of one of our services. Context: root (the subchart's scope), component, settings (YAML text), kube (needs the API server),
+broker (needs the credential broker), ports, fieldEnv, lingerSeconds, hostNetwork, probeHost.
 Secrets are mounted as files; the root file system is read-only; nothing runs as root.
 */}}
 {{- define "kuik.podTemplate" -}}
@@ -9,11 +9,12 @@ Secrets are mounted as files; the root file system is read-only; nothing runs as
 metadata:
   labels: {{- include "kuik.labels" (dict "root" .root "component" .component) | nindent 4 }}
   annotations:
-    checksum/values: {{ toYaml $g | sha256sum | trunc 16 }}
+    checksum/settings: {{ .settings | sha256sum | trunc 16 | quote }}
     {{- with $v.podAnnotations }}{{ toYaml . | nindent 4 }}{{ end }}
 spec:
   serviceAccountName: kuik-{{ .component }}
   automountServiceAccountToken: false
+  enableServiceLinks: false
   {{- with $g.imagePullSecrets }}
   imagePullSecrets: {{- toYaml . | nindent 4 }}
   {{- end }}
@@ -56,27 +57,25 @@ spec:
         - { name: KUIK_CONFIG, value: /etc/kuik/config/config.yaml }
         - { name: LOG_LEVEL, value: {{ $g.logLevel | quote }} }
         - { name: NODE_OPTIONS, value: "--max-semi-space-size=16" }
-        - name: POD_NAME
-          valueFrom: { fieldRef: { fieldPath: metadata.name } }
-        - name: NODE_NAME
-          valueFrom: { fieldRef: { fieldPath: spec.nodeName } }
-        {{- range $name, $value := .env }}
-        - { name: {{ $name }}, value: {{ $value | quote }} }
-        {{- end }}
         {{- range $name, $path := .fieldEnv }}
         - name: {{ $name }}
           valueFrom: { fieldRef: { fieldPath: {{ $path }} } }
         {{- end }}
       ports: {{- toYaml .ports | nindent 8 }}
+      {{- with .lingerSeconds }}
+      lifecycle:
+        preStop: { exec: { command: [sleep, {{ . | quote }}] } }
+      {{- end }}
+      {{- $host := .probeHost | default "" }}
       livenessProbe:
-        httpGet: { path: /healthz, port: http }
+        httpGet: { path: /healthz, port: http{{ with $host }}, host: {{ . | quote }}{{ end }} }
         periodSeconds: 10
         failureThreshold: 6
       readinessProbe:
-        httpGet: { path: /readyz, port: http }
+        httpGet: { path: /readyz, port: http{{ with $host }}, host: {{ . | quote }}{{ end }} }
         periodSeconds: 3
       startupProbe:
-        httpGet: { path: /healthz, port: http }
+        httpGet: { path: /healthz, port: http{{ with $host }}, host: {{ . | quote }}{{ end }} }
         periodSeconds: 1
         failureThreshold: 60
       resources: {{- toYaml $v.resources | nindent 8 }}
@@ -87,9 +86,7 @@ spec:
       volumeMounts:
         - { name: config, mountPath: /etc/kuik/config, readOnly: true }
         - { name: tmp, mountPath: /tmp }
-        {{- if .keys }}
         - { name: keys, mountPath: /etc/kuik/keys, readOnly: true }
-        {{- end }}
         {{- if .kube }}
         - { name: kube, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true }
         {{- end }}
@@ -101,10 +98,8 @@ spec:
       configMap: { name: kuik-{{ .component }} }
     - name: tmp
       emptyDir: { sizeLimit: 64Mi }
-    {{- if .keys }}
     - name: keys
       secret: { secretName: kuik-keys-{{ .component }}, defaultMode: 0440 }
-    {{- end }}
     {{- if .kube }}
     - name: kube
       projected:
