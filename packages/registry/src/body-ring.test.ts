@@ -27,7 +27,7 @@ describe('BodyRing', () => {
       let target = ring.target(body.length);
       let total = 0;
       for (let step = 0; total < body.length; step += 1) {
-        expect(step).toBeLessThan(400_000);
+        if (step > 400_000) throw new Error('the ring is stuck');
         if (next() < 0.5 && !ring.full && written < body.length) {
           const bytes = Math.max(1, Math.floor(next() * target.length));
           body.copy(target, 0, written, written + bytes);
@@ -40,7 +40,7 @@ describe('BodyRing', () => {
           if (written === body.length && out === undefined) break;
         } else {
           // The chunk must not have changed while it was out.
-          expect(out.equals(copy!)).toBe(true);
+          if (!out.equals(copy!)) throw new Error('a chunk changed while it was out');
           got.push(copy!);
           total += copy!.length;
           out = undefined;
