@@ -7,7 +7,7 @@ const KITS = ['runtime', 'tooling'];
 const folders = (names) => `^packages/(${names.join('|')})/`;
 const TESTS = '\\.test\\.ts$';
 // What only tests use: conformance suites, made-up worlds.
-const FIXTURES = '(\\.fixture\\.ts|/(conformance|testing)/[^/]+\\.ts)$';
+const FIXTURES = '(\\.(fixture|conformance)\\.ts|/(conformance|testing)/[^/]+\\.ts)$';
 // Twins that stand in for an adapter have a door of their own (`exports` of the package).
 const DOORS = '^packages/[^/]+/src/(index|memory|(memory|conformance|testing)/index)\\.ts$';
 const OURS = '^(packages|services|e2e|bench)/';

@@ -18,6 +18,7 @@ class CannotGoOn extends Error {}
 
 /** `$XDG_CACHE_HOME/kube-image-keeper`, else `~/.cache/kube-image-keeper` (packages/testbed reads it the same way). */
 function cacheFolder() {
+  if (process.env.KUIK_CACHE_FOLDER) return process.env.KUIK_CACHE_FOLDER;
   const base = process.env.XDG_CACHE_HOME ?? '';
   return path.join(path.isAbsolute(base) ? base : path.join(homedir(), '.cache'), 'kube-image-keeper');
 }
@@ -32,12 +33,15 @@ function environment(cache) {
   return {
     ...process.env,
     KUIK_USER_CONFIG_HOME: process.env.XDG_CONFIG_HOME ?? path.join(homedir(), '.config'),
+    KUIK_CACHE_FOLDER: cache,
+    XDG_CACHE_HOME: path.join(home, 'cache'),
     XDG_CONFIG_HOME: path.join(home, 'config'),
     XDG_STATE_HOME: path.join(home, 'state'),
     XDG_DATA_HOME: path.join(home, 'data'),
     HELM_CACHE_HOME: path.join(home, 'helm', 'cache'),
     HELM_CONFIG_HOME: path.join(home, 'helm', 'config'),
     HELM_DATA_HOME: path.join(home, 'helm', 'data'),
+    NODE_COMPILE_CACHE: path.join(home, 'cache', 'node'),
     npm_config_cache: path.join(cache, 'npm'),
     npm_config_update_notifier: 'false',
     TURBO_TELEMETRY_DISABLED: '1',

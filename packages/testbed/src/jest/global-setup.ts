@@ -6,7 +6,7 @@ import path from 'node:path';
 import { LEASE_SOCKET } from '../lease/lease-control-plane.ts';
 import { findPart } from '../parts/find.ts';
 import { overrideVariable, REQUIRED_PARTS } from '../parts/catalogue.ts';
-import { openLog, runFolder } from '../process/folders.ts';
+import { dataFolder, openLog, runFolder } from '../process/folders.ts';
 
 let broker: ChildProcess | undefined;
 let socketFolder: string | undefined;
@@ -18,8 +18,9 @@ export async function setUp(): Promise<void> {
     const part = await findPart(name);
     if (part) process.env[overrideVariable(name)] = part.path;
   }
-  // Socket paths are limited to about 100 bytes, which a checkout's path may exceed.
-  socketFolder = mkdtempSync(path.join(tmpdir(), 'kuik-'));
+  socketFolder = dataFolder('lease');
+  // A socket's path is limited to about 100 bytes, which a checkout's may exceed.
+  if (socketFolder.length > 90) socketFolder = mkdtempSync(path.join(tmpdir(), 'kuik-'));
   const socketPath = path.join(socketFolder, 'lease');
   const log = openLog('lease-broker');
   broker = spawn(process.execPath, [path.join(import.meta.dirname, '../lease/broker-main.ts'), socketPath], {
@@ -42,6 +43,8 @@ export async function setUp(): Promise<void> {
 /** After the last test file. */
 export async function tearDown(): Promise<void> {
   if (broker && broker.exitCode === null) {
+    // It must hold jest until it is gone: with nothing else to do, node would end before the results are written.
+    broker.ref();
     broker.stdin?.end();
     await once(broker, 'exit');
   }

@@ -19,6 +19,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 /** `$XDG_CACHE_HOME/kube-image-keeper`, else `~/.cache/kube-image-keeper`: the only place outside the checkout that is written to. */
 export function cacheFolder(env: Environment = process.env): string {
+  // The bootstrap gives tools a cache folder of their own, inside ours.
+  if (env['KUIK_CACHE_FOLDER']) return env['KUIK_CACHE_FOLDER'];
   const base = env['XDG_CACHE_HOME'] ?? '';
   return path.join(path.isAbsolute(base) ? base : path.join(homedir(), '.cache'), 'kube-image-keeper');
 }

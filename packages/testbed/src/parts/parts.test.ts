@@ -94,6 +94,7 @@ describe('the catalogue', () => {
 
   it('keeps everything below one cache folder', () => {
     expect(cacheFolder({ XDG_CACHE_HOME: '/c' })).toBe('/c/kube-image-keeper');
+    expect(cacheFolder({ XDG_CACHE_HOME: '/c', KUIK_CACHE_FOLDER: '/d/kuik' })).toBe('/d/kuik');
     expect(cacheFolder({ XDG_CACHE_HOME: 'relative' })).toMatch(/^\/.*\/\.cache\/kube-image-keeper$/);
     expect(cachedPartPath(partEntry('etcd'), { XDG_CACHE_HOME: '/c' })).toBe(
       '/c/kube-image-keeper/parts/etcd-v3.7.3/etcd',

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { CREDENTIALS, IMAGE_SERVED, IMAGE_STATE, IMAGE_USED, inboxPrefix, type ServiceName } from '@kuik/contracts';
 import { connect, nkeyAuthenticator, type NatsConnection } from 'nats';
 import type { NatsServer } from '../port.ts';
@@ -11,10 +11,10 @@ const connections: NatsConnection[] = [];
 beforeAll(async () => {
   server = await startNats();
 });
-afterAll(async () => {
-  await Promise.all(connections.map((connection) => connection.close()));
-  await server.stop();
+afterEach(async () => {
+  await Promise.all(connections.splice(0).map((connection) => connection.close()));
 });
+afterAll(() => server.stop());
 
 async function connectAs(service: ServiceName | 'test'): Promise<NatsConnection> {
   const seed = service === 'test' ? server.testSeed : server.seeds[service];
@@ -23,7 +23,7 @@ async function connectAs(service: ServiceName | 'test'): Promise<NatsConnection>
     authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)),
     inboxPrefix: service === 'test' ? '_INBOX_test' : inboxPrefix(service),
     maxReconnectAttempts: -1,
-    reconnectTimeWait: 20,
+    reconnectTimeWait: 100,
   });
   connections.push(connection);
   return connection;
@@ -106,12 +106,16 @@ describe('startNats', () => {
 
   it('keeps port and streams over SIGKILL and restart; purge empties it', async () => {
     const test = await connectAs('test');
-    const streams = await test.jetstreamManager();
+    // A request that was lost with the server is given up soon.
+    const streams = await test.jetstreamManager({ timeout: 1_000 });
     await streams.streams.add({ name: 'kept', subjects: ['kept'] });
     await server.kill();
     expect(server.running()).toBe(false);
     await server.restart();
-    const after = await until(() => streams.streams.info('kept'), { what: 'the stream after the restart' });
+    const after = await until(() => streams.streams.info('kept'), {
+      what: 'the stream after the restart',
+      timeoutMs: 30_000,
+    });
     expect(after.config.name).toBe('kept');
     await server.purge();
     await expect(streams.streams.info('kept')).rejects.toThrow(/not found/);

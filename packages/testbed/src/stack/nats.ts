@@ -62,7 +62,7 @@ class Nats extends Part implements NatsServer {
     const connection = await connect({
       servers: this.url,
       authenticator: nkeyAuthenticator(new TextEncoder().encode(this.testSeed)),
-      timeout: 5_000,
+      timeout: 20_000,
     });
     try {
       const streams = await connection.jetstreamManager();
