@@ -5,7 +5,7 @@ import { requirePart } from '@kuik/testbed';
 import { parseAllDocuments } from 'yaml';
 
 const run = promisify(execFile);
-const CHART = fileURLToPath(new URL('../../../charts/kube-image-keeper', import.meta.url));
+export const CHART = fileURLToPath(new URL('../../../charts/kube-image-keeper', import.meta.url));
 
 export interface ChartObject {
   apiVersion: string;
@@ -14,10 +14,19 @@ export interface ChartObject {
   [field: string]: unknown;
 }
 
-/** What `helm template` makes of the chart in namespace `kuik-system`; `set` are `--set` values. */
-export async function chartObjects(set: Readonly<Record<string, string>> = {}): Promise<ChartObject[]> {
+/**
+ * What `helm template` makes of the chart in namespace `kuik-system`; `set` are `--set` values, `values` JSON by top-level key.
+ * Throws with helm's own message when it refuses the values.
+ */
+export async function chartObjects(
+  set: Readonly<Record<string, string>> = {},
+  values: Readonly<Record<string, unknown>> = {},
+): Promise<ChartObject[]> {
   const helm = await requirePart('helm');
-  const flags = Object.entries(set).flatMap(([key, value]) => ['--set', `${key}=${value}`]);
+  const flags = [
+    ...Object.entries(set).flatMap(([key, value]) => ['--set', `${key}=${value}`]),
+    ...Object.entries(values).flatMap(([key, value]) => ['--set-json', `${key}=${JSON.stringify(value)}`]),
+  ];
   const { stdout } = await run(helm, ['template', 'kuik', CHART, '--namespace', 'kuik-system', ...flags], {
     maxBuffer: 64 * 1024 * 1024,
   });

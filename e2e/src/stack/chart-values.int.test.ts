@@ -1,0 +1,200 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { execFile } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { registryConfig, SERVICES } from '@kuik/contracts';
+import { CHART, chartObjects, type ChartObject } from './chart-objects.ts';
+import { loadedBy } from './rendered-settings.ts';
+
+const run = promisify(execFile);
+
+interface SchemaNode {
+  description?: string;
+  $ref?: string;
+  allOf?: SchemaNode[];
+  properties?: Record<string, SchemaNode>;
+  definitions?: Record<string, SchemaNode>;
+}
+const schema = JSON.parse(readFileSync(path.join(CHART, 'values.schema.json'), 'utf8')) as SchemaNode;
+
+const PEM = '-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n';
+const EVERYTHING = {
+  cache: { storage: { size: '', className: '' } },
+  rules: { ignoreImages: ['^local/'], acceptImages: ['.'], ignoreNamespaces: ['ci'] },
+  registries: {
+    'registry.example.test:5000': {
+      address: '10.0.0.7:5000',
+      ca: PEM,
+      plainHTTP: false,
+      insecureSkipVerify: false,
+      allowPrivate: true,
+      trusted: ['auth.example.test'],
+    },
+  },
+  expiry: { unused: '12h', repositoryIdle: '2h' },
+  'node-proxy': { port: 7500, httpPort: 7501, settings: { proxy: { followedTags: 7 } } },
+  'pod-watcher': { settings: { retry: { first: '7s' } } },
+};
+const EXTERNAL = {
+  'nats.enabled': 'false',
+  'redis.enabled': 'false',
+  'registry.enabled': 'false',
+  'global.connections.natsUrl': 'nats://nats.example.test:4222',
+  'global.connections.redisUrl': 'redis://redis.example.test:6379',
+  'global.connections.cacheWriterUrl': 'https://cache.example.test',
+  'global.connections.cacheReaderUrl': 'https://cache.example.test:5010',
+};
+
+const configOf = (objects: ChartObject[], service: string): string =>
+  (
+    objects.find(({ kind, metadata }) => kind === 'ConfigMap' && metadata.name === `kuik-${service}`) as unknown as {
+      data: Record<string, string>;
+    }
+  ).data['config.yaml']!;
+
+describe("the chart's values", () => {
+  it.each([
+    ['rulez.ignoreImages', 'x', "additional properties 'rulez' not allowed"],
+    ['cache.storage.siez', '1Gi', "at '/cache/storage': additional properties 'siez' not allowed"],
+    ['cache.storage.size', 'big', "at '/cache/storage/size'"],
+    ['webhook.replica', '3', "at '/webhook': additional properties 'replica' not allowed"],
+    ['monitor.replicas', 'two', "at '/monitor/replicas': got string, want integer"],
+    ['node-proxy.port', '99999', "at '/node-proxy/port'"],
+    ['expiry.unused', 'soon', "at '/expiry/unused': 'soon' does not match"],
+    ['rules.ignoreImages', '^a', "at '/rules/ignoreImages': got string, want array"],
+    [String.raw`registries.docker\.io.insecur`, 'true', "at '/registries/docker.io': additional properties 'insecur'"],
+    [String.raw`registries.https://docker\.io.plainHTTP`, 'true', 'registries'],
+    ['global.logLevel', 'loud', "at '/global/logLevel': value must be one of"],
+    ['global.connections.natsUrl', 'nats.example.test', "at '/global/connections/natsUrl'"],
+    ['nats.enabled', 'false', 'nats.enabled is false: set global.connections.natsUrl'],
+    ['redis.enabled', 'false', 'redis.enabled is false: set global.connections.redisUrl'],
+    ['registry.enabled', 'false', 'registry.enabled is false: set global.connections.cacheWriterUrl'],
+  ])('refuse %s=%s and say where', async (key, value, message) => {
+    await expect(chartObjects({ [key]: value })).rejects.toThrow(message);
+  });
+
+  it('are described, every one', () => {
+    const silent: string[] = [];
+    const walk = (node: SchemaNode, at: string): void => {
+      const named = node.$ref ?? node.allOf?.[0]?.$ref;
+      const target = named === undefined ? node : schema.definitions![named.replace('#/definitions/', '')]!;
+      if ((node.description ?? target.description ?? '') === '') silent.push(at);
+      for (const [key, child] of Object.entries(target.properties ?? {})) walk(child, `${at}.${key}`);
+    };
+    for (const [key, node] of Object.entries(schema.properties!)) walk(node, key);
+    expect(silent).toEqual([]);
+  });
+
+  it('know every setting of a registry but the one that would name a file nobody mounts', () => {
+    expect(Object.keys(schema.definitions!['registry']!.properties!).sort()).toEqual(
+      Object.keys(registryConfig.shape)
+        .filter((key) => key !== 'caFile')
+        .sort(),
+    );
+  });
+
+  it('reach the services that read them', async () => {
+    const objects = await chartObjects({}, EVERYTHING);
+    const loaded = Object.fromEntries(
+      await Promise.all(
+        SERVICES.map(async (service) => [service, await loadedBy(service, configOf(objects, service))] as const),
+      ),
+    );
+    expect(loaded['webhook']).toMatchObject({
+      namespace: 'kuik-system',
+      proxyPrefixes: ['localhost:7500'],
+      rules: EVERYTHING.rules,
+      listen: { port: 9443 },
+      http: { port: 8080 },
+    });
+    expect(loaded['pod-watcher']).toMatchObject({
+      proxyPrefixes: ['localhost:7500'],
+      expiry: { unused: 12 * 3_600_000, repositoryIdle: 2 * 3_600_000 },
+      retry: { first: 7000 },
+      broker: {
+        nodeProxies: ['kuik-system-proxy/kuik-node-proxy'],
+        services: ['kuik-system/kuik-image-copier', 'kuik-system/kuik-monitor'],
+      },
+      lease: { namespace: 'kuik-system' },
+    });
+    expect(loaded['node-proxy']).toMatchObject({
+      listen: [
+        { host: '127.0.0.1', port: 7500 },
+        { host: '::1', port: 7500 },
+      ],
+      http: { host: '127.0.0.1', port: 7501 },
+      proxy: { followedTags: 7 },
+    });
+    for (const service of ['pod-watcher', 'image-copier', 'monitor', 'node-proxy'])
+      expect(loaded[service]).toMatchObject({ registries: EVERYTHING.registries });
+  });
+
+  it('restart the pods of a service when its settings change, and no others', async () => {
+    const checksums = async (values: Record<string, unknown>): Promise<Record<string, unknown>> =>
+      Object.fromEntries(
+        (await chartObjects({}, values))
+          .filter(({ kind }) => kind === 'Deployment' || kind === 'DaemonSet')
+          .map(({ metadata, ...object }) => [
+            metadata.name,
+            (object['spec'] as { template: { metadata: { annotations: object } } }).template.metadata.annotations,
+          ]),
+      );
+    const [before, after] = [await checksums({}), await checksums({ rules: { ignoreImages: ['^x'] } })];
+    const changed = Object.keys(before).filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]));
+    expect(changed).toEqual(['kuik-webhook']);
+  });
+
+  it('name external parts by URL and then install none', async () => {
+    const objects = await chartObjects(EXTERNAL);
+    expect(objects.filter(({ kind }) => kind === 'StatefulSet')).toEqual([]);
+    expect(await loadedBy('image-copier', configOf(objects, 'image-copier'))).toMatchObject({
+      nats: { url: 'nats://nats.example.test:4222' },
+      redis: { url: 'redis://redis.example.test:6379' },
+      cache: { url: 'https://cache.example.test' },
+    });
+    expect(configOf(objects, 'node-proxy')).toContain('url: https://cache.example.test:5010');
+  });
+});
+
+describe('what the settings name as files', () => {
+  let folder: string;
+  let objects: ChartObject[];
+  beforeAll(async () => {
+    objects = await chartObjects();
+    folder = mkdtempSync(path.join(tmpdir(), 'kuik-keys-'));
+    const main = path.join(CHART, '../../services/keys/src/main.ts');
+    await run(process.execPath, [main], { env: { PATH: process.env['PATH'], KUIK_FOLDER: folder } });
+  });
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  it.each(SERVICES)('is made by the keys job and mounted into %s', async (service) => {
+    type Spec = {
+      volumes: { name: string; secret?: { secretName: string }; projected?: object }[];
+      containers: { volumeMounts: { name: string; mountPath: string }[] }[];
+    };
+    const workload = objects.find(
+      ({ kind, metadata }) => /^(Deployment|DaemonSet)$/.test(kind) && metadata.name === `kuik-${service}`,
+    )!;
+    const { volumes, containers } = (workload['spec'] as { template: { spec: Spec } }).template.spec;
+    const named = [...configOf(objects, service).matchAll(/^\s*\w*File: (\S+)$/gm)].map(([, file]) => file!);
+    expect(named.length).toBeGreaterThan(0);
+    for (const file of named) {
+      const mount = containers[0]!.volumeMounts.find(({ mountPath }) => mountPath === path.dirname(file))!;
+      const volume = volumes.find(({ name }) => name === mount.name)!;
+      if (volume.secret === undefined) expect(JSON.stringify(volume.projected)).toContain('"audience":"kuik-broker"');
+      else expect(existsSync(path.join(folder, volume.secret.secretName, path.basename(file)))).toBe(true);
+    }
+  });
+
+  it('is given to the keys job under names that it knows', async () => {
+    type Job = { template: { spec: { containers: { env: { name: string; value: string }[] }[] } } };
+    const job = objects.find(({ kind }) => kind === 'Job')!['spec'] as Job;
+    const env = job.template.spec.containers[0]!.env.map(({ name, value }) => [name, value] as const);
+    expect(await loadedBy('keys', undefined, Object.fromEntries(env))).toMatchObject({
+      namespace: 'kuik-system',
+      proxyNamespace: 'kuik-system-proxy',
+    });
+  });
+});

@@ -1,0 +1,43 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+const SERVICES_FOLDER = path.resolve(import.meta.dirname, '../../../services');
+
+// A service's config.ts gives a function that loads, or the schema alone.
+const LOADER = `
+const [configFile, runtimeFile, name] = process.argv.slice(1);
+const door = await import(configFile);
+const { loadConfig } = await import(runtimeFile);
+const load = Object.entries(door).find(([name]) => /^load.*Config$/.test(name))?.[1]
+  ?? ((env) => loadConfig({ name, schema: door.configSchema, env }));
+try { console.log(JSON.stringify(load(process.env))); }
+catch (error) { if (!error.render) throw error; console.log(error.render()); }`;
+
+/**
+ * What a service makes of a configuration file (YAML) and of environment variables: its settings, defaults included, or the text of its
+ * mistakes. Runs the service's own config.ts in a process of its own.
+ */
+export async function loadedBy(
+  service: string,
+  file: string | undefined,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Record<string, unknown> | string> {
+  const folder = mkdtempSync(path.join(tmpdir(), 'kuik-settings-'));
+  try {
+    const written = path.join(folder, 'config.yaml');
+    if (file !== undefined) writeFileSync(written, file);
+    const modules = [`${service}/src/config.ts`, '../packages/runtime/src/index.ts'].map((module) =>
+      path.join(SERVICES_FOLDER, module),
+    );
+    const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', LOADER, ...modules, service], {
+      env: { PATH: process.env['PATH'], ...(file === undefined ? {} : { KUIK_CONFIG: written }), ...env },
+    });
+    return stdout.startsWith('{') ? (JSON.parse(stdout) as Record<string, unknown>) : stdout.trim();
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
