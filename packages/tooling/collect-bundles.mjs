@@ -20,6 +20,6 @@ const [name] = process.argv.slice(2);
 if (!names.includes(name)) {
   console.error(\`usage: run.mjs <service>, one of: \${names.join(', ')}\`);
   process.exitCode = 2;
-} else await import(\`./\${name}/main.mjs\`);
+} else await import(\`./\${name}/main.js\`);
 `,
 );
