@@ -1,0 +1,44 @@
+import { ERROR_CODES, stanzaOf, type CachedImage, type StanzaError } from '@kuik/contracts';
+import { tryParseReference, type Reference } from '@kuik/image';
+import type { Candidate } from './schedule.ts';
+
+/**
+ * The reference to check for an image; undefined when there is nothing to watch: no reference, a duplicate, on its way out, or neither
+ * in the cache nor found missing upstream by the copier (what was never copied is the copier's to ask for).
+ */
+export function watchedReference(image: CachedImage): Reference | undefined {
+  if (image.metadata.deletionTimestamp !== undefined || stanzaOf(image, 'removal') !== undefined) return undefined;
+  if (image.status?.phase === 'Duplicate') return undefined;
+  const cache = stanzaOf(image, 'cache');
+  const unavailable = cache?.error?.code === ERROR_CODES.notFound.code;
+  return cache?.digest !== undefined || unavailable ? tryParseReference(image.spec.sourceImage) : undefined;
+}
+
+/**
+ * The image as the schedule sees it. `checkedAt` is the exact time of its last check (epoch ms); what the resource tells of checks and
+ * copies counts too: a copy has asked upstream as well, and the exact time may have been lost.
+ */
+export function candidateOf(image: CachedImage, checkedAt: number | undefined): Candidate | undefined {
+  const reference = watchedReference(image);
+  if (reference === undefined) return undefined;
+  const cache = stanzaOf(image, 'cache');
+  const upstream = stanzaOf(image, 'upstream');
+  const told = [upstream?.lastSeen, answeredAt(upstream?.error), cache?.copiedAt, answeredAt(cache?.error)];
+  const times = [checkedAt, ...told.map(parseTime)];
+  const known = times.filter((time) => time !== undefined);
+  return {
+    uid: image.metadata.uid,
+    host: reference.host,
+    seenAt: known.length === 0 ? undefined : Math.max(...known),
+  };
+}
+
+/** A registry that only said "not now" has told nothing about the image. */
+function answeredAt(error: StanzaError | undefined): string | undefined {
+  return error?.code === ERROR_CODES.rateLimited.code ? undefined : error?.at;
+}
+
+function parseTime(text: string | undefined): number | undefined {
+  const time = text === undefined ? NaN : Date.parse(text);
+  return Number.isNaN(time) ? undefined : time;
+}

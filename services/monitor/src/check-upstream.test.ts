@@ -1,0 +1,140 @@
+import { describe, expect, it } from '@jest/globals';
+import { CredentialError } from '@kuik/bus';
+import type { BrokeredCredential } from '@kuik/contracts';
+import { parseReference } from '@kuik/image';
+import { RegistryError, type Credential, type RegistryAccess, type RegistryErrorCode } from '@kuik/registry';
+import { checkUpstream } from './check-upstream.ts';
+import { DIGEST } from './fixtures.ts';
+
+const signal = new AbortController().signal;
+type Answer = RegistryErrorCode | 'ok' | 'hang';
+
+function aborted(ending: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const end = () => reject(new RegistryError('aborted', 'aborted by the caller'));
+    if (ending.aborted) end();
+    else ending.addEventListener('abort', end);
+  });
+}
+
+/** A registry whose answers depend on the credential it is shown. */
+function registryOf(answer: (credentials: readonly Credential[]) => Answer) {
+  const asked: string[] = [];
+  const registry: Pick<RegistryAccess, 'upstream'> = {
+    upstream: (host, repository, source) =>
+      ({
+        host,
+        repository,
+        headManifest: async (reference: string, { signal: ending }: { signal: AbortSignal }) => {
+          const credentials = await source.credentials({ host, repository, actions: ['pull'] });
+          asked.push(`${host}/${repository} ${reference}`);
+          const code = answer(credentials);
+          if (code === 'hang') await aborted(ending);
+          if (code !== 'ok')
+            throw new RegistryError(code as RegistryErrorCode, `upstream said ${code}`, { retryAfterMs: 5 });
+          return { digest: DIGEST, mediaType: 'x', size: 1 };
+        },
+      }) as unknown as ReturnType<RegistryAccess['upstream']>,
+  };
+  return { registry, asked };
+}
+
+const brokerOf = (answer: (renew: boolean) => BrokeredCredential | CredentialError) => ({
+  credential: (_: string, __: string, { renew = false } = {}) => {
+    const credential = answer(renew);
+    return credential instanceof CredentialError ? Promise.reject(credential) : Promise.resolve(credential);
+  },
+});
+const bearer = (token: string): BrokeredCredential => ({ kind: 'bearer', token, expiresAtMs: Infinity });
+const tokenOf = ([credential]: readonly Credential[]) => (credential?.kind === 'bearer' ? credential.token : undefined);
+const silent = new CredentialError('brokerUnavailable', 'nobody answers', { retry: true });
+const denied = new CredentialError('brokerDenied', 'not yours', { retry: false });
+
+const check = (
+  answer: (credentials: readonly Credential[]) => Answer,
+  credentials?: ReturnType<typeof brokerOf>,
+  reference = 'ghcr.io/acme/api:v2',
+) => {
+  const { registry, asked } = registryOf(answer);
+  return checkUpstream(parseReference(reference), { registry, credentials, timeoutMs: 100 }, signal).then((result) => ({
+    result,
+    asked,
+  }));
+};
+
+describe('checkUpstream', () => {
+  it.each([
+    ['ghcr.io/acme/api:v2', 'ghcr.io/acme/api v2'],
+    ['nginx', 'docker.io/library/nginx latest'],
+    [`a.test/b:1@${DIGEST}`, `a.test/b ${DIGEST}`],
+  ])('asks for %s once, anonymously without a broker', async (reference, expected) => {
+    const { result, asked } = await check(() => 'ok', undefined, reference);
+    expect(result).toEqual({ kind: 'seen', digest: DIGEST });
+    expect(asked).toEqual([expected]);
+  });
+
+  it('shows what the broker gave', async () => {
+    const { result } = await check(
+      (credentials) => (tokenOf(credentials) === 't' ? 'ok' : 'unauthorized'),
+      brokerOf(() => bearer('t')),
+    );
+    expect(result.kind).toBe('seen');
+  });
+
+  it('renews a credential that was refused, once', async () => {
+    const broker = brokerOf((renew) => bearer(renew ? 'new' : 'old'));
+    const { result, asked } = await check((shown) => (tokenOf(shown) === 'new' ? 'ok' : 'unauthorized'), broker);
+    expect(result.kind).toBe('seen');
+    expect(asked).toHaveLength(2);
+    const refused = await check(() => 'forbidden', broker);
+    expect(refused.result).toMatchObject({ kind: 'failed', code: 'forbidden' });
+    expect(refused.asked).toHaveLength(2);
+  });
+
+  it.each<[RegistryErrorCode, CredentialError, string]>([
+    ['unauthorized', silent, 'undecided'],
+    ['forbidden', silent, 'undecided'],
+    ['not-found', silent, 'undecided'],
+    ['server-error', silent, 'failed'],
+    ['rate-limited', silent, 'failed'],
+    ['unauthorized', denied, 'failed'],
+    ['not-found', denied, 'failed'],
+  ])('%s without a credential, because %s: %s', async (code, failure, kind) => {
+    const { result } = await check(
+      () => code,
+      brokerOf(() => failure),
+    );
+    expect(result.kind).toBe(kind);
+  });
+
+  it('sees a public image while the broker is silent', async () => {
+    const { result } = await check(
+      () => 'ok',
+      brokerOf(() => silent),
+    );
+    expect(result.kind).toBe('seen');
+  });
+
+  it("passes on the registry's code and when it wants to be asked again", async () => {
+    const { result } = await check(() => 'rate-limited');
+    expect(result).toEqual({
+      kind: 'failed',
+      code: 'rate-limited',
+      message: 'upstream said rate-limited',
+      retryAfterMs: 5,
+    });
+  });
+
+  it('gives up on a registry that never answers', async () => {
+    const { result } = await check(() => 'hang');
+    expect(result).toMatchObject({ kind: 'failed', code: 'timeout' });
+  });
+
+  it('throws when it is told to stop', async () => {
+    const { registry } = registryOf(() => 'hang');
+    const ending = new AbortController();
+    const running = checkUpstream(parseReference('a.test/b:1'), { registry, timeoutMs: 5_000 }, ending.signal);
+    ending.abort(new Error('closing'));
+    await expect(running).rejects.toThrow('closing');
+  });
+});

@@ -1,0 +1,72 @@
+import { CredentialError, type CredentialClient } from '@kuik/bus';
+import type { Reference } from '@kuik/image';
+import {
+  credentialsOf,
+  RegistryError,
+  type Credential,
+  type RegistryAccess,
+  type RegistryErrorCode,
+} from '@kuik/registry';
+import type { CheckResult } from './judge.ts';
+
+export interface CheckOptions {
+  readonly registry: Pick<RegistryAccess, 'upstream'>;
+  /** Absent: there is no broker, and everything is asked anonymously. */
+  readonly credentials?: Pick<CredentialClient, 'credential'> | undefined;
+  /** For everything: credential, token, HEAD. */
+  readonly timeoutMs: number;
+}
+
+const REFUSALS = new Set<RegistryErrorCode>(['unauthorized', 'forbidden']);
+/** What a registry also answers for what it does not show to strangers. */
+const HIDING = new Set<RegistryErrorCode>(['unauthorized', 'forbidden', 'not-found']);
+
+/**
+ * Asks upstream for the digest of a reference, by HEAD (by GET where a registry does not answer HEAD). A credential that was refused is
+ * renewed once. Throws only when `signal` aborts.
+ */
+export async function checkUpstream(
+  reference: Reference,
+  { registry, credentials, timeoutMs }: CheckOptions,
+  signal: AbortSignal,
+): Promise<CheckResult> {
+  const { host, path } = reference;
+  const deadline = AbortSignal.timeout(timeoutMs);
+  const either = AbortSignal.any([signal, deadline]);
+  let brokerFailure: CredentialError | undefined;
+
+  const credentialFor = async (renew: boolean): Promise<readonly Credential[]> => {
+    if (credentials === undefined) return [];
+    try {
+      return credentialsOf(await credentials.credential(host, path, { renew }));
+    } catch (error) {
+      if (!(error instanceof CredentialError)) throw error;
+      brokerFailure = error;
+      return [];
+    }
+  };
+  const head = async (tried: readonly Credential[]): Promise<CheckResult> => {
+    try {
+      const repository = registry.upstream(host, path, { credentials: () => Promise.resolve(tried) });
+      const { digest } = await repository.headManifest(reference.digest ?? reference.tag!, { signal: either });
+      return { kind: 'seen', digest };
+    } catch (error) {
+      signal.throwIfAborted();
+      if (deadline.aborted) return { kind: 'failed', code: 'timeout', message: `no answer within ${timeoutMs} ms` };
+      if (!(error instanceof RegistryError)) throw error;
+      return { kind: 'failed', code: error.code, message: error.message, retryAfterMs: error.retryAfterMs };
+    }
+  };
+
+  const first = await credentialFor(false);
+  let result = await head(first);
+  if (first.length > 0 && result.kind === 'failed' && REFUSALS.has(result.code)) {
+    const renewed = await credentialFor(true);
+    if (renewed.length > 0) result = await head(renewed);
+  }
+  const silent = brokerFailure?.failure === 'brokerUnavailable';
+  if (silent && result.kind === 'failed' && HIDING.has(result.code)) {
+    return { kind: 'undecided', message: `${result.message}; ${brokerFailure?.message ?? ''}` };
+  }
+  return result;
+}

@@ -1,0 +1,99 @@
+import {
+  ERROR_CODES,
+  stanzaOf,
+  type CachedImage,
+  type ErrorName,
+  type UpstreamStanza,
+  type UpstreamState,
+} from '@kuik/contracts';
+import { tryParseReference } from '@kuik/image';
+import type { RegistryErrorCode } from '@kuik/registry';
+
+/** What came of asking. `undecided`: refused without a credential while none could be had; that says nothing about the image. */
+export type CheckResult =
+  | { readonly kind: 'seen'; readonly digest: string }
+  | {
+      readonly kind: 'failed';
+      readonly code: RegistryErrorCode;
+      readonly message: string;
+      readonly retryAfterMs?: number | undefined;
+    }
+  | { readonly kind: 'undecided'; readonly message: string };
+
+export interface Judgement {
+  readonly state: UpstreamState;
+  readonly stanza: UpstreamStanza;
+  /** Whether the resource has to tell: a transition, or a day since it last did. */
+  readonly record: boolean;
+  /** What the check says about the whole registry: leave it alone for `parkMs`, or it cannot be reached. */
+  readonly host:
+    { readonly do: 'go-on' } | { readonly do: 'park'; readonly parkMs: number } | { readonly do: 'back-off' };
+}
+
+const FAILURES: Readonly<Partial<Record<RegistryErrorCode, readonly [UpstreamState, ErrorName]>>> = {
+  'not-found': ['Deleted', 'notFound'],
+  unauthorized: ['Unauthorized', 'unauthorized'],
+  forbidden: ['Unauthorized', 'forbidden'],
+  'rate-limited': ['RateLimited', 'rateLimited'],
+  refused: ['Unreachable', 'upstreamUnreachable'],
+  dns: ['Unreachable', 'upstreamUnreachable'],
+  timeout: ['Unreachable', 'upstreamTimeout'],
+  tls: ['Error', 'tls'],
+  'address-refused': ['Error', 'addressRefused'],
+  'untrusted-host': ['Error', 'addressRefused'],
+  'digest-mismatch': ['Error', 'badDigest'],
+};
+
+/** A registry that limits without saying for how long is left alone for this long. */
+const DEFAULT_PARK_MS = 60_000;
+/** What has not changed reaches the resource this often. */
+const RECORD_MS = 24 * 3_600_000;
+
+/**
+ * The stanza that a check makes, and whether it is worth a write. An answer is Available, or Moved when a tag's digest is not the cached
+ * one; a refusal keeps what was last seen. 429 parks the registry by its own word, no answer at all makes it back off.
+ */
+export function judge(image: CachedImage, result: Exclude<CheckResult, { kind: 'undecided' }>, now: number): Judgement {
+  const before = stanzaOf(image, 'upstream');
+  const at = new Date(now).toISOString();
+  const forUid = image.metadata.uid;
+  if (result.kind === 'seen') {
+    const state = hasMoved(image, result.digest) ? 'Moved' : 'Available';
+    const stanza: UpstreamStanza = { forUid, state, digest: result.digest, lastSeen: at };
+    return { state, stanza, record: worthRecording(before, stanza, now), host: { do: 'go-on' } };
+  }
+  const [state, name] = FAILURES[result.code] ?? (['Error', 'upstreamFailed'] as const);
+  const parkMs = result.retryAfterMs ?? DEFAULT_PARK_MS;
+  const limited = state === 'RateLimited';
+  const { code, remedy } = ERROR_CODES[name];
+  const stanza: UpstreamStanza = {
+    forUid,
+    state,
+    ...(before?.digest === undefined ? {} : { digest: before.digest }),
+    ...(before?.lastSeen === undefined ? {} : { lastSeen: before.lastSeen }),
+    error: {
+      code,
+      message: `cannot check ${image.spec.sourceImage}: ${result.message}; ${remedy}`,
+      at,
+      ...(limited ? { retryAt: new Date(now + parkMs).toISOString() } : {}),
+    },
+  };
+  const host = limited
+    ? ({ do: 'park', parkMs } as const)
+    : ({ do: state === 'Unreachable' ? 'back-off' : 'go-on' } as const);
+  return { state, stanza, record: worthRecording(before, stanza, now), host };
+}
+
+/** A tag that names something else than what was copied. A reference with a digest cannot move. */
+function hasMoved(image: CachedImage, digest: string): boolean {
+  const cached = stanzaOf(image, 'cache')?.digest;
+  const pinned = tryParseReference(image.spec.sourceImage)?.digest !== undefined;
+  return !pinned && cached !== undefined && cached !== digest;
+}
+
+function worthRecording(before: UpstreamStanza | undefined, next: UpstreamStanza, now: number): boolean {
+  if (before === undefined || before.state !== next.state || before.digest !== next.digest) return true;
+  if (before.error?.code !== next.error?.code) return true;
+  const told = Math.max(Date.parse(before.lastSeen ?? '') || 0, Date.parse(before.error?.at ?? '') || 0);
+  return now - told >= RECORD_MS;
+}

@@ -1,0 +1,206 @@
+import { METRICS, stanzaOf, UPSTREAM_STATES, type CachedImage, type UpstreamStanza } from '@kuik/contracts';
+import { isKubeError, type Leadership, type Reflector } from '@kuik/kube';
+import type { Pacer } from '@kuik/queue';
+import { backoffMs, wait, type Clock, type Logger, type Metrics } from '@kuik/runtime';
+import { candidateOf, watchedReference } from './candidates.ts';
+import type { CheckTimes } from './check-times.ts';
+import type { HostBudgets } from './host-budgets.ts';
+import { judge, type CheckResult } from './judge.ts';
+import { schedule, type Budget, type Candidate, type HostSchedule } from './schedule.ts';
+
+export interface MonitorOptions {
+  readonly images: Pick<Reflector<CachedImage>, 'values' | 'get' | 'synced'>;
+  readonly leadership: Pick<Leadership, 'isLeader' | 'assertLeader'>;
+  readonly times: CheckTimes;
+  readonly budgets: HostBudgets;
+  readonly pacer: Pick<Pacer, 'take' | 'park' | 'parkedUntil'>;
+  readonly check: (image: CachedImage, signal: AbortSignal) => Promise<CheckResult>;
+  readonly record: (image: CachedImage, stanza: UpstreamStanza, signal: AbortSignal) => Promise<void>;
+  readonly budgetOf: (host: string) => Budget;
+  readonly intervalMs: number;
+  /** Registries asked at once; each of them gets one request at a time. */
+  readonly hostsAtOnce: number;
+  /** Longest time without a look at the list. */
+  readonly idleMs: number;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+}
+
+const BACKOFF = { firstMs: 60_000, maxMs: 3_600_000 };
+/** A pace that is slower than this is a parked host: the next round comes back to it. */
+const PACE_WAIT_MAX_MS = 5_000;
+const ROUND_MIN_MS = 50;
+/** An image that could not be checked for want of a credential is tried again after this long. */
+const UNDECIDED_MS = 600_000;
+
+/**
+ * Rounds that start what may be checked now. Each registry has a chain of its own, one request at a time, which the round does not wait for: a
+ * registry that never answers holds up nobody else.
+ */
+export class Monitor {
+  readonly #options: MonitorOptions;
+  readonly #chains = new Map<string, Promise<void>>();
+  /** Registries that could not be reached, and until when they are left alone. */
+  readonly #unreachable = new Map<string, { failures: number; until: number }>();
+
+  constructor(options: MonitorOptions) {
+    this.#options = options;
+  }
+
+  /** Looks at the list once. Returns when to look again. Throws QueueError when Redis is away: unknown times mean no checks. */
+  async round(signal: AbortSignal, ending: AbortSignal): Promise<{ afterMs: number }> {
+    const { images, leadership, times, budgets, clock, idleMs } = this.#options;
+    if (!leadership.isLeader() || !images.synced()) {
+      if (this.#chains.size === 0) {
+        times.drop();
+        budgets.drop();
+      }
+      return { afterMs: idleMs };
+    }
+    const byUid = new Map([...images.values()].map((image) => [image.metadata.uid, image]));
+    await times.follow(new Set(byUid.keys()));
+    const candidates = [...byUid.values()].flatMap((image) => candidateOf(image, times.at(image.metadata.uid)) ?? []);
+    const hosts = new Set(candidates.map(({ host }) => host));
+    await budgets.follow(hosts);
+    const parked = new Map<string, number>();
+    for (const host of hosts) parked.set(host, await this.#notBefore(host));
+    signal.throwIfAborted();
+
+    const now = clock.now();
+    const plans = this.#plan(candidates, parked, now);
+    this.#measure(byUid.values(), plans);
+    for (const plan of plans) {
+      if (plan.now.length === 0 || this.#chains.has(plan.host) || this.#chains.size >= this.#options.hostsAtOnce)
+        continue;
+      const chain = this.#chain(
+        plan.host,
+        plan.now.map((uid) => byUid.get(uid)!),
+        ending,
+      );
+      this.#chains.set(
+        plan.host,
+        chain.finally(() => this.#chains.delete(plan.host)),
+      );
+    }
+    const waits = plans.filter(({ host }) => !this.#chains.has(host)).map(({ nextAt }) => (nextAt ?? Infinity) - now);
+    return { afterMs: Math.max(ROUND_MIN_MS, Math.min(idleMs, ...waits)) };
+  }
+
+  /** Resolves when no check is under way. */
+  async settled(): Promise<void> {
+    while (this.#chains.size > 0) await Promise.all(this.#chains.values());
+  }
+
+  #plan(candidates: readonly Candidate[], parked: ReadonlyMap<string, number>, now: number): HostSchedule[] {
+    const { budgetOf, intervalMs, budgets } = this.#options;
+    const stateOf = (host: string) => ({ spent: budgets.spent(host), notBefore: parked.get(host) });
+    return schedule({ images: candidates, intervalMs, budgetOf, stateOf }, now);
+  }
+
+  async #notBefore(host: string): Promise<number> {
+    const parkedUntil = (await this.#options.pacer.parkedUntil(host)) ?? 0;
+    return Math.max(parkedUntil, this.#unreachable.get(host)?.until ?? 0);
+  }
+
+  /** Checks these images of one registry in order, until it limits us, cannot be reached, or something of ours fails. Never throws. */
+  async #chain(host: string, images: readonly CachedImage[], signal: AbortSignal): Promise<void> {
+    const { leadership, pacer, budgets, clock, log } = this.#options;
+    try {
+      for (const planned of images) {
+        const paceMs = await pacer.take(host);
+        if (paceMs > PACE_WAIT_MAX_MS || (paceMs > 0 && !(await wait(paceMs, signal)))) return;
+        const image = this.#current(planned);
+        if (image === undefined) continue;
+        if (signal.aborted || !leadership.isLeader() || !(await budgets.spend(host, clock.now()))) return;
+        if (!(await this.#one(host, image, signal))) return;
+      }
+    } catch (error) {
+      if (!signal.aborted) log.warn('checks of a registry ended early', { host, error });
+    }
+  }
+
+  /** One check. False: leave this registry alone for now. */
+  async #one(host: string, image: CachedImage, signal: AbortSignal): Promise<boolean> {
+    const { times, pacer, check, clock, log, metrics } = this.#options;
+    const result = await check(image, signal);
+    const now = clock.now();
+    const checks = metrics.counter(METRICS.monitorChecks);
+    if (result.kind === 'undecided') {
+      checks.inc({ host, result: 'Undecided' });
+      log.warn('image not checked: no credential could be had', {
+        image: image.spec.sourceImage,
+        reason: result.message,
+      });
+      await times.record(image.metadata.uid, now - Math.max(0, this.#options.intervalMs - UNDECIDED_MS));
+      return true;
+    }
+    const judgement = judge(image, result, now);
+    checks.inc({ host, result: judgement.state });
+    log.debug('image checked', { image: image.spec.sourceImage, state: judgement.state });
+    if (judgement.record) await this.#record(image, judgement.stanza, signal);
+    switch (judgement.host.do) {
+      case 'park':
+        // Not counted as a check of the image: it has told nothing about it.
+        await pacer.park(host, now + judgement.host.parkMs, 'monitor: 429');
+        return false;
+      case 'back-off': {
+        const failures = (this.#unreachable.get(host)?.failures ?? 0) + 1;
+        // Between half and all of the step: a full jitter of zero would ask again at once.
+        const waitMs = backoffMs(failures, BACKOFF, 0.5 + Math.random() / 2);
+        this.#unreachable.set(host, { failures, until: now + waitMs });
+        await times.record(image.metadata.uid, now);
+        return false;
+      }
+      case 'go-on':
+        this.#unreachable.delete(host);
+        await times.record(image.metadata.uid, now);
+        return true;
+    }
+  }
+
+  /** What cannot be written because the API server is away is checked again; what it refuses is told and passed over. */
+  async #record(image: CachedImage, stanza: UpstreamStanza, signal: AbortSignal): Promise<void> {
+    const { record, leadership, log } = this.#options;
+    leadership.assertLeader();
+    try {
+      await record(image, stanza, signal);
+      log.info('upstream recorded', {
+        image: image.spec.sourceImage,
+        state: stanza.state,
+        before: stanzaOf(image, 'upstream')?.state,
+        digest: stanza.digest,
+        code: stanza.error?.code,
+      });
+    } catch (error) {
+      if (!isKubeError(error) || error.retry || signal.aborted) throw error;
+      log.error('upstream cannot be recorded', { image: image.spec.sourceImage, error });
+    }
+  }
+
+  /** The image as it is now; undefined when there is nothing to check any more. */
+  #current(planned: CachedImage): CachedImage | undefined {
+    const image = this.#options.images.get({ name: planned.metadata.name });
+    if (image?.metadata.uid !== planned.metadata.uid) return undefined;
+    return watchedReference(image) === undefined ? undefined : image;
+  }
+
+  #measure(images: Iterable<CachedImage>, plans: readonly HostSchedule[]): void {
+    const { metrics } = this.#options;
+    const due = metrics.gauge(METRICS.monitorDue);
+    const left = metrics.gauge(METRICS.monitorBudget);
+    due.reset();
+    left.reset();
+    for (const plan of plans) {
+      due.set(plan.due, { host: plan.host });
+      left.set(plan.left, { host: plan.host });
+    }
+    const states = new Map<string, number>(UPSTREAM_STATES.map((state) => [state, 0]));
+    for (const image of images) {
+      const state = stanzaOf(image, 'upstream')?.state ?? 'Unknown';
+      states.set(state, (states.get(state) ?? 0) + 1);
+    }
+    const gauge = metrics.gauge(METRICS.upstreamImages);
+    for (const [state, count] of states) gauge.set(count, { state });
+  }
+}

@@ -1,0 +1,268 @@
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import type { CachedImage } from '@kuik/contracts';
+import { CACHED_IMAGES } from '@kuik/kube';
+import { memoryKube, type MemoryKube } from '@kuik/kube/memory';
+import { memoryQueue } from '@kuik/queue/memory';
+import { createMetrics, silentLogger } from '@kuik/runtime';
+import { candidateOf } from './candidates.ts';
+import { CheckTimes } from './check-times.ts';
+import { imageOf, NOW, type ImageChange } from './fixtures.ts';
+import { HostBudgets } from './host-budgets.ts';
+import type { CheckResult } from './judge.ts';
+import { Monitor } from './monitor-loop.ts';
+import { recordUpstream } from './record-upstream.ts';
+
+const HOUR = 3_600_000;
+const never = new AbortController().signal;
+const DIGEST = `sha256:${'a'.repeat(64)}`;
+
+/** The world around the monitor: an API server, Redis and registries, all in memory, on one clock. */
+class World {
+  now = NOW;
+  readonly kube: MemoryKube = memoryKube();
+  readonly redis = memoryQueue({ now: () => this.now });
+  readonly pacer = this.redis.createPacer();
+  readonly checked: string[] = [];
+  readonly budget = { checks: 6, windowMs: HOUR };
+  readonly underWay = new Map<string, number>();
+  mostAtOnce = 0;
+  leader = true;
+  answer: (image: string) => CheckResult | Promise<CheckResult> = () => ({ kind: 'seen', digest: DIGEST });
+
+  add(change: ImageChange): void {
+    const { metadata } = this.kube.put<CachedImage>(CACHED_IMAGES, imageOf(change));
+    this.bend(metadata.name, {});
+  }
+
+  /** Somebody else's write. The server chose the uid: `uid-<name>` stands for it. */
+  bend(name: string, { spec, status }: ImageChange): void {
+    const before = this.image(name)!;
+    const after = { ...before, spec: { ...before.spec, ...spec }, status: { ...before.status, ...status } };
+    const text = JSON.stringify(after).replaceAll(`uid-${name}`, before.metadata.uid);
+    this.kube.put(CACHED_IMAGES, JSON.parse(text) as CachedImage);
+  }
+
+  image(name: string): CachedImage | undefined {
+    return this.kube.find<CachedImage>(CACHED_IMAGES, { name });
+  }
+
+  state(name: string): string | undefined {
+    return this.image(name)?.status?.upstream?.state;
+  }
+
+  get writes(): number {
+    return this.kube.calls.filter(({ verb }) => verb === 'apply').length;
+  }
+
+  /** A fresh process over the same Redis. */
+  process(): Monitor {
+    const store = this.redis.createTimeStore();
+    const budgetOf = () => this.budget;
+    return new Monitor({
+      images: {
+        values: () => this.kube.objects<CachedImage>(CACHED_IMAGES).values(),
+        get: (name) => this.kube.find<CachedImage>(CACHED_IMAGES, name),
+        synced: () => true,
+      },
+      leadership: { isLeader: () => this.leader, assertLeader: () => undefined },
+      times: new CheckTimes(store),
+      budgets: new HostBudgets(store, budgetOf),
+      pacer: this.pacer,
+      check: (image) => this.check(image),
+      record: (image, stanza, signal) => recordUpstream(this.kube, image, stanza, signal),
+      budgetOf,
+      intervalMs: HOUR,
+      hostsAtOnce: 8,
+      idleMs: 5_000,
+      clock: { now: () => this.now, monotonic: () => this.now },
+      log: silentLogger,
+      metrics: createMetrics({ service: 'monitor', defaults: false }),
+    });
+  }
+
+  async check(image: CachedImage): Promise<CheckResult> {
+    const { host } = candidateOf(image, undefined)!;
+    this.checked.push(image.metadata.name);
+    this.underWay.set(host, (this.underWay.get(host) ?? 0) + 1);
+    this.mostAtOnce = Math.max(this.mostAtOnce, this.underWay.get(host)!);
+    try {
+      await Promise.resolve();
+      return await this.answer(image.spec.sourceImage);
+    } finally {
+      this.underWay.set(host, this.underWay.get(host)! - 1);
+    }
+  }
+}
+
+let world: World;
+let monitor: Monitor;
+beforeEach(() => {
+  world = new World();
+  monitor = world.process();
+});
+const round = async () => {
+  const { afterMs } = await monitor.round(never, never);
+  await monitor.settled();
+  return afterMs;
+};
+const failed = (
+  code: 'not-found' | 'rate-limited' | 'timeout' | 'unauthorized',
+  retryAfterMs?: number,
+): CheckResult => ({
+  kind: 'failed',
+  code,
+  message: 'x',
+  retryAfterMs,
+});
+
+describe('Monitor', () => {
+  it('checks what is due once, writes what it saw, and nothing more while nothing changes', async () => {
+    world.add({ name: 'a' });
+    await round();
+    expect(world.state('a')).toBe('Available');
+    const writes = world.writes;
+    for (let hour = 1; hour <= 23; hour++) {
+      world.now += HOUR;
+      await round();
+    }
+    expect(world.checked).toHaveLength(24);
+    expect(world.writes).toBe(writes);
+    world.now += HOUR;
+    await round();
+    expect(world.writes).toBe(writes + 1);
+  });
+
+  it('records a move, a deletion and the way back', async () => {
+    world.add({ name: 'a' });
+    const states: unknown[] = [];
+    for (const answer of [
+      { kind: 'seen', digest: 'sha256:other' },
+      failed('not-found'),
+      { kind: 'seen', digest: DIGEST },
+    ] as const) {
+      world.answer = () => answer;
+      await round();
+      states.push(world.state('a'));
+      world.now += HOUR;
+    }
+    expect(states).toEqual(['Moved', 'Deleted', 'Available']);
+  });
+
+  it('asks one registry one thing at a time, and never more than its budget in an hour, restarts included', async () => {
+    for (let index = 0; index < 40; index++) world.add({ name: `app-${index}` });
+    for (let minutes = 0; minutes < 60; minutes += 5) {
+      await round();
+      monitor = world.process();
+      world.now += 5 * 60_000;
+    }
+    expect(world.checked).toHaveLength(6);
+    expect(world.mostAtOnce).toBe(1);
+    await round();
+    expect(world.checked).toHaveLength(12);
+    expect(new Set(world.checked).size).toBe(12);
+  });
+
+  it('is not held up by a registry that never answers', async () => {
+    world.add({ name: 'dead', spec: { sourceImage: 'dead.test/a:1' } });
+    world.add({ name: 'dead-too', spec: { sourceImage: 'dead.test/b:1' } });
+    for (let index = 0; index < 3; index++) world.add({ name: `good-${index}` });
+    const { promise, resolve } = Promise.withResolvers<CheckResult>();
+    world.answer = (image) => (image.startsWith('dead.test') ? promise : { kind: 'seen', digest: DIGEST });
+    await monitor.round(never, never);
+    while (world.checked.length < 4) await new Promise(setImmediate);
+    world.now += HOUR;
+    await monitor.round(never, never);
+    while (world.checked.length < 7) await new Promise(setImmediate);
+    expect(world.checked.filter((name) => name.startsWith('good'))).toHaveLength(6);
+    expect(world.checked.filter((name) => name.startsWith('dead'))).toHaveLength(1);
+    resolve(failed('timeout'));
+    await monitor.settled();
+    expect([world.state('dead'), world.state('dead-too')]).toContain('Unreachable');
+  });
+
+  it('leaves a registry that cannot be reached alone for a while, longer each time', async () => {
+    world.add({ name: 'a' });
+    world.add({ name: 'b' });
+    world.answer = () => failed('timeout');
+    await round();
+    expect(world.checked).toHaveLength(1);
+    world.now += 20_000;
+    await round();
+    expect(world.checked).toHaveLength(1);
+    world.now += 60_000;
+    await round();
+    expect(world.checked).toHaveLength(2);
+    expect(new Set(world.checked).size).toBe(2);
+  });
+
+  it('parks a registry that limits us, for everybody, and asks about the same image first afterwards', async () => {
+    world.add({ name: 'a' });
+    world.add({ name: 'b' });
+    world.answer = () => failed('rate-limited', 120_000);
+    await round();
+    const [first] = world.checked;
+    expect(world.state(first!)).toBe('RateLimited');
+    expect(await world.pacer.parkedUntil('registry.example.test')).toBe(NOW + 120_000);
+    world.now += 119_000;
+    expect(await round()).toBe(1_000);
+    expect(world.checked).toHaveLength(1);
+    world.now += 1_000;
+    world.answer = () => ({ kind: 'seen', digest: DIGEST });
+    await round();
+    expect(world.checked[1]).toBe(first);
+    expect([world.state('a'), world.state('b')]).toEqual(['Available', 'Available']);
+  });
+
+  it('says nothing about an image for which no credential could be had, and tries again in ten minutes', async () => {
+    world.add({ name: 'a' });
+    world.answer = () => ({ kind: 'undecided', message: 'the broker is away' });
+    await round();
+    expect(world.state('a')).toBeUndefined();
+    world.now += 9 * 60_000;
+    await round();
+    expect(world.checked).toHaveLength(1);
+    world.now += 60_000;
+    await round();
+    expect(world.checked).toHaveLength(2);
+  });
+
+  it('checks nothing while Redis is away, nor when it does not lead', async () => {
+    world.add({ name: 'a' });
+    world.redis.setAway(true);
+    await expect(round()).rejects.toMatchObject({ code: 'unavailable' });
+    world.redis.setAway(false);
+    world.leader = false;
+    await round();
+    expect(world.checked).toEqual([]);
+  });
+
+  it('withdraws what it wrote about an object that was made anew', async () => {
+    world.add({ name: 'a' });
+    world.answer = () => {
+      world.kube.drop(CACHED_IMAGES, { name: 'a' });
+      world.add({ name: 'a' });
+      return { kind: 'seen', digest: DIGEST };
+    };
+    await round();
+    expect(world.image('a')?.status?.upstream).toBeUndefined();
+  });
+
+  it('is not disturbed by an object that goes while it is checked', async () => {
+    world.add({ name: 'a' });
+    world.answer = () => {
+      world.kube.drop(CACHED_IMAGES, { name: 'a' });
+      return failed('not-found');
+    };
+    await round();
+    expect(world.checked).toEqual(['a']);
+  });
+
+  it('checks an image again when its result could not be written', async () => {
+    world.add({ name: 'a' });
+    world.kube.failNext('unavailable', { verb: 'apply' });
+    await round();
+    expect(world.state('a')).toBeUndefined();
+    await round();
+    expect(world.state('a')).toBe('Available');
+  });
+});
