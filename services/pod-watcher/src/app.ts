@@ -14,6 +14,7 @@ import { connectRedis, type RedisParts } from './connect-redis.ts';
 import { CredentialBroker } from './credential-broker.ts';
 import { HintBook } from './hint-book.ts';
 import { ImageReconciler } from './image-reconciler.ts';
+import { SKIP_REASONS } from './images-of.ts';
 import { Intents } from './intents.ts';
 import { Lead } from './lead.ts';
 import { registryMap } from './registry-settings.ts';
@@ -131,6 +132,11 @@ export function createApp(
     onFailure: reports.loopFailed,
   });
   view.listen({
+    podChanged: ({ namespace, name }) => {
+      const skipped = view.usage.pod(namespace, name)?.images.skipped ?? [];
+      const told = skipped.filter(({ reason }) => reason !== SKIP_REASONS.namespaceIgnored);
+      if (told.length > 0) log.debug('images of a pod are not kept', { pod: `${namespace}/${name}`, images: told });
+    },
     imageSeen: (before, image) => {
       if (!leadership.isLeader()) return;
       for (const { type, reason, message } of transitionsOf(before, image)) events.event(image, type, reason, message);

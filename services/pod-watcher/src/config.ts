@@ -56,7 +56,7 @@ export const podWatcherConfig = z.strictObject({
       resync: duration({ minMs: 100 })
         .default(10 * 60_000)
         .describe('Everything is listed and looked at again this often'),
-      spacing: duration().default(200).describe('An image is looked at no more than once in this time'),
+      spacing: duration().default(500).describe('An image is looked at no more than once in this time'),
       concurrency: z.number().int().min(1).max(64).default(8),
     })
     .prefault({}),

@@ -87,6 +87,28 @@ describe('nextStep', () => {
       wait(retry.unavailableMs - MINUTE, 'UpstreamGone'),
     ],
     [
+      'which the monitor saw since',
+      cachedImage({
+        status: {
+          cache: failedCopy({ code: 'KUIK-REG-404' }),
+          upstream: { forUid: 'uid-1', state: 'Available', lastSeen: at(0) },
+        },
+      }),
+      {},
+      copy('SeenAgain'),
+    ],
+    [
+      'which the monitor saw before',
+      cachedImage({
+        status: {
+          cache: failedCopy({ code: 'KUIK-REG-404' }),
+          upstream: { forUid: 'uid-1', state: 'Available', lastSeen: at(-DAY) },
+        },
+      }),
+      {},
+      wait(retry.unavailableMs - MINUTE, 'UpstreamGone'),
+    ],
+    [
       'which is looked for again at that pace',
       cachedImage({ status: { cache: failedCopy({ code: 'KUIK-REG-404', at: at(-DAY) }) } }),
       {},

@@ -4,6 +4,7 @@ import {
   ERROR_CODES,
   FORCE_UPDATE_ANNOTATION,
   FORCE_UPDATE_ANNOTATION_V1,
+  stanzaOf,
   type StanzaError,
 } from '@kuik/contracts';
 import { tryParseReference } from '@kuik/image';
@@ -23,6 +24,7 @@ export const STEP_REASONS = {
   backOff: 'BackOff',
   parked: 'Parked',
   upstreamGone: 'UpstreamGone',
+  seenAgain: 'SeenAgain',
   cached: 'Cached',
 } as const;
 export type StepReason = (typeof STEP_REASONS)[keyof typeof STEP_REASONS];
@@ -55,8 +57,9 @@ export interface RetryTimes {
  * 1. it is being deleted; 2. it is no reference; 3. it is a duplicate: nothing; 4. a person forces a copy: copy;
  * 5. gc removed it and nobody uses it: nothing; 6. it is cached, and no forced copy failed: nothing; 7. it is condemned: nothing,
  * to un-condemn it is gc's;
- * 8. no copy was tried yet: copy; 9. the last try failed: copy when its time has come, else wait until then. An image that
- * upstream does not have waits the monitor's pace; a time that upstream named is kept; else it backs off.
+ * 8. no copy was tried yet: copy; 9. the last try failed, and the monitor saw the image upstream since: copy; 10. copy when its
+ * time has come, else wait until then. An image that upstream does not have waits the monitor's pace; a time that upstream
+ * named is kept; else it backs off.
  */
 export function nextStep(image: CachedImage, context: StepContext, now: number): Step {
   if (image.metadata.deletionTimestamp !== undefined) return nothing(STEP_REASONS.deleting);
@@ -75,7 +78,16 @@ export function nextStep(image: CachedImage, context: StepContext, now: number):
     return { do: 'copy', reason: removed ? STEP_REASONS.removedAndUsed : STEP_REASONS.notCached };
   }
   const { at, reason } = retryAt(error, image.metadata.uid, context.retry);
+  if (seenSince(image, error)) return { do: 'copy', reason: STEP_REASONS.seenAgain };
   return at <= now ? { do: 'copy', reason: STEP_REASONS.retry } : { do: 'wait', until: at, reason };
+}
+
+/** An image that upstream did not have was seen there since; other failures keep their pace. */
+function seenSince(image: CachedImage, { at, code, retryAt }: StanzaError): boolean {
+  const upstream = stanzaOf(image, 'upstream');
+  const there = upstream?.state === 'Available' || upstream?.state === 'Moved';
+  const gone = code === ERROR_CODES.notFound.code && retryAt === undefined;
+  return gone && there && upstream.lastSeen !== undefined && Date.parse(upstream.lastSeen) > Date.parse(at);
 }
 
 /** When a failed copy is tried again: upstream's own word, else the monitor's pace for what is gone, else back-off with jitter. */

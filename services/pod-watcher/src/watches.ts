@@ -18,7 +18,7 @@ export interface WatchesOptions {
   readonly kube: KubeClient;
   readonly view: ClusterView;
   readonly resyncMs: number;
-  /** Each full list of any collection, once all three are complete. */
+  /** All three collections are complete, and each time after that when the CachedImages were listed in full again. */
   readonly onResync: () => void;
   readonly observe?: (event: ReflectorEvent) => void;
 }
@@ -83,8 +83,10 @@ export class Watches {
     const shared = { client, resyncMs, ...(observe === undefined ? {} : { observe }) };
     const listed = (resource: string): void => {
       if (this.#current !== set) return;
+      const before = this.complete();
       set.listed.add(resource);
-      if (this.complete()) this.#options.onResync();
+      // What a relist of pods changed is told change by change.
+      if (this.complete() && (!before || resource === CACHED_IMAGES.plural)) this.#options.onResync();
     };
     const open = <T extends CachedImage | Repository | PodObject, P>(
       options: Omit<ReflectorOptions<T, P>, 'client' | 'onResync'>,

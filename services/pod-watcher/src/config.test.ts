@@ -1,0 +1,52 @@
+import { describe, expect, it } from '@jest/globals';
+import { ConfigError } from '@kuik/runtime';
+import { accountsOf, ignoredNamespaces, loadPodWatcherConfig } from './config.ts';
+import { registryMap } from './registry-settings.ts';
+
+const env = { KUIK_NATS_URL: 'nats://n:4222', KUIK_REDIS_URL: 'redis://r:6379' };
+
+describe('configuration', () => {
+  it('has a default for everything but where the parts are', () => {
+    const config = loadPodWatcherConfig(env);
+    expect(config.expiry.unused).toBe(30 * 86_400_000);
+    expect(accountsOf(config)).toEqual({
+      nodeProxies: ['kuik-system-proxy/kuik-node-proxy', 'kuik-system/kuik-node-proxy'],
+      services: ['kuik-system/kuik-image-copier', 'kuik-system/kuik-monitor'],
+    });
+    expect(ignoredNamespaces(config)).toEqual(['kube-system', 'kuik-system', 'kuik-system-proxy']);
+  });
+
+  it('lets namespaces and accounts be named', () => {
+    const config = loadPodWatcherConfig({
+      ...env,
+      KUIK_LEASE_NAMESPACE: 'images',
+      KUIK_USAGE_IGNORE_NAMESPACES: '["kube-system"]',
+      KUIK_BROKER_SERVICES: '["images/robot"]',
+    });
+    expect(ignoredNamespaces(config)).toEqual(['kube-system']);
+    expect(accountsOf(config).services).toEqual(['images/robot']);
+    expect(accountsOf(config).nodeProxies[0]).toBe('images-proxy/kuik-node-proxy');
+  });
+
+  it('names every mistake at once', () => {
+    const load = () =>
+      loadPodWatcherConfig({ KUIK_EXPIRY_UNUSED: 'soon', KUIK_BROKER_SERVICES: '["monitor"]', KUIK_REDIS_URL: 'r' });
+    expect(load).toThrow(ConfigError);
+    let text = '';
+    try {
+      load();
+    } catch (error) {
+      text = (error as ConfigError).render();
+    }
+    for (const path of ['nats.url', 'expiry.unused', 'broker.services[0]']) expect(text).toContain(path);
+  });
+
+  it('reads the CA files of registries', () => {
+    const read = (path: string) => `text of ${path}`;
+    expect(registryMap({ a: { caFile: '/ca', address: 'x:1' }, b: { ca: 'pem' }, c: {} }, read)).toEqual({
+      a: { address: 'x:1', ca: 'text of /ca' },
+      b: { ca: 'pem' },
+      c: {},
+    });
+  });
+});

@@ -1,0 +1,88 @@
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import type { CachedImage, Repository } from '@kuik/contracts';
+import { parseReference } from '@kuik/image';
+import { CACHED_IMAGES, KubeError, REPOSITORIES } from '@kuik/kube';
+import { memoryKube } from '@kuik/kube/memory';
+import { ClusterView } from './cluster-view.ts';
+import { ResourceWriter } from './resource-writer.ts';
+import { summarise } from './summary.ts';
+import { cachedImage, IMAGE, NOW } from './testing/objects.ts';
+
+const REFERENCE = parseReference(IMAGE);
+
+describe('ResourceWriter', () => {
+  let kube: ReturnType<typeof memoryKube>;
+  let view: ClusterView;
+  let leads: boolean;
+  let writer: ResourceWriter;
+
+  beforeEach(() => {
+    kube = memoryKube();
+    view = new ClusterView({ proxyPrefixes: [], ignoreNamespaces: [], completedHoldMs: 0 }, () => NOW);
+    leads = true;
+    const assertLeader = (): void => {
+      if (!leads) throw new KubeError('conflict', 'not the leader');
+    };
+    writer = new ResourceWriter(kube, { assertLeader }, view);
+  });
+  const put = (image: CachedImage) => kube.put<CachedImage>(CACHED_IMAGES, image);
+
+  it('creates, finds who was faster, and refuses a name that stands for something else', async () => {
+    const owner = (await writer.createRepository('repo', REFERENCE))!;
+    const made = await writer.createImage('shop', REFERENCE, owner);
+    expect(view.images.of(IMAGE)).toEqual([made]);
+    expect((await writer.createImage('shop', REFERENCE, owner))?.metadata.uid).toBe(made?.metadata.uid);
+    expect(await writer.createImage('shop', parseReference('quay.io/a/b:1'), owner)).toBeUndefined();
+    expect(await writer.createRepository('repo', parseReference('quay.io/a/b:1'))).toBeUndefined();
+  });
+
+  it('writes nothing without the lease', async () => {
+    const image = put(cachedImage());
+    leads = false;
+    const attempts = [
+      writer.createRepository('repo', REFERENCE),
+      writer.applySummary(image, summarise(image, NOW)),
+      writer.applyFacts(image, {}),
+      writer.dropForceWish(image),
+      writer.deleteRepository({ ...image, spec: { name: 'x' } }),
+    ];
+    for (const attempt of attempts) await expect(attempt).rejects.toMatchObject({ code: 'conflict' });
+    expect(kube.calls).toEqual([]);
+  });
+
+  it('withdraws what met an object that was made anew under the name', async () => {
+    const old = put(cachedImage());
+    kube.drop(CACHED_IMAGES, { name: 'shop' });
+    const { uid: _uid, ...metadata } = cachedImage().metadata;
+    const anew = kube.put<CachedImage>(CACHED_IMAGES, { metadata, spec: { sourceImage: IMAGE } });
+    expect(anew.metadata.uid).not.toBe(old.metadata.uid);
+    expect(await writer.applySummary(old, summarise(old, NOW))).toBeUndefined();
+    expect(kube.find<CachedImage>(CACHED_IMAGES, { name: 'shop' })?.status?.phase).toBeUndefined();
+    expect(view.images.named('shop')?.metadata.uid).toBe(anew.metadata.uid);
+  });
+
+  it('does not mind that an object is gone', async () => {
+    expect(await writer.applySummary(cachedImage(), summarise(cachedImage(), NOW))).toBeUndefined();
+  });
+
+  it('changes metadata only of the version that it decided on', async () => {
+    const seen = put(cachedImage({ metadata: { annotations: { 'kuik.enix.io/force-update': '1', mine: 'x' } } }));
+    await writer.dropForceWish(seen);
+    expect(kube.find(CACHED_IMAGES, { name: 'shop' })?.metadata.annotations).toEqual({ mine: 'x' });
+    await expect(writer.dropForceWish(seen)).rejects.toMatchObject({ code: 'conflict' });
+  });
+
+  it("takes kuik v1's finalizer off a Repository, and no other", async () => {
+    const finalizers = ['repository.kuik.enix.io/finalizer', 'mine'];
+    const made = kube.put<Repository>(REPOSITORIES, {
+      metadata: { name: 'repo', finalizers },
+      spec: { name: 'quay.io/a/b' },
+    });
+    await writer.freeRepository(made);
+    const freed = kube.find<Repository>(REPOSITORIES, { name: 'repo' })!;
+    expect(freed.metadata.finalizers).toEqual(['mine']);
+    const before = kube.calls.length;
+    await writer.freeRepository(freed);
+    expect(kube.calls).toHaveLength(before);
+  });
+});
