@@ -3,6 +3,7 @@ import { Calls } from './calls.ts';
 import type { CallTarget } from './call-target.ts';
 import { isKubeError } from './kube-error.ts';
 import { listPages, wholeList } from './list-pages.ts';
+import { nameOnly } from './object-name.ts';
 import { collectionPath, objectPath, withQuery } from './paths.ts';
 import type {
   ApplyOptions,
@@ -91,7 +92,7 @@ class HttpKubeClient implements KubeClient {
       apiVersion: resource.group === undefined ? resource.version : `${resource.group}/${resource.version}`,
       kind: resource.kind,
     };
-    const metadata = { ...(patch as Partial<KubeObject>).metadata, ...name };
+    const metadata = { ...(patch as Partial<KubeObject>).metadata, ...nameOnly(name) };
     const applied = this.#calls.json<T>({
       ...call,
       verb: 'apply',

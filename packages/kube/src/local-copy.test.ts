@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { keyOf, LocalCopy } from './local-copy.ts';
+import { LocalCopy } from './local-copy.ts';
+import { keyOf } from './object-name.ts';
 
 const object = (name: string, resourceVersion: string, uid = name) => ({
   metadata: { name, namespace: 'ns', uid, resourceVersion },

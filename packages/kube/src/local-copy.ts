@@ -1,3 +1,4 @@
+import { keyOf, nameOnly } from './object-name.ts';
 import type { KubeObject, ObjectName } from './port.ts';
 
 export interface Change<P> {
@@ -73,13 +74,4 @@ export class LocalCopy<T extends KubeObject, P> {
   size(): number {
     return this.#entries.size;
   }
-}
-
-/** A name can hold no `/`. */
-export function keyOf({ name, namespace = '' }: ObjectName): string {
-  return `${namespace}/${name}`;
-}
-
-function nameOnly({ name, namespace }: ObjectName): ObjectName {
-  return namespace === undefined ? { name } : { name, namespace };
 }

@@ -1,6 +1,7 @@
 import { backoffMs, DEFAULT_BACKOFF } from './backoff.ts';
 import { isKubeError, KubeError } from './kube-error.ts';
-import { keyOf, LocalCopy, type Change } from './local-copy.ts';
+import { LocalCopy, type Change } from './local-copy.ts';
+import { keyOf } from './object-name.ts';
 import { nextRound, type RoundEnd } from './next-round.ts';
 import { pause } from './pause.ts';
 import type { KubeObject, ObjectName, Reflector, ReflectorCause, ReflectorOptions } from './port.ts';

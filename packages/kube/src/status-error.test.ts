@@ -22,9 +22,15 @@ describe('codeOf', () => {
     [504, 'Timeout', 'timeout', true],
     [418, undefined, 'unexpected', false],
   ] as const)('%d %s is %s', (status, reason, code, retry) => {
-    expect(codeOf(status, reason)).toBe(code);
+    expect(codeOf(status, reason === undefined ? {} : { reason })).toBe(code);
     expect(new KubeError(code, '').retry).toBe(retry);
   });
+});
+
+it('does not take a patch that never fits for a server in trouble', () => {
+  const message =
+    'failed to create typed patch object (/x; kuik.enix.io/v1alpha1, Kind=CachedImage): .status.x: field not declared in schema';
+  expect(codeOf(500, { message })).toBe('invalid');
 });
 
 describe('statusError', () => {

@@ -11,8 +11,12 @@ export interface StatusBody {
   details?: { name?: string; retryAfterSeconds?: number };
 }
 
-/** The closed code of an HTTP status and a Status reason. */
-export function codeOf(status: number, reason: string | undefined): KubeErrorCode {
+/** An apply that does not fit the schema (an unknown field, a list key twice): the server answers 500, but it never will fit. */
+const UNFIT = /failed to create typed (patch|new|live) object/;
+
+/** The closed code of an HTTP status and a Status. */
+export function codeOf(status: number, { reason, message = '' }: StatusBody = {}): KubeErrorCode {
+  if (status === 500 && UNFIT.test(message)) return 'invalid';
   switch (status) {
     case 401:
       return 'unauthorized';
@@ -40,7 +44,7 @@ export function codeOf(status: number, reason: string | undefined): KubeErrorCod
 
 /** The error of an answer of 400 or more (or of an ERROR event of a watch). */
 export function statusError(target: CallTarget, status: number, body: StatusBody, retryAfter?: string): KubeError {
-  const code = codeOf(status, body.reason);
+  const code = codeOf(status, body);
   const said = body.message ?? body.reason ?? `HTTP ${status}`;
   const seconds = body.details?.retryAfterSeconds ?? (retryAfter === undefined ? undefined : Number(retryAfter));
   return new KubeError(code, `cannot ${target.verb} ${nameOf(target)}: ${said}; ${remedy(code, target, body)}`, {

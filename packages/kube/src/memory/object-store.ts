@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { plural } from '../call-target.ts';
 import { KubeError } from '../kube-error.ts';
-import { keyOf } from '../local-copy.ts';
+import { keyOf, nameOnly } from '../object-name.ts';
 import { collectionPath } from '../paths.ts';
 import type { KubeObject, ObjectName, Resource } from '../port.ts';
 import { History } from './history.ts';
@@ -56,7 +56,7 @@ export class ObjectStore {
       kind: resource.kind,
       metadata: {
         ...metadata,
-        ...name,
+        ...nameOnly(name),
         uid: randomUUID(),
         resourceVersion: String(this.history.next()),
         generation: 1,
