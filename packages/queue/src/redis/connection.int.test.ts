@@ -82,6 +82,21 @@ describe('as the user of a service', () => {
     }
   });
 
+  it('a thousand intents at once, before there is a connection, are a thousand jobs', async () => {
+    const warnings: string[] = [];
+    const onWarning = (warning: Error): unknown => warnings.push(warning.message);
+    process.on('warning', onWarning);
+    const producer = createProducer(freshQueue(), { url: redis.url('pod-watcher') });
+    const taken = await Promise.all(
+      Array.from({ length: 1_000 }, (_, id) => producer.enqueue(copy(`u${id}`), { timeoutMs: 10_000 })),
+    );
+    expect(taken.every(Boolean)).toBe(true);
+    expect(await producer.counts()).toEqual({ waiting: 1_000, active: 0, delayed: 0 });
+    await producer.close();
+    process.off('warning', onWarning);
+    expect(warnings).toEqual([]);
+  });
+
   it('what is set apart wins over the URL', async () => {
     const own = new URL(redis.url('gc'));
     const times = createTimeStore({

@@ -29,11 +29,15 @@ const BLOCKING_SILENT_MS = 20_000;
 export class RedisLink {
   readonly client: Redis;
   readonly #duplicates = new Set<Redis>();
+  readonly #waiting = new Set<() => void>();
 
   constructor(settings: RedisSettings, { patient, purpose }: OpenOptions, reports: QueueReports) {
     this.client = new Redis(addressOf(settings), connectOptions(settings, patient));
     watch(this.client, purpose, reports);
     this.client.on('close', () => forgetSilence(this.client));
+    const tellWaiting = (): void => this.#waiting.forEach((resolve) => resolve());
+    this.client.on('ready', tellWaiting);
+    this.client.on('end', tellWaiting);
     const duplicate = this.client.duplicate.bind(this.client);
     this.client.duplicate = (override?: Partial<RedisOptions>) => {
       const copy = duplicate({ ...override, socketTimeout: BLOCKING_SILENT_MS });
@@ -60,12 +64,9 @@ export class RedisLink {
     if (this.ready) return true;
     if (this.client.status === 'end') return false;
     const { promise, resolve } = Promise.withResolvers<void>();
-    const done = (): void => resolve();
-    this.client.once('ready', done);
-    this.client.once('end', done);
+    this.#waiting.add(resolve);
     await settledWithin(promise, ms);
-    this.client.off('ready', done);
-    this.client.off('end', done);
+    this.#waiting.delete(resolve);
     return this.ready;
   }
 

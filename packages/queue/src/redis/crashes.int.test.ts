@@ -11,7 +11,7 @@ import { createWorker } from './worker.ts';
 
 const PROGRAM = fileURLToPath(new URL('../fixtures/worker-process.ts', import.meta.url));
 /** Lock 2 s; two looks, 1 s apart, until a silent job is moved; and some for a busy machine. */
-const TAKEOVER_MS = 8_000;
+const TAKEOVER_MS = 20_000;
 
 let redis: RedisServer;
 const cleanUp: (() => unknown)[] = [];

@@ -9,7 +9,7 @@ import type { RedisSettings } from './connection.ts';
 
 const TIMEOUT_MS = 2_000;
 /** Jobs that were sent and not acknowledged, at most: a Redis that hangs must not fill our memory. */
-const UNANSWERED_MAX = 1_000;
+const UNANSWERED_MAX = 10_000;
 /** Events that nobody reads. */
 const EVENTS_MAX = 100;
 
