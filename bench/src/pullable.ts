@@ -21,7 +21,7 @@ try {
     const prefix = name.replace(/[^0-9a-z]+/gi, '-').toLowerCase();
     const references: string[] = [];
     for (let index = 0; index < images; index += 1) {
-      const image = await makeImage({ seed: `${prefix}/${index}`, layers: [{ size: layerBytes, encoding: 'raw' }] });
+      const image = await makeImage({ seed: `${prefix}/${index}`, layers: [{ bytes: layerBytes, encoding: 'raw' }] });
       await stack.push(HOST, `${prefix}/app-${index}`, ['1'], image);
       references.push(`${HOST}/${prefix}/app-${index}:1`);
     }
