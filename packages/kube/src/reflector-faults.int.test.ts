@@ -105,7 +105,8 @@ describe('a reflector of a server that misbehaves', () => {
         },
         { idleTimeoutMs: 200 },
       );
-      await until(() => server.lists.length === 2, { what: 'a second list' });
+      const listed = () => events.filter((each) => each.kind === 'list').length;
+      await until(() => listed() === 2, { what: 'a second list' });
       expect(server.lists[1]!.at - server.watches[0]!.at).toBeGreaterThanOrEqual(190);
       expect(errorsOf(events)[0]).toMatchObject({ error: { code: 'timeout' }, failures: 1 });
       expect(events.findLast((each) => each.kind === 'list')).toMatchObject({ why: 'idle' });
@@ -292,11 +293,11 @@ describe('a reflector of a server that misbehaves', () => {
         away = true;
         response.destroy();
       },
-      { staleAfterMs: 200 },
+      { staleAfterMs: 500 },
     );
     await until(() => reflector.synced(), { what: 'the first list' });
-    await until(() => !reflector.synced(), { what: 'staleness', timeoutMs: 2_000 });
-    expect(reflector.contactAgeMs()).toBeGreaterThanOrEqual(200);
+    await until(() => !reflector.synced(), { what: 'staleness' });
+    expect(reflector.contactAgeMs()).toBeGreaterThanOrEqual(500);
     away = false;
     await until(() => reflector.synced(), { what: 'contact' });
   });

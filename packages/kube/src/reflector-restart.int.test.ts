@@ -47,7 +47,10 @@ describe('a reflector of an API server that is killed', () => {
     expect(following.synced()).toBe(true);
     expect(gone).toEqual([]);
     const errors = events.filter((event) => event.kind === 'error');
-    expect(new Set(errors.map(({ error }) => (error as { code: string }).code))).toEqual(new Set(['unavailable']));
+    const codes = new Set(errors.map(({ error }) => (error as { code: string }).code));
+    expect(codes).toContain('unavailable');
+    // A server that starts may also have forgotten our version, or be too busy for a while.
+    codes.forEach((code) => expect(['unavailable', 'gone', 'too-many-requests', 'timeout']).toContain(code));
     await following.stop();
     expect(events.filter((event) => event.kind === 'error')).toHaveLength(errors.length);
   });
