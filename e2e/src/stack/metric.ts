@@ -1,11 +1,13 @@
+import got from 'got';
+
 /** The value of a metric at a /metrics address: the sum over all label sets that hold these labels, 0 when there is none. */
 export async function readMetric(
   url: string,
   name: string,
   labels: Readonly<Record<string, string>> = {},
 ): Promise<number> {
-  const answer = await fetch(url, { signal: AbortSignal.timeout(5_000) });
-  return metricOf(await answer.text(), name, labels);
+  const text = await got(url, { timeout: { request: 5_000 }, retry: { limit: 0 } }).text();
+  return metricOf(text, name, labels);
 }
 
 /** The same, in a text of Prometheus's exposition format. */
