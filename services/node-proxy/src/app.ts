@@ -46,6 +46,8 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
       upstream: upstreamTimeouts,
       addressPolicy: config.addressPolicy,
       bufferPoolBytes: proxy.bufferPoolBytes,
+      bufferMaxBytes: proxy.bufferMaxBytes,
+      bufferMinBytes: proxy.bufferMinBytes,
       now: () => clock.now(),
     });
   const bus = deps.bus ?? (config.nats.url === undefined ? undefined : connectTo(config, context));

@@ -44,7 +44,19 @@ export const configSchema = z.strictObject({
   proxy: z
     .strictObject({
       manifestCacheBytes: z.number().int().min(0).default(proxy.manifestCacheBytes),
-      bufferPoolBytes: z.number().int().positive().default(proxy.bufferPoolBytes),
+      bufferPoolBytes: z.number().int().positive().default(proxy.bufferPoolBytes).describe('All transfers together'),
+      bufferMaxBytes: z
+        .number()
+        .int()
+        .positive()
+        .default(proxy.bufferMaxBytes)
+        .describe('One transfer, while there are few'),
+      bufferMinBytes: z
+        .number()
+        .int()
+        .positive()
+        .default(proxy.bufferMinBytes)
+        .describe('One transfer, when there are many'),
       stateTimeoutMs: ms
         .default(proxy.stateTimeoutMs)
         .describe('How long a request may wait for what is known of a tag'),
