@@ -85,7 +85,10 @@ export function createApp(
     kube,
     view,
     resyncMs: reconcile.resync,
-    observe: reports.reflector,
+    observe: (event) => {
+      reports.reflector(event);
+      if (event.kind === 'error') log.warn('watch failed', { ...event });
+    },
     onResync: () => {
       answers.begin();
       lead.resync();

@@ -50,7 +50,8 @@ export class ImageReconciler {
     const reference = tryParseReference(image);
     const expected = hints.expected(image);
     const used = view.usage.holdersOf(image).size > 0 || expected !== undefined;
-    if (view.images.of(image).length === 0) {
+    const isNew = view.images.of(image).length === 0;
+    if (isNew) {
       if (!used || reference === undefined) return undefined;
       await this.#create(reference);
     }
@@ -59,14 +60,12 @@ export class ImageReconciler {
     if (first === undefined) return undefined;
     if (reference !== undefined) {
       await this.#adopt(first, reference);
-      const wait = await this.#step(
-        view.images.named(first.metadata.name) ?? first,
-        reference,
-        used,
-        expected?.requestId,
-      );
+      const current = view.images.named(first.metadata.name) ?? first;
+      const wait = await this.#step(current, reference, used, expected?.requestId);
       if (wait !== undefined) waits.push(wait);
     }
+    // Many images may be new at once: all copies start before anything is described.
+    if (isNew) return { afterMs: 1 };
     await this.#describe(view.images.named(first.metadata.name) ?? first, undefined);
     for (const duplicate of duplicates) await this.#describe(duplicate, first.metadata.name);
     return waits.length === 0 ? undefined : { afterMs: Math.max(Math.min(...waits), 1) };

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type CachedImage, HOLDERS_CONFIRM, IMAGE_STATE, project } from '@kuik/contracts';
-import { until } from '@kuik/testbed';
+import { type KubeObject, until } from '@kuik/testbed';
 import { HOST, type Replica, startStack, type TestStack } from './testing/stack.ts';
 
 const DIGEST = `sha256:${'d'.repeat(64)}`;
@@ -104,9 +104,36 @@ describe('pod-watcher on real servers', () => {
     const settled = await imageWith(
       reference,
       'complete',
-      ({ status }) => status?.usedBy?.count === 6 && status.phase === 'Ready',
+      ({ status }) => status?.display?.usedBy === '6' && status.phase === 'Ready',
     );
-    expect(settled.status).toMatchObject({ cache: { digest: DIGEST }, display: { usedBy: '6' }, isCached: true });
+    expect(settled.status).toMatchObject({ cache: { digest: DIGEST }, usedBy: { count: 6 }, isCached: true });
+  });
+
+  it('has the jobs of fifty new images out within seconds', async () => {
+    const names = Array.from({ length: 50 }, (_, index) => `many-${index}`);
+    await Promise.all(names.map((name) => stack.pod(name, `${HOST}/${name}:1.0`)));
+    const started = performance.now();
+    await wait('fifty jobs', () =>
+      Promise.resolve(names.every((name) => stack.jobs.some(({ reference }) => reference === `${HOST}/${name}:1.0`))),
+    );
+    expect(performance.now() - started).toBeLessThan(4_000);
+    await wait('every summary', async () => (await stack.images()).every(({ status }) => status?.phase !== undefined));
+  });
+
+  it('shows the last pull that a proxy told of', async () => {
+    const lastPulled = '2026-11-01T12:00:00.000Z';
+    await stack.served(SHOP, lastPulled);
+    const image = await imageWith(SHOP, 'pulled', ({ status }) => status?.lastPulled === lastPulled);
+    const events = () =>
+      stack.api.list<KubeObject & { reason: string; regarding: { uid?: string } }>(
+        '/apis/events.k8s.io/v1/namespaces/default/events',
+      );
+    await wait('events', async () => {
+      const own = (await events())
+        .filter(({ regarding }) => regarding.uid === image.metadata.uid)
+        .map(({ reason }) => reason);
+      return own.includes('Copied') && own.includes('ServedStale');
+    });
   });
 
   it('keeps the state of images, and fills it again when NATS lost everything', async () => {

@@ -1,7 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { type Bus, connectBus, createCredentialClient, type CredentialClient } from '@kuik/bus';
-import { type CachedImage, COPY_QUEUE, CRDS, type CopyJob, FIELD_MANAGERS, type Repository } from '@kuik/contracts';
+import {
+  type CachedImage,
+  COPY_QUEUE,
+  CRDS,
+  type CopyJob,
+  FIELD_MANAGERS,
+  IMAGE_SERVED,
+  type Repository,
+} from '@kuik/contracts';
 import { createWorker, type Worker } from '@kuik/queue';
 import { createMetrics, silentLogger, systemClock } from '@kuik/runtime';
 import {
@@ -132,6 +140,13 @@ export async function startStack() {
       const bus = busOf(proxy);
       await until(() => bus.status() === 'connected', { what: 'the proxy to be connected' });
       return createCredentialClient(bus, { readToken: () => token, timeoutMs: 5000 });
+    },
+    /** What a node proxy tells once a minute. */
+    async served(reference: string, lastPulled: string) {
+      const bus = busOf(await serviceIdentity(stack, 'node-proxy'));
+      await until(() => bus.status() === 'connected', { what: 'the proxy to be connected' });
+      const images = [{ reference, pulls: 1, stale: 1, lastPulled }];
+      await bus.publishDurable(IMAGE_SERVED, { node: 'node-1', since: lastPulled, images });
     },
     /** The status of asking the upstream for a manifest with this header, past TLS. */
     ask(repository: string, authorization: string, method = 'GET'): Promise<number> {
