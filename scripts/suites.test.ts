@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { countsOf, readRequest, succeeded, suiteLine, sum, summary, SUITES } from './suites.ts';
+import { countsOf, readRequest, refuseEmpty, succeeded, suiteLine, sum, summary, SUITES } from './suites.ts';
 
 const RESULT = {
   numPassedTests: 5,
@@ -47,6 +47,13 @@ describe('the count', () => {
     [{ passed: 0, failed: 0, skipped: 9 }, false],
   ])('%j is a success: %s', (counts, success) => {
     expect(succeeded(counts)).toBe(success);
+  });
+
+  it('makes an empty suite a failure, but not one that a filter emptied', () => {
+    const empty = { passed: 0, failed: 0, skipped: 0 };
+    expect(refuseEmpty(empty, { jestArgs: [] }).failed).toBe(1);
+    expect(refuseEmpty(empty, { jestArgs: ['packages/image'] })).toEqual(empty);
+    expect(refuseEmpty({ ...empty, passed: 1 }, { jestArgs: [] }).failed).toBe(0);
   });
 
   it('shows a suite’s time beside its budget', () => {

@@ -57,6 +57,12 @@ export function countsOf(result: JestResult | undefined): Counts {
   };
 }
 
+/** A suite that found no tests fails, unless the person's own filter left none of it. */
+export function refuseEmpty(counts: Counts, request: Pick<TestRequest, 'jestArgs'>): Counts {
+  const ran = counts.passed + counts.failed + counts.skipped;
+  return ran === 0 && request.jestArgs.length === 0 ? { ...counts, failed: 1 } : counts;
+}
+
 export function sum(all: readonly Counts[]): Counts {
   const total = (field: keyof Counts): number => all.reduce((so, counts) => so + counts[field], 0);
   return { passed: total('passed'), failed: total('failed'), skipped: total('skipped') };

@@ -6,6 +6,7 @@ import { buildServices } from './build-services.ts';
 import {
   countsOf,
   readRequest,
+  refuseEmpty,
   succeeded,
   suiteLine,
   sum,
@@ -81,7 +82,7 @@ async function main(): Promise<boolean> {
     if (interrupted) break;
     console.log(`${suite.name}${request.full ? ' (full)' : ''}`);
     const start = performance.now();
-    const counts = await runSuite(suite, folder);
+    const counts = refuseEmpty(await runSuite(suite, folder), request);
     all.push(counts);
     lines.push(suiteLine(suite, counts, performance.now() - start));
     console.log(`${lines.at(-1)}\n`);
