@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { leaseControlPlane, until, type ControlPlane } from '@kuik/testbed';
+import { createRegistryKey, leaseControlPlane, until, type ControlPlane } from '@kuik/testbed';
 import { createKubeClient } from './client.ts';
 import type { KubeCall } from './port.ts';
 import { NAMESPACES, NODES, PODS } from './resources.ts';
@@ -153,6 +153,22 @@ describe('the transport to the real API server', () => {
       ['list', 'nodes', '401'],
       ['list', 'nodes', '200'],
     ]);
+    await client.close();
+  });
+
+  it('takes up a client certificate that was renewed, on new connections', async () => {
+    const config = JSON.parse(await readFile(kubeconfig, 'utf8')) as { users: [{ user: Record<string, string> }] };
+    const good = config.users[0].user;
+    const decoded = (field: string) => Buffer.from(good[field] ?? '', 'base64').toString('utf8');
+    const strange = createRegistryKey('somebody');
+    const certificate = await folder.write('client.crt', strange.certificate);
+    const key = await folder.write('client.key', strange.privateKey);
+    config.users[0].user = { 'client-certificate': certificate, 'client-key': key };
+    const client = createKubeClient({ kubeconfig: await folder.write('by-files', JSON.stringify(config)) });
+    await expect(client.list(NODES)).rejects.toMatchObject({ code: 'unauthorized' });
+    await folder.write('client.crt', decoded('client-certificate-data'));
+    await folder.write('client.key', decoded('client-key-data'));
+    expect((await client.list(NODES)).items.length).toBeGreaterThan(0);
     await client.close();
   });
 
