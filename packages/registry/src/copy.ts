@@ -89,11 +89,18 @@ export async function describeImage(
   target: RepositoryClient,
   reference: string,
   options: { wants?: (child: Descriptor) => boolean; signal?: AbortSignal } = {},
-): Promise<Pick<CopyResult, 'digest' | 'mediaType' | 'bytes' | 'platforms'>> {
+): Promise<Pick<CopyResult, 'digest' | 'mediaType' | 'bytes' | 'blobs' | 'platforms'>> {
   const root = await target.openManifest(reference, options.signal === undefined ? {} : { signal: options.signal });
   const tree = await walkManifests(target, root, options);
   const { mediaType } = readManifest(root);
-  return { digest: root.digest, mediaType, bytes: sizeOf(tree, blobsToCopy(tree.blobs)), platforms: tree.platforms };
+  const blobs = blobsToCopy(tree.blobs);
+  return {
+    digest: root.digest,
+    mediaType,
+    bytes: sizeOf(tree, blobs),
+    blobs: { total: blobs.length, copied: 0, mounted: 0, present: blobs.length },
+    platforms: tree.platforms,
+  };
 }
 
 async function resolve(options: CopyOptions, signal: AbortSignal): Promise<Pick<ManifestHead, 'digest' | 'rateLimit'>> {

@@ -8,7 +8,7 @@ import { composeParts, HealthServer, type App, type Part, type ServiceContext } 
 import { cachedImages } from './cached-images.ts';
 import type { CopierConfig } from './config.ts';
 import { workOn, type CopyParts } from './copy-loop.ts';
-import { brokeredCredentials } from './credentials.ts';
+import { brokeredCredentials, noCredentials } from './credentials.ts';
 import { registryCopies } from './registry-copies.ts';
 import { reportCopies } from './report-copies.ts';
 
@@ -32,7 +32,7 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
   const { tokenFile, timeoutMs } = config.broker;
   const credentials =
     tokenFile === undefined
-      ? { credentials: () => Promise.resolve([]) }
+      ? noCredentials
       : brokeredCredentials(createCredentialClient(bus, { readToken: () => readFile(tokenFile, 'utf8'), timeoutMs }));
   const pacer = createPacer(config.redis, { log });
   const states = bus.bucket(IMAGE_STATE);

@@ -3,8 +3,11 @@ import { CACHED_IMAGES, isKubeError, type KubeClient } from '@kuik/kube';
 import type { CopyParts } from './copy-loop.ts';
 
 /** Reading a CachedImage and writing our stanza of its status; gone is not an error. */
-export function cachedImages(kube: Pick<KubeClient, 'get' | 'apply'>): Pick<CopyParts, 'read' | 'write'> {
+export function cachedImages(
+  kube: Pick<KubeClient, 'get' | 'apply'>,
+): Pick<CopyParts, 'read' | 'write' | 'refusedForGood'> {
   return {
+    refusedForGood: (error) => isKubeError(error, 'invalid'),
     read: (name) => orGone(kube.get<CachedImage>(CACHED_IMAGES, { name })),
     write: (name, stanza: CacheStanza | undefined) => {
       const status = stanza === undefined ? {} : { cache: stanza };

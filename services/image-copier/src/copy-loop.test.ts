@@ -39,8 +39,10 @@ interface World {
   object: CachedImage | undefined;
   copy: CopyParts['copy'];
   waitMs: number;
-  writeFails: boolean;
-  replacedWhileCopying: boolean;
+  writeFails: boolean | 'for good';
+  /** Made anew while copying; `late`: between our look and our write. */
+  replacedWhileCopying: boolean | 'late';
+  deletedWhileCopying: boolean;
 }
 
 async function run(bend: (world: World) => void = () => undefined, signal = new AbortController().signal) {
@@ -50,8 +52,10 @@ async function run(bend: (world: World) => void = () => undefined, signal = new 
     waitMs: 0,
     writeFails: false,
     replacedWhileCopying: false,
+    deletedWhileCopying: false,
   };
   bend(world);
+  let reads = 0;
   const seen = {
     stanzas: [] as (CacheStanza | undefined)[],
     announced: [] as string[],
@@ -59,13 +63,20 @@ async function run(bend: (world: World) => void = () => undefined, signal = new 
     ended: [] as string[],
   };
   const parts: CopyParts = {
-    read: async () => world.object,
+    read: async () => {
+      reads += 1;
+      if (reads === 1) return world.object;
+      if (world.deletedWhileCopying) return undefined;
+      return world.replacedWhileCopying === true ? image({ uid: 'u2' }) : world.object;
+    },
     write: async (_name, stanza) => {
+      if (world.writeFails === 'for good') throw new InvalidStanza('refused by the schema');
       if (world.writeFails) throw new Error('API server away');
       seen.stanzas.push(stanza);
-      const uid = world.replacedWhileCopying ? 'u2' : 'u1';
+      const uid = world.replacedWhileCopying === 'late' ? 'u2' : 'u1';
       return world.object && { ...world.object, metadata: { ...world.object.metadata, uid, resourceVersion: '8' } };
     },
+    refusedForGood: (error) => error instanceof InvalidStanza,
     copy: world.copy,
     failureOf: (error) =>
       error instanceof Refusal ? { code: error.code, message: error.message, side: error.side } : undefined,
@@ -87,6 +98,8 @@ async function run(bend: (world: World) => void = () => undefined, signal = new 
   const job: Job<CopyJob> = { id: 'j1', payload, signal, progress: async () => undefined };
   return { outcome: await workOn(job, parts), ...seen };
 }
+
+class InvalidStanza extends Error {}
 
 class Refusal extends Error {
   readonly code: string;
@@ -170,8 +183,20 @@ describe('workOn', () => {
     expect(outcome).toMatchObject({ do: 'park', reason: 'ApiServerUnavailable' });
   });
 
-  it('withdraws a stanza that met an object made anew', async () => {
-    const { stanzas, announced } = await run((world) => (world.replacedWhileCopying = true));
+  it('does not repeat what the API server refuses for good', async () => {
+    await expect(run((world) => (world.writeFails = 'for good'))).rejects.toThrow('refused by the schema');
+  });
+
+  it.each<[string, (world: World) => void]>([
+    ['made anew', (world) => (world.replacedWhileCopying = true)],
+    ['deleted', (world) => (world.deletedWhileCopying = true)],
+  ])('tells nothing to an object that was %s meanwhile', async (_name, bend) => {
+    const { outcome, stanzas, announced } = await run(bend);
+    expect({ outcome, stanzas, announced }).toEqual({ outcome: { do: 'done' }, stanzas: [], announced: [] });
+  });
+
+  it('withdraws a stanza that met an object made anew all the same', async () => {
+    const { stanzas, announced } = await run((world) => (world.replacedWhileCopying = 'late'));
     expect(stanzas).toHaveLength(2);
     expect(stanzas[1]).toBeUndefined();
     expect(announced).toEqual([]);
@@ -213,6 +238,16 @@ describe('decideJob', () => {
   });
 });
 
+describe('decideJob and a forced update', () => {
+  it.each([
+    [{}, false],
+    [{ 'kuik.enix.io/force-update': 'true' }, true],
+    [{ 'cachedimage.kuik.enix.io/forceUpdate': 'true' }, true],
+  ])('%j: thorough is %s', (annotations, thorough) =>
+    expect(decideJob(payload, image({ annotations }))).toMatchObject({ target: { thorough } }),
+  );
+});
+
 describe('judgeFailure', () => {
   it.each([
     ['unauthorized', 'KUIK-REG-401'],
@@ -248,5 +283,34 @@ describe('judgeFailure', () => {
       new Date(NOW),
     );
     expect(verdict).toMatchObject({ parkHostMs: 5000, error: { retryAt: '2026-11-21T10:00:05.000Z' } });
+  });
+
+  it.each([
+    [0, 0, 1_000],
+    [0, 3, 8_000],
+    [0, 50, 60_000],
+    [120_000, 50, 120_000],
+  ])('Retry-After of %i ms after %i failures waits %i ms', (retryAfterMs, attempts, waits) => {
+    const before = { forUid: 'u1', error: { code: 'x', message: 'y', at: 'z', attempts } };
+    const failure = { code: 'rate-limited', message: 'm', side: 'upstream', retryAfterMs } as const;
+    expect(judgeFailure(failure, 'a.b/c:1', before, new Date(NOW)).parkHostMs).toBe(waits);
+  });
+
+  it.each([
+    ['unauthorized', 'brokerUnavailable', 'KUIK-CRD-503'],
+    ['forbidden', 'secretInvalid', 'KUIK-CRD-422'],
+    ['not-found', 'brokerUnavailable', 'KUIK-CRD-503'],
+    ['not-found', 'brokerDenied', 'KUIK-REG-404'],
+    ['server-error', 'brokerUnavailable', 'KUIK-REG-502'],
+  ] as const)('%s while the credential is %s is %s', (code, failure, expected) => {
+    const broker = { failure, message: 'why there is none' };
+    const { error } = judgeFailure(
+      { code, message: 'm', side: 'upstream', broker },
+      'a.b/c:1',
+      undefined,
+      new Date(NOW),
+    );
+    expect(error.code).toBe(expected);
+    expect(error.message).toContain('why there is none');
   });
 });

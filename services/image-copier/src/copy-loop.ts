@@ -1,14 +1,7 @@
-import {
-  type CachedImage,
-  type CacheStanza,
-  type CopyJob,
-  FORCE_UPDATE_ANNOTATION,
-  FORCE_UPDATE_ANNOTATION_V1,
-  stanzaOf,
-} from '@kuik/contracts';
+import { type CachedImage, type CacheStanza, type CopyJob, stanzaOf } from '@kuik/contracts';
 import type { Clock, Logger } from '@kuik/runtime';
 import type { Job, Outcome, Pacer } from '@kuik/queue';
-import { decideJob, type CopyTarget } from './decide.ts';
+import { decideJob, forceWish, type CopyTarget } from './decide.ts';
 import { judgeFailure, type CopyFailure } from './judge.ts';
 
 /** What a finished copy tells; see `copyImage` of the registry package. */
@@ -37,6 +30,8 @@ export interface CopyParts {
   read(name: string): Promise<CachedImage | undefined>;
   /** Applies `status.cache` and returns the resulting object; undefined when the object is gone. */
   write(name: string, stanza: CacheStanza | undefined): Promise<CachedImage | undefined>;
+  /** Whether the API server refused for good: trying again changes nothing. (A role that is missing may be one not loaded yet.) */
+  refusedForGood(error: unknown): boolean;
   copy(target: CopyTarget, onProgress: (progress: CopyProgress) => void, signal: AbortSignal): Promise<CopyResult>;
   /** Reads a thrown error; undefined when it is none of a registry's (a mistake of ours, an abort). */
   failureOf(error: unknown): CopyFailure | undefined;
@@ -76,7 +71,7 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
     image = await parts.read(name);
   } catch (error) {
     log.warn('copy waits for the API server', { error });
-    return { do: 'park', afterMs: API_RETRY_MS, reason: 'ApiServerUnavailable' };
+    return apiServerAway();
   }
   const verdict = decideJob(job.payload, image);
   if (verdict.do === 'skip' || image === undefined) {
@@ -103,10 +98,9 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
       job.signal,
     );
     const stanza = copied(image, verdict.target, result, now());
-    if (!(await record(parts, image, stanza)))
-      return { do: 'park', afterMs: API_RETRY_MS, reason: 'ApiServerUnavailable' };
     parts.count.bytes('copied', result.bytesCopied);
     parts.count.bytes('shared', result.bytes - result.bytesCopied);
+    if (!(await record(parts, image, stanza))) return apiServerAway();
     ended('copied', '');
     log.info('image copied', {
       digest: result.digest,
@@ -132,17 +126,14 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
       attempts: judged.error.attempts,
     });
     const stanza: CacheStanza = { ...(before ?? { forUid: image.metadata.uid }), error: judged.error };
-    if (!(await record(parts, image, stanza)))
-      return { do: 'park', afterMs: API_RETRY_MS, reason: 'ApiServerUnavailable' };
-    return { do: 'done' };
+    return (await record(parts, image, stanza)) ? { do: 'done' } : apiServerAway();
   } finally {
     parts.count.progress(job.id, undefined);
   }
 }
 
 function copied(image: CachedImage, target: CopyTarget, result: CopyResult, now: Date): CacheStanza {
-  const forced =
-    image.metadata.annotations?.[FORCE_UPDATE_ANNOTATION] ?? image.metadata.annotations?.[FORCE_UPDATE_ANNOTATION_V1];
+  const forced = forceWish(image);
   return {
     forUid: image.metadata.uid,
     digest: result.digest,
@@ -157,22 +148,30 @@ function copied(image: CachedImage, target: CopyTarget, result: CopyResult, now:
   };
 }
 
+function apiServerAway(): Outcome {
+  return { do: 'park', afterMs: API_RETRY_MS * (0.5 + Math.random()), reason: 'ApiServerUnavailable' };
+}
+
 /**
- * Writes the stanza and announces the state; false when the API server could not be told. The API server takes a status apply for
- * an object that was meanwhile made anew, so a stanza that met another uid is withdrawn.
+ * Writes the stanza and announces the state; false when the API server could not be told. An object that was deleted or made anew
+ * meanwhile is not written to: its own job may have told its own truth there already. The API server takes a status apply whatever
+ * uid it names, so a stanza that met another uid all the same is withdrawn. Throws what the API server refused for good.
  */
 async function record(parts: CopyParts, image: CachedImage, stanza: CacheStanza): Promise<boolean> {
+  const { name, uid } = image.metadata;
   try {
-    const written = await parts.write(image.metadata.name, stanza);
+    if ((await parts.read(name))?.metadata.uid !== uid) return true;
+    const written = await parts.write(name, stanza);
     if (written === undefined) return true;
-    if (written.metadata.uid !== image.metadata.uid) {
-      await parts.write(image.metadata.name, undefined);
+    if (written.metadata.uid !== uid) {
+      await parts.write(name, undefined);
       return true;
     }
     await parts.announce(written);
     return true;
   } catch (error) {
-    parts.log.warn('copy result not recorded', { object: image.metadata.name, error });
+    if (parts.refusedForGood(error)) throw error;
+    parts.log.warn('copy result not recorded', { object: name, error });
     return false;
   }
 }

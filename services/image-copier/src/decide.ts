@@ -1,5 +1,5 @@
 import { cacheTag, parseReference, type Reference, toCacheRepository, tryParseReference } from '@kuik/image';
-import type { CachedImage, CopyJob } from '@kuik/contracts';
+import { type CachedImage, type CopyJob, FORCE_UPDATE_ANNOTATION, FORCE_UPDATE_ANNOTATION_V1 } from '@kuik/contracts';
 
 /** Why a job is not worked on; each reaches log and metric unchanged. */
 export const SKIP_REASONS = {
@@ -17,6 +17,8 @@ export interface CopyTarget {
   readonly upstreamReference: string;
   readonly cacheRepository: string;
   readonly cacheTag: string;
+  /** Look at every blob although the tag is right: what the cache lost comes back. */
+  readonly thorough: boolean;
 }
 
 export type JobVerdict = { do: 'copy'; target: CopyTarget } | { do: 'skip'; reason: SkipReason };
@@ -24,7 +26,7 @@ export type JobVerdict = { do: 'copy'; target: CopyTarget } | { do: 'skip'; reas
 /**
  * Whether a job still means something when its turn comes, in this order: the object is gone; it was deleted and made anew (its
  * own job follows); it is being deleted; its image is no reference; it has no place in the cache. Else copy: whether bytes have
- * to move is the copy's own first question.
+ * to move is the copy's own first question, unless a person forces it.
  */
 export function decideJob(job: CopyJob, image: CachedImage | undefined): JobVerdict {
   if (image === undefined) return { do: 'skip', reason: SKIP_REASONS.gone };
@@ -41,6 +43,12 @@ export function decideJob(job: CopyJob, image: CachedImage | undefined): JobVerd
       upstreamReference: reference.digest ?? reference.tag!,
       cacheRepository,
       cacheTag: cacheTag(reference),
+      thorough: forceWish(image) !== undefined,
     },
   };
+}
+
+/** The value of the annotation by which a person asks for a copy now (ours or kuik v1's); it stays until it was answered. */
+export function forceWish({ metadata: { annotations = {} } }: CachedImage): string | undefined {
+  return annotations[FORCE_UPDATE_ANNOTATION] ?? annotations[FORCE_UPDATE_ANNOTATION_V1];
 }

@@ -65,6 +65,20 @@ describe('Sides', () => {
     expect(sides.of(error)).toBe('cache');
   });
 
+  it.each([
+    ['its own', () => Promise.reject(new Error('wrong digest')), 'upstream'],
+    ['of a sink that throws at once', async (sink: ByteSink) => sink(Buffer.from('x')), 'cache'],
+  ])('tells an error of the source from one that is %s', async (_name, source, side) => {
+    const sides = new Sides();
+    const client = taking(() => {
+      throw new Error('closed');
+    });
+    const started = await sides.watch(client, 'cache').startUpload();
+    if (started.mounted) throw new Error('mounted');
+    const error: unknown = await started.upload.putWhole(source as never, 1, 'd').catch((caught: unknown) => caught);
+    expect(sides.of(error)).toBe(side);
+  });
+
   it('keeps values and plain methods as they are', () => {
     expect(new Sides().watch(failing(new Error('x')), 'cache').host).toBe('h');
     expect(new Sides().of('not an object')).toBe('upstream');

@@ -42,10 +42,11 @@ export class Sides {
 
   #watchUpload(upload: Upload, side: Side): Upload {
     type Source = (sink: ByteSink) => Promise<void>;
+    // What the source throws is its own, digests and sizes that do not fit included, unless the sink threw it first.
     const watchedSink =
       (source: Source): Source =>
       (sink) =>
-        source((chunk) => sink(chunk)?.catch(this.#note(side)));
+        source((chunk) => this.#take(sink, chunk, side)).catch(this.#note(other(side)));
     return this.#watchAll(
       upload,
       {
@@ -56,6 +57,14 @@ export class Sides {
       },
       side,
     );
+  }
+
+  #take(sink: ByteSink, chunk: Buffer, side: Side): Promise<void> | undefined {
+    try {
+      return sink(chunk)?.catch(this.#note(side));
+    } catch (error) {
+      return this.#note(side)(error);
+    }
   }
 
   #watchAll<T extends object>(target: T, own: Partial<Record<keyof T, unknown>>, side: Side): T {
@@ -78,4 +87,8 @@ export class Sides {
       throw error;
     };
   }
+}
+
+function other(side: Side): Side {
+  return side === 'cache' ? 'upstream' : 'cache';
 }
