@@ -14,6 +14,7 @@ export type {
 export { BusError } from './bus-error.ts';
 export type { BusErrorCode } from './bus-error.ts';
 export { connectBus } from './nats/nats-bus.ts';
+export { openBus, type BusHost } from './open-bus.ts';
 export type { ConnectOptions } from './nats/nats-bus.ts';
 export { announceState } from './announce-state.ts';
 export { createCredentialClient, CredentialError } from './credential-client.ts';
