@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 const PNPM = '12.21.0';
 const NODE_NEEDED = 18;
 const CHECKOUT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
-const TITLES = { start: 'local stack', test: 'tests' };
+const TITLES = { start: 'local stack', test: 'tests', e2e: 'story on a cluster' };
 
 /** Ends the bootstrap with a message for a person, not with a stack. */
 class CannotGoOn extends Error {}
@@ -208,7 +208,7 @@ function hand(script, args, env) {
 
 async function main([command, ...args]) {
   if (!Object.hasOwn(TITLES, command ?? ''))
-    throw new CannotGoOn('usage: node scripts/bootstrap.mjs start|test [arguments]');
+    throw new CannotGoOn('usage: node scripts/bootstrap.mjs start|test|e2e [arguments]');
   const cache = cacheFolder();
   const env = environment(cache);
   console.log(`kube-image-keeper: ${TITLES[command]}`);
