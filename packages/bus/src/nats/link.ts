@@ -18,6 +18,9 @@ export interface LinkOptions {
   readonly reconnectMaxMs?: number;
 }
 
+/** How long subscriptions may take to finish what they were given. */
+const DRAIN_MS = 3_000;
+
 /**
  * One connection that is retried for ever: with the server down at start, after it went, after it refused us. Whoever needs it asks for
  * `connection()` each time, and is told when there is a working one again.
@@ -64,8 +67,12 @@ export class Link {
       const connection = this.#connection;
       const connected = this.#status === 'connected';
       this.#ending.abort();
-      if (connection !== undefined && connected)
-        await Promise.race([connection.drain().catch(() => undefined), pause(3000)]);
+      if (connection !== undefined && connected) {
+        const drained = new AbortController();
+        await Promise.race([connection.drain().catch(() => undefined), pause(DRAIN_MS, drained.signal)]);
+        // The timer would hold the process open.
+        drained.abort();
+      }
       await connection?.close().catch(() => undefined);
       this.#change('closed');
     }
