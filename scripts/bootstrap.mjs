@@ -159,16 +159,29 @@ function nodeBinary() {
   return path.join(CHECKOUT, 'node_modules', '.bin', 'node');
 }
 
+/** The one child that runs now, and the signal that was passed on to it. */
+let running;
+let interrupted;
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  process.on(signal, () => {
+    interrupted = signal;
+    // A terminal sends Ctrl-C to the whole foreground group: the child has it already.
+    if (!(signal === 'SIGINT' && process.stdin.isTTY)) running?.kill(signal);
+  });
+}
+
 /** Runs a tool whose output interests only when it fails. */
 function runQuietly(command, args, env, failure) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd: CHECKOUT, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    running = child;
     let output = '';
     child.stdout.on('data', (chunk) => (output += chunk));
     child.stderr.on('data', (chunk) => (output += chunk));
     child.on('error', (error) => reject(new CannotGoOn(`${failure} (${error.message})`)));
     child.on('close', (code) => {
       if (code === 0) resolve();
+      else if (interrupted) reject(new CannotGoOn(`interrupted by ${interrupted}`));
       else reject(new CannotGoOn(`${failure}\n${output.trim().split('\n').slice(-15).join('\n')}`));
     });
   });
@@ -194,12 +207,7 @@ async function step(label, doing, work) {
 /** Runs the script on Node 24 and ends as it ends. */
 function hand(script, args, env) {
   const child = spawn(nodeBinary(), [path.join('scripts', script), ...args], { cwd: CHECKOUT, env, stdio: 'inherit' });
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-    process.on(signal, () => {
-      // A terminal sends Ctrl-C to the whole foreground group: the script has it already.
-      if (!(signal === 'SIGINT' && process.stdin.isTTY)) child.kill(signal);
-    });
-  }
+  running = child;
   return new Promise((resolve, reject) => {
     child.on('error', reject);
     child.on('exit', (code, signal) => resolve(code ?? 128 + (constants.signals[signal] ?? 0)));
