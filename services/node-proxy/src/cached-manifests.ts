@@ -52,15 +52,17 @@ export class CachedManifests {
       if (age <= CHECK_BEFORE_MS || (await check)) return { manifest: kept.manifest, fromMemory: true };
       throw new CacheMiss(key);
     }
+    const askedAtMs = this.#now();
     const manifest = await this.#fetching.get(key, () =>
       this.#cache.ask(repository, key, (client) => client.openManifest(digest)),
     );
-    this.#memory.set(key, { manifest, checkedAtMs: this.#now() }, manifest.bytes.length + ENTRY_BYTES);
+    this.#memory.set(key, { manifest, checkedAtMs: askedAtMs }, manifest.bytes.length + ENTRY_BYTES);
     return { manifest, fromMemory: false };
   }
 
   /** Never throws: when the cache cannot be asked, what is in memory stays. */
   async #stillThere(key: string, repository: Repository, digest: string): Promise<boolean> {
+    const askedAtMs = this.#now();
     try {
       await this.#cache.ask(repository, key, (client) => client.headManifest(digest));
     } catch (error) {
@@ -71,7 +73,7 @@ export class CachedManifests {
       return true;
     }
     const kept = this.#memory.get(key);
-    if (kept !== undefined) kept.checkedAtMs = this.#now();
+    if (kept !== undefined) kept.checkedAtMs = askedAtMs;
     return true;
   }
 }
