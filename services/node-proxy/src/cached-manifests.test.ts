@@ -51,6 +51,7 @@ describe('CachedManifests', () => {
     await manifests.get(app, D);
     clock.now = CHECK_BEHIND_MS + 1;
     await manifests.get(app, D);
+    await new Promise((resolve) => setImmediate(resolve));
     expect(asked).toEqual(['get', 'head']);
     clock.now += CHECK_BEHIND_MS;
     await manifests.get(app, D);
