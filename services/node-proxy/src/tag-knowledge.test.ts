@@ -105,6 +105,14 @@ describe('TagKnowledge', () => {
     expect(await tags.of(reference('1'))).toEqual({ state: state('1'), confirmedAtMs: 60_000 });
   });
 
+  it('waits for the first connection too, for a moment after the start', async () => {
+    const { tags, answer, connection } = world({ status: 'reconnecting' });
+    const first = tags.of(reference('1'));
+    connection('connected');
+    answer('1', state('1'));
+    expect(await first).toEqual({ state: state('1'), confirmedAtMs: 0 });
+  });
+
   it('follows no more tags than it may', async () => {
     const { tags, followed, answer } = world({ followed: 2 });
     for (const tag of ['1', '2', '3']) {

@@ -23,6 +23,9 @@ interface Followed {
   readonly waiting: (() => void)[];
 }
 
+/** The first connection takes a moment: requests of this long after the start wait as if there were one. */
+const START_MS = 1000;
+
 /**
  * What is known of the tags that this node was asked for: each is read once from the key-value bucket and followed from then on. A
  * request waits for a first answer, never longer than `timeoutMs`, and not at all while NATS is away.
@@ -32,6 +35,7 @@ export class TagKnowledge {
   readonly #follower: KeyFollower;
   readonly #tags: WeightedLru<Followed>;
   readonly #unfollow: { stop(): Promise<void> };
+  readonly #startedAtMs: number;
   #connected: boolean;
   /** When NATS was last connected, monotonic ms. */
   #lostAtMs: number | undefined;
@@ -40,6 +44,7 @@ export class TagKnowledge {
   constructor(options: TagKnowledgeOptions) {
     this.#options = options;
     const { bus, now } = options;
+    this.#startedAtMs = now();
     this.#connected = bus.status() === 'connected';
     this.#unfollow = bus.onStatus((status) => {
       if (this.#connected && status !== 'connected') this.#lostAtMs = now();
@@ -83,7 +88,8 @@ export class TagKnowledge {
 
   async #firstAnswer(tag: Followed): Promise<void> {
     const { timeoutMs, spareMs, now } = this.#options;
-    if (!this.#connected || now() < this.#spareUntilMs) return;
+    const mayAnswer = this.#connected || now() - this.#startedAtMs < START_MS;
+    if (!mayAnswer || now() < this.#spareUntilMs) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(() => {
         this.#spareUntilMs = now() + spareMs;

@@ -1,6 +1,5 @@
-import type { CredentialClient } from '@kuik/bus';
-import { CredentialError } from '@kuik/bus';
-import type { BrokeredCredential, ErrorName } from '@kuik/contracts';
+import { CredentialError, type CredentialClient } from '@kuik/bus';
+import type { BrokeredCredential } from '@kuik/contracts';
 import { repositoryName } from '@kuik/image';
 import {
   RegistryError,
@@ -22,6 +21,8 @@ export interface UpstreamAccessOptions {
   readonly now: () => number;
 }
 
+type Work<T> = (client: RepositoryClient) => Promise<T>;
+
 /** Answers to an anonymous request after which a credential may help. */
 const WORTH_A_CREDENTIAL = new Set<RegistryErrorCode>(['unauthorized', 'forbidden', 'not-found', 'rate-limited']);
 const REMEMBERED_MAX = 2_000;
@@ -40,69 +41,72 @@ export class UpstreamAccess {
   }
 
   /** Runs `work` on an upstream repository. Throws UpstreamFailure; an abort passes as it is. */
-  async ask<T>(repository: Repository, requestId: string, work: (client: RepositoryClient) => Promise<T>): Promise<T> {
+  async ask<T>(repository: Repository, requestId: string, work: Work<T>): Promise<T> {
     const { credentials, now } = this.#options;
-    const name = repositoryName(repository);
     if (credentials === undefined) return this.#try(repository, undefined, work);
+    const name = repositoryName(repository);
     const remembered = (this.#needsCredential.get(name) ?? -Infinity) > now();
-
-    let refusal: UpstreamFailure | undefined;
     if (!remembered) {
-      try {
-        return await this.#try(repository, undefined, work);
-      } catch (error) {
-        if (!(error instanceof UpstreamFailure) || !WORTH_A_CREDENTIAL.has(error.code)) throw error;
-        refusal = error;
-      }
+      const anonymous = await this.#anonymously(repository, work);
+      if ('answer' in anonymous) return anonymous.answer;
+      return this.#withCredential(repository, requestId, work, anonymous.refusal);
     }
     try {
-      const answer = await this.#withCredential(credentials, repository, requestId, refusal, work);
-      this.#needsCredential.set(name, now() + REMEMBERED_MS);
-      return answer;
+      return await this.#withCredential(repository, requestId, work, undefined);
     } catch (error) {
-      if (remembered && error instanceof UpstreamFailure && error.credentialUsed) this.#needsCredential.delete(name);
+      if (error instanceof UpstreamFailure && error.credentialUsed) this.#needsCredential.delete(name);
       throw error;
     }
   }
 
-  async #withCredential<T>(
-    credentials: CredentialClient,
-    repository: Repository,
-    requestId: string,
-    refusal: UpstreamFailure | undefined,
-    work: (client: RepositoryClient) => Promise<T>,
-  ): Promise<T> {
-    const ask = async (renew: boolean): Promise<Credential | undefined> => {
-      try {
-        return usable(await credentials.credential(repository.host, repository.path, { renew, requestId }));
-      } catch (error) {
-        if (!(error instanceof CredentialError)) throw error;
-        if (refusal === undefined) return undefined;
-        throw withBroker(refusal, error.failure, error);
-      }
-    };
-    const credential = await ask(false);
-    if (credential === undefined) {
-      if (refusal !== undefined) throw refusal;
-      return this.#try(repository, undefined, work);
-    }
+  /** The answer, or a refusal after which a credential may help. */
+  async #anonymously<T>(repository: Repository, work: Work<T>): Promise<{ answer: T } | { refusal: UpstreamFailure }> {
     try {
-      return await this.#try(repository, credential, work);
+      return { answer: await this.#try(repository, undefined, work) };
     } catch (error) {
-      if (!(error instanceof UpstreamFailure) || (error.code !== 'unauthorized' && error.code !== 'forbidden'))
-        throw error;
-      refusal = error;
-      const renewed = await ask(true).catch(() => undefined);
-      if (renewed === undefined) throw error;
-      return this.#try(repository, renewed, work);
+      if (error instanceof UpstreamFailure && WORTH_A_CREDENTIAL.has(error.code)) return { refusal: error };
+      throw error;
     }
   }
 
-  async #try<T>(
+  /** `refusal`: what an anonymous request was told, when one was made. */
+  async #withCredential<T>(
     repository: Repository,
-    credential: Credential | undefined,
-    work: (client: RepositoryClient) => Promise<T>,
+    requestId: string,
+    work: Work<T>,
+    refusal: UpstreamFailure | undefined,
   ): Promise<T> {
+    const given = await this.#credential(repository, { requestId });
+    if (given.credential === undefined) {
+      const asked = refusal === undefined ? await this.#anonymously(repository, work) : { refusal };
+      if ('answer' in asked) return asked.answer;
+      throw given.denial === undefined ? asked.refusal : withBroker(asked.refusal, given.denial);
+    }
+    const answer = await this.#try(repository, given.credential, work).catch(async (error: unknown) => {
+      const refused = error instanceof UpstreamFailure && (error.code === 'unauthorized' || error.code === 'forbidden');
+      const { credential } = refused ? await this.#credential(repository, { requestId, renew: true }) : {};
+      if (credential === undefined) throw error;
+      return this.#try(repository, credential, work);
+    });
+    this.#needsCredential.set(repositoryName(repository), this.#options.now() + REMEMBERED_MS);
+    return answer;
+  }
+
+  /** What the broker gives: a credential, neither (there is none), or why it gives nothing. */
+  async #credential(
+    { host, path }: Repository,
+    options: { requestId: string; renew?: boolean },
+  ): Promise<{ credential?: Credential; denial?: CredentialError }> {
+    try {
+      const credential = usable(await this.#options.credentials!.credential(host, path, options));
+      return credential === undefined ? {} : { credential };
+    } catch (error) {
+      if (error instanceof CredentialError) return { denial: error };
+      throw error;
+    }
+  }
+
+  async #try<T>(repository: Repository, credential: Credential | undefined, work: Work<T>): Promise<T> {
     const source: CredentialSource = {
       credentials: () => Promise.resolve(credential === undefined ? [] : [credential]),
     };
@@ -131,11 +135,11 @@ function usable(credential: BrokeredCredential): Credential | undefined {
   }
 }
 
-function withBroker(refusal: UpstreamFailure, broker: ErrorName, cause: CredentialError): UpstreamFailure {
-  return new UpstreamFailure(refusal.code, `${refusal.message}; ${cause.message}`, {
+function withBroker(refusal: UpstreamFailure, denial: CredentialError): UpstreamFailure {
+  return new UpstreamFailure(refusal.code, `${refusal.message}; ${denial.message}`, {
     credentialUsed: false,
-    cause,
-    broker,
+    cause: denial,
+    broker: denial.failure,
     retryAfterMs: refusal.retryAfterMs,
   });
 }
