@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { startRedis, until } from '@kuik/testbed';
 import type { RedisServer } from '@kuik/testbed';
 import { Redis } from 'ioredis';
-import { copy, DONE, freshQueue } from '../queue.conformance.ts';
+import { copy, DONE, freshQueue } from '../conformance/room.ts';
 import { createPacer } from './pacer.ts';
 import { createProducer } from './producer.ts';
 import { createTimeStore } from './time-store.ts';

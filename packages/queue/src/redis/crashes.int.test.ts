@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import type { CopyJob, JobQueue } from '@kuik/contracts';
 import { startRedis, until } from '@kuik/testbed';
 import type { RedisServer } from '@kuik/testbed';
-import { copy, DONE, freshQueue } from '../queue.conformance.ts';
+import { copy, DONE, freshQueue } from '../conformance/room.ts';
 import { createProducer } from './producer.ts';
 import { createWorker } from './worker.ts';
 

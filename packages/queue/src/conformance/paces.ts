@@ -1,0 +1,60 @@
+import { describe, expect, it } from '@jest/globals';
+import { until } from '@kuik/testbed';
+import type { Pacer, PacerOptions, QueueReports } from '../port.ts';
+import type { Room } from './room.ts';
+
+/** The pace of a host. */
+export function describePaces(room: Room): void {
+  describe('pace', () => {
+    const pacer = (options: PacerOptions & QueueReports = {}): Pacer => room.keep(room.bed.createPacer(options));
+    let hosts = 0;
+    const freshHost = (): string => `h${process.pid}-${(hosts += 1)}.example:5000`;
+
+    it('gives the burst, then tells each who asks a time of its own', async () => {
+      const pace = { perSecond: 5, burst: 3 };
+      const [one, two] = [pacer({ pace }), pacer({ pace })];
+      const host = freshHost();
+      expect([await one.take(host), await two.take(host), await one.take(host)]).toEqual([0, 0, 0]);
+      const waits = [await two.take(host), await one.take(host), await two.take(host)];
+      for (const [index, wait] of waits.entries()) {
+        expect(wait).toBeGreaterThan(index * 200 + 50);
+        expect(wait).toBeLessThanOrEqual((index + 1) * 200 + 1);
+      }
+      expect(await one.take(freshHost())).toBe(0);
+      await until(async () => (await one.take(host)) === 0, { what: 'a token to come back', timeoutMs: 2_000 });
+    });
+
+    it('is one of its own for some hosts', async () => {
+      const host = freshHost();
+      const paced = pacer({ pace: { perSecond: 1, burst: 1 }, hosts: { [host]: { perSecond: 1, burst: 2 } } });
+      expect([await paced.take(host), await paced.take(host)]).toEqual([0, 0]);
+      expect(await paced.take(host)).toBeGreaterThan(0);
+    });
+
+    it('is nothing while a host is parked, until the later of two times', async () => {
+      const [one, two] = [pacer(), pacer()];
+      const host = freshHost();
+      expect(await two.parkedUntil(host)).toBeUndefined();
+      const untilMs = Date.now() + 60_000;
+      await one.park(host, untilMs, 'RateLimited');
+      await two.park(host, untilMs - 30_000, 'RateLimited');
+      await one.park(host, Date.now() - 1, 'Past');
+      for (const each of [one, two, pacer()]) {
+        expect(Math.abs((await each.parkedUntil(host))! - untilMs)).toBeLessThan(1_000);
+        expect(await each.take(host)).toBeGreaterThan(58_000);
+      }
+      await two.park(host, untilMs + 30_000, 'RateLimited');
+      expect(Math.abs((await one.parkedUntil(host))! - untilMs - 30_000)).toBeLessThan(1_000);
+      expect(await one.take(freshHost())).toBe(0);
+    });
+
+    it('goes on after a park ended', async () => {
+      const [one, two] = [pacer(), pacer()];
+      const host = freshHost();
+      await one.park(host, Date.now() + 200, 'RateLimited');
+      expect(await two.take(host)).toBeGreaterThan(0);
+      await until(async () => (await two.take(host)) === 0, { what: 'the park to end', timeoutMs: 2_000 });
+      expect(await two.parkedUntil(host)).toBeUndefined();
+    });
+  });
+}
