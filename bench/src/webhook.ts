@@ -37,6 +37,8 @@ try {
   const targets = [await startWebhook(), await startBare()];
   const request = reviewRequest();
   const warm = { ca: authority.certificate, request, connections: 1, requests: 3_000 };
+  const first = await runLoad({ ...warm, port: targets[0]!.port, requests: 1 });
+  console.log(`first request after start: ${first.p50Ms.toFixed(1)} ms`);
   for (const target of targets) await runLoad({ ...warm, port: target.port });
   const samples = new Map<string, Sample[]>();
   for (let round = 0; round < ROUNDS; round++) {

@@ -10,7 +10,9 @@ import { servedHosts, type WebhookConfig } from './config.ts';
 import { DecisionMemo } from './decision-memo.ts';
 import { createReport } from './report-admission.ts';
 import { reportRounds } from './report-round.ts';
+import type { AdmissionRequest } from './review.ts';
 import { compileRules } from './rules.ts';
+import { warmUp } from './warm-up.ts';
 
 /** Adapters that a test brings; those that are missing are made from the configuration. */
 export interface WebhookAdapters {
@@ -34,9 +36,10 @@ export function createApp(config: WebhookConfig, context: ServiceContext, adapte
   const rules = compileRules(config.rules, [config.namespace, CLUSTER_NAMESPACE]);
   const memo = new DecisionMemo(rules, config.proxyPrefixes);
   const report = createReport({ bus, log, metrics });
+  const decideReview = (request: AdmissionRequest) => admit(request, { rules, memo });
   const admission = new AdmissionServer({
     ...config.listen,
-    admit: (request) => admit(request, { rules, memo }),
+    admit: decideReview,
     onAnswered: report.answered,
     onFailed: report.failed,
     onRefused: report.refused,
@@ -46,6 +49,7 @@ export function createApp(config: WebhookConfig, context: ServiceContext, adapte
     [
       health,
       { name: 'bus', close: () => bus.close() },
+      { name: 'warm-up', start: () => Promise.resolve(warmUp(decideReview)) },
       admission,
       ...certificatesOf(config, context, adapters.kube, admission),
     ],

@@ -2,31 +2,24 @@ import { describe, expect, it } from '@jest/globals';
 import { planCaBundle } from './ca-bundle.ts';
 
 const PEM = 'pem of the authority';
-const base64 = Buffer.from(PEM).toString('base64');
-const metadata = { name: 'kuik-webhook', uid: 'u', resourceVersion: '1' };
+const caBundle = Buffer.from(PEM).toString('base64');
+const right = { name: 'a', clientConfig: { caBundle } };
 
 describe('planCaBundle', () => {
-  it.each<[string, { name: string; clientConfig?: { caBundle?: string } }[] | undefined, number[]]>([
-    ['no webhooks', [], []],
-    ['no list', undefined, []],
-    ['none yet', [{ name: 'a', clientConfig: {} }], [0]],
-    ['right already', [{ name: 'a', clientConfig: { caBundle: base64 } }], []],
-    ['another one', [{ name: 'a', clientConfig: { caBundle: 'b2xk' } }], [0]],
-    [
-      'one of two',
-      [
-        { name: 'a', clientConfig: { caBundle: base64 } },
-        { name: 'b', clientConfig: {} },
-      ],
-      [1],
-    ],
-  ])('%s', (_, webhooks, indexes) => {
-    const configuration = webhooks === undefined ? { metadata } : { metadata, webhooks };
-    expect(planCaBundle(configuration, PEM)).toEqual(
-      indexes.flatMap((index) => [
-        { op: 'test', path: `/webhooks/${index}/name`, value: webhooks![index]!.name },
-        { op: 'add', path: `/webhooks/${index}/clientConfig/caBundle`, value: base64 },
-      ]),
-    );
+  it.each([
+    ['no list', undefined],
+    ['no webhooks', []],
+    ['right already', [right]],
+  ])('writes nothing: %s', (_, webhooks) => {
+    expect(planCaBundle(webhooks, PEM)).toBeUndefined();
+  });
+
+  it.each([
+    ['none yet', [{ name: 'a', clientConfig: { url: 'https://x' } }]],
+    ['another one', [{ name: 'a', clientConfig: { url: 'https://x', caBundle: 'b2xk' } }]],
+    ['one of two', [{ name: 'a', clientConfig: { url: 'https://x', caBundle: 'b2xk' } }, right]],
+  ])('gives it to each, and leaves the rest as it is: %s', (_, webhooks) => {
+    const expected = webhooks.map((webhook) => ({ ...webhook, clientConfig: { ...webhook.clientConfig, caBundle } }));
+    expect(planCaBundle(webhooks, PEM)).toEqual(expected);
   });
 });

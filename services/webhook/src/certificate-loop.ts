@@ -6,7 +6,7 @@ import { ensureCertificates } from './certificate-secret.ts';
 import type { CertificateSet, CertificateWish } from './plan-certificates.ts';
 
 export interface CertificateLoopOptions {
-  readonly kube: Pick<KubeClient, 'get' | 'create' | 'raw'>;
+  readonly kube: Pick<KubeClient, 'get' | 'create' | 'mergePatch'>;
   readonly namespace: string;
   readonly wish: CertificateWish;
   readonly checkMs: number;

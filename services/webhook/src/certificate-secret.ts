@@ -25,7 +25,7 @@ export interface EnsuredCertificates {
  * refused (the Secret exists by now, or has changed) reads again. Throws KubeError, `conflict` after losing several times in a row.
  */
 export async function ensureCertificates(
-  kube: Pick<KubeClient, 'get' | 'create' | 'raw'>,
+  kube: Pick<KubeClient, 'get' | 'create' | 'mergePatch'>,
   namespace: string,
   wish: CertificateWish,
   now: Date,
@@ -61,7 +61,7 @@ async function findSecret(
 }
 
 async function writeSecret(
-  kube: Pick<KubeClient, 'create' | 'raw'>,
+  kube: Pick<KubeClient, 'create' | 'mergePatch'>,
   namespace: string,
   before: CertificateSecret | undefined,
   set: CertificateSet,
@@ -82,14 +82,10 @@ async function writeSecret(
     );
     return;
   }
-  // The resourceVersion of `before` goes with it: a Secret that changed meanwhile is not overwritten.
-  const path = `/api/v1/namespaces/${namespace}/secrets/${WEBHOOK_CA_SECRET}`;
-  await kube.raw(
-    'PUT',
-    path,
-    { ...before, apiVersion: 'v1', kind: 'Secret', data: { ...before.data, ...data } },
-    { signal },
-  );
+  // With its resourceVersion: a Secret that changed meanwhile is not overwritten.
+  const { resourceVersion } = before.metadata;
+  const name = { namespace, name: WEBHOOK_CA_SECRET };
+  await kube.mergePatch(SECRETS, name, { metadata: { resourceVersion }, data }, { signal });
 }
 
 function readSecret(secret: CertificateSecret): CertificateSet {
