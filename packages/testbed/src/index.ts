@@ -9,6 +9,7 @@ export { startCacheRegistry } from './stack/cache-registry.ts';
 export { startUpstreamRegistry } from './stack/upstream-registry.ts';
 export { startService } from './stack/service-process.ts';
 export { serviceIdentity } from './stack/service-identity.ts';
+export { runSkopeo } from './stack/skopeo.ts';
 export { createRegistryKey, registryToken } from './stack/registry-token.ts';
 export { obtainParts, type ObtainReport } from './parts/obtain.ts';
 export { PartsProgress, type Terminal } from './parts/progress.ts';

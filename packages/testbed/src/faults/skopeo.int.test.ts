@@ -1,27 +1,23 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { promisify } from 'node:util';
 import { digestOf } from '@kuik/image';
 import { makeImage, makeIndex } from '../images/index.ts';
-import { requirePart } from '../parts/find.ts';
+
 import type { UpstreamRegistry } from '../port.ts';
+import { runSkopeo } from '../stack/skopeo.ts';
 import { startUpstreamRegistry } from '../stack/upstream-registry.ts';
 import { startFaultProxy, type FaultProxy } from './index.ts';
 
-const run = promisify(execFile);
 let registry: UpstreamRegistry;
 let faults: FaultProxy;
 let folder: string;
-let skopeo: string;
 
 beforeAll(async () => {
   registry = await startUpstreamRegistry();
   faults = await startFaultProxy({ backingUrl: registry.url, hosts: ['docker.io'] });
   folder = await mkdtemp(path.join(tmpdir(), 'kuik-skopeo-'));
-  skopeo = await requirePart('skopeo');
 });
 afterAll(async () => {
   await faults.close();
@@ -32,7 +28,7 @@ beforeEach(() => faults.reset());
 
 describe('skopeo through the proxy', () => {
   const copy = (from: string, name: string, ...more: string[]) =>
-    run(skopeo, [
+    runSkopeo([
       'copy',
       '--quiet',
       '--src-tls-verify=false',
