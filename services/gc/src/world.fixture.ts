@@ -1,0 +1,116 @@
+import { memoryBus, MemoryServer } from '@kuik/bus/memory';
+import { announceState, type Bus } from '@kuik/bus';
+import { HOLDERS_CONFIRM, IMAGE_STATE, project, type CachedImage, type HoldersConfirmReply } from '@kuik/contracts';
+import { CACHED_IMAGES } from '@kuik/kube';
+import { memoryKube, type MemoryKube } from '@kuik/kube/memory';
+import { RegistryError } from '@kuik/registry';
+import { createMetrics, silentLogger } from '@kuik/runtime';
+
+import { Collection } from './collection-loop.ts';
+import { Condemnation } from './condemnation.ts';
+import { confirmHolders } from './confirm-holders.ts';
+import { GRACE_MS, imageOf, NOW, type ImageChange } from './fixtures.ts';
+import { Removal } from './removal.ts';
+
+type Holders = HoldersConfirmReply['images'][number]['verdict'];
+
+/** The world around gc: an API server, NATS with pod-watcher on it, a cache registry; all in memory. */
+export class World {
+  readonly kube: MemoryKube = memoryKube();
+  readonly server = new MemoryServer();
+  readonly watcher: Bus = memoryBus(this.server);
+  readonly tags = new Set<string>();
+  readonly events: string[] = [];
+  readonly metrics = createMetrics({ service: 'gc', defaults: false });
+  now = NOW;
+  holders: Holders = 'free';
+  leader = true;
+  cacheDown = false;
+  /** Effects until the process dies; undefined: it lives. */
+  lifetime: number | undefined;
+
+  static async begin(): Promise<World> {
+    const world = new World();
+    await world.watcher.bucket(IMAGE_STATE, { create: true }).keys();
+    world.watcher.respond(HOLDERS_CONFIRM, ({ images }) =>
+      Promise.resolve({ images: images.map(({ uid }) => ({ uid, verdict: world.holders })) }),
+    );
+    return world;
+  }
+
+  /** A resource with its tag in the cache. */
+  add(bent: ImageChange = {}, tag = '1'): void {
+    const image = this.kube.put<CachedImage>(CACHED_IMAGES, imageOf(bent));
+    bend(this.kube, image.metadata.name, {});
+    this.tags.add(`docker.io/library/${bent.name ?? 'nginx'}:${tag}`);
+  }
+
+  image(name = 'nginx'): CachedImage | undefined {
+    return this.kube.find<CachedImage>(CACHED_IMAGES, { name });
+  }
+
+  async state(name = 'nginx') {
+    const { key } = project(imageOf({ name }))!;
+    return (await this.watcher.bucket(IMAGE_STATE).get(key))?.value;
+  }
+
+  /** A fresh process: nothing that the last one remembered. */
+  process(): Collection {
+    const bus = memoryBus(this.server);
+    const dying = <A extends unknown[], R>(effect: (...args: A) => Promise<R>) => {
+      return async (...args: A): Promise<R> => {
+        if (this.lifetime !== undefined && this.lifetime-- <= 0) throw new Error('SIGKILL');
+        return effect(...args);
+      };
+    };
+    const { kube } = this;
+    const mortal = {
+      get: kube.get.bind(kube),
+      pages: kube.pages.bind(kube),
+      apply: dying(kube.apply.bind(kube)) as MemoryKube['apply'],
+      delete: dying(kube.delete.bind(kube)),
+      mergePatch: dying(kube.mergePatch.bind(kube)) as MemoryKube['mergePatch'],
+    };
+    const states = bus.bucket(IMAGE_STATE);
+    const shared = {
+      kube: mortal,
+      announce: dying((image: CachedImage) => announceState(states, image)),
+      events: { event: (_: unknown, __: unknown, reason: string) => void this.events.push(reason) },
+      log: silentLogger,
+      assertLeader: () => undefined,
+      graceMs: GRACE_MS,
+    };
+    const cache = (repository: string) => ({
+      deleteTag: dying((tag: string) => {
+        if (this.cacheDown) throw new RegistryError('refused', 'the cache registry is away');
+        return Promise.resolve(this.tags.delete(`${repository}:${tag}`));
+      }),
+    });
+    return new Collection({
+      images: { values: () => kube.objects<CachedImage>(CACHED_IMAGES).values(), synced: () => true },
+      kube: mortal,
+      leadership: { isLeader: () => this.leader },
+      condemnation: new Condemnation({ ...shared, onKept: () => undefined }),
+      removal: new Removal({ ...shared, cache, now: () => this.now }),
+      confirm: (images) => confirmHolders(bus, images, 100),
+      clock: { now: () => this.now, monotonic: () => this.now },
+      log: silentLogger,
+      metrics: this.metrics,
+      graceMs: GRACE_MS,
+    });
+  }
+
+  pass(minutes: number): void {
+    this.now += minutes * 60_000;
+  }
+}
+
+/** Somebody else's write. The server chose the uid: `uid-<name>` stands for it in what is written. */
+export function bend(kube: MemoryKube, name: string, { spec, status }: ImageChange): void {
+  const before = kube.find<CachedImage>(CACHED_IMAGES, { name })!;
+  const after = { ...before, spec: { ...before.spec, ...spec }, status: { ...before.status, ...status } };
+  kube.put(
+    CACHED_IMAGES,
+    JSON.parse(JSON.stringify(after).replaceAll(`uid-${name}`, before.metadata.uid)) as CachedImage,
+  );
+}
