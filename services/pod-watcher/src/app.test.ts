@@ -198,10 +198,8 @@ describe('a leader', () => {
     const removal = removalStanza({ forUid: image.metadata.uid });
     putImage({ ...condemned, status: { ...condemned.status, removal } });
     const reasons = () => world.kube.objects<KubeObject & { reason: string }>(EVENTS).map(({ reason }) => reason);
-    await eventually('events', () =>
-      ['Copied', 'ServedStale', 'Expiring'].every((reason) => reasons().includes(reason)),
-    );
-    expect(world.image(IMAGE)?.status?.phase).toBe('Expiring');
+    await eventually('phase Expiring', () => world.image(IMAGE)?.status?.phase === 'Expiring');
+    await eventually('events', () => ['Copied', 'ServedStale'].every((reason) => reasons().includes(reason)));
     await proxy.close();
   });
 

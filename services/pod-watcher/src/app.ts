@@ -1,10 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { type Bus, connectBus } from '@kuik/bus';
 import { type CachedImage, IMAGE_STATE, LEASES, METRICS } from '@kuik/contracts';
 import { CACHED_IMAGES, createEventRecorder, createKubeClient, createLeadership, type KubeClient } from '@kuik/kube';
-import { createRegistryAccess, type PullTokenExchange } from '@kuik/registry';
+import { createRegistryAccess, type PullTokenExchange, readRegistries } from '@kuik/registry';
 import { type App, composeParts, HealthServer, type ServiceContext } from '@kuik/runtime';
 import { Answers } from './answers.ts';
 import { CredentialChooser } from './choose-credential.ts';
@@ -17,7 +16,6 @@ import { ImageReconciler } from './image-reconciler.ts';
 import { SKIP_REASONS } from './images-of.ts';
 import { Intents } from './intents.ts';
 import { Lead } from './lead.ts';
-import { registryMap } from './registry-settings.ts';
 import { reportGauges, reportMetrics } from './report-metrics.ts';
 import { RepositoryReconciler } from './repository-reconciler.ts';
 import { ResourceWriter } from './resource-writer.ts';
@@ -55,8 +53,7 @@ export function createApp(
   const kube = adapters.kube ?? createKubeClient({ kubeconfig: config.kube.kubeconfig, onCall: reports.kubeCall });
   const bus = adapters.bus ?? busOf(config, context);
   const redis = adapters.redis ?? connectRedis(config.redis, log);
-  const registry =
-    adapters.registry ?? createRegistryAccess({ registries: registryMap(config.registries, readText), now });
+  const registry = adapters.registry ?? createRegistryAccess({ registries: readRegistries(config.registries), now });
 
   const { proxyPrefixes, lease, expiry, retry, reconcile, broker: brokerConfig } = config;
   const view = new ClusterView(
@@ -223,8 +220,4 @@ function busOf({ nats }: PodWatcherConfig, { log, metrics }: ServiceContext): Bu
     log,
     count: (subject, fate) => messages.inc({ subject, fate }),
   });
-}
-
-function readText(path: string): string {
-  return readFileSync(path, 'utf8');
 }

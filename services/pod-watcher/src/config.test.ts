@@ -1,7 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { ConfigError } from '@kuik/runtime';
 import { accountsOf, ignoredNamespaces, loadPodWatcherConfig } from './config.ts';
-import { registryMap } from './registry-settings.ts';
 
 const env = { KUIK_NATS_URL: 'nats://n:4222', KUIK_REDIS_URL: 'redis://r:6379' };
 
@@ -39,14 +38,5 @@ describe('configuration', () => {
       text = (error as ConfigError).render();
     }
     for (const path of ['nats.url', 'expiry.unused', 'broker.services[0]']) expect(text).toContain(path);
-  });
-
-  it('reads the CA files of registries', () => {
-    const read = (path: string) => `text of ${path}`;
-    expect(registryMap({ a: { caFile: '/ca', address: 'x:1' }, b: { ca: 'pem' }, c: {} }, read)).toEqual({
-      a: { address: 'x:1', ca: 'text of /ca' },
-      b: { ca: 'pem' },
-      c: {},
-    });
   });
 });

@@ -46,10 +46,6 @@ describe('transitionsOf', () => {
       { upstream: upstreamStanza({ state: 'Moved', digest: OTHER_DIGEST }) },
       ['Normal TagMoved'],
     ],
-    ['condemned', {}, { removal: removalStanza() }, ['Normal Expiring']],
-    ['kept', { removal: removalStanza() }, {}, ['Normal Kept']],
-    ['condemned anew', { removal: removalStanza() }, { removal: removalStanza({ epoch: 2 }) }, ['Normal Expiring']],
-    ['removed', { removal: removalStanza() }, { removal: removalStanza({ removedAt: at(0) }) }, ['Normal Removed']],
     [
       'copied again after its removal',
       { cache: cacheStanza(), removal: removalStanza({ removedAt: at(0) }) },

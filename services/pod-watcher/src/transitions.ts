@@ -10,12 +10,12 @@ export interface Transition {
 }
 
 /**
- * What happened to an image between two views of it, in the order in which it happens: copied, copy failed, what upstream
- * says, condemned, kept after all, removed. Views of different objects tell nothing.
+ * What happened to an image between two views of it: copied, copy failed, what upstream says. (gc itself tells of what it
+ * condemns, keeps and removes.) Views of different objects tell nothing.
  */
 export function transitionsOf(before: CachedImage | undefined, now: CachedImage): Transition[] {
   if (before?.metadata.uid !== now.metadata.uid) return [];
-  return [...copyTransitions(before, now), ...upstreamTransitions(before, now), ...removalTransitions(before, now)];
+  return [...copyTransitions(before, now), ...upstreamTransitions(before, now)];
 }
 
 function copyTransitions(before: CachedImage, now: CachedImage): Transition[] {
@@ -51,22 +51,6 @@ function upstreamTransitions(before: CachedImage, now: CachedImage): Transition[
       reason: EVENT_REASONS.tagMoved,
       message: `upstream moved the tag to ${is?.digest ?? 'another image'}`,
     });
-  }
-  return found;
-}
-
-function removalTransitions(before: CachedImage, now: CachedImage): Transition[] {
-  const was = stanzaOf(before, 'removal');
-  const is = stanzaOf(now, 'removal');
-  const found: Transition[] = [];
-  if (is !== undefined && is.epoch !== was?.epoch) {
-    found.push({ type: 'Normal', reason: EVENT_REASONS.expiring, message: `will be removed: ${is.reason}` });
-  }
-  if (is === undefined && was !== undefined) {
-    found.push({ type: 'Normal', reason: EVENT_REASONS.kept, message: 'is used again: kept' });
-  }
-  if (is?.removedAt !== undefined && was?.removedAt === undefined) {
-    found.push({ type: 'Normal', reason: EVENT_REASONS.removed, message: `removed from the cache: ${is.reason}` });
   }
   return found;
 }
