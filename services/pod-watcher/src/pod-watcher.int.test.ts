@@ -51,8 +51,13 @@ describe('pod-watcher on real servers', () => {
     );
     const total = async () =>
       (await Promise.all(replicas.map((replica) => replica.writes()))).reduce((a, b) => a + b, 0);
-    let last = -1;
-    await until(async () => last === (last = await total()), { what: 'the writes to end', everyMs: 300 });
+    const atRest = async () => {
+      let last = -1;
+      const same = async () => last === (last = await total());
+      await until(same, { what: 'the writes to end', everyMs: 300 });
+      return last;
+    };
+    const before = await atRest();
     // Somebody else's change that means nothing to us: everything about the image is looked at again.
     const annotations = { note: 'x' };
     await stack.api.request(
@@ -61,8 +66,7 @@ describe('pod-watcher on real servers', () => {
       { metadata: { annotations } },
       { contentType: 'application/merge-patch+json' },
     );
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    expect(await total()).toBe(last);
+    expect(await atRest()).toBe(before);
     expect(stack.jobs.filter(({ uid }) => uid === image.metadata.uid)).toHaveLength(1);
   });
 
