@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { leaseTestbed, requirePart, until, type ControlPlane } from '@kuik/testbed';
+import { leaseTestbed, requirePart, until, type ControlPlane, type KubeObject } from '@kuik/testbed';
 import { CHART, chartObjects } from './chart-objects.ts';
 
 const run = promisify(execFile);
@@ -21,7 +21,7 @@ async function helm(...args: string[]): Promise<string> {
 /** What the Job controller would say, which a control plane alone does not have. */
 async function completeJob(name: string): Promise<void> {
   const path = `/apis/batch/v1/namespaces/kuik-system/jobs/${name}`;
-  const job = await until(() => controlPlane.api.find(path), { timeoutMs: 30_000, what: `Job ${name}` });
+  const job = await until(() => controlPlane.api.find<KubeObject>(path), { timeoutMs: 30_000, what: `Job ${name}` });
   const now = new Date().toISOString();
   const condition = { status: 'True', lastProbeTime: now, lastTransitionTime: now };
   const conditions = ['SuccessCriteriaMet', 'Complete'].map((type) => ({ type, ...condition }));

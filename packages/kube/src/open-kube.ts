@@ -59,6 +59,16 @@ export function openLeadership(
   return leadership;
 }
 
+/** A reflector's life, in the shape of a service's parts. */
+export function reflectorPart(name: string, reflector: Reflector<unknown>) {
+  return {
+    name,
+    start: () => Promise.resolve(reflector.start()),
+    close: () => reflector.stop(),
+    notReady: () => (reflector.synced() ? undefined : `the list of ${name} is not complete`),
+  };
+}
+
 /** A local copy of every CachedImage, whole, with its restarts counted. */
 export function followCachedImages(client: KubeClient, { log, metrics }: KubeHost): Reflector<CachedImage> {
   const restarts = metrics.counter(METRICS.watchRestarts);

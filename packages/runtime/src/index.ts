@@ -14,7 +14,7 @@ export type { HealthServerOptions, NotReady } from './health-server.ts';
 export { createLogger, silentLogger } from './logger.ts';
 export type { LoggerOptions, LogLevel } from './logger.ts';
 export { loop } from './loop.ts';
-export { loopPart, reportRounds, type LoopMetrics } from './report-rounds.ts';
+export { loopPart, reportRounds, type LoopMetrics, type LoopPartOptions } from './report-rounds.ts';
 export type { LoopOptions, Round } from './loop.ts';
 export { createMetrics } from './metrics.ts';
 export type { Counter, Gauge, Histogram, Labels, Metrics, MetricSpec, MetricsOptions } from './metrics.ts';

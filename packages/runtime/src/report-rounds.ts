@@ -20,19 +20,27 @@ export function reportRounds(log: Logger, metrics: Metrics, specs: LoopMetrics):
   };
 }
 
+export interface LoopPartOptions extends Omit<LoopOptions, 'signal' | 'tick'> {
+  /** One round; `ending` is aborted when the part closes, and stays usable by work that outlives its round. */
+  readonly tick: (signal: AbortSignal, ending: AbortSignal) => ReturnType<LoopOptions['tick']>;
+  /** Waited for after the last round. */
+  readonly settled?: () => Promise<void>;
+}
+
 /** A loop as a part: runs from start to close, and close waits for the round under way. */
-export function loopPart(options: Omit<LoopOptions, 'signal'>): Part {
+export function loopPart({ tick, settled, ...options }: LoopPartOptions): Part {
   const ending = new AbortController();
   let running: Promise<void> | undefined;
   return {
     name: options.name,
     start() {
-      running = loop({ ...options, signal: ending.signal });
+      running = loop({ ...options, signal: ending.signal, tick: (signal) => tick(signal, ending.signal) });
       return Promise.resolve();
     },
     async close() {
       ending.abort();
       await running;
+      await settled?.();
     },
   };
 }

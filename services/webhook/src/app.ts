@@ -1,7 +1,7 @@
 import { METRICS } from '@kuik/contracts';
-import { connectBus, type Bus } from '@kuik/bus';
-import { createKubeClient, type KubeClient } from '@kuik/kube';
-import { composeParts, HealthServer, type App, type Part, type ServiceContext } from '@kuik/runtime';
+import { openBus, type Bus } from '@kuik/bus';
+import { openKube, type KubeClient } from '@kuik/kube';
+import { composeParts, HealthServer, reportRounds, type App, type Part, type ServiceContext } from '@kuik/runtime';
 import { admit } from './admit.ts';
 import { AdmissionServer } from './admission-server.ts';
 import { CertificateFiles } from './certificate-files.ts';
@@ -9,7 +9,6 @@ import { CertificateLoop } from './certificate-loop.ts';
 import { servedHosts, type WebhookConfig } from './config.ts';
 import { DecisionMemo } from './decision-memo.ts';
 import { createReport } from './report-admission.ts';
-import { reportRounds } from './report-round.ts';
 import type { AdmissionRequest } from './review.ts';
 import { compileRules } from './rules.ts';
 import { warmUp } from './warm-up.ts';
@@ -32,7 +31,7 @@ const CLUSTER_NAMESPACE = 'kube-system';
 /** Wires the webhook; starts nothing. */
 export function createApp(config: WebhookConfig, context: ServiceContext, adapters: WebhookAdapters = {}): WebhookApp {
   const { log, metrics } = context;
-  const bus = adapters.bus ?? busOf(config, context);
+  const bus = adapters.bus ?? openBus(config.nats, 'webhook', context);
   const rules = compileRules(config.rules, [config.namespace, CLUSTER_NAMESPACE]);
   const memo = new DecisionMemo(rules, config.proxyPrefixes);
   const report = createReport({ bus, log, metrics });
@@ -67,17 +66,6 @@ export function createApp(config: WebhookConfig, context: ServiceContext, adapte
   };
 }
 
-function busOf({ nats }: WebhookConfig, { log, metrics }: ServiceContext): Bus {
-  const messages = metrics.counter(METRICS.busMessages);
-  return connectBus({
-    url: nats.url,
-    service: 'webhook',
-    ...(nats.nkeyFile === undefined ? {} : { seedFile: nats.nkeyFile }),
-    log,
-    count: (subject, fate) => messages.inc({ subject, fate }),
-  });
-}
-
 function certificatesOf(
   config: WebhookConfig,
   { log, metrics, clock }: ServiceContext,
@@ -85,18 +73,12 @@ function certificatesOf(
   admission: AdmissionServer,
 ): Part[] {
   const { certificateFile, keyFile, checkMs, days } = config.certificate;
-  const onRound = reportRounds(log, metrics);
+  const onRound = reportRounds(log, metrics, METRICS);
   const use = admission.use.bind(admission);
   if (certificateFile !== undefined && keyFile !== undefined) {
     return [new CertificateFiles({ certificateFile, keyFile, checkMs, use, onRound })];
   }
-  const calls = metrics.counter(METRICS.kubeCalls);
-  const kube =
-    given ??
-    createKubeClient({
-      kubeconfig: config.kube.kubeconfig,
-      onCall: ({ verb, resource, status }) => calls.inc({ verb, resource, status }),
-    });
+  const kube = given ?? openKube(config.kube, { metrics });
   const { namespace } = config;
   const wish = { hosts: servedHosts(config), days };
   return [
