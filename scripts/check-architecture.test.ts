@@ -21,5 +21,6 @@ describe('the architecture check', () => {
     ['a service as devDependency', compare(readMap(MAP), tree(BOTH, { '@kuik/other': '*' }))],
   ])('finds %s', (_name, wrong) => expect(wrong).toHaveLength(1));
 
-  it('reads the real map', () => expect(readMap(readFileSync('docs/architecture.md', 'utf8')).size).toBeGreaterThanOrEqual(17));
+  it('reads the real map', () =>
+    expect(readMap(readFileSync('docs/architecture.md', 'utf8')).size).toBeGreaterThanOrEqual(17));
 });

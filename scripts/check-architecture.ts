@@ -12,29 +12,47 @@ interface Manifest {
 export function readMap(markdown: string): Map<string, Set<string>> {
   const rows = markdown.matchAll(/^\| `([a-z0-9/-]+)` \| (?:noun|adapter|kit|bed|service) \| [^|]+ \| ([^|]+) \|$/gm);
   return new Map(
-    [...rows].map((row) => [row[1]!, new Set(row[2]!.split(',').map((name) => name.trim()).filter((name) => name !== '-'))]),
+    [...rows].map((row) => [
+      row[1]!,
+      new Set(
+        row[2]!
+          .split(',')
+          .map((name) => name.trim())
+          .filter((name) => name !== '-'),
+      ),
+    ]),
   );
 }
 
 /** What is wrong between map and tree, one line each; empty when the map is true. */
 export function compare(map: ReadonlyMap<string, ReadonlySet<string>>, tree: ReadonlyMap<string, Manifest>): string[] {
   const wrong: string[] = [];
-  for (const folder of tree.keys()) if (!map.has(folder)) wrong.push(`${folder} is not in the map of docs/architecture.md`);
-  for (const folder of map.keys()) if (!tree.has(folder)) wrong.push(`${folder} is in the map of docs/architecture.md but not in the tree`);
+  for (const folder of tree.keys())
+    if (!map.has(folder)) wrong.push(`${folder} is not in the map of docs/architecture.md`);
+  for (const folder of map.keys())
+    if (!tree.has(folder)) wrong.push(`${folder} is in the map of docs/architecture.md but not in the tree`);
   for (const [folder, manifest] of tree) {
     const allowed = map.get(folder);
     if (allowed === undefined) continue;
     const used = Object.keys(manifest.dependencies ?? {}).filter((name) => name.startsWith('@kuik/'));
-    for (const name of used) if (!allowed.has(name.slice(6))) wrong.push(`${folder} depends on ${name}, which its row does not allow`);
-    for (const name of allowed) if (!used.includes(`@kuik/${name}`)) wrong.push(`${folder}'s row names ${name}, which it does not depend on`);
+    for (const name of used)
+      if (!allowed.has(name.slice(6))) wrong.push(`${folder} depends on ${name}, which its row does not allow`);
+    for (const name of allowed)
+      if (!used.includes(`@kuik/${name}`)) wrong.push(`${folder}'s row names ${name}, which it does not depend on`);
     const dev = Object.keys(manifest.devDependencies ?? {}).filter((name) => name.startsWith('@kuik/'));
-    for (const name of dev) if (name !== '@kuik/testbed') wrong.push(`${folder} has ${name} as devDependency: only @kuik/testbed may be`);
+    for (const name of dev)
+      if (name !== '@kuik/testbed') wrong.push(`${folder} has ${name} as devDependency: only @kuik/testbed may be`);
   }
   return wrong;
 }
 
 function readTree(): Map<string, Manifest> {
-  const files = globSync(['packages/*/package.json', 'services/*/package.json', 'e2e/package.json', 'bench/package.json']);
+  const files = globSync([
+    'packages/*/package.json',
+    'services/*/package.json',
+    'e2e/package.json',
+    'bench/package.json',
+  ]);
   return new Map(files.sort().map((file) => [dirname(file), JSON.parse(readFileSync(file, 'utf8')) as Manifest]));
 }
 
@@ -43,7 +61,9 @@ function missingRooms(folders: Iterable<string>): string[] {
   const rooms = ['README.md', 'src/main.ts', 'src/config.ts', 'src/app.ts'];
   return [...folders]
     .filter((folder) => folder.startsWith('services/'))
-    .flatMap((folder) => rooms.filter((room) => !existsSync(`${folder}/${room}`)).map((room) => `${folder} has no ${room}`));
+    .flatMap((folder) =>
+      rooms.filter((room) => !existsSync(`${folder}/${room}`)).map((room) => `${folder} has no ${room}`),
+    );
 }
 
 if (import.meta.main) {
