@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import { type Bus, connectBus } from '@kuik/bus';
-import { type CachedImage, IMAGE_STATE, LEASES, METRICS } from '@kuik/contracts';
-import { CACHED_IMAGES, createEventRecorder, createKubeClient, createLeadership, type KubeClient } from '@kuik/kube';
+import { type Bus, openBus } from '@kuik/bus';
+import { type CachedImage, IMAGE_STATE, LEASES } from '@kuik/contracts';
+import { CACHED_IMAGES, createEventRecorder, createLeadership, type KubeClient, openKube } from '@kuik/kube';
 import { createRegistryAccess, type PullTokenExchange, readRegistries } from '@kuik/registry';
 import { type App, composeParts, HealthServer, type ServiceContext } from '@kuik/runtime';
 import { Answers } from './answers.ts';
@@ -50,8 +50,8 @@ export function createApp(
   const reports = reportMetrics(metrics);
   const identity = config.lease.identity ?? `${hostname()}_${randomBytes(4).toString('hex')}`;
 
-  const kube = adapters.kube ?? createKubeClient({ kubeconfig: config.kube.kubeconfig, onCall: reports.kubeCall });
-  const bus = adapters.bus ?? busOf(config, context);
+  const kube = adapters.kube ?? openKube(config.kube, context);
+  const bus = adapters.bus ?? openBus(config.nats, 'pod-watcher', context);
   const redis = adapters.redis ?? connectRedis(config.redis, log);
   const registry = adapters.registry ?? createRegistryAccess({ registries: readRegistries(config.registries), now });
 
@@ -209,15 +209,4 @@ export function createApp(
       return lead.complete();
     },
   };
-}
-
-function busOf({ nats }: PodWatcherConfig, { log, metrics }: ServiceContext): Bus {
-  const messages = metrics.counter(METRICS.busMessages);
-  return connectBus({
-    url: nats.url,
-    service: 'pod-watcher',
-    ...(nats.nkeyFile === undefined ? {} : { seedFile: nats.nkeyFile }),
-    log,
-    count: (subject, fate) => messages.inc({ subject, fate }),
-  });
 }

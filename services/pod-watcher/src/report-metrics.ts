@@ -1,5 +1,5 @@
 import { METRICS, PHASES } from '@kuik/contracts';
-import type { KubeCall, ReflectorEvent } from '@kuik/kube';
+import type { ReflectorEvent } from '@kuik/kube';
 import type { Metrics } from '@kuik/runtime';
 import type { ClusterView } from './cluster-view.ts';
 import type { Step } from './next-step.ts';
@@ -7,7 +7,6 @@ import type { Watches } from './watches.ts';
 
 /** The metrics of this service, as the narrow functions that its parts are handed. */
 export interface MetricReports {
-  readonly kubeCall: (call: KubeCall) => void;
   readonly reflector: (event: ReflectorEvent) => void;
   readonly step: (step: Step) => void;
   readonly broker: (requester: string, result: string) => void;
@@ -15,13 +14,11 @@ export interface MetricReports {
 }
 
 export function reportMetrics(metrics: Metrics): MetricReports {
-  const calls = metrics.counter(METRICS.kubeCalls);
   const restarts = metrics.counter(METRICS.watchRestarts);
   const intents = metrics.counter(METRICS.intents);
   const requests = metrics.counter(METRICS.brokerRequests);
   const failures = metrics.counter(METRICS.loopFailures);
   return {
-    kubeCall: ({ verb, resource, status }) => calls.inc({ verb, resource, status }),
     reflector: (event) => {
       if (event.kind === 'list' || event.kind === 'watch') restarts.inc({ resource: event.resource, why: event.why });
       if (event.kind === 'error') failures.inc({ loop: `watch-${event.resource}`, code: codeOf(event.error) });
