@@ -1,23 +1,21 @@
-// Writes what is generated from packages/contracts: the chart's CRDs and the README tables. `--check` fails when they differ.
+// Writes what is generated from packages/contracts: the chart's CRDs and tables in docs/. `--check` fails when they differ.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { CRDS, crdYaml } from '../packages/contracts/src/index.ts';
+import path from 'node:path';
+import { generatedDocuments } from '../packages/contracts/src/index.ts';
 
+const CHECKOUT = path.resolve(import.meta.dirname, '..');
 const check = process.argv.includes('--check');
-const files = CRDS.map((crd) => ({
-  path: `charts/kube-image-keeper/crds/${crd.spec.names.plural}.yaml`,
-  text: crdYaml(crd),
-}));
-const stale = files.filter(({ path, text }) => {
+const stale = generatedDocuments().filter(({ path: name, text }) => {
   try {
-    return readFileSync(path, 'utf8') !== text;
+    return readFileSync(path.join(CHECKOUT, name), 'utf8') !== text;
   } catch {
     return true;
   }
 });
-for (const { path, text } of check ? [] : stale) {
-  mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, text);
+for (const { path: name, text } of check ? [] : stale) {
+  mkdirSync(path.join(CHECKOUT, path.dirname(name)), { recursive: true });
+  writeFileSync(path.join(CHECKOUT, name), text);
 }
-for (const { path } of stale) console.log(check ? `stale: ${path} (run: node scripts/generate.ts)` : `wrote ${path}`);
+for (const { path: name } of stale)
+  console.log(check ? `stale: ${name} (run: node scripts/generate.ts)` : `wrote ${name}`);
 if (check && stale.length > 0) process.exitCode = 1;

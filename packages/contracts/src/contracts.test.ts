@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { CRDS, crdYaml } from './crds.ts';
 import { ERROR_CODES } from './error-codes.ts';
+import { generatedDocuments } from './generated-documents.ts';
 import { METRICS } from './metrics.ts';
 import { newSealingKey, openCredential, sealCredential } from './sealed-credential.ts';
 import { structuralSchema } from './structural-schema.ts';
@@ -75,10 +75,22 @@ describe('structuralSchema', () => {
   });
 });
 
-describe('the chart', () => {
-  it.each(CRDS.map((crd) => [crd.spec.names.plural, crd] as const))('ships the generated %s', (plural, crd) => {
-    const file = new URL(`../../../charts/kube-image-keeper/crds/${plural}.yaml`, import.meta.url);
-    expect(readFileSync(file, 'utf8')).toBe(crdYaml(crd));
+describe('what is written from these tables', () => {
+  const documents = generatedDocuments();
+
+  it.each(documents.map(({ path, text }) => [path, text]))(
+    '%s is up to date (node scripts/generate.ts)',
+    (path, text) => expect(readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8')).toBe(text),
+  );
+
+  it('names each default, metric and error, values as a person writes them', () => {
+    const text = (path: string): string => documents.find((document) => document.path === path)!.text;
+    for (const { code } of Object.values(ERROR_CODES)) expect(text('docs/errors.md')).toContain(`| \`${code}\` |`);
+    for (const { name } of Object.values(METRICS)) expect(text('docs/metrics.md')).toContain(`| \`${name}\` |`);
+    expect(text('docs/defaults.md')).toContain('| `expiry.unusedMs` | 30 d |');
+    expect(text('docs/defaults.md')).toContain('| `proxy.bufferMinBytes` | 64 KiB |');
+    expect(text('docs/defaults.md')).toContain('| `proxy.stateTimeoutMs` | 250 ms |');
+    expect(text('docs/defaults.md')).toContain('| `proxyPrefixes` | localhost:7439 |');
   });
 });
 

@@ -21,7 +21,7 @@ export const DEFAULTS = {
   expiry: { unusedMs: 30 * DAY },
   removal: { graceMs: 5 * MINUTE, confirmTimeoutMs: 5 * SECOND },
   monitor: { intervalMs: 6 * HOUR, budgetPerInterval: 60, timeoutMs: 10 * SECOND },
-  upstream: { connectMs: 3 * SECOND, headersMs: 10 * SECOND, idleMs: 30 * SECOND, tagFreshnessMs: 2 * SECOND },
+  upstream: { connectMs: 3 * SECOND, headersMs: 10 * SECOND, idleMs: 30 * SECOND },
   cache: {
     connectMs: 1 * SECOND,
     headersMs: 2 * SECOND,
@@ -39,7 +39,6 @@ export const DEFAULTS = {
     tagMemoryMs: 2 * SECOND,
   },
   broker: { audience: 'kuik-broker', podWaitMs: 1 * SECOND, requestTimeoutMs: 3 * SECOND, reviewTtlMs: 5 * MINUTE },
-  webhook: { timeoutSeconds: 2, bodyLimitBytes: 4 * MiB, certificateDays: 365 },
+  webhook: { bodyLimitBytes: 4 * MiB, certificateDays: 365 },
   manifestMaxBytes: 4 * MiB,
-  shutdownMs: 25 * SECOND,
 } as const;

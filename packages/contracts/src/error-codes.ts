@@ -148,13 +148,6 @@ export const ERROR_CODES = {
     'the cache registry does not take the copy',
     "see the cache registry's log and storage",
   ),
-  notEncodable: define(
-    'KUIK-ADM-001',
-    0,
-    'UNSUPPORTED',
-    'the image cannot be written as a path of the proxy',
-    'none: it is pulled from upstream',
-  ),
   configInvalid: define(
     'KUIK-CFG-001',
     0,

@@ -12,3 +12,4 @@ export * from './image-state.ts';
 export * from './sealed-credential.ts';
 export * from './config-parts.ts';
 export * from './nats-permissions.ts';
+export { generatedDocuments } from './generated-documents.ts';

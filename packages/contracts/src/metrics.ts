@@ -54,7 +54,6 @@ export const METRICS = {
   copyBytes: counter('kuik_copy_bytes_total', 'Blob bytes by how they came to be in the cache', 'how'),
   copyActive: gauge('kuik_copies_active', 'Copies under way'),
   copyProgressBytes: gauge('kuik_copy_progress_bytes', 'Bytes done of the copies under way'),
-  queueJobs: gauge('kuik_queue_jobs', 'Jobs by state', 'state'),
   monitorChecks: counter('kuik_monitor_checks_total', 'Upstream checks', 'host', 'result'),
   monitorDue: gauge('kuik_monitor_due', 'Images whose check is due', 'host'),
   monitorBudget: gauge('kuik_monitor_budget_left', 'Checks left in the interval', 'host'),

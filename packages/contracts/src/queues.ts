@@ -4,8 +4,11 @@ import type { JobQueue } from './wire.ts';
 
 /** One intent: bring the image of this CachedImage into the cache. No secrets: the worker asks the broker. */
 export const copyJob = z.object({
-  /** The CachedImage's object name and uid. */
-  name: z.string(),
+  /** The CachedImage's object name (a DNS subdomain: it becomes part of a URL) and uid. */
+  name: z
+    .string()
+    .max(253)
+    .regex(/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/),
   uid: z.string(),
   /** Canonical reference (`spec.sourceImage`). */
   reference: z.string(),
