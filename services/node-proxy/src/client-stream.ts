@@ -18,6 +18,7 @@ export class ClientStream {
   readonly #onBytes: (bytes: number) => void;
   readonly #gone = new AbortController();
   #socket: Socket | null = null;
+  #headSent = false;
 
   /** `idleMs`: how long a client may take nothing before it counts as gone. `onBytes` hears of each chunk handed to the kernel. */
   constructor(response: ServerResponse, idleMs: number, onBytes: (bytes: number) => void) {
@@ -34,10 +35,9 @@ export class ClientStream {
     return this.#gone.signal;
   }
 
-  /** Sends the head. */
+  /** Sets the head; it leaves with the first chunk. */
   start(status: number, headers: Readonly<Record<string, string>>): void {
     this.#response.writeHead(status, headers);
-    this.#response.flushHeaders();
     // Null while an earlier answer of a pipelining client is still under way.
     this.#socket = this.#response.socket;
   }
@@ -48,7 +48,16 @@ export class ClientStream {
     this.#onBytes(chunk.length);
     const target = this.#socket ?? this.#response;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    target.write(chunk, (error) => (error ? reject(new ClientGone()) : resolve()));
+    const written = (error: Error | null | undefined): void => (error ? reject(new ClientGone()) : resolve());
+    if (this.#headSent) {
+      target.write(chunk, written);
+    } else {
+      this.#headSent = true;
+      target.cork();
+      this.#response.flushHeaders();
+      target.write(chunk, written);
+      target.uncork();
+    }
     if (this.#socket?.writableLength === 0) {
       promise.catch(() => undefined);
       return undefined;

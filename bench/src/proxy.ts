@@ -1,0 +1,84 @@
+// Pulls through the node proxy, beside nginx in front of the same registry, and the registry alone: interleaved, medians.
+// Run: node bench/src/proxy.ts [--rounds 5] [--largest 1024] (MiB)   services/node-proxy must be built; needs nginx and wrk
+import { cpus } from 'node:os';
+import { parseArgs } from 'node:util';
+import { runBulk, type BulkFigures } from './bulk-case.ts';
+import { startProxyBed, type Target } from './proxy-bed.ts';
+import { runSmall, type SmallFigures } from './small-case.ts';
+import { measureTagChanges } from './tag-changes.ts';
+
+const MiB = 1024 * 1024;
+const { values } = parseArgs({
+  options: { rounds: { type: 'string', default: '5' }, largest: { type: 'string', default: '1024' } },
+});
+const rounds = Number(values.rounds);
+const sizes = [1024, MiB, 64 * MiB, 1024 * MiB].filter((size) => size <= Number(values.largest) * MiB);
+const CLIENTS = [1, 4, 16];
+
+const line = (text: string): void => void process.stdout.write(`${text}\n`);
+const bed = await startProxyBed(sizes);
+try {
+  line(`${cpus().length} x ${cpus()[0]?.model ?? 'unknown CPU'}, node ${process.version}, ${rounds} rounds`);
+  const digestOf = (size: number): string => bed.image.blobs.find((blob) => blob.size === size)!.digest;
+  await bed.tell('1', bed.image.digest);
+
+  line('\nsmall answers           contestant     req/s   ms CPU   p99 ms   x registry');
+  const small: [string, string, readonly Target[]][] = [
+    ['manifest by digest', `/manifests/${bed.image.digest}`, bed.hits],
+    ['manifest by tag', '/manifests/1', bed.hits],
+    ['1 KiB blob, hit', `/blobs/${digestOf(1024)}`, bed.hits],
+    ['1 KiB blob, miss', `/blobs/${digestOf(1024)}`, bed.misses],
+  ];
+  for (const [title, path, targets] of small) {
+    for (const clients of CLIENTS) {
+      printSmall(`${title} c=${clients}`, await runSmall({ targets, path, clients, rounds, seconds: 2 }));
+    }
+  }
+
+  line('\nbodies                  contestant      GB/s  cpu-s/GB   x nginx   MiB');
+  for (const size of sizes.filter((bytes) => bytes >= MiB)) {
+    for (const clients of CLIENTS) {
+      const bulk = { digest: digestOf(size), bytes: size, clients, rounds: size * clients > 8192 * MiB ? 1 : rounds };
+      const name = `${size / MiB} MiB c=${clients}`;
+      printBulk(`hit ${name}`, await runBulk({ ...bulk, title: name, targets: bed.hits }));
+      printBulk(`miss ${name}`, await runBulk({ ...bulk, title: name, targets: bed.misses }));
+      if (clients !== 1) continue;
+      const range = { bytes: (size * 3) / 4, range: `bytes=${size / 4}-${size - 1}` };
+      printBulk(`hit range ${name}`, await runBulk({ ...bulk, ...range, title: name, targets: bed.hits }));
+    }
+  }
+
+  line('\na tag changed in the cache, seconds until it showed');
+  for (const [what, seconds] of Object.entries<number>({ ...(await measureTagChanges(bed)) }))
+    line(`${what.padEnd(24)}${seconds.toFixed(2)}`);
+} finally {
+  await bed.stop();
+}
+
+function printSmall(title: string, figures: readonly SmallFigures[]): void {
+  const base = figures.find(({ name }) => name === 'registry')!.perSecond;
+  for (const { name, perSecond, cpuMs, p99Ms } of figures) {
+    line(
+      title.padEnd(24) +
+        name.padEnd(11) +
+        perSecond.toFixed(0).padStart(9) +
+        cpuMs.toFixed(3).padStart(9) +
+        p99Ms.toFixed(2).padStart(9) +
+        (perSecond / base).toFixed(2).padStart(13),
+    );
+  }
+}
+
+function printBulk(title: string, figures: readonly BulkFigures[]): void {
+  const base = figures.find(({ name }) => name === 'nginx')!.cpuPerGb;
+  for (const { name, gbPerSecond, cpuPerGb, mib } of figures) {
+    line(
+      title.padEnd(24) +
+        name.padEnd(11) +
+        gbPerSecond.toFixed(2).padStart(9) +
+        cpuPerGb.toFixed(2).padStart(10) +
+        (cpuPerGb / base).toFixed(2).padStart(10) +
+        mib.toFixed(0).padStart(6),
+    );
+  }
+}
