@@ -3,7 +3,7 @@ import { announceState, connectBus, createCredentialClient, type Bus } from '@ku
 import { COPY_QUEUE, IMAGE_STATE, METRICS } from '@kuik/contracts';
 import { createKubeClient, type KubeClient } from '@kuik/kube';
 import { createPacer, createWorker, type Worker } from '@kuik/queue';
-import { createRegistryAccess, readCacheEndpoint, readRegistries } from '@kuik/registry';
+import { createRegistryAccess, readCacheEndpoint, readRegistries, type RegistryAccess } from '@kuik/registry';
 import { composeParts, HealthServer, type App, type Part, type ServiceContext } from '@kuik/runtime';
 import { cachedImages } from './cached-images.ts';
 import type { CopierConfig } from './config.ts';
@@ -21,6 +21,8 @@ export interface CopierApp extends App {
 export interface CopierAdapters {
   readonly bus?: Bus;
   readonly kube?: KubeClient;
+  /** With the configuration's registries; for other time limits. */
+  readonly registry?: RegistryAccess;
 }
 
 /** Wires the worker; starts nothing but the connection to NATS. Throws when a key or CA file cannot be read. */
@@ -28,7 +30,9 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
   const { log, metrics, clock } = context;
   const bus = adapters.bus ?? busOf(config, context);
   const kube = adapters.kube ?? kubeOf(config, context);
-  const registry = createRegistryAccess({ registries: readRegistries(config.registries), now: () => clock.now() });
+  const registry =
+    adapters.registry ??
+    createRegistryAccess({ registries: readRegistries(config.registries), now: () => clock.now() });
   const { tokenFile, timeoutMs } = config.broker;
   const credentials =
     tokenFile === undefined

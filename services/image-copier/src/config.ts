@@ -13,7 +13,7 @@ import { z } from 'zod';
 
 const ms = z.number().int().positive();
 
-const copierConfig = z.strictObject({
+export const copierConfig = z.strictObject({
   http: httpConfig,
   nats: natsConfig,
   redis: redisConfig,

@@ -70,6 +70,7 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
   try {
     image = await parts.read(name);
   } catch (error) {
+    if (parts.refusedForGood(error)) throw error;
     log.warn('copy waits for the API server', { error });
     return apiServerAway();
   }

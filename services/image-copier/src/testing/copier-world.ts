@@ -1,0 +1,197 @@
+import { readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { connectBus, type Bus } from '@kuik/bus';
+import { COPY_QUEUE, CRDS, IMAGE_STATE, project, type CachedImage, type CacheStanza } from '@kuik/contracts';
+import { cachedImageName, parseReference, toCacheRepository } from '@kuik/image';
+import { createProducer } from '@kuik/queue';
+import { createRegistryAccess, readRegistries } from '@kuik/registry';
+import { createMetrics, silentLogger, systemClock } from '@kuik/runtime';
+import { leaseTestbed, serviceIdentity, startFaultProxy, until, type KubeObject } from '@kuik/testbed';
+import { createApp, type CopierApp } from '../app.ts';
+import { copierConfig } from '../config.ts';
+import { tcpGate } from './tcp-gate.ts';
+
+const NAMESPACE = 'kuik-system';
+const IMAGES = '/apis/kuik.enix.io/v1alpha1/cachedimages';
+const ACCEPT = [
+  'application/vnd.oci.image.index.v1+json',
+  'application/vnd.docker.distribution.manifest.list.v2+json',
+  'application/vnd.oci.image.manifest.v1+json',
+  'application/vnd.docker.distribution.manifest.v2+json',
+].join(', ');
+type Image = CachedImage & KubeObject;
+
+export interface Copier extends CopierApp {
+  /** The sum of a metric's samples that hold this text among their labels. */
+  metric(name: string, labels?: string): Promise<number>;
+}
+
+/**
+ * Real servers and the copier's own identity, its role from the chart. The test is pod-watcher (makes objects, raises jobs, keeps
+ * the bucket of states) and the upstreams' operator. The API server is reached through a gate that can be shut.
+ */
+export async function startCopierWorld(hosts: readonly string[]) {
+  const stack = await leaseTestbed({ parts: ['controlPlane', 'nats', 'redis', 'cache', 'upstream'] });
+  const { controlPlane, cache } = stack;
+  const { api } = controlPlane;
+  const faults = await startFaultProxy({ backingUrl: stack.upstream.url, tls: true, hosts });
+  const gate = await tcpGate(Number(new URL(controlPlane.url).port));
+  await controlPlane.applyAll(CRDS);
+  await controlPlane.namespace(NAMESPACE);
+  await controlPlane.applyYaml(chartRole());
+  const identity = await serviceIdentity(stack, 'image-copier');
+  const kubeconfig = path.join(identity.folder, 'kubeconfig-by-the-gate');
+  const direct = readFileSync(identity.kubeconfig!, 'utf8');
+  await writeFile(kubeconfig, direct.replace(controlPlane.url, `https://127.0.0.1:${gate.port}`), { mode: 0o600 });
+
+  const watcher = await serviceIdentity(stack, 'pod-watcher');
+  const producer = createProducer(COPY_QUEUE, watcher.redis!);
+  const bus: Bus = connectBus({ url: stack.nats.url, service: 'pod-watcher', seedFile: watcher.nats!.nkeyFile });
+  const states = bus.bucket(IMAGE_STATE, { create: true });
+  await until(async () => (await states.keys()).length === 0, { what: 'the bucket of states' });
+  const apps: Copier[] = [];
+
+  const find = (name: string) => api.find<Image>(`${IMAGES}/${name}`);
+  const create = (reference: string, name = cachedImageName(parseReference(reference))) =>
+    api.create<Image>(IMAGES, {
+      apiVersion: 'kuik.enix.io/v1alpha1',
+      kind: 'CachedImage',
+      metadata: { name },
+      spec: { sourceImage: reference },
+    });
+  const enqueue = ({ metadata: { name, uid }, spec: { sourceImage: reference } }: CachedImage, reason = 'NotCached') =>
+    producer.enqueue({ name, uid, reference, host: parseReference(reference).host, reason });
+  const readCache = (repository: string, what: string, method = 'GET') =>
+    fetch(`${cache.readerUrl}/v2/${repository}/${what}`, {
+      method,
+      headers: { accept: ACCEPT, authorization: cache.authorization('reader', [{ repository, actions: ['pull'] }]) },
+    });
+
+  return {
+    stack,
+    faults,
+    gate,
+    api,
+    bus,
+    states,
+    /** The queue as somebody would fill it who knows no schema. */
+    rawRedis: watcher.redis!,
+    find,
+    create,
+    enqueue,
+    readCache,
+
+    async start(copy: object = {}): Promise<Copier> {
+      const { nats, redis, cache: writer } = identity;
+      const config = copierConfig.parse({
+        http: { host: '127.0.0.1', port: 0 },
+        nats,
+        redis,
+        cache: writer,
+        kube: { kubeconfig },
+        registries: faults.registries(),
+        broker: { tokenFile: identity.brokerTokenFile, timeoutMs: 1_000 },
+        copy: { lockMs: 2_000, stallCheckMs: 500, drainMs: 5_000, ...copy },
+      });
+      const registry = createRegistryAccess({
+        registries: readRegistries(config.registries),
+        upstream: { headersMs: 1_500, idleMs: 2_000 },
+      });
+      const metrics = createMetrics({ service: 'image-copier', defaults: false });
+      const context = { name: 'image-copier', log: silentLogger, metrics, clock: systemClock };
+      const app = createApp(config, context, { registry });
+      await app.start();
+      const copier: Copier = {
+        start: () => app.start(),
+        close: () => app.close(),
+        get healthPort() {
+          return app.healthPort;
+        },
+        async metric(name, labels = '') {
+          const text = await (await fetch(`http://127.0.0.1:${app.healthPort}/metrics`)).text();
+          const lines = text.split('\n').filter((line) => line.startsWith(name) && line.includes(labels));
+          return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
+        },
+      };
+      apps.push(copier);
+      return copier;
+    },
+
+    /** Makes the object, raises its job and waits for the stanza that `done` accepts (default: a digest or an error). */
+    async copied(
+      reference: string,
+      done: (stanza: CacheStanza) => unknown = ({ digest, error }) => digest !== undefined || error !== undefined,
+    ): Promise<Image & { stanza: CacheStanza }> {
+      const image = await create(reference);
+      await enqueue(image);
+      return this.told(image, done);
+    },
+
+    /** Waits for a stanza of this very object that `done` accepts. */
+    told(
+      { metadata: { name, uid } }: CachedImage,
+      done: (stanza: CacheStanza) => unknown,
+      timeoutMs = 15_000,
+    ): Promise<Image & { stanza: CacheStanza }> {
+      return until(
+        async () => {
+          const image = await find(name);
+          const stanza = image?.status?.cache;
+          if (image === undefined || stanza === undefined || stanza.forUid !== uid) return undefined;
+          if (!done(stanza)) throw new Error(JSON.stringify(stanza));
+          return { ...image, stanza };
+        },
+        { what: `the copy of ${name} to be told`, timeoutMs },
+      );
+    },
+
+    /** What a person's annotation and pod-watcher's intent make of it. */
+    async force(image: CachedImage, wish: string): Promise<void> {
+      await api.request(
+        'PATCH',
+        `${IMAGES}/${image.metadata.name}`,
+        { metadata: { annotations: { 'kuik.enix.io/force-update': wish } } },
+        { contentType: 'application/merge-patch+json' },
+      );
+      await enqueue(image, 'Forced');
+    },
+
+    /** The state that nodes see of an image. */
+    state: async (image: CachedImage) => (await states.get(project(image)!.key))?.value,
+
+    /** Bytes of a manifest in the cache. */
+    async manifest(reference: string, of?: string): Promise<{ bytes: Buffer; digest: string | null }> {
+      const parsed = parseReference(reference);
+      const answer = await readCache(toCacheRepository(parsed)!, `manifests/${of ?? parsed.digest ?? parsed.tag!}`);
+      if (answer.status !== 200) throw new Error(`${reference} in the cache: ${answer.status}`);
+      return {
+        bytes: Buffer.from(await answer.arrayBuffer()),
+        digest: answer.headers.get('docker-content-digest'),
+      };
+    },
+
+    async tags(repository: string): Promise<string[]> {
+      const answer = await readCache(repository, 'tags/list');
+      return answer.status === 404 ? [] : (((await answer.json()) as { tags: string[] | null }).tags ?? []);
+    },
+
+    async close(): Promise<void> {
+      await Promise.all(apps.map((app) => app.close()));
+      await Promise.all([bus.close(), producer.close()]);
+      await gate.close();
+      await faults.close();
+      await stack.stop();
+    },
+  };
+}
+
+export type CopierWorld = Awaited<ReturnType<typeof startCopierWorld>>;
+
+/** The chart's own Role, with Helm's few expressions filled in. */
+function chartRole(): string {
+  const chart = '../../../../charts/kube-image-keeper/charts/image-copier/templates/rbac.yaml';
+  return readFileSync(new URL(chart, import.meta.url), 'utf8')
+    .replaceAll(/^ *labels: \{\{-.*\n/gm, '')
+    .replaceAll('{{ .Release.Namespace }}', NAMESPACE);
+}
