@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { connectBus, type Bus } from '@kuik/bus';
-import { IMAGE_STATE, type ImageState } from '@kuik/contracts';
+import { IMAGE_SERVED, IMAGE_STATE, type ImageServed, type ImageState } from '@kuik/contracts';
 import { digestOf, parseReference, stateKey, toCacheRepository } from '@kuik/image';
 import { makeImage, startNats, until, type MadeImage, type NatsServer } from '@kuik/testbed';
 import { ask, HOST, startProxyWorld, type Answer, type ProxyWorld, type RunningProxy } from './proxy-world.fixture.ts';
@@ -134,6 +134,28 @@ describe('tags and what is known of them', () => {
     expect(answer.headers['warning']).toBe('110 - "Response is Stale"');
     expect(answer.ms).toBeLessThan(5000);
     await unaware.close();
+  });
+
+  it('reports what was served, once, to the durable stream', async () => {
+    const reports: ImageServed[] = [];
+    const consumer = watcher.consume(IMAGE_SERVED, 'test', (delivery) => {
+      reports.push(delivery.payload);
+      return Promise.resolve({ do: 'ack' });
+    });
+    const reporting = await world.start({ settings: { ...settings(), proxy: { servedIntervalMs: 200 } } });
+    await put('served', { digest: one.digest });
+    for (let time = 0; time < 3; time += 1) await pull('served', reporting);
+    await pull(one.digest, reporting);
+    const pulls = (reference: string): number =>
+      reports
+        .flatMap(({ images }) => images)
+        .reduce((sum, one) => sum + (one.reference === reference ? one.pulls : 0), 0);
+    await until(() => pulls(`${HOST}/${repository}:served`) === 3, { what: 'three pulls to be told of' });
+    await until(() => pulls(`${HOST}/${repository}@${one.digest}`) === 1, { what: 'the pull by digest' });
+    await reporting.close();
+    expect(pulls(`${HOST}/${repository}:served`)).toBe(3);
+    expect(new Set(reports.map(({ node }) => node))).toEqual(new Set(['node-1']));
+    await consumer.stop();
   });
 
   it('sees without NATS, within 30 s, that a tag was rewritten or deleted in the cache', async () => {
