@@ -10,7 +10,7 @@ interface Manifest {
 
 /** Rows of the map: workspace folder -> names of workspaces that it may depend on. */
 export function readMap(markdown: string): Map<string, Set<string>> {
-  const rows = markdown.matchAll(/^\| `([a-z0-9/-]+)` \| (?:noun|adapter|kit|bed|service) \| [^|]+ \| ([^|]+) \|$/gm);
+  const rows = markdown.matchAll(/^\| `([a-z0-9/-]+)` +\| (?:noun|adapter|kit|bed|service) +\| [^|]+\| ([^|]+)\|$/gm);
   return new Map(
     [...rows].map((row) => [
       row[1]!,
