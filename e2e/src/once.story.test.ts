@@ -27,7 +27,7 @@ describe('npm start -- --once', () => {
     expect(code).toBe(1);
   });
 
-  it('refuses a breakage that does not exist', async () => {
+  it('refuses an upstream that does not exist', async () => {
     const { code, output } = await start(['--once', '--upstream', 'nowhere']);
     expect(output).toContain('--upstream nowhere: must be builtin or none');
     expect(code).toBe(1);
