@@ -11,7 +11,9 @@ describe('redactText', () => {
     [`sent Bearer dG9rZW4x0000 to it`, 'dG9rZW4x0000'],
     [`header Basic ${basic} refused`, basic],
     ['redis://kuik:hunter2@127.0.0.1:6379/0 refused', 'hunter2'],
+    ['redis://kuik:hunt@er2@127.0.0.1:6379/0 refused', 'er2'],
     ['https://tok3n@host/path', 'tok3n'],
+    ['cookie eyJnotatoken-eyJhbGciOi.eyJzdWIiOi.c2lnbmF0dXJl', 'eyJzdWIiOi'],
     ['GET https://s3/x?X-Amz-Signature=5e77&b=1', '5e77'],
     [`token eyJhbGciOi.eyJzdWIiOi.c2lnbmF0dXJl end`, 'eyJzdWIiOi'],
     [`nkey ${seed} rejected`, seed],
@@ -29,6 +31,26 @@ describe('redactText', () => {
     'for Basic-only registries',
   ])('leaves %j alone', (text) => {
     expect(redactText(text)).toBe(text);
+  });
+});
+
+describe('redactText of a text that somebody else chose', () => {
+  const length = 300_000;
+  it.each([
+    'a',
+    'eyJaaaaa-',
+    'eyJaaaaa.',
+    'eyJaaaaa.aaaaa',
+    '://',
+    'Bearer ',
+    'authorization ',
+    'Basic ',
+    '-----BEGIN ',
+    '?sig=',
+  ])('takes time in proportion to its length: %j again and again', (unit) => {
+    const started = performance.now();
+    redactText(unit.repeat(length / unit.length));
+    expect(performance.now() - started).toBeLessThan(2_000);
   });
 });
 

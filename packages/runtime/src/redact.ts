@@ -9,6 +9,7 @@ export function isSecretName(name: string): boolean {
   return SECRET_NAME.test(name.replace(/[-_.\s]/g, '').toLowerCase());
 }
 
+/** Each takes time in proportion to the text: image names in log lines are as long as whoever writes pods likes. */
 const PATTERNS: readonly [RegExp, string | ((match: string, ...groups: string[]) => string)][] = [
   // Authorization: <scheme> <credentials>, in any spelling of a header or JSON field.
   [/\b((?:proxy-)?authorization["']?\s*[:=]\s*["']?)(?:(?:basic|bearer)\s+)?[^\s"',}]+/gi, `$1${HIDDEN}`],
@@ -17,15 +18,15 @@ const PATTERNS: readonly [RegExp, string | ((match: string, ...groups: string[])
     /\bBasic\s+([A-Za-z0-9+/_-]+=*)/gi,
     (match, token) => (Buffer.from(token, 'base64').includes(':') ? `Basic ${HIDDEN}` : match),
   ],
-  // user:password@ in a URL.
-  [/([a-z][a-z0-9+.-]*:\/\/)[^\s/?#@"']*@/gi, `$1${HIDDEN}@`],
+  // user:password@ in a URL; a password may hold an unescaped @.
+  [/:\/\/[^\s/?#"']*@/g, `://${HIDDEN}@`],
   // Presigned URLs and tokens in a query.
   [
     /([?&](?:x-amz-signature|x-amz-credential|x-amz-security-token|x-goog-signature|signature|sig|token|access_token|refresh_token|password)=)[^&\s"']+/gi,
     `$1${HIDDEN}`,
   ],
-  // JSON web tokens and nkey seeds.
-  [/\beyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]*/g, HIDDEN],
+  // JSON web tokens (what only begins like one is stepped over whole, never searched again) and nkey seeds.
+  [/\beyJ[\w-]{5,}(\.[\w-]{5,}\.[\w-]*)?/g, (match, rest?: string) => (rest === undefined ? match : HIDDEN)],
   [/\bS[UANOCX][A-Z2-7]{56}\b/g, HIDDEN],
   [/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g, HIDDEN],
 ];
