@@ -44,7 +44,7 @@ export function createReport({ bus, log, metrics }: ReportOptions): AdmissionRep
         operation: admission.operation,
         ...(admission.dryRun ? { dryRun: true } : {}),
         images: admission.images
-          .map(({ key, original, reason, rule }) => `${key} ${original} ${reason} ${rule}`)
+          .map(({ key, original, reason, rule }) => `${key} ${shown(original)} ${reason} ${rule}`)
           .join(', '),
         ms: Math.round(ms * 1000) / 1000,
       });
@@ -58,4 +58,11 @@ export function createReport({ bus, log, metrics }: ReportOptions): AdmissionRep
       log.warn('request refused', { status, reason: message });
     },
   };
+}
+
+/** No legal reference is longer; anything else may be as long as a request. */
+const SHOWN = 512;
+
+function shown(image: string): string {
+  return image.length > SHOWN ? `${image.slice(0, SHOWN)}...` : image;
 }

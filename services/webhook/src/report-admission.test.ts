@@ -1,0 +1,49 @@
+import { describe, expect, it } from '@jest/globals';
+import { createLogger, createMetrics } from '@kuik/runtime';
+import { admit } from './admit.ts';
+import { DecisionMemo } from './decision-memo.ts';
+import { createReport } from './report-admission.ts';
+import { readReview } from './review.ts';
+import { compileRules } from './rules.ts';
+
+/** What one admission of a pod with this image logs. */
+function lineOf(image: string): string {
+  const lines: string[] = [];
+  const log = createLogger({ service: 'webhook', write: (line) => void lines.push(line) });
+  const rules = compileRules({ ignoreImages: [], acceptImages: [], ignoreNamespaces: [] }, []);
+  const review = {
+    kind: 'AdmissionReview',
+    apiVersion: 'admission.k8s.io/v1',
+    request: {
+      uid: 'u1',
+      operation: 'CREATE',
+      resource: { group: '', version: 'v1', resource: 'pods' },
+      namespace: 'default',
+      object: { metadata: { name: 'web' }, spec: { containers: [{ name: 'app', image }] } },
+    },
+  };
+  const admission = admit(readReview(Buffer.from(JSON.stringify(review))), {
+    rules,
+    memo: new DecisionMemo(rules, ['localhost:7439']),
+  });
+  const metrics = createMetrics({ service: 'webhook', defaults: false });
+  createReport({ bus: { publish: () => undefined }, log, metrics }).answered(admission, 1);
+  return lines.join('\n');
+}
+
+describe('the line of an admission', () => {
+  it('names each image with its reason and rule', () => {
+    expect(lineOf('nginx:1.27')).toContain('"images":"c:app nginx:1.27 Rewritten default"');
+  });
+
+  it.each(['a', '-', '://', 'eyJaaaaa-'])(
+    'an image of 2 MB (%s...) neither fills the log nor holds up the next pod',
+    (unit) => {
+      const started = performance.now();
+      const line = lineOf(unit.repeat(2_000_000 / unit.length));
+      expect(performance.now() - started).toBeLessThan(1_500);
+      expect(line).toContain('NotAReference');
+      expect(line.length).toBeLessThan(2_000);
+    },
+  );
+});
