@@ -56,6 +56,23 @@ describe('readPullSecret', () => {
     expect(JSON.stringify(reading)).not.toContain('hunter2');
   });
 
+  it.each([
+    [
+      'a registry of many slashes',
+      json({ auths: { [`x${'/'.repeat(300_000)}\n`]: login('a'), 'quay.io': login('q') } }),
+    ],
+    ['a password of many NULs', json({ auths: { 'quay.io': { auth: base64(`q:${'\0'.repeat(300_000)}x`) } } })],
+  ])('reads %s in time in proportion to its length', (_name, secret) => {
+    const started = performance.now();
+    expect(readPullSecret(secret, 'quay.io')).toMatchObject({ logins: [{ username: 'q' }] });
+    expect(performance.now() - started).toBeLessThan(1_000);
+  });
+
+  it('drops NULs at the end of a password', () => {
+    const secret = json({ auths: { 'quay.io': { auth: base64('q:a\0b\0\0') } } });
+    expect(readPullSecret(secret, 'quay.io')).toEqual({ logins: [{ username: 'q', password: 'a\0b' }] });
+  });
+
   it('does not mind the mistakes of other registries', () => {
     const secret = json({ auths: { 'ghcr.io': { auth: '0' }, 'quay.io': login('q') } });
     expect(readPullSecret(secret, 'quay.io')).toMatchObject({ logins: [{ username: 'q' }] });

@@ -47,7 +47,8 @@ export function readPullSecret(secret: SecretObject, host: string): SecretReadin
 
 /** The host that a key of a docker config names: scheme and path do not count, Docker Hub has several spellings. */
 export function registryHost(key: string): string | undefined {
-  const bare = key.replace(/^https?:\/\//, '').replace(/\/.*$/, '');
+  // No pattern with a tail: keys are as long as a secret may be.
+  const [bare = ''] = key.replace(/^https?:\/\//, '').split('/', 1);
   return canonicalHost(bare);
 }
 
@@ -58,7 +59,9 @@ function readLogin(entry: Record<string, unknown>): Login | undefined {
     const colon = text.indexOf(':');
     if (colon < 1) return undefined;
     // Some writers pad the decoded text with NUL.
-    return { username: text.slice(0, colon), password: text.slice(colon + 1).replace(/\0+$/, '') };
+    let end = text.length;
+    while (end > colon + 1 && text[end - 1] === '\0') end -= 1;
+    return { username: text.slice(0, colon), password: text.slice(colon + 1, end) };
   }
   if (typeof username !== 'string' || typeof password !== 'string' || username === '') return undefined;
   return { username, password };
