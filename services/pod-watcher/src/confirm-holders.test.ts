@@ -14,6 +14,7 @@ describe('confirmHolders', () => {
     ['a pod of an image whose object is unknown', { held: true, objects: [] }, 'held', 'Pod default/web'],
     ['an announced pod', { expected: true }, 'held', 'a pod that was just admitted'],
     ['a pod that comes while the object is read', { late: true }, 'held', 'Pod default/web'],
+    ['a pod that is announced while the object is read', { lateHint: true }, 'held', 'a pod that was just admitted'],
     ['spec.retain, read afresh', { fresh: cachedImage({ spec: { retain: true } }) }, 'held', 'spec.retain'],
     ['an unknown object', { objects: [] }, 'unknown', undefined],
     ['another object of that image', { objects: [cachedImage({ metadata: { uid: 'uid-2' } })] }, 'unknown', undefined],
@@ -24,20 +25,22 @@ describe('confirmHolders', () => {
     const given = {
       held: false,
       late: false,
+      lateHint: false,
       expected: false,
       objects: [cachedImage()],
       fresh: cachedImage(),
       reference: IMAGE,
       ...change,
     };
-    let held = given.held;
+    let { held, expected } = given;
     const view = {
       holdersOf: (image: string) => new Map(held && image === IMAGE ? [['default/web', HOLDER]] : []),
-      expected: () => given.expected,
+      expected: () => expected,
       objectsOf: () => given.objects,
     };
     const fresh = (): Promise<CachedImage> => {
       held = given.late;
+      expected = given.lateHint;
       return given.fresh === undefined ? Promise.reject(new Error('away')) : Promise.resolve(given.fresh);
     };
     const answer = await confirmHolders({ uid: UID, reference: given.reference }, view, fresh);

@@ -41,5 +41,7 @@ export async function confirmHolders(
   if (object.spec.retain === true) return { uid, verdict: 'held', holder: 'spec.retain' };
   // The read took time: somebody may have come meanwhile.
   const [late] = view.holdersOf(image).keys();
-  return late === undefined ? { uid, verdict: 'free' } : { uid, verdict: 'held', holder: `Pod ${late}` };
+  if (late !== undefined) return { uid, verdict: 'held', holder: `Pod ${late}` };
+  if (view.expected(image)) return { uid, verdict: 'held', holder: 'a pod that was just admitted' };
+  return { uid, verdict: 'free' };
 }
