@@ -29,6 +29,9 @@ interface Judged {
 /** Refused or away: what every other image of this round would meet as well. */
 const COMMON = new Set(['refused', 'timeout', 'dns', 'tls', 'server-error', 'unauthorized', 'rate-limited']);
 
+/** A slow cache registry makes a batch take minutes: a digest that a new resource names meanwhile has to be seen. */
+const CLAIMS_MS = 2_000;
+
 /** One round: judges every image, condemns and keeps, asks who holds what is due, and makes go what nobody holds. */
 export class Collection {
   readonly #options: CollectionOptions;
@@ -71,6 +74,7 @@ export class Collection {
   }
 
   async #removeDue(judged: readonly Judged[], signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options;
     const due = judged.filter(({ verdict: found }) => ['remove', 'finish', 'release'].includes(found.do));
     for (let from = 0; from < due.length; from += CONFIRM_BATCH) {
       const batch = due.slice(from, from + CONFIRM_BATCH);
@@ -79,9 +83,14 @@ export class Collection {
         if (found.do === 'remove') await this.#options.condemnation.tell(image);
       }
       const answers = await this.#options.confirm(batch.map(({ image }) => image));
-      const claims = await this.#claims(signal);
+      let claims = await this.#claims(signal);
+      let readAt = clock.monotonic();
       for (const one of batch) {
         const uid = one.image.metadata.uid;
+        if (clock.monotonic() - readAt > CLAIMS_MS) {
+          claims = await this.#claims(signal);
+          readAt = clock.monotonic();
+        }
         await this.#one(one.image, async () => {
           const outcome = await this.#act(one, answers.get(uid) ?? 'unknown', claims, signal);
           if (outcome?.outcome === 'removed') claims.delete(uid);

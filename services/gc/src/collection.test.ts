@@ -124,6 +124,32 @@ describe('an image that has expired', () => {
     expect(world.events).toEqual(['Expiring', 'Kept']);
   });
 
+  it('used and found in the cache again while its tag goes: that copy does not count, and is made again', async () => {
+    world.add();
+    await round();
+    world.pass(9);
+    const copiedAt = new Date(world.now + 5_000).toISOString();
+    const deleteTag = world.tags.delete.bind(world.tags);
+    world.tags.delete = (tag) => {
+      used();
+      change({ status: { cache: { forUid: 'uid-nginx', digest: 'sha256:x', copiedAt } } });
+      world.kube.failNext('conflict', { verb: 'apply' });
+      return deleteTag(tag);
+    };
+    await round();
+    await round();
+    expect(world.tags.size).toBe(0);
+    expect(world.image()?.status?.removal?.removedAt).toBe(copiedAt);
+    expect((await world.state())?.digest).toBeUndefined();
+    change({
+      status: {
+        cache: { forUid: 'uid-nginx', digest: 'sha256:x', copiedAt: new Date(world.now + 6_000).toISOString() },
+      },
+    });
+    await round();
+    expect(world.image()?.status?.removal).toBeUndefined();
+  });
+
   it('is left alone by a replica that does not lead', async () => {
     world.add();
     world.leader = false;
@@ -180,6 +206,26 @@ describe('tags that several resources need', () => {
     await round();
     expect(world.image('two')).toBeUndefined();
     expect(world.tags.size).toBe(0);
+  });
+
+  it('keeps it when a resource names the digest while the removal of another image takes long', async () => {
+    world.add({ name: 'a-slow' });
+    world.add(unusedAnchor('one', '1'));
+    world.tags.add(`docker.io/library/nginx:${anchor}`);
+    await round();
+    world.pass(9);
+    const deleteTag = world.tags.delete.bind(world.tags);
+    world.tags.delete = (tag) => {
+      if (tag.includes('slow')) {
+        world.pass(1);
+        world.add({ ...unusedAnchor('new', '2'), status: { usedBy: { forUid: 'uid-new', count: 1 } } });
+      }
+      return deleteTag(tag);
+    };
+    await round();
+    expect(world.image('a-slow')).toBeUndefined();
+    expect(world.image('one')).toBeUndefined();
+    expect(world.tags).toContain(`docker.io/library/nginx:${anchor}`);
   });
 
   it('removes it when all of them go in one round', async () => {

@@ -1,4 +1,4 @@
-import { EVENT_REASONS, stanzaOf, type CachedImage } from '@kuik/contracts';
+import { EVENT_REASONS, stanzaOf, type CachedImage, type RemovalStanza } from '@kuik/contracts';
 import { CACHED_IMAGES, isKubeError, type EventRecorder, type KubeClient } from '@kuik/kube';
 import type { RepositoryClient } from '@kuik/registry';
 import type { Logger } from '@kuik/runtime';
@@ -24,6 +24,8 @@ export type RemovalOutcome =
   | { readonly outcome: 'released' }
   /** It is not what it was when it was judged: the next round judges it anew. */
   | { readonly outcome: 'changed' };
+
+const DISOWN_ATTEMPTS = 10;
 
 /**
  * Makes images go, in steps that can be repeated from the beginning after a crash anywhere between them. `removedAt` is written
@@ -56,13 +58,18 @@ export class Removal {
       await this.#options.announce(image);
     }
     const bytesFreed = await this.#deleteTags(image, others, signal);
-    if (written.bytesFreed === undefined) {
+    try {
+      if (written.bytesFreed === undefined) {
+        assertLeader();
+        image = await writeRemoval(kube, image, { ...written, bytesFreed }, signal);
+      }
       assertLeader();
-      image = await writeRemoval(kube, image, { ...written, bytesFreed }, signal);
+      const { name, uid, resourceVersion } = image.metadata;
+      await kube.delete(CACHED_IMAGES, { name }, { uid, resourceVersion, signal });
+    } catch (error) {
+      if (isKubeError(error, 'conflict')) await this.#disown(image, written, signal);
+      throw error;
     }
-    assertLeader();
-    const { name, uid, resourceVersion } = image.metadata;
-    await kube.delete(CACHED_IMAGES, { name }, { uid, resourceVersion, signal });
     this.#tell(image, `removed from the cache (${written.reason})`);
     await this.#dropFinalizers(image, signal);
     return { outcome: 'removed', bytesFreed: written.bytesFreed ?? bytesFreed };
@@ -87,6 +94,30 @@ export class Removal {
     } else this.#tell(image, 'removed from the cache (Deleted)');
     await this.#dropFinalizers(image, signal);
     return held ? { outcome: 'released' } : { outcome: 'removed', bytesFreed };
+  }
+
+  /**
+   * Somebody wrote while the tags went. A copy that was recorded since `removedAt` may have found the bytes just before their tag
+   * went: it counts no more, so that it is made again.
+   */
+  async #disown({ metadata }: CachedImage, { removedAt }: RemovalStanza, signal: AbortSignal): Promise<void> {
+    const { kube, now, announce, assertLeader } = this.#options;
+    const { name, uid } = metadata;
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        const image = await kube.get<CachedImage>(CACHED_IMAGES, { name }, { signal });
+        const [cache, removal] = [stanzaOf(image, 'cache'), stanzaOf(image, 'removal')];
+        const copiedAt = Date.parse(cache?.copiedAt ?? '');
+        if (image.metadata.uid !== uid || removal === undefined || !(copiedAt > Date.parse(removedAt ?? ''))) return;
+        assertLeader();
+        const since = new Date(Math.max(now(), copiedAt)).toISOString();
+        await announce(await writeRemoval(kube, image, { ...removal, removedAt: since }, signal));
+        return;
+      } catch (error) {
+        if (isKubeError(error, 'not-found')) return;
+        if (!isKubeError(error, 'conflict') || attempt === DISOWN_ATTEMPTS) throw error;
+      }
+    }
   }
 
   /** The object as it is now, when it is still the same one and still judged so. */
