@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { readFileSync } from 'node:fs';
-import { compare, readMap } from './check-architecture.ts';
+import { compare, namedFiles, readMap } from './check-architecture.ts';
 
 const MAP = ['| `packages/a` | noun | things | - |', '| `services/s` | service | more | a, b |'].join('\n');
 const tree = (dependencies: Record<string, string>, dev: Record<string, string> = {}) =>
@@ -20,6 +20,16 @@ describe('the architecture check', () => {
     ['a row without workspace', compare(readMap(`${MAP}\n| \`services/gone\` | service | x | - |`), tree(BOTH))],
     ['a service as devDependency', compare(readMap(MAP), tree(BOTH, { '@kuik/other': '*' }))],
   ])('finds %s', (_name, wrong) => expect(wrong).toHaveLength(1));
+
+  it('knows which files the reader is sent to, the short names beside the full ones', () => {
+    const rows = '| a? | `x/src/a.ts`, `b.ts`, then `y/c.ts` |\n| what of each? | `services/<service>/src/config.ts` |';
+    expect(namedFiles(`## Find a behaviour\n\n| question | file |\n| --- | --- |\n${rows}\n`)).toEqual([
+      'x/src/a.ts',
+      'x/src/b.ts',
+      'y/c.ts',
+    ]);
+    expect(namedFiles(readFileSync('docs/architecture.md', 'utf8')).length).toBeGreaterThan(50);
+  });
 
   it('reads the real map', () =>
     expect(readMap(readFileSync('docs/architecture.md', 'utf8')).size).toBeGreaterThanOrEqual(17));

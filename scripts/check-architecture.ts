@@ -1,4 +1,5 @@
-// Holds the map in docs/architecture.md against the tree: every workspace is in it, every dependency is allowed by it.
+// Holds the map in docs/architecture.md against the tree: every workspace is in it, every dependency is allowed by it,
+// and every file that it sends the reader to is there.
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 
@@ -22,6 +23,24 @@ export function readMap(markdown: string): Map<string, Set<string>> {
       ),
     ]),
   );
+}
+
+/**
+ * Files that the table "Find a behaviour" names, from the top of the repository; a name without a folder lies beside the one before it.
+ */
+export function namedFiles(markdown: string): string[] {
+  const table = markdown.slice(markdown.indexOf('## Find a behaviour'));
+  return [...table.matchAll(/^\| [^|]+\?\s+\|(.+)\|$/gm)].flatMap((row) => {
+    let folder = '';
+    const names = [...row[1]!.matchAll(/`([^`]+)`/g)].map((match) => match[1]!);
+    return names
+      .filter((name) => !name.includes('<'))
+      .map((name) => {
+        if (!name.includes('/')) return `${folder}/${name}`;
+        folder = dirname(name);
+        return name;
+      });
+  });
 }
 
 /** What is wrong between map and tree, one line each; empty when the map is true. */
@@ -68,7 +87,13 @@ function missingRooms(folders: Iterable<string>): string[] {
 
 if (import.meta.main) {
   const tree = readTree();
-  const wrong = [...compare(readMap(readFileSync('docs/architecture.md', 'utf8')), tree), ...missingRooms(tree.keys())];
+  const markdown = readFileSync('docs/architecture.md', 'utf8');
+  const lost = namedFiles(markdown).filter((file) => !existsSync(file));
+  const wrong = [
+    ...compare(readMap(markdown), tree),
+    ...missingRooms(tree.keys()),
+    ...lost.map((file) => `docs/architecture.md sends the reader to ${file}, which is not there`),
+  ];
   for (const line of wrong) console.error(line);
   if (wrong.length === 0) console.log(`docs/architecture.md is true for ${tree.size} workspaces`);
   process.exitCode = wrong.length === 0 ? 0 : 1;
