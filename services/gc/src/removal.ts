@@ -104,12 +104,13 @@ export class Removal {
     const { kube, now, announce, assertLeader } = this.#options;
     const { name, uid } = metadata;
     for (let attempt = 1; ; attempt += 1) {
+      // Not holding the lease is told as a conflict, too: not one to try again.
+      assertLeader();
       try {
         const image = await kube.get<CachedImage>(CACHED_IMAGES, { name }, { signal });
         const [cache, removal] = [stanzaOf(image, 'cache'), stanzaOf(image, 'removal')];
         const copiedAt = Date.parse(cache?.copiedAt ?? '');
         if (image.metadata.uid !== uid || removal === undefined || !(copiedAt > Date.parse(removedAt ?? ''))) return;
-        assertLeader();
         const since = new Date(Math.max(now(), copiedAt)).toISOString();
         await announce(await writeRemoval(kube, image, { ...removal, removedAt: since }, signal));
         return;
