@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { createKubeClient } from './client.ts';
 import type { KubeCall, KubeClient } from './port.ts';
@@ -47,6 +48,13 @@ describe('the client, where the library of the ecosystem goes wrong', () => {
       );
     });
     expect((await client.get(NODES, { name: 'a' })).metadata.creationTimestamp).toBe('2026-01-02T03:04:05Z');
+  });
+
+  it('quotes nothing of an answer that is not JSON: it may be a Secret', async () => {
+    const { client } = await serve((_, response) => void response.end('{"data":hunter2}'));
+    const error = await client.get(NODES, { name: 'a' }).catch((thrown: unknown) => thrown);
+    expect(inspect(error, { depth: 9 })).toContain('is not JSON (16 characters)');
+    expect(inspect(error, { depth: 9 })).not.toContain('hunter');
   });
 
   it('sends each write with its own media type', async () => {
