@@ -104,6 +104,12 @@ describe('TokenCache', () => {
 });
 
 describe('parseTokenAnswer', () => {
+  it('quotes nothing of an answer that is not JSON', () => {
+    const read = () => parseTokenAnswer(Buffer.from('token=hunter2'), 'token from x');
+    expect(read).toThrow('token from x: the answer is not JSON');
+    expect(read).toThrow(expect.not.objectContaining({ cause: expect.anything() as unknown }));
+  });
+
   it.each([
     ['{"token":"a","access_token":"b","expires_in":10}', { token: 'a', lifetimeS: 10 }],
     ['{"access_token":"b"}', { token: 'b', lifetimeS: 60 }],

@@ -86,8 +86,9 @@ export function parseTokenAnswer(body: Buffer, doing: string): { token: string; 
   let json: unknown;
   try {
     json = JSON.parse(body.toString('utf8'));
-  } catch (error) {
-    throw new RegistryError('invalid-response', `${doing}: the answer is not JSON`, { cause: error });
+  } catch {
+    // Without the parser's own words: they quote the answer, which may hold a token all the same.
+    throw new RegistryError('invalid-response', `${doing}: the answer is not JSON`);
   }
   const answer = (typeof json === 'object' && json !== null ? json : {}) as Record<string, unknown>;
   const token = [answer['token'], answer['access_token']].find((value) => typeof value === 'string' && value !== '');
