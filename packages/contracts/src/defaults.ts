@@ -31,7 +31,7 @@ export const DEFAULTS = {
   },
   proxy: {
     manifestCacheBytes: 32 * MiB,
-    bufferPoolBytes: 32 * MiB,
+    bufferPoolBytes: 24 * MiB,
     bufferMaxBytes: 1 * MiB,
     bufferMinBytes: 64 * 1024,
     stateTimeoutMs: 250,
