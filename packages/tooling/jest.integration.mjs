@@ -3,6 +3,8 @@ import { suite } from './jest.base.mjs';
 /** Adapters and services on real servers, leased from the testbed: `*.int.test.ts`. */
 export default suite({
   testMatch: ['<rootDir>/{packages,services,e2e}/**/src/**/*.int.test.ts'],
+  // A test that failed in the middle may leave a client that reconnects for ever: the suite ends all the same.
+  forceExit: true,
   testTimeout: 60_000,
   globalSetup: '<rootDir>/packages/testbed/src/jest/lease-setup.mjs',
   globalTeardown: '<rootDir>/packages/testbed/src/jest/lease-teardown.mjs',

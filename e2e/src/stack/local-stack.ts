@@ -45,6 +45,9 @@ const UPSTREAM_HOSTS = ['docker.io', 'registry.example.test'];
 const IGNORED = ['^local\\.example\\.test:5000/'];
 const PROXY_NAMESPACE = 'kuik-system-proxy';
 
+/** As the chart starts the node proxy. */
+const SMALL_MEMORY = { NODE_OPTIONS: '--max-semi-space-size=2', MALLOC_ARENA_MAX: '1' };
+
 type Parts = Stack<'nats' | 'redis' | 'cache' | 'upstream'>;
 
 /** The real parts with the chart's roles applied and the images' upstream in front, before any service of ours runs. */
@@ -127,6 +130,7 @@ export class LocalStack implements World {
       'cache-reader': stack.cache.reader,
       upstream: stack.upstream,
       'kube-apiserver': controlPlane.apiserver,
+      etcd: controlPlane.etcd,
     };
   }
 
@@ -238,5 +242,9 @@ async function startReplica(identity: ServiceIdentity, name: string, facts: Stac
   const healthPort = await freePort();
   const file = path.join(identity.folder, `${name}.yaml`);
   writeFileSync(file, stringify(settingsOf(identity, name, healthPort, facts)));
-  return startService(identity.service, { name, healthPort, env: { KUIK_CONFIG: file } });
+  return startService(identity.service, {
+    name,
+    healthPort,
+    env: { KUIK_CONFIG: file, ...(identity.service === 'node-proxy' ? SMALL_MEMORY : {}) },
+  });
 }

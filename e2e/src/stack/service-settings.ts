@@ -14,6 +14,7 @@ export interface StackFacts {
 /** Times of a local stack: shorter than a cluster's, so that a story about dying workers is not a story about waiting. */
 const LEASE = { namespace: 'kuik-system', durationMs: 4_000, renewMs: 1_000, retryMs: 500 };
 const LOCK = { lockMs: 2_000, stallCheckMs: 1_000 };
+const REMOVAL = { graceMs: 1_000, checkMs: 500 };
 
 /** The configuration file of one replica of a service, as data; written as YAML and named in KUIK_CONFIG. */
 export function settingsOf(
@@ -53,7 +54,7 @@ export function settingsOf(
     case 'monitor':
       return { ...common, kube, redis, lease, broker, registries };
     case 'gc':
-      return { ...common, kube, lease, cache };
+      return { ...common, kube, lease, cache, removal: REMOVAL };
     case 'node-proxy':
       return { ...common, node: 'node-1', listen: [`127.0.0.1:${facts.proxyPort}`], cache, broker, registries };
   }

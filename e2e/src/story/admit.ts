@@ -1,4 +1,5 @@
 import { makeImage, makeIndex } from '@kuik/testbed';
+import { rulesOf } from './admission-log.ts';
 import { imagesOf, pod, type Pod } from './pods.ts';
 import { expectEqual, step } from './step.ts';
 import { HOST, type World } from './world.ts';
@@ -7,6 +8,8 @@ const MiB = 1024 * 1024;
 
 interface Row {
   name: string;
+  /** The rule that the webhook says it applied. */
+  rule: string | undefined;
   wrote: string;
   expected: string;
   got: string;
@@ -68,8 +71,10 @@ export const podAdmitted = step<World, Outcome>({
       debug: through('docker.io/library/busybox:1.36'),
     };
     const wrote = new Map([...imagesOf(asked), debug].map(({ name, image }) => [name, image]));
+    const rules = rulesOf(world.services.webhook[0]!.logFile, 'default', 'shop');
     const rows = imagesOf(debugged).map(({ name, image }) => ({
       name,
+      rule: rules.get(name),
       wrote: wrote.get(name)!,
       expected: expected[name]!,
       got: image,
@@ -80,14 +85,17 @@ export const podAdmitted = step<World, Outcome>({
   check: ({ rows, original }) => [
     ...expectEqual('containers of the pod', 5, rows.length),
     ...rows.flatMap(({ name, expected, got }) => expectEqual(`image of container ${name}`, expected, got)),
+    ...rows.flatMap(({ name, rule }) =>
+      expectEqual(`rule for container ${name}`, name === 'local' ? 'ignoreImages[0]' : 'default', rule),
+    ),
     ...expectEqual('original image kept of container app', `${HOST}/shop:1.0`, original['c:app']),
     ...expectEqual('original image kept of init container migrate', `${HOST}/migrate:7`, original['i:migrate']),
   ],
   tell: ({ ms, rows }) => [
     `admitted in ${Math.round(ms)} ms`,
     ...rows.map(
-      ({ name, wrote, got }) =>
-        `${name.padEnd(8)} ${clip(wrote).padEnd(40)} ${got === wrote ? 'unchanged  rule: ignoreImages[0]' : `-> ${clip(got)}`}`,
+      ({ name, wrote, got, rule }) =>
+        `${name.padEnd(8)} ${clip(wrote).padEnd(40)} ${(got === wrote ? 'unchanged' : `-> ${clip(got)}`).padEnd(58)} rule: ${rule ?? 'not told'}`,
     ),
   ],
   breakages: [
@@ -105,6 +113,10 @@ export const podAdmitted = step<World, Outcome>({
     {
       name: 'the ephemeral container forgotten',
       bend: (o) => ({ ...o, rows: o.rows.filter((row) => row.name !== 'debug') }),
+    },
+    {
+      name: 'a decision that no rule is named for',
+      bend: (o) => ({ ...o, rows: o.rows.map((row) => ({ ...row, rule: undefined })) }),
     },
     { name: 'no annotation', bend: (o) => ({ ...o, original: {} }) },
   ],

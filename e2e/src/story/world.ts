@@ -28,7 +28,7 @@ export interface World {
   readonly cacheUrl: string;
   readonly services: Readonly<Record<ServiceName, readonly ServiceProcess[]>>;
   readonly parts: Readonly<
-    Record<'nats' | 'redis' | 'cache-writer' | 'cache-reader' | 'upstream' | 'kube-apiserver', PartProcess>
+    Record<'nats' | 'redis' | 'cache-writer' | 'cache-reader' | 'upstream' | 'kube-apiserver' | 'etcd', PartProcess>
   >;
   /** Images put upstream by earlier steps, by canonical reference. */
   readonly pushed: Map<string, PushedImage>;

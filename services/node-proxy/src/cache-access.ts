@@ -1,5 +1,11 @@
 import { toCacheRepository } from '@kuik/image';
-import { RegistryError, type CacheEndpoint, type RegistryAccess, type RepositoryClient } from '@kuik/registry';
+import {
+  RegistryError,
+  type CacheEndpoint,
+  type RegistryAccess,
+  type RegistryErrorCode,
+  type RepositoryClient,
+} from '@kuik/registry';
 import type { Breaker } from './breaker.ts';
 import type { Repository } from './pull-path.ts';
 
@@ -31,6 +37,19 @@ export interface CacheAccessOptions {
   readonly onDown?: (error: CacheDown) => void;
 }
 
+/** What the cache registry says (or fails to say) when it serves nobody. */
+const AWAY: ReadonlySet<RegistryErrorCode> = new Set([
+  'refused',
+  'timeout',
+  'dns',
+  'tls',
+  'truncated',
+  'server-error',
+  'rate-limited',
+  'unauthorized',
+  'forbidden',
+]);
+
 /** Every call to the cache registry: told apart in "does not have it" and "cannot be asked", the latter spared by a breaker. */
 export class CacheAccess {
   readonly #options: CacheAccessOptions;
@@ -58,7 +77,9 @@ export class CacheAccess {
         throw error.code === 'not-found' ? new CacheMiss(what) : error;
       }
       if (!(error instanceof RegistryError) || error.code === 'aborted') throw error;
-      breaker.failed();
+      // One damaged object says nothing about the others: only a cache that does not serve at all is spared.
+      if (AWAY.has(error.code)) breaker.failed();
+      else breaker.succeeded();
       const down = new CacheDown(error.message, { cause: error, bytesDelivered: error.bytesDelivered });
       onDown?.(down);
       throw down;

@@ -1,0 +1,46 @@
+import { describe, expect, it } from '@jest/globals';
+import { RegistryError, type RegistryAccess, type RegistryErrorCode, type RepositoryClient } from '@kuik/registry';
+import { Breaker } from './breaker.ts';
+import { CacheAccess, CacheDown, CacheMiss } from './cache-access.ts';
+
+const REPOSITORY = { host: 'a.example', path: 'app' };
+
+/** A cache whose every call ends with this code, asked as often as the breaker allows failures. */
+async function afterFailures(code: RegistryErrorCode): Promise<{ thrown: unknown; open: boolean }> {
+  const breaker = new Breaker({ failures: 3, openMs: 5000, now: () => 0 });
+  const registry = { cache: () => ({}) as RepositoryClient } as Pick<RegistryAccess, 'cache'>;
+  const cache = new CacheAccess({ registry, endpoint: { url: 'http://cache' }, breaker });
+  let thrown: unknown;
+  for (let call = 0; call < 3; call += 1) {
+    thrown = await cache
+      .ask(REPOSITORY, 'x', () => Promise.reject(new RegistryError(code, code)))
+      .catch((error: unknown) => error);
+  }
+  return { thrown, open: breaker.open };
+}
+
+describe('CacheAccess', () => {
+  it.each<RegistryErrorCode>(['refused', 'timeout', 'server-error', 'truncated', 'unauthorized'])(
+    'spares a cache that answers %s',
+    async (code) => {
+      const { thrown, open } = await afterFailures(code);
+      expect(thrown).toBeInstanceOf(CacheDown);
+      expect(open).toBe(true);
+    },
+  );
+
+  it.each<RegistryErrorCode>(['digest-mismatch', 'too-large', 'invalid-response', 'rejected'])(
+    'lets one bad object (%s) fall through without closing the cache for the others',
+    async (code) => {
+      const { thrown, open } = await afterFailures(code);
+      expect(thrown).toBeInstanceOf(CacheDown);
+      expect(open).toBe(false);
+    },
+  );
+
+  it('tells "does not have it" from "cannot be asked"', async () => {
+    const { thrown, open } = await afterFailures('not-found');
+    expect(thrown).toBeInstanceOf(CacheMiss);
+    expect(open).toBe(false);
+  });
+});
