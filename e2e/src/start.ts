@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { SERVICES } from '@kuik/contracts';
-import { Checklist, seconds } from './checklist.ts';
+import { seconds, type Checklist } from './checklist.ts';
 import { LocalStack, REPLICAS, startLocalParts } from './stack/local-stack.ts';
 import { MAIN_JOB } from './story/main-job.ts';
 import { tellStory } from './story/tell-story.ts';
@@ -52,7 +52,7 @@ export async function runLocal(
   );
   const stack = await list.section(
     'services',
-    (waitingFor) => LocalStack.onParts(parts, parts.stop, waitingFor),
+    (waitingFor) => LocalStack.onParts(parts, () => parts.stop(), waitingFor),
     (_, ms) =>
       `${SERVICES.map((name) => `${name}${REPLICAS[name] > 1 ? ` x${REPLICAS[name]}` : ''} ready`).join(' · ')}   ${seconds(ms)}`,
   );

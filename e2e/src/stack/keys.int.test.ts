@@ -33,9 +33,8 @@ async function runJob(): Promise<Record<string, string>> {
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line) as { message: string; name?: string; fate?: string });
-  return Object.fromEntries(
-    lines.filter(({ message }) => message === 'secret ensured').map(({ name, fate }) => [name, fate]),
-  );
+  const ensured = lines.filter(({ message }) => message === 'secret ensured');
+  return Object.fromEntries(ensured.map(({ name = '', fate = '' }) => [name, fate] as const));
 }
 
 const secret = (name: string, namespace = 'kuik-system'): Promise<Secret> =>

@@ -137,7 +137,11 @@ export class LocalStack implements World {
   static async start(options: LocalStackOptions = {}): Promise<LocalStack> {
     options.report?.('parts', 'every part');
     const parts = await startLocalParts(options);
-    return LocalStack.onParts(parts, parts.stop, (what) => options.report?.('services', what));
+    return LocalStack.onParts(
+      parts,
+      () => parts.stop(),
+      (what) => options.report?.('services', what),
+    );
   }
 
   /** Starts the services on running parts; when one does not come up, everything is stopped. */

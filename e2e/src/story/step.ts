@@ -19,7 +19,7 @@ export interface Step<W, O> {
   /** Names of the parts whose logs help when it fails. */
   readonly logs: readonly string[];
   /** Ways to bend a good outcome so that `check` must notice; each returns a broken copy. */
-  readonly breakages: readonly { readonly name: string; bend(outcome: O): O }[];
+  readonly breakages: readonly { readonly name: string; bend: (outcome: O) => O }[];
 }
 
 /** A step with its outcome's type forgotten: stories are lists of these. */

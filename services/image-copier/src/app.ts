@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
-import { announceState, connectBus, createCredentialClient, type Bus } from '@kuik/bus';
+import { announceState, createCredentialClient, openBus, type Bus } from '@kuik/bus';
 import { COPY_QUEUE, IMAGE_STATE, METRICS } from '@kuik/contracts';
-import { createKubeClient, type KubeClient } from '@kuik/kube';
+import { openKube, type KubeClient } from '@kuik/kube';
 import { createPacer, createWorker, type Worker } from '@kuik/queue';
 import { createRegistryAccess, readCacheEndpoint, readRegistries, type RegistryAccess } from '@kuik/registry';
 import { composeParts, HealthServer, type App, type Part, type ServiceContext } from '@kuik/runtime';
@@ -28,8 +28,8 @@ export interface CopierAdapters {
 /** Wires the worker; starts nothing but the connection to NATS. Throws when a key or CA file cannot be read. */
 export function createApp(config: CopierConfig, context: ServiceContext, adapters: CopierAdapters = {}): CopierApp {
   const { log, metrics, clock } = context;
-  const bus = adapters.bus ?? busOf(config, context);
-  const kube = adapters.kube ?? kubeOf(config, context);
+  const bus = adapters.bus ?? openBus(config.nats, 'image-copier', context);
+  const kube = adapters.kube ?? openKube(config.kube, context);
   const registry =
     adapters.registry ??
     createRegistryAccess({ registries: readRegistries(config.registries), now: () => clock.now() });
@@ -95,23 +95,4 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
       return health.port;
     },
   };
-}
-
-function busOf({ nats }: CopierConfig, { log, metrics }: ServiceContext): Bus {
-  const messages = metrics.counter(METRICS.busMessages);
-  return connectBus({
-    url: nats.url,
-    service: 'image-copier',
-    ...(nats.nkeyFile === undefined ? {} : { seedFile: nats.nkeyFile }),
-    log,
-    count: (subject, fate) => messages.inc({ subject, fate }),
-  });
-}
-
-function kubeOf({ kube }: CopierConfig, { metrics }: ServiceContext): KubeClient {
-  const calls = metrics.counter(METRICS.kubeCalls);
-  return createKubeClient({
-    kubeconfig: kube.kubeconfig,
-    onCall: ({ verb, resource, status }) => calls.inc({ verb, resource, status }),
-  });
 }

@@ -1,8 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { connectBus, createCredentialClient, type Bus } from '@kuik/bus';
+import { createCredentialClient, openBus, type Bus } from '@kuik/bus';
 import { METRICS } from '@kuik/contracts';
-import { createRegistryAccess, type RegistryAccess } from '@kuik/registry';
+import { createRegistryAccess, readCacheEndpoint, readRegistries, type RegistryAccess } from '@kuik/registry';
 import { composeParts, HealthServer, loop, type App, type Part, type ServiceContext } from '@kuik/runtime';
 import { Breaker } from './breaker.ts';
 import { CacheAccess } from './cache-access.ts';
@@ -12,7 +11,6 @@ import { FindManifest } from './find-manifest.ts';
 import type { ListenAddress } from './listen.ts';
 import { PullLog } from './pull-record.ts';
 import { PullServer } from './pull-server.ts';
-import { cacheEndpoint, registryMap } from './registry-settings.ts';
 import { BlobRelay } from './relay-blob.ts';
 import { sendServed, ServedTally } from './served-report.ts';
 import { ServePull } from './serve-pull.ts';
@@ -41,7 +39,7 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
   const registry =
     deps.registry ??
     createRegistryAccess({
-      registries: registryMap(config, readText),
+      registries: readRegistries(config.registries),
       cache: cacheTimeouts,
       upstream: upstreamTimeouts,
       addressPolicy: config.addressPolicy,
@@ -50,14 +48,15 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
       bufferMinBytes: proxy.bufferMinBytes,
       now: () => clock.now(),
     });
-  const bus = deps.bus ?? (config.nats.url === undefined ? undefined : connectTo(config, context));
+  const { url } = config.nats;
+  const bus = deps.bus ?? (url === undefined ? undefined : openBus({ ...config.nats, url }, 'node-proxy', context));
 
   const breaker = new Breaker({ failures: cacheTimeouts.breakerFailures, openMs: cacheTimeouts.breakerMs, now });
   const breakerOpen = metrics.gauge(METRICS.proxyBreaker);
   metrics.onCollect(() => breakerOpen.set(breaker.open ? 1 : 0));
   const cache = new CacheAccess({
     registry,
-    endpoint: cacheEndpoint(config.cache, readText),
+    endpoint: readCacheEndpoint(config.cache, ['pull']),
     breaker,
     onDown: (error) => log.warn('cache cannot be asked', { error: error.message, spared: breaker.open }),
   });
@@ -114,20 +113,6 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
   };
 }
 
-function connectTo(config: Config, { name, log, metrics }: ServiceContext): Bus {
-  const messages = metrics.counter(METRICS.busMessages);
-  const connected = metrics.gauge(METRICS.busConnected);
-  const bus = connectBus({
-    url: config.nats.url!,
-    service: name,
-    ...(config.nats.nkeyFile === undefined ? {} : { seedFile: config.nats.nkeyFile }),
-    log,
-    count: (subject, fate) => messages.inc({ subject, fate }),
-  });
-  metrics.onCollect(() => connected.set(bus.status() === 'connected' ? 1 : 0));
-  return bus;
-}
-
 /** Once a minute, and once more at the end: what was served. */
 function reporting(
   served: ServedTally,
@@ -163,8 +148,4 @@ function reporting(
       await send().catch(() => undefined);
     },
   };
-}
-
-function readText(path: string): string {
-  return readFileSync(path, 'utf8');
 }

@@ -167,7 +167,6 @@ export function createApp(
     view,
     watches,
     leads: () => leadership.isLeader(),
-    connected: () => bus.status() === 'connected',
   });
   bus.onStatus((status) => {
     // Whatever NATS lost while it was away, the resources still know.

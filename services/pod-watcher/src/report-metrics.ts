@@ -32,19 +32,13 @@ export function reportMetrics(metrics: Metrics): MetricReports {
 /** Gauges that are read from the view at each scrape. */
 export function reportGauges(
   metrics: Metrics,
-  {
-    view,
-    watches,
-    leads,
-    connected,
-  }: { view: ClusterView; watches: Watches; leads: () => boolean; connected: () => boolean },
+  { view, watches, leads }: { view: ClusterView; watches: Watches; leads: () => boolean },
 ): void {
   const objects = metrics.gauge(METRICS.watchObjects);
   const contact = metrics.gauge(METRICS.watchContactSeconds);
   const leader = metrics.gauge(METRICS.leader);
   const images = metrics.gauge(METRICS.cachedImages);
   const holders = metrics.gauge(METRICS.holders);
-  const bus = metrics.gauge(METRICS.busConnected);
   metrics.onCollect(() => {
     for (const { resource, objects: count, contactAgeMs } of watches.state()) {
       objects.set(count, { resource });
@@ -58,7 +52,6 @@ export function reportGauges(
     for (const [phase, count] of phases) images.set(count, { phase });
     holders.set(view.usage.holds);
     leader.set(leads() ? 1 : 0);
-    bus.set(connected() ? 1 : 0);
   });
 }
 
