@@ -65,6 +65,28 @@ describe('BodyRing', () => {
     expect(ring.take()![0]).toBe(2);
   });
 
+  it('keeps what comes although it is full, in its order and apart from what is out', () => {
+    const ring = new BodyRing(Buffer.alloc(100));
+    ring.target(1000).fill(1);
+    ring.wrote(100, () => undefined);
+    const out = ring.take()!;
+    const bytes = Buffer.alloc(150, 2);
+    ring.spill(bytes);
+    ring.spill(Buffer.alloc(30, 3));
+    bytes.fill(9);
+    expect(out.every((byte) => byte === 1)).toBe(true);
+    const seen: number[] = [];
+    // Full again of what was spilt, then of its rest: the socket may go on when all of it is in.
+    const goesOn = [ring.release()];
+    for (let chunk = ring.take(); chunk !== undefined; chunk = ring.take()) {
+      seen.push(...chunk);
+      goesOn.push(ring.release());
+    }
+    expect(seen).toEqual([...Array.from({ length: 150 }, () => 2), ...Array.from({ length: 30 }, () => 3)]);
+    expect(goesOn[0]).toBe(false);
+    expect(ring.full).toBe(false);
+  });
+
   it('merges what was read behind a chunk that is out', () => {
     const ring = new BodyRing(Buffer.alloc(1000));
     ring.wrote(10, () => undefined);

@@ -15,6 +15,7 @@ interface Block {
  */
 export class BodyRing {
   readonly #blocks: Block[];
+  readonly #spilt: Buffer[] = [];
   #writing = 0;
   #reading = 0;
   #full = false;
@@ -27,7 +28,7 @@ export class BodyRing {
     return this.#blocks.map((block) => block.buffer);
   }
 
-  /** True when the socket must stop; `release` says when it may go on. */
+  /** True when the socket must stop, and nothing but `spill` may follow; `release` says when it may go on. */
   get full(): boolean {
     return this.#full;
   }
@@ -52,6 +53,11 @@ export class BodyRing {
     else this.#full = true;
   }
 
+  /** Keeps a copy of bytes that came although the ring is full; they follow what is in it, at `release`. */
+  spill(bytes: Buffer): void {
+    this.#spilt.push(Buffer.from(bytes));
+  }
+
   /** Everything contiguous that waits for the reader; undefined when nothing does. One chunk at a time is out. */
   take(): Buffer | undefined {
     let block = this.#blocks[this.#reading]!;
@@ -72,7 +78,18 @@ export class BodyRing {
     if (!this.#full || !isFree(this.#next())) return false;
     this.#full = false;
     this.#advance();
-    return true;
+    this.#takeSpilt();
+    return !this.#full;
+  }
+
+  #takeSpilt(): void {
+    while (!this.#full && this.#spilt[0] !== undefined) {
+      const [bytes] = this.#spilt;
+      const taken = bytes.copy(this.target(bytes.length));
+      if (taken === bytes.length) this.#spilt.shift();
+      else this.#spilt[0] = bytes.subarray(taken);
+      this.wrote(taken, () => undefined);
+    }
   }
 
   #next(): Block {

@@ -55,7 +55,12 @@ export class HeadReader {
     }
   }
 
-  /** Bytes that came behind the head. Valid until the next `add`. */
+  /** Takes more of what comes behind a complete head: it becomes part of `rest`. */
+  keep(bytes: number, buffer: Buffer): void {
+    this.#append(bytes, buffer);
+  }
+
+  /** Bytes that came behind the head. Valid until the next `add` or `keep`. */
   get rest(): Buffer {
     return this.#buffer.subarray(this.#end, this.#filled);
   }

@@ -9,6 +9,8 @@ import type { ByteSink } from './port.ts';
 
 /** Bodies up to this size get a buffer of their own size instead of one from the pool. */
 const SMALL_BODY = 64 * 1024;
+/** Node decrypts at most one TLS record at a time (RFC 8446 §5.1). */
+const TLS_RECORD = 16 * 1024;
 
 type Mode = 'idle' | 'head' | 'held' | 'body' | 'closed';
 
@@ -38,15 +40,22 @@ export class RawConnection {
 
   readonly #name: string;
   readonly #onClosed: () => void;
+  /**
+   * A TLS socket that is told to stop still hands out, record by record, what it has decrypted. Those reads must not land in a buffer
+   * that the sink is reading.
+   */
+  readonly #aside: Buffer | undefined;
 
-  private constructor(name: string, onClosed: () => void) {
+  private constructor(name: string, encrypted: boolean, onClosed: () => void) {
     this.#name = name;
+    this.#aside = encrypted ? Buffer.allocUnsafeSlow(TLS_RECORD) : undefined;
     this.#onClosed = onClosed;
   }
 
   /** Connects; `onClosed` is called once, whoever ends the connection. */
   static async open(dial: Omit<Dial, 'onread'>, onClosed: (connection: RawConnection) => void): Promise<RawConnection> {
-    const connection: RawConnection = new RawConnection(dial.url.host, () => onClosed(connection));
+    const encrypted = dial.url.protocol === 'https:';
+    const connection: RawConnection = new RawConnection(dial.url.host, encrypted, () => onClosed(connection));
     const socket = await connect({
       ...dial,
       onread: {
@@ -162,6 +171,8 @@ export class RawConnection {
           delivered += chunk.length;
           if (this.#ring!.release() && this.#mode === 'body') this.#socket?.resume();
         }
+        // The last bytes may have come after the socket was told to stop; it has to hear the next answer.
+        this.#socket?.resume();
       });
     } catch (error) {
       if (error === this.#failure && error instanceof RegistryError && error.code !== 'aborted') {
@@ -251,7 +262,9 @@ export class RawConnection {
   }
 
   #nextBuffer(): Buffer {
-    if (this.#mode === 'body' && this.#remaining > 0) return this.#ring!.target(this.#remaining);
+    if (this.#mode === 'body' && this.#remaining > 0) {
+      return this.#ring!.full && this.#aside !== undefined ? this.#aside : this.#ring!.target(this.#remaining);
+    }
     if (this.#mode === 'idle') this.#reader.reset();
     return this.#mode === 'held' ? this.#reader.targetBehind() : this.#reader.target();
   }
@@ -260,6 +273,10 @@ export class RawConnection {
   #read(bytes: number, buffer: Buffer): boolean {
     if (this.#mode === 'head') return this.#readHead(bytes, buffer);
     if (this.#mode === 'body') return this.#accept(buffer, bytes);
+    if (this.#mode === 'held' && this.#aside !== undefined) {
+      this.#reader.keep(bytes, buffer);
+      return false;
+    }
     // Bytes that nobody asked for: whatever they answer, it is not our next request.
     this.#fail(new RegistryError('invalid-response', `${this.#name} sent bytes that no request asked for`));
     return false;
@@ -291,6 +308,10 @@ export class RawConnection {
     if (ring === undefined) return false;
     const wanted = Math.min(bytes, this.#remaining);
     if (wanted < bytes) this.#clean = false;
+    if (ring.full) {
+      ring.spill(buffer.subarray(0, wanted));
+      return this.#took(wanted);
+    }
     const target = ring.target(this.#remaining);
     if (buffer.buffer !== target.buffer || buffer.byteOffset !== target.byteOffset) {
       if (wanted > target.length) {
@@ -302,10 +323,14 @@ export class RawConnection {
       buffer.copy(target, 0, 0, wanted);
     }
     ring.wrote(wanted, this.#lend);
-    this.#remaining -= wanted;
+    return this.#took(wanted);
+  }
+
+  #took(bytes: number): boolean {
+    this.#remaining -= bytes;
     if (this.#remaining === 0) this.#mode = 'idle';
     this.#wake?.();
-    return this.#remaining === 0 || !ring.full;
+    return this.#remaining === 0 || this.#ring?.full !== true;
   }
 
   #fail(error: RegistryError): void {
