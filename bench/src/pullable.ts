@@ -25,7 +25,7 @@ try {
       await stack.push(HOST, `${prefix}/app-${index}`, ['1'], image);
       references.push(`${HOST}/${prefix}/app-${index}:1`);
     }
-    const [callsBefore, cpuBefore] = [await apiCalls(), cpu()];
+    const [callsBefore, cpuBefore] = [await apiCalls(), cpuByProcess()];
     const since = performance.now();
     await Promise.all(
       references.map((reference, index) =>
@@ -42,7 +42,7 @@ try {
         if (ready > 0 && first === 0) first = performance.now() - since;
         return ready === images;
       },
-      { timeoutMs: DEADLINE_MS, everyMs: 25, what: `${images} images to be ready` },
+      { timeoutMs: DEADLINE_MS, everyMs: 100, what: `${images} images to be ready` },
     );
     const last = performance.now() - since;
     const calls = ((await apiCalls()) - callsBefore) / images;
@@ -51,13 +51,11 @@ try {
       seconds(first).padStart(11),
       seconds(last).padStart(12),
       calls.toFixed(1).padStart(21),
-      (cpu() - cpuBefore).toFixed(2).padStart(23),
+      total(spent(cpuBefore)).toFixed(2).padStart(23),
     ];
+    console.log(row.join(' '), processes());
     console.log(
-      row.join(' '),
-      processes()
-        .map(([service, rss]) => `${service} ${rss}`)
-        .join(', '),
+      `  cpu-s: ${[...spent(cpuBefore)].map(([name, seconds]) => `${name} ${seconds.toFixed(2)}`).join(', ')}`,
     );
   }
 } finally {
@@ -82,16 +80,26 @@ async function apiCalls(): Promise<number> {
   return counts.reduce((sum, count) => sum + count, 0);
 }
 
-function cpu(): number {
-  return Object.values(stack.services)
-    .flat()
-    .reduce((sum, process) => sum + cpuSeconds(process.pid), 0);
+/** CPU seconds so far of every service and of the servers that they lean on. */
+function cpuByProcess(): Map<string, number> {
+  return new Map(stack.processes().map((process) => [process.name, cpuSeconds(process.pid)]));
 }
 
-function processes(): [string, number][] {
+function spent(before: ReadonlyMap<string, number>): Map<string, number> {
+  return new Map([...cpuByProcess()].map(([name, now]) => [name, now - (before.get(name) ?? 0)]));
+}
+
+function total(byProcess: ReadonlyMap<string, number>): number {
   return Object.values(stack.services)
     .flat()
-    .map((process) => [process.name, Math.round(residentMiB(process.pid))]);
+    .reduce((sum, { name }) => sum + (byProcess.get(name) ?? 0), 0);
+}
+
+function processes(): string {
+  return Object.values(stack.services)
+    .flat()
+    .map((process) => `${process.name} ${Math.round(residentMiB(process.pid))}`)
+    .join(', ');
 }
 
 function seconds(ms: number): string {
