@@ -6,6 +6,7 @@ export default suite({
   // A test that failed in the middle may leave a client that reconnects for ever: the suite ends all the same.
   forceExit: true,
   testTimeout: 60_000,
+  maxWorkers: 2,
   globalSetup: '<rootDir>/packages/testbed/src/jest/lease-setup.mjs',
   globalTeardown: '<rootDir>/packages/testbed/src/jest/lease-teardown.mjs',
 });
