@@ -1,7 +1,8 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { SERVICES } from '@kuik/contracts';
+import { parse } from 'yaml';
 import { seconds, type Checklist } from './checklist.ts';
 import { LocalStack, REPLICAS, startLocalParts } from './stack/local-stack.ts';
 import { MAIN_JOB } from './story/main-job.ts';
@@ -12,6 +13,8 @@ export interface StartRequest {
   /** End after the story. */
   readonly once: boolean;
   readonly upstream: 'builtin' | 'none';
+  /** `registries.<host>` of every service, from a YAML file: how a person's own registries are reached. */
+  readonly registries: Readonly<Record<string, object>> | undefined;
   /** `<step>:<breakage>`: a step's outcome is bent before it is checked, to prove that a broken story is told as broken. */
   readonly broken: string | undefined;
 }
@@ -23,12 +26,21 @@ export function readRequest(args: readonly string[]): StartRequest {
     options: {
       once: { type: 'boolean', default: false },
       upstream: { type: 'string', default: 'builtin' },
+      registries: { type: 'string' },
       break: { type: 'string' },
     },
   });
   if (values.upstream !== 'builtin' && values.upstream !== 'none')
     throw new Error(`--upstream ${values.upstream}: must be builtin or none`);
-  return { once: values.once, upstream: values.upstream, broken: values.break };
+  if (values.registries !== undefined && values.upstream !== 'none') {
+    throw new Error('--registries goes with --upstream none: the built-in upstream has its own');
+  }
+  return {
+    once: values.once,
+    upstream: values.upstream,
+    registries: values.registries === undefined ? undefined : readRegistries(values.registries),
+    broken: values.break,
+  };
 }
 
 /**
@@ -45,7 +57,7 @@ export async function runLocal(
     'stack',
     (waitingFor) => (
       waitingFor('API server, NATS, Redis, registries'),
-      startLocalParts({ upstream: request.upstream })
+      startLocalParts({ upstream: request.upstream, ...(request.registries && { registries: request.registries }) })
     ),
     ({ stack, controlPlane }, ms) =>
       `apiserver :${controlPlane.apiserver.port} · nats :${stack.nats.port} · redis :${stack.redis.port} · cache :${stack.cache.reader.port} · upstream :${stack.upstream.port}   ${seconds(ms)}`,
@@ -78,6 +90,17 @@ export async function runLocal(
       (_, ms) => `everything stopped   ${seconds(ms)}`,
     );
   }
+}
+
+/** A YAML map of registry hosts. Throws Error that names the file. */
+function readRegistries(file: string): Readonly<Record<string, object>> {
+  const value: unknown = parse(readFileSync(file, 'utf8'));
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new Error(
+      `${file}: must be a map of registry hosts, such as registry.example.test: { address: "127.0.0.1:5000", plainHTTP: true }`,
+    );
+  }
+  return value as Record<string, object>;
 }
 
 /** The story ends with a dead upstream; whoever plays on gets a living one. */

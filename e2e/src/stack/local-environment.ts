@@ -37,8 +37,14 @@ export function localEnvironment(stack: LocalStack, folder: string): { text: str
     lines: [
       'The stack stays up (Ctrl-C stops it; logs in .kuik/runs). Try:',
       '  set -a; . .kuik/local.env; set +a; kubectl get cachedimages',
-      `  skopeo inspect --tls-verify=false docker://${proxy}/${pulled ?? 'registry.example.test/shop:1.0'}`,
-      '  curl $FAULTS_URL          # script the upstream: faults, counts',
+      ...(pulled === undefined
+        ? [
+            `  kubectl run hello --image=<a registry of yours>/<path>:<tag>; skopeo inspect --tls-verify=false docker://${proxy}/<the same>`,
+          ]
+        : [
+            `  skopeo inspect --tls-verify=false docker://${proxy}/${pulled}`,
+            '  curl $FAULTS_URL          # script the upstream: faults, counts',
+          ]),
     ],
   };
 }

@@ -28,6 +28,8 @@ import { pullWithSkopeo } from './skopeo.ts';
 export interface LocalStackOptions {
   /** `builtin`: a real registry behind the fault proxy, under these names. `none`: for a person's own registries. */
   readonly upstream?: 'builtin' | 'none';
+  /** How a person's own registries are reached, with `none`. */
+  readonly registries?: Readonly<Record<string, object>>;
   /** Called as each group of parts is up. */
   readonly report?: (stage: 'parts' | 'services', waitingFor: string) => void;
 }
@@ -59,7 +61,7 @@ export interface LocalParts {
 }
 
 /** Starts every part with empty data and applies CRDs, roles and the webhook's registration. */
-export async function startLocalParts({ upstream = 'builtin' }: LocalStackOptions = {}): Promise<
+export async function startLocalParts({ upstream = 'builtin', registries = {} }: LocalStackOptions = {}): Promise<
   LocalParts & { stop(): Promise<void> }
 > {
   const started: (() => Promise<void>)[] = [];
@@ -83,7 +85,7 @@ export async function startLocalParts({ upstream = 'builtin' }: LocalStackOption
     started.push(() => faults.close());
     const [proxyPort, admissionPort] = [await freePort(), await freePort()];
     const facts: StackFacts = {
-      registries: upstream === 'builtin' ? faults.registries() : {},
+      registries: upstream === 'builtin' ? faults.registries() : registries,
       proxyPrefix: `localhost:${proxyPort}`,
       proxyPort,
       admissionPort,
