@@ -40,8 +40,7 @@ export async function obtainParts(
     for (const entry of packages) await have(entry, false);
   }
   const modules = missing.filter((entry) => isGo(entry));
-  if (modules.length > 0) await buildAll(modules, report);
-  for (const entry of modules) await have(entry, true);
+  if (modules.length > 0) await buildAll(modules, report, (entry) => have(entry, true));
   return paths;
 
   async function have(entry: PartEntry, built: boolean): Promise<void> {
@@ -53,17 +52,23 @@ export async function obtainParts(
 }
 
 /** One run builds at a time, and the others then find what it built; what Go kept meanwhile is GBs and is dropped. */
-async function buildAll(entries: readonly (PartEntry & { source: GoModule })[], report: ObtainReport): Promise<void> {
+async function buildAll(
+  entries: readonly (PartEntry & { source: GoModule })[],
+  report: ObtainReport,
+  built: (entry: PartEntry) => Promise<void>,
+): Promise<void> {
   const cache = cacheFolder();
   const first = entries[0]?.name;
   await withLock(
     path.join(cache, 'parts', '.build.lock'),
     async () => {
       for (const entry of entries) {
-        if (await findPart(entry.name)) continue;
-        await buildPart(entry, cachedPartPath(entry), cache, (progress) => {
-          report.building?.(entry.name, entry.version, progress);
-        });
+        if (!(await findPart(entry.name))) {
+          await buildPart(entry, cachedPartPath(entry), cache, (progress) => {
+            report.building?.(entry.name, entry.version, progress);
+          });
+        }
+        await built(entry);
       }
       rmSync(goFolder(cache), { recursive: true, force: true });
     },
