@@ -1,7 +1,7 @@
 import { CredentialError, type CredentialClient } from '@kuik/bus';
-import type { BrokeredCredential } from '@kuik/contracts';
 import { repositoryName } from '@kuik/image';
 import {
+  credentialsOf,
   RegistryError,
   type Credential,
   type CredentialSource,
@@ -98,7 +98,7 @@ export class UpstreamAccess {
     options: { requestId: string; renew?: boolean },
   ): Promise<{ credential?: Credential; denial?: CredentialError }> {
     try {
-      const credential = usable(await this.#options.credentials!.credential(host, path, options));
+      const credential = credentialsOf(await this.#options.credentials!.credential(host, path, options))[0];
       return credential === undefined ? {} : { credential };
     } catch (error) {
       if (error instanceof CredentialError) return { denial: error };
@@ -121,17 +121,6 @@ export class UpstreamAccess {
         bytesDelivered: error.bytesDelivered,
       });
     }
-  }
-}
-
-function usable(credential: BrokeredCredential): Credential | undefined {
-  switch (credential.kind) {
-    case 'anonymous':
-      return undefined;
-    case 'bearer':
-      return credential;
-    case 'header':
-      return { kind: 'header', value: credential.value };
   }
 }
 
