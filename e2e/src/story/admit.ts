@@ -71,10 +71,15 @@ export const podAdmitted = step<World, Outcome>({
       debug: through('docker.io/library/busybox:1.36'),
     };
     const wrote = new Map([...imagesOf(asked), debug].map(({ name, image }) => [name, image]));
-    const rules = rulesOf(world.services.webhook[0]!.logFile, 'default', 'shop');
+    progress('the webhook to have told the rules that it applied');
+    const told = await rulesOf(
+      world.services.webhook[0]!.logFile,
+      { namespace: 'default', pod: 'shop' },
+      imagesOf(debugged).map(({ name }) => name),
+    );
     const rows = imagesOf(debugged).map(({ name, image }) => ({
       name,
-      rule: rules.get(name),
+      rule: told.get(name),
       wrote: wrote.get(name)!,
       expected: expected[name]!,
       got: image,
