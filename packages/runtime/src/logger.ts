@@ -1,6 +1,7 @@
 import { Writable } from 'node:stream';
 import { createLogger as createWinston, format, transports } from 'winston';
 import type { Logger as Winston } from 'winston';
+import { standardOutput } from './line-batch.ts';
 import type { Logger } from './port.ts';
 import { redact, redactText } from './redact.ts';
 
@@ -26,17 +27,14 @@ export function logSettings(env: Readonly<Record<string, string | undefined>>): 
 
 /** A logger of one JSON line per call: message first, then level, time, service and the fields, without secrets. */
 export function createLogger(options: LoggerOptions): Logger {
-  const { service, level = 'info', write } = options;
-  const stream =
-    write === undefined
-      ? process.stdout
-      : new Writable({
-          decodeStrings: false,
-          write(line: string | Buffer, _encoding, done) {
-            write(line.toString().replace(/\n$/, ''));
-            done();
-          },
-        });
+  const { service, level = 'info', write = standardOutput() } = options;
+  const stream = new Writable({
+    decodeStrings: false,
+    write(line: string | Buffer, _encoding, done) {
+      write(line.toString().replace(/\n$/, ''));
+      done();
+    },
+  });
   const render = options.format === 'pretty' ? renderPretty : renderJson;
   const winston = createWinston({
     level,

@@ -29,6 +29,8 @@ describe('redactText', () => {
     'copied docker.io/library/nginx@sha256:00ff',
     'user@example.test asked http://host:5000/v2/',
     'for Basic-only registries',
+    `sha256:${'a'.repeat(64)}`,
+    'registry.example.test/team/app:1.0',
   ])('leaves %j alone', (text) => {
     expect(redactText(text)).toBe(text);
   });
