@@ -24,15 +24,7 @@ export { MANIFEST_TYPES } from './manifests.ts';
 export type { Timeouts } from './timeouts.ts';
 export type { RegistryEvent } from './repository-requests.ts';
 export type { Lookup } from './connect.ts';
-export { DigestGate } from './verify.ts';
-export {
-  blobSource,
-  deliverResuming,
-  openResuming,
-  type BlobSource,
-  type ResumeOptions,
-  type ResumingBlob,
-} from './resume.ts';
+export { openResuming, type BlobSource } from './resume.ts';
 export { copyImage, describeImage, type CopyOptions, type CopyProgress, type CopyResult } from './copy.ts';
 export type { ImagePlatform } from './manifest-tree.ts';
 export type { Descriptor } from './plan.ts';

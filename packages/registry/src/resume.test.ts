@@ -3,7 +3,8 @@ import { digestOf } from '@kuik/image';
 import { randomBytes } from 'node:crypto';
 import { RegistryError } from './errors.ts';
 import { openBlobOver } from './open-blob.ts';
-import { deliverResuming, openResuming, type BlobSource } from './resume.ts';
+import type { ByteSink } from './port.ts';
+import { openResuming, type BlobSource, type ResumeOptions } from './resume.ts';
 
 const body = randomBytes(1_000_000);
 const digest = digestOf(body);
@@ -11,6 +12,8 @@ const digest = digestOf(body);
 interface Script {
   /** Byte of the blob at which each successive opening breaks; undefined delivers to the end. */
   breaksAt?: (number | undefined)[];
+  /** What it breaks with; default truncated. */
+  breaksWith?: RegistryError;
   /** What successive openings throw. */
   opens?: (RegistryError | undefined)[];
   bytes?: Buffer;
@@ -38,7 +41,7 @@ function source(name: string, script: Script = {}) {
           async pump(sink) {
             for (let from = offset; from < stop; from += 10_000) {
               if (cut !== undefined && from >= cut)
-                throw new RegistryError('truncated', 'cut', { bytesDelivered: from - offset });
+                throw script.breaksWith ?? new RegistryError('truncated', 'cut', { bytesDelivered: from - offset });
               await sink(bytes.subarray(from, Math.min(stop, from + 10_000)));
             }
           },
@@ -49,6 +52,12 @@ function source(name: string, script: Script = {}) {
   return { made, opened };
 }
 
+async function deliverResuming(options: ResumeOptions, sink: ByteSink): Promise<{ bytes: number; source: string }> {
+  const blob = await openResuming(options);
+  await blob.deliver(sink, options.signal);
+  return { bytes: blob.length, source: blob.source };
+}
+
 async function read(sources: BlobSource[], options: { offset?: number; end?: number; verify?: boolean } = {}) {
   const parts: Buffer[] = [];
   const switches: string[] = [];
@@ -57,7 +66,7 @@ async function read(sources: BlobSource[], options: { offset?: number; end?: num
       sources,
       digest,
       ...options,
-      onSwitch: ({ from, next, atByte }) => void switches.push(`${from}>${next}@${atByte}`),
+      onSwitch: ({ from, next, atByte }) => void switches.push(`${from.name}>${next.name}@${atByte}`),
     },
     (chunk) => void parts.push(Buffer.from(chunk)),
   ).catch((error: unknown) => error as RegistryError);
@@ -91,6 +100,25 @@ describe('openResuming', () => {
     expect(bytes.equals(body)).toBe(true);
     expect(upstream.opened).toEqual([{ offset: 300_000 }]);
     expect(outcome).toEqual({ bytes: body.length, source: 'upstream' });
+  });
+
+  it('leaves a source that fell silent for the next one at once', async () => {
+    const cache = source('cache', { breaksAt: [500_000], breaksWith: new RegistryError('timeout', 'silent') });
+    const { bytes, switches } = await read([cache.made, source('upstream').made]);
+    expect(bytes.equals(body)).toBe(true);
+    expect(switches).toEqual(['cache>upstream@500000']);
+  });
+
+  it('begins with a source that is open already, whichever that is', async () => {
+    const [cache, upstream] = [source('cache', { opens: [gone] }), source('upstream', { breaksAt: [300_000] })];
+    const blob = await upstream.made.open({ offset: 0 });
+    const parts: Buffer[] = [];
+    const { source: last } = await deliverResuming(
+      { sources: [cache.made, upstream.made], digest, opened: { source: upstream.made, blob } },
+      (chunk) => void parts.push(Buffer.from(chunk)),
+    );
+    expect(Buffer.concat(parts).equals(body)).toBe(true);
+    expect([last, cache.opened, upstream.opened]).toEqual(['upstream', [], [{ offset: 0 }, { offset: 300_000 }]]);
   });
 
   it('delivers a range, resumed within it', async () => {

@@ -29,11 +29,13 @@ export interface ResumeOptions {
   verify?: boolean;
   /** Continues a hash over several calls: bytes that it has seen are not hashed again. Used instead of `verify`. */
   gate?: DigestGate;
+  /** A source that is open already, at `offset`: it is read first. */
+  opened?: { readonly source: BlobSource; readonly blob: OpenBlob };
   /** Rounds over all sources without progress, once something was delivered, before it is given up. Default 3. */
   rounds?: number;
   signal?: AbortSignal;
   /** A source broke or refused; `next` is where it goes on. */
-  onSwitch?: (info: { from: string; next: string; atByte: number; error: RegistryError }) => void;
+  onSwitch?: (info: { from: BlobSource; next: BlobSource; atByte: number; error: RegistryError }) => void;
 }
 
 /** An open blob that outlives its source. */
@@ -49,7 +51,8 @@ export function blobSource(name: string, client: RepositoryClient, digest: strin
 
 /**
  * Opens a blob from the first source that has it. When that one breaks in mid-body, delivery goes on at the byte reached: once more
- * from the same source if it had delivered something, else from the next, with a back-off after each round without progress. Throws the last
+ * from the same source if it had delivered something and did not just fall silent, else from the next, with a back-off after each round
+ * without progress. Throws the last
  * source's RegistryError when none is left, `digest-mismatch` for a wrong whole, or the sink's own error, which never makes it resume.
  */
 export async function openResuming(options: ResumeOptions): Promise<ResumingBlob> {
@@ -64,16 +67,6 @@ export async function openResuming(options: ResumeOptions): Promise<ResumingBlob
     cancel: () => first.cancel(),
   });
   return Object.defineProperty(blob, 'source', { get: () => reader.source, enumerable: true }) as ResumingBlob;
-}
-
-/** Opens and delivers in one. Resolves with the bytes delivered and the source that finished. */
-export async function deliverResuming(
-  options: ResumeOptions,
-  sink: ByteSink,
-): Promise<{ bytes: number; source: string }> {
-  const blob = await openResuming(options);
-  await blob.deliver(sink, options.signal);
-  return { bytes: blob.length, source: blob.source };
 }
 
 class SinkFailed extends Error {}
@@ -92,6 +85,7 @@ class ResumingReader {
   constructor(options: ResumeOptions) {
     this.#options = options;
     this.#at = options.offset ?? 0;
+    this.#index = Math.max(0, options.opened === undefined ? 0 : options.sources.indexOf(options.opened.source));
     if (options.sources.length === 0) throw new RegistryError('not-found', `no source for blob ${options.digest}`);
   }
 
@@ -101,6 +95,8 @@ class ResumingReader {
 
   /** Opens at the byte reached, going through the sources. */
   async open(signal = this.#options.signal): Promise<OpenBlob> {
+    const { opened } = this.#options;
+    if (opened !== undefined && this.#first === undefined) return (this.#first = this.#current = opened.blob);
     for (;;) {
       try {
         const { end } = this.#options;
@@ -130,15 +126,20 @@ class ResumingReader {
       const from = this.#at;
       let failure: { error: unknown } | undefined;
       try {
-        await blob.deliver(async (chunk) => {
+        const failed = (error: unknown): never => {
+          failure = { error };
+          throw new SinkFailed('the sink failed', { cause: error });
+        };
+        await blob.deliver((chunk) => {
           gate?.pass(chunk, this.#at);
+          let accepted: ReturnType<ByteSink>;
           try {
-            await sink(chunk);
+            accepted = sink(chunk);
           } catch (error) {
-            failure = { error };
-            throw new SinkFailed('the sink failed', { cause: error });
+            return failed(error);
           }
-          this.#at += chunk.length;
+          if (accepted === undefined) return void (this.#at += chunk.length);
+          return accepted.then(() => void (this.#at += chunk.length), failed);
         }, signal);
         if (this.#at < stop)
           throw new RegistryError('truncated', `${this.source} ended at byte ${this.#at} of ${stop}`);
@@ -189,8 +190,8 @@ class ResumingReader {
     const from = this.#index;
     if (step.progressed) this.#round = 0;
     this.#hopeful ||= error.retry;
-    // A source that worked until now is asked once more; one that does not even open is left.
-    const stays = step.delivered && error.retry;
+    // A source that worked until now is asked once more; one that does not even open, or that fell silent, is left.
+    const stays = step.delivered && error.retry && error.code !== 'timeout';
     if (!stays) this.#index = (from + 1) % sources.length;
     if (stays ? !step.progressed : this.#index === 0) {
       this.#round += 1;
@@ -206,7 +207,7 @@ class ResumingReader {
         throw abortedError(`reading ${this.#options.digest}`, signal);
       });
     }
-    onSwitch?.({ from: sources[from]!.name, next: this.source, atByte: this.#at, error });
+    onSwitch?.({ from: sources[from]!, next: sources[this.#index]!, atByte: this.#at, error });
   }
 }
 

@@ -11,13 +11,9 @@ import type { Repository } from './pull-path.ts';
 
 /** The cache registry could not be asked: away, too slow, spared, or it refuses our key. Everything falls through to upstream. */
 export class CacheDown extends Error {
-  /** Bytes of a blob that were delivered before it broke. */
-  readonly bytesDelivered: number;
-
-  constructor(why: string, details: { cause?: unknown; bytesDelivered?: number | undefined } = {}) {
+  constructor(why: string, details: { cause?: unknown } = {}) {
     super(`the cache registry cannot be asked: ${why}`, { cause: details.cause });
     this.name = 'CacheDown';
-    this.bytesDelivered = details.bytesDelivered ?? 0;
   }
 }
 
@@ -63,7 +59,7 @@ export class CacheAccess {
    * pass as they are.
    */
   async ask<T>(repository: Repository, what: string, work: (client: RepositoryClient) => Promise<T>): Promise<T> {
-    const { registry, endpoint, breaker, onDown } = this.#options;
+    const { registry, endpoint, breaker } = this.#options;
     const name = toCacheRepository(repository);
     if (name === undefined) throw new CacheMiss(what);
     if (!breaker.admit()) throw new CacheDown('it failed a moment ago and is being spared');
@@ -77,12 +73,18 @@ export class CacheAccess {
         throw error.code === 'not-found' ? new CacheMiss(what) : error;
       }
       if (!(error instanceof RegistryError) || error.code === 'aborted') throw error;
-      // One damaged object says nothing about the others: only a cache that does not serve at all is spared.
-      if (AWAY.has(error.code)) breaker.failed();
-      else breaker.succeeded();
-      const down = new CacheDown(error.message, { cause: error, bytesDelivered: error.bytesDelivered });
-      onDown?.(down);
-      throw down;
+      throw this.broke(error);
     }
+  }
+
+  /** Counts a failure of the cache, one in mid-body too; gives it as what it is to the proxy. */
+  broke(error: RegistryError): CacheDown {
+    const { breaker, onDown } = this.#options;
+    // One damaged object says nothing about the others: only a cache that does not serve at all is spared.
+    if (AWAY.has(error.code)) breaker.failed();
+    else breaker.succeeded();
+    const down = new CacheDown(error.message, { cause: error });
+    onDown?.(down);
+    return down;
   }
 }

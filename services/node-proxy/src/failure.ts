@@ -26,7 +26,6 @@ export class UpstreamFailure extends Error {
   /** Set when a credential was needed and none could be had. */
   readonly broker?: ErrorName;
   readonly retryAfterMs?: number;
-  readonly bytesDelivered?: number;
 
   constructor(
     code: RegistryErrorCode,
@@ -36,7 +35,6 @@ export class UpstreamFailure extends Error {
       cause?: unknown;
       broker?: ErrorName;
       retryAfterMs?: number | undefined;
-      bytesDelivered?: number | undefined;
     },
   ) {
     super(message, { cause: details.cause });
@@ -45,7 +43,6 @@ export class UpstreamFailure extends Error {
     this.credentialUsed = details.credentialUsed;
     if (details.broker !== undefined) this.broker = details.broker;
     if (details.retryAfterMs !== undefined) this.retryAfterMs = details.retryAfterMs;
-    if (details.bytesDelivered !== undefined) this.bytesDelivered = details.bytesDelivered;
   }
 }
 

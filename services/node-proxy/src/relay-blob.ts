@@ -1,17 +1,12 @@
-import { wait } from '@kuik/runtime';
-import { DigestGate, RegistryError, type OpenBlob, type RepositoryClient } from '@kuik/registry';
+import { openResuming, RegistryError, type BlobSource, type OpenBlob, type RepositoryClient } from '@kuik/registry';
 import type { AskedRange } from './byte-range.ts';
 import { satisfy } from './byte-range.ts';
 import { CacheDown, type CacheAccess, CacheMiss } from './cache-access.ts';
-import { ClientGone, type ClientStream } from './client-stream.ts';
+import type { ClientStream } from './client-stream.ts';
 import { failureOf, isNoSuchImage, PullFailure, UpstreamFailure } from './failure.ts';
 import type { Repository } from './pull-path.ts';
 import { mayRun, route, type Seen, type Step } from './route.ts';
 import type { UpstreamAccess } from './upstream-access.ts';
-
-/** Failures in a row without a single byte after which a body that was begun is given up. */
-const FRUITLESS_MAX = 6;
-const BACKOFF_MS = 50;
 
 export interface BlobRequest {
   readonly repositories: readonly Repository[];
@@ -56,61 +51,54 @@ export class BlobRelay {
         throw new RegistryError('not-found', `${client.host}/${client.repository} has no such blob`);
       return found.size;
     };
-    return this.#firstOf(request, async (step) => ({ size: await this.#ask(step, request, read), step }));
+    const sources = route({ repositories: request.repositories, reference: { digest: request.digest } }, [], 0).map(
+      (step) => this.#source(step, request),
+    );
+    const { source, answer } = await this.#firstOf(sources, ({ step }) => this.#ask(step, request, read));
+    return { size: answer, step: source.step };
   }
 
   /**
    * Delivers the blob to the client. `begin` is called once, before the first byte; then the body is complete, or broken off. Throws
-   * PullFailure while nothing was sent, ClientGone when the client left, UpstreamFailure or CacheDown for a body that was broken off.
+   * PullFailure while nothing was sent, ClientGone when the client left, RegistryError for a body that was broken off.
    */
   async deliver(request: BlobRequest, client: ClientStream, begin: (head: BlobHead) => void): Promise<void> {
+    const { signal } = client;
     const range = request.range === undefined ? undefined : await this.#absolute(request.range, request);
-    const transfer = new Transfer(request.digest, range, client, begin);
-    const steps = route({ repositories: request.repositories, reference: { digest: request.digest } }, [], 0);
-    const work = (step: Step) => (repository: RepositoryClient) => transfer.run(repository, step);
-    const first = await this.#firstOf(request, async (step) => {
-      try {
-        await this.#ask(step, request, work(step));
-        return { step, error: undefined };
-      } catch (error) {
-        // Once the answer has begun there is no other answer: from here on the body is continued.
-        if (!transfer.begun) throw error;
-        return { step, error: asError(error) };
-      }
+    const { digest, repositories } = request;
+    const span = { offset: range?.first ?? 0, ...(range?.last === undefined ? {} : { end: range.last }) };
+    const sources = route({ repositories, reference: { digest } }, [], 0).map((step) => this.#source(step, request));
+    const first = await this.#firstOf(sources, (source) => source.ask({ ...span, signal }));
+    const blob = await openResuming({
+      sources,
+      opened: { source: first.source, blob: first.answer },
+      digest,
+      ...span,
+      // The cache's own bytes were verified when they were stored.
+      verify: first.source.step.from === 'upstream',
+      signal,
+      onSwitch: ({ from, next, error }) => {
+        this.#options.onResume(from.name, next.name);
+        if (from.name === 'cache') this.#options.cache.broke(error);
+      },
     });
-    await this.#resume(first, steps, transfer, (step) => this.#ask(step, request, work(step)), client);
-    if (!transfer.begun) throw new PullFailure('internal', 'the blob was delivered without a head');
-    client.end();
-  }
-
-  async #resume(
-    broken: { step: Step; error: Error | undefined },
-    steps: readonly Step[],
-    transfer: Transfer,
-    ask: (step: Step) => Promise<void>,
-    client: ClientStream,
-  ): Promise<void> {
-    let { step, error } = broken;
-    let fruitless = 0;
-    while (error !== undefined) {
-      const resumable =
-        error instanceof CacheDown || (error instanceof UpstreamFailure && error.code !== 'digest-mismatch');
-      const miss = error instanceof CacheMiss;
-      if (!resumable && !miss) throw error;
-      fruitless = transfer.takeProgress() ? 0 : fruitless + 1;
-      if (fruitless >= FRUITLESS_MAX) throw error;
-      if (fruitless > 1) await wait(BACKOFF_MS * 2 ** fruitless, client.signal);
-      if (client.signal.aborted) throw new ClientGone();
-      const next = steps[(steps.indexOf(step) + 1) % steps.length]!;
-      this.#options.onResume(step.from, next.from);
-      step = next;
-      try {
-        await ask(step);
-        return;
-      } catch (again) {
-        error = asError(again);
-      }
+    const head = headOf(blob, first.source.step, range !== undefined);
+    let begun = false;
+    const start = (): void => {
+      if (!begun) begin(head);
+      begun = true;
+    };
+    try {
+      await blob.deliver((chunk) => {
+        start();
+        return client.write(chunk);
+      }, signal);
+    } catch (error) {
+      if (begun || !(error instanceof RegistryError) || error.code === 'aborted') throw error;
+      throw failureOf([new UpstreamFailure(error.code, error.message, { credentialUsed: false, cause: error })], 'blob');
     }
+    start();
+    client.end();
   }
 
   /** A range in absolute bytes: what counts from the end needs the size first. */
@@ -122,14 +110,17 @@ export class BlobRelay {
     return range;
   }
 
-  async #firstOf<T>(request: Omit<BlobRequest, 'range'>, ask: (step: Step) => Promise<T>): Promise<T> {
-    const { repositories, digest } = request;
+  /** The first answer of a plan. Throws PullFailure when no place has one. */
+  async #firstOf<T>(
+    sources: readonly Source[],
+    ask: (source: Source) => Promise<T>,
+  ): Promise<{ source: Source; answer: T }> {
     let seen: Seen = { cacheDown: false, upstreamSilent: false, noSuchImage: false };
     const failures: unknown[] = [];
-    for (const step of route({ repositories, reference: { digest } }, [], 0)) {
-      if (!mayRun(step, seen)) continue;
+    for (const source of sources) {
+      if (!mayRun(source.step, seen)) continue;
       try {
-        return await ask(step);
+        return { source, answer: await ask(source) };
       } catch (error) {
         if (isRangeError(error))
           throw new PullFailure('rangeInvalid', 'the range lies outside the blob', { cause: error });
@@ -142,6 +133,23 @@ export class BlobRelay {
     throw failureOf(failures, 'blob');
   }
 
+  #source(step: Step, { digest, requestId }: Omit<BlobRequest, 'range'>): Source {
+    const ask: Source['ask'] = ({ offset, end, signal }) =>
+      this.#ask(step, { digest, requestId }, (client) =>
+        client.openBlob(digest, {
+          offset,
+          verify: false,
+          ...(end === undefined ? {} : { end }),
+          ...(signal === undefined ? {} : { signal }),
+        }),
+      );
+    const open: BlobSource['open'] = (at) =>
+      ask(at).catch((error: unknown) => {
+        throw asRegistryError(error);
+      });
+    return { name: step.from, step, ask, open };
+  }
+
   #ask<T>(
     step: Step,
     request: { digest: string; requestId: string },
@@ -152,85 +160,22 @@ export class BlobRelay {
   }
 }
 
-/** One body on its way to one client, over however many pieces. */
-class Transfer {
-  readonly #digest: string;
-  readonly #range: { first: number; last?: number } | undefined;
-  readonly #client: ClientStream;
-  readonly #begin: (head: BlobHead) => void;
-  #head: BlobHead | undefined;
-  #gate: DigestGate | undefined;
-  /** Body bytes handed to the client. */
-  #sent = 0;
-  #sentBefore = 0;
-
-  constructor(
-    digest: string,
-    range: { first: number; last?: number } | undefined,
-    client: ClientStream,
-    begin: (head: BlobHead) => void,
-  ) {
-    this.#digest = digest;
-    this.#range = range;
-    this.#client = client;
-    this.#begin = begin;
-  }
-
-  get begun(): boolean {
-    return this.#head !== undefined;
-  }
-
-  /** Whether a byte was sent since the last time this was asked. */
-  takeProgress(): boolean {
-    const progress = this.#sent > this.#sentBefore;
-    this.#sentBefore = this.#sent;
-    return progress;
-  }
-
-  /** Reads from one place, from where the last one stopped, to the end. */
-  async run(repository: RepositoryClient, step: Step): Promise<void> {
-    const offset = (this.#range?.first ?? 0) + this.#sent;
-    const { signal } = this.#client;
-    const end = this.#range?.last;
-    const blob = await repository.openBlob(this.#digest, {
-      offset,
-      verify: false,
-      signal,
-      ...(end === undefined ? {} : { end }),
-    });
-    const head = this.#head ?? headOf(blob, step, this.#range !== undefined);
-    if (blob.totalSize !== head.totalSize || blob.length !== head.length - this.#sent) {
-      blob.cancel();
-      throw new RegistryError('invalid-response', `${step.from} has another size for ${this.#digest}`);
-    }
-    // What the cache began is not hashed: its first part is not at hand any more.
-    const whole = !head.partial && this.#sent === 0 && this.#head === undefined;
-    if (step.from === 'upstream' && whole) this.#gate = new DigestGate(this.#digest, head.totalSize);
-    const start = (): void => {
-      if (this.#head !== undefined) return;
-      this.#head = head;
-      this.#begin(head);
-    };
-    await blob.deliver((chunk) => {
-      this.#gate?.pass(chunk, this.#sent);
-      start();
-      const written = this.#client.write(chunk);
-      if (written === undefined) {
-        this.#sent += chunk.length;
-        return undefined;
-      }
-      return written.then(() => void (this.#sent += chunk.length));
-    }, signal);
-    start();
-  }
+/** One place of the plan. `ask` throws what the proxy decides by, `open` what reading on is decided by. */
+interface Source extends BlobSource {
+  readonly step: Step;
+  readonly ask: BlobSource['open'];
 }
 
 function headOf(blob: OpenBlob, step: Step, ranged: boolean): BlobHead {
   return { step, totalSize: blob.totalSize, first: blob.offset, length: blob.length, partial: ranged };
 }
 
-function asError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown));
+/** What a body that was begun needs to know: whether this place may answer later. */
+function asRegistryError(error: unknown): unknown {
+  if (error instanceof CacheMiss) return new RegistryError('not-found', error.message);
+  if (error instanceof CacheDown) return new RegistryError('refused', error.message, { cause: error });
+  if (error instanceof UpstreamFailure) return new RegistryError(error.code, error.message, { cause: error });
+  return error;
 }
 
 function isRangeError(error: unknown): boolean {

@@ -118,7 +118,6 @@ export class UpstreamAccess {
         credentialUsed: credential !== undefined,
         cause: error,
         retryAfterMs: error.retryAfterMs,
-        bytesDelivered: error.bytesDelivered,
       });
     }
   }
