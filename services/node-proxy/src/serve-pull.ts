@@ -9,11 +9,12 @@ import { answerFailure, API_VERSION } from './error-answer.ts';
 import { PullFailure } from './failure.ts';
 import type { FindManifest } from './find-manifest.ts';
 import { listTags, pageOf } from './list-tags.ts';
-import { parsePull, type Pull } from './pull-path.ts';
+import { parsePull, type Pull, type Refusal } from './pull-path.ts';
 import { newRecord, type PullLog, type PullRecord } from './pull-record.ts';
 import type { BlobRelay } from './relay-blob.ts';
 import type { ServedTally } from './served-report.ts';
 import type { UpstreamAccess } from './upstream-access.ts';
+import { WeightedLru } from './weighted-lru.ts';
 
 export interface ServePullOptions {
   readonly manifests: FindManifest;
@@ -31,11 +32,14 @@ export interface ServePullOptions {
 
 type Asked<K extends Pull['kind']> = Extract<Pull, { kind: K }>;
 
+const MEANINGS_BYTES = 256 * 1024;
 const REFERRERS = 'this cache has no referrers API yet: clients then ask for the tag sha256-<hex>';
 
 /** One request from its parsing to its log line. */
 export class ServePull {
   readonly #options: ServePullOptions;
+  /** What request targets mean, by method: a node asks for few of them, and for those often. */
+  readonly #meanings = new WeightedLru<Pull | Refusal>(MEANINGS_BYTES);
   readonly #idPrefix = Math.random().toString(36).slice(2, 8);
   #count = 0;
 
@@ -58,7 +62,7 @@ export class ServePull {
   };
 
   async #serve(request: IncomingMessage, response: ServerResponse, record: PullRecord): Promise<void> {
-    const pull = parsePull(record.method, request.url ?? '');
+    const pull = this.#meaning(record.method, request.url ?? '');
     if ('refused' in pull) throw refusal(pull);
     record.kind = pull.kind;
     if ('name' in pull) record.name = pull.name;
@@ -74,6 +78,15 @@ export class ServePull {
       case 'referrers':
         throw new PullFailure('routeUnknown', REFERRERS);
     }
+  }
+
+  #meaning(method: string, target: string): Pull | Refusal {
+    const key = `${method} ${target}`;
+    const known = this.#meanings.get(key);
+    if (known !== undefined) return known;
+    const pull = parsePull(method, target);
+    this.#meanings.set(key, pull, key.length);
+    return pull;
   }
 
   #base(response: ServerResponse, record: PullRecord): void {

@@ -1,6 +1,8 @@
 import { IMAGE_SERVED, type ImageServed } from '@kuik/contracts';
 
 type ServedImage = ImageServed['images'][number];
+/** What is counted: a time becomes a text only when it is sent. */
+type Tally = Omit<ServedImage, 'lastPulled'> & { lastPulledMs: number };
 
 /** Messages hold this many images at most; as many messages may wait for NATS. */
 const PER_MESSAGE = 1000;
@@ -8,7 +10,7 @@ const WAITING_MAX = 10;
 
 /** Counts what was served since the last report. Bounded: beyond that many images new ones are not counted (a hint, not a ledger). */
 export class ServedTally {
-  #images = new Map<string, ServedImage>();
+  #images = new Map<string, Tally>();
   #sinceMs: number;
   /** Images that found no room. */
   dropped = 0;
@@ -23,14 +25,21 @@ export class ServedTally {
       this.dropped += 1;
       return;
     }
-    const { pulls, stale: before } = image ?? { pulls: 0, stale: 0 };
-    const lastPulled = new Date(nowMs).toISOString();
-    this.#images.set(reference, { reference, pulls: pulls + 1, stale: before + (stale ? 1 : 0), lastPulled });
+    if (image === undefined) {
+      this.#images.set(reference, { reference, pulls: 1, stale: stale ? 1 : 0, lastPulledMs: nowMs });
+      return;
+    }
+    image.pulls += 1;
+    if (stale) image.stale += 1;
+    image.lastPulledMs = nowMs;
   }
 
   /** What was counted, as messages, and a fresh start. */
   take(node: string, nowMs: number): ImageServed[] {
-    const images = [...this.#images.values()];
+    const images = [...this.#images.values()].map(({ lastPulledMs, ...image }) => ({
+      ...image,
+      lastPulled: new Date(lastPulledMs).toISOString(),
+    }));
     const since = new Date(this.#sinceMs).toISOString();
     this.#images = new Map();
     this.#sinceMs = nowMs;
@@ -54,7 +63,7 @@ export class ServedTally {
         reference: image.reference,
         pulls: image.pulls + (now?.pulls ?? 0),
         stale: image.stale + (now?.stale ?? 0),
-        lastPulled: now?.lastPulled ?? image.lastPulled,
+        lastPulledMs: now?.lastPulledMs ?? Date.parse(image.lastPulled),
       });
     }
   }
