@@ -43,7 +43,6 @@ describe('a leader', () => {
       metadata: {
         finalizers: ['kuik.enix.io/cached-image'],
         labels: { 'kuik.enix.io/repository': 'registry.example.test-shop' },
-        ownerReferences: [{ kind: 'Repository', name: repository?.metadata.name, uid: repository?.metadata.uid }],
       },
       status: {
         usedBy: { forUid: image.metadata.uid, count: 1, pods: [{ namespacedName: 'default/web' }] },
@@ -61,7 +60,41 @@ describe('a leader', () => {
         reason: 'NotCached',
       },
     ]);
+    expect(image.metadata.ownerReferences).toBeUndefined();
     await eventually('the summary of the repository', () => world.repositories()[0]?.status?.images === 1);
+  });
+
+  it('makes a Repository anew that a person deleted, and leaves its images as they are', async () => {
+    world.pod('web', IMAGE);
+    await world.replica().start();
+    const image = await copied();
+    world.kube.drop(PODS, { namespace: 'default', name: 'web' });
+    await eventually('nobody uses it', () => world.image(IMAGE)?.status?.usedBy?.count === 0);
+    const [before] = world.repositories();
+    world.kube.drop(REPOSITORIES, { name: before!.metadata.name });
+    const anew = await eventually('a Repository', () => world.repositories()[0]);
+    expect(anew.metadata.uid).not.toBe(before!.metadata.uid);
+    expect(anew.spec).toEqual({ name: 'registry.example.test/shop' });
+    expect(world.image(IMAGE)).toMatchObject({ metadata: { uid: image.metadata.uid }, status: { phase: 'Ready' } });
+    expect(world.image(IMAGE)?.metadata.deletionTimestamp).toBeUndefined();
+  });
+
+  it('takes a Repository off the owners of images that an earlier version made, and leaves other owners', async () => {
+    const owner = (kind: string, apiVersion: string) => ({
+      apiVersion,
+      kind,
+      name: kind.toLowerCase(),
+      uid: `uid-${kind}`,
+    });
+    const other = owner('Deployment', 'apps/v1');
+    const theirs = owner('Repository', 'source.example.test/v1');
+    putImage({
+      metadata: { name: 'old', ownerReferences: [owner('Repository', 'kuik.enix.io/v1alpha1'), other, theirs] },
+      spec: { sourceImage: IMAGE },
+    });
+    await world.replica().start();
+    await eventually('no owner of ours', () => world.image(IMAGE)?.metadata.ownerReferences?.length === 2);
+    expect(world.image(IMAGE)?.metadata.ownerReferences).toEqual([other, theirs]);
   });
 
   it('is at rest once everything is said', async () => {

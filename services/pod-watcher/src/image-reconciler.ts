@@ -1,4 +1,4 @@
-import type { CachedImage, Repository } from '@kuik/contracts';
+import type { CachedImage } from '@kuik/contracts';
 import { type Reference, repositoryName, tryParseReference } from '@kuik/image';
 import type { Clock, Logger } from '@kuik/runtime';
 import type { ClusterView } from './cluster-view.ts';
@@ -73,7 +73,7 @@ export class ImageReconciler {
 
   async #create(reference: Reference): Promise<void> {
     const { view, writer, log } = this.#parts;
-    const repository = await this.#repository(reference);
+    await this.#ensureRepository(reference);
     const taken = new Set<string>();
     for (;;) {
       const name = freeImageName(
@@ -81,7 +81,7 @@ export class ImageReconciler {
         (candidate) => taken.has(candidate) || view.images.named(candidate) !== undefined,
       );
       if (name === undefined) throw new Error(`every name for the CachedImage of ${reference.path} is taken`);
-      const made = await writer.createImage(name, reference, repository);
+      const made = await writer.createImage(name, reference);
       if (made !== undefined) {
         log.info('cached image created', { image: imageIdentity(made), object: name });
         return;
@@ -90,26 +90,25 @@ export class ImageReconciler {
     }
   }
 
-  async #repository(reference: Reference): Promise<Repository> {
+  async #ensureRepository(reference: Reference): Promise<void> {
     const { view, writer } = this.#parts;
     const taken = new Set<string>();
     for (;;) {
-      const [known] = view.repositories.of(repositoryName(reference));
-      if (known !== undefined) return known;
+      if (view.repositories.of(repositoryName(reference)).length > 0) return;
       const name = freeRepositoryName(
         reference,
         (candidate) => taken.has(candidate) || view.repositories.named(candidate) !== undefined,
       );
       if (name === undefined) throw new Error(`every name for the Repository of ${reference.path} is taken`);
-      const made = await writer.createRepository(name, reference);
-      if (made !== undefined) return made;
+      if ((await writer.createRepository(name, reference)) !== undefined) return;
       taken.add(name);
     }
   }
 
   async #adopt(image: CachedImage, reference: Reference): Promise<void> {
     if (image.metadata.deletionTimestamp !== undefined) return;
-    await this.#parts.writer.adoptImage(image, reference, await this.#repository(reference));
+    await this.#ensureRepository(reference);
+    await this.#parts.writer.adoptImage(image, reference);
   }
 
   /** Carries the next step out; returns ms until the one after it, when time alone brings it. */
