@@ -233,6 +233,25 @@ describe('tags that several resources need', () => {
     expect(world.tags.size).toBe(0);
   });
 
+  it('keeps an anchor while another resource pins the digest, and removes it with that one', async () => {
+    const pinning = { name: 'pinning', spec: { sourceImage: 'docker.io/library/nginx:2', pin: digest } };
+    world.add(unusedAnchor('one', '1'));
+    world.add({ ...pinning, status: { usedBy: { forUid: 'uid-pinning', count: 1 } } });
+    world.tags.clear();
+    for (const tag of [anchor, '2']) world.tags.set(`docker.io/library/nginx:${tag}`, digest);
+    await round();
+    world.pass(9);
+    await round();
+    expect(world.image('one')).toBeUndefined();
+    expect(world.tags.size).toBe(2);
+    change({ status: { usedBy: { forUid: 'uid-pinning', count: 0 } } }, 'pinning');
+    await round();
+    world.pass(9);
+    await round();
+    expect(world.image('pinning')).toBeUndefined();
+    expect(world.tags.size).toBe(0);
+  });
+
   it('keeps it when a resource names the digest while the removal of another image takes long', async () => {
     world.add({ name: 'a-slow' });
     world.add(unusedAnchor('one', '1'));
