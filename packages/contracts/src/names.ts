@@ -30,7 +30,7 @@ export const FIELD_MANAGERS = {
   cache: 'kuik-image-copier',
   upstream: 'kuik-monitor',
   removal: 'kuik-gc',
-  /** Creation and metadata (labels, finalizer, owner) of the resources. */
+  /** Creation and metadata (labels, finalizer) of the resources. */
   spec: 'kuik-pod-watcher',
   webhook: 'kuik-webhook',
 } as const;

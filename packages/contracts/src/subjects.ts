@@ -7,7 +7,10 @@ const MiB = 1024 * 1024;
 /** What one hint may hold; the publisher leaves the rest to the pod list. */
 export const IMAGE_USED_LIMITS = { images: 256, pullSecrets: 64 } as const;
 
-/** Hint of the webhook: this pod will use these images. It only makes a copy start earlier; the pod list repairs a lost one. */
+/**
+ * Hint of the webhook: this pod will use these images, if nobody refuses it yet. It keeps gc off what is there, and names the request that a
+ * copy follows; it creates nothing, and a lost one costs nothing.
+ */
 export const imageUsed = z.object({
   namespace: z.string(),
   /** Absent while the API server has not generated the name yet. */

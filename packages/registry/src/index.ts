@@ -26,6 +26,7 @@ export type { RegistryEvent } from './repository-requests.ts';
 export type { Lookup } from './connect.ts';
 export { openResuming, type BlobSource } from './resume.ts';
 export { copyImage, describeImage, type CopyOptions, type CopyProgress, type CopyResult } from './copy.ts';
+export { holdsWholeImage } from './whole-image.ts';
 export type { ImagePlatform } from './manifest-tree.ts';
 export type { Descriptor } from './plan.ts';
 export { credentialsOf, readCacheEndpoint, readRegistries } from './settings.ts';

@@ -19,6 +19,8 @@ export type Labels<S extends MetricSpec> = Readonly<Record<NonNullable<S['labels
 
 export interface Counter<S extends MetricSpec = MetricSpec> {
   inc(labels?: Labels<S>, by?: number): void;
+  /** Forgets one label set, counted or not: what it names is gone. */
+  remove(labels: Labels<S>): void;
 }
 
 export interface Gauge<S extends MetricSpec = MetricSpec> {
@@ -83,7 +85,10 @@ class PromMetrics implements Metrics {
   counter<const S extends MetricSpec>(spec: S): Counter<S> {
     return this.#once(spec, () => {
       const metric = new PromCounter(this.#configuration(spec));
-      return { inc: (labels?: Labels<S>, by = 1) => (labels === undefined ? metric.inc(by) : metric.inc(labels, by)) };
+      return {
+        inc: (labels?: Labels<S>, by = 1) => (labels === undefined ? metric.inc(by) : metric.inc(labels, by)),
+        remove: (labels: Labels<S>) => metric.remove(labels),
+      };
     });
   }
 

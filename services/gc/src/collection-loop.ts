@@ -51,7 +51,7 @@ export class Collection {
    * fail for all (cache or pod-watcher away) ends the round with that error, so that the loop backs off.
    */
   async round(signal: AbortSignal): Promise<void> {
-    const { images, leadership, condemnation, clock, graceMs } = this.#options;
+    const { images, leadership, condemnation, removal, clock, graceMs } = this.#options;
     if (!leadership.isLeader() || !images.synced()) return;
     const now = clock.now();
     const judged = [...images.values()].map((image) => ({ image, verdict: verdict(image, now, graceMs) }));
@@ -62,9 +62,12 @@ export class Collection {
     const failures: unknown[] = [];
     for (const { image, verdict: found } of judged) {
       try {
-        if (found.do === 'keep') await condemnation.keep(image, found.reason, signal);
-        if (found.do === 'condemn') await condemnation.condemn(image, found.reason, now, signal);
         if (found.do === 'wait') await condemnation.tell(image);
+        if (found.do !== 'keep' && found.do !== 'condemn') continue;
+        // Copied since its removal began: the resource promises its bytes again only when they are there.
+        if (stanzaOf(image, 'removal')?.removedAt !== undefined && !(await removal.returned(image, signal))) continue;
+        if (found.do === 'keep') await condemnation.keep(image, found.reason, signal);
+        else await condemnation.condemn(image, found.reason, now, signal);
       } catch (error) {
         if (!changedMeanwhile(error)) failures.push(error);
       }

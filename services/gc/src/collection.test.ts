@@ -116,9 +116,7 @@ describe('an image that has expired', () => {
     world.cacheDown = false;
     await round();
     expect(world.image()?.status?.removal?.removedAt).toBeDefined();
-    change({
-      status: { cache: { forUid: 'uid-nginx', digest: 'sha256:x', copiedAt: new Date(world.now + 1).toISOString() } },
-    });
+    world.copyWhatIsWanted();
     await round();
     expect(world.image()?.status?.removal).toBeUndefined();
     expect(world.events).toEqual(['Expiring', 'Kept']);
@@ -128,11 +126,11 @@ describe('an image that has expired', () => {
     world.add();
     await round();
     world.pass(9);
-    const copiedAt = new Date(world.now + 5_000).toISOString();
     const deleteTag = world.tags.delete.bind(world.tags);
+    let copiedAt = '';
     world.tags.delete = (tag) => {
       used();
-      change({ status: { cache: { forUid: 'uid-nginx', digest: 'sha256:x', copiedAt } } });
+      copiedAt = world.recordCopy(5_000);
       world.kube.failNext('conflict', { verb: 'apply' });
       return deleteTag(tag);
     };
@@ -141,13 +139,40 @@ describe('an image that has expired', () => {
     expect(world.tags.size).toBe(0);
     expect(world.image()?.status?.removal?.removedAt).toBe(copiedAt);
     expect((await world.state())?.digest).toBeUndefined();
-    change({
-      status: {
-        cache: { forUid: 'uid-nginx', digest: 'sha256:x', copiedAt: new Date(world.now + 6_000).toISOString() },
-      },
-    });
+    world.pass(1);
+    world.copyWhatIsWanted();
     await round();
     expect(world.image()?.status?.removal).toBeUndefined();
+    expect(world.tags.size).toBe(1);
+  });
+
+  it('copied again by wish while nobody uses it, its tag gone since: it goes', async () => {
+    world.add();
+    await round();
+    world.pass(9);
+    world.cacheDown = true;
+    await expect(round()).rejects.toThrow();
+    world.cacheDown = false;
+    world.recordCopy(1_000);
+    world.tags.clear();
+    world.pass(1);
+    await round();
+    expect(world.image()?.status?.removal?.removedAt).toBe(new Date(world.now).toISOString());
+    await round();
+    expect(world.image()).toBeUndefined();
+  });
+
+  it('is not promised again while the cache cannot tell whether it is there', async () => {
+    world.add();
+    await round();
+    world.pass(9);
+    world.cacheDown = true;
+    await expect(round()).rejects.toThrow();
+    used();
+    world.recordCopy();
+    await expect(round()).rejects.toMatchObject({ code: 'refused' });
+    expect((await world.state())?.digest).toBeUndefined();
+    expect(world.image()?.status?.removal?.removedAt).toBeDefined();
   });
 
   it('is left alone by a replica that does not lead', async () => {
@@ -194,7 +219,7 @@ describe('tags that several resources need', () => {
     world.add(unusedAnchor('one', '1'));
     world.add({ ...unusedAnchor('two', '2'), status: { usedBy: { forUid: 'uid-two', count: 1 } } });
     world.tags.clear();
-    world.tags.add(`docker.io/library/nginx:${anchor}`);
+    world.tags.set(`docker.io/library/nginx:${anchor}`, digest);
     await round();
     world.pass(9);
     await round();
@@ -208,10 +233,29 @@ describe('tags that several resources need', () => {
     expect(world.tags.size).toBe(0);
   });
 
+  it('keeps an anchor while another resource pins the digest, and removes it with that one', async () => {
+    const pinning = { name: 'pinning', spec: { sourceImage: 'docker.io/library/nginx:2', pin: digest } };
+    world.add(unusedAnchor('one', '1'));
+    world.add({ ...pinning, status: { usedBy: { forUid: 'uid-pinning', count: 1 } } });
+    world.tags.clear();
+    for (const tag of [anchor, '2']) world.tags.set(`docker.io/library/nginx:${tag}`, digest);
+    await round();
+    world.pass(9);
+    await round();
+    expect(world.image('one')).toBeUndefined();
+    expect(world.tags.size).toBe(2);
+    change({ status: { usedBy: { forUid: 'uid-pinning', count: 0 } } }, 'pinning');
+    await round();
+    world.pass(9);
+    await round();
+    expect(world.image('pinning')).toBeUndefined();
+    expect(world.tags.size).toBe(0);
+  });
+
   it('keeps it when a resource names the digest while the removal of another image takes long', async () => {
     world.add({ name: 'a-slow' });
     world.add(unusedAnchor('one', '1'));
-    world.tags.add(`docker.io/library/nginx:${anchor}`);
+    world.tags.set(`docker.io/library/nginx:${anchor}`, digest);
     await round();
     world.pass(9);
     const deleteTag = world.tags.delete.bind(world.tags);
@@ -225,14 +269,14 @@ describe('tags that several resources need', () => {
     await round();
     expect(world.image('a-slow')).toBeUndefined();
     expect(world.image('one')).toBeUndefined();
-    expect(world.tags).toContain(`docker.io/library/nginx:${anchor}`);
+    expect([...world.tags.keys()]).toContain(`docker.io/library/nginx:${anchor}`);
   });
 
   it('removes it when all of them go in one round', async () => {
     world.add(unusedAnchor('one', '1'));
     world.add(unusedAnchor('two', '2'));
     world.tags.clear();
-    world.tags.add(`docker.io/library/nginx:${anchor}`);
+    world.tags.set(`docker.io/library/nginx:${anchor}`, digest);
     await round();
     world.pass(9);
     await round();

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { project } from '@kuik/contracts';
 import { CACHED_IMAGES } from '@kuik/kube';
+import { DIGEST } from './fixtures.ts';
 import { World } from './world.fixture.ts';
 
 const signal = new AbortController().signal;
@@ -29,7 +30,7 @@ describe('a crash', () => {
         world.pass(6);
       }
       expect(world.image()).toBeUndefined();
-      expect([...world.tags]).toEqual(['docker.io/library/other:1']);
+      expect([...world.tags.keys()]).toEqual(['docker.io/library/other:1']);
       expect(world.image('other')).toBeDefined();
       if (!crashed) {
         expect(lifetime).toBeGreaterThan(deleted ? 1 : 6);
@@ -51,5 +52,46 @@ describe('a crash', () => {
       if (image === undefined || world.tags.size > 0) continue;
       expect(project(image)?.state.digest).toBeUndefined();
     }
+  });
+
+  // A copy that finds the tag, then the tag goes, then gc is killed before its next write: whatever the order, whoever comes after.
+  describe.each(['before its tag goes', 'right after its tag went'])('while a copy is recorded %s', (when) => {
+    it.each(Array.from({ length: 10 }, (_, lifetime) => lifetime))(
+      'after %d effects leaves no resource that promises a tag which is not there',
+      async (lifetime) => {
+        const world = await World.begin();
+        world.add();
+        let gc = world.process();
+        await gc.round(signal);
+        world.pass(6);
+        const deleteTag = world.tags.delete.bind(world.tags);
+        world.tags.delete = (tag) => {
+          world.tags.delete = deleteTag;
+          const deleted = when === 'right after its tag went' && deleteTag(tag);
+          world.use();
+          world.holders = 'held';
+          world.recordCopy();
+          return deleted || deleteTag(tag);
+        };
+        world.lifetime = lifetime;
+        await gc.round(signal).catch(() => undefined);
+        world.lifetime = undefined;
+        // Killed before it came to the tag: somebody uses it all the same.
+        if (world.image() !== undefined) world.use();
+        world.holders = 'held';
+        gc = world.process();
+        for (let round = 0; round < 4; round += 1) {
+          world.pass(1);
+          world.copyWhatIsWanted();
+          await gc.round(signal);
+          const image = world.image();
+          if (image === undefined || project(image)?.state.digest === undefined) continue;
+          expect([...world.tags.keys()]).toEqual(['docker.io/library/nginx:1']);
+        }
+        expect(world.image()?.status?.removal).toBeUndefined();
+        expect(await world.state()).toMatchObject({ digest: DIGEST });
+        expect(world.tags.size).toBe(1);
+      },
+    );
   });
 });

@@ -2,6 +2,7 @@ import { FINALIZER, type CachedImage, type CachedImageSpec, type CachedImageStat
 
 export const NOW = Date.parse('2026-11-20T12:00:00Z');
 export const GRACE_MS = 300_000;
+export const DIGEST = `sha256:${'a'.repeat(64)}`;
 /** RFC 3339 of a moment `minutes` after NOW. */
 export const at = (minutes: number): string => new Date(NOW + minutes * 60_000).toISOString();
 
@@ -31,7 +32,7 @@ export function imageOf(change: ImageChange = {}): CachedImage {
     status: {
       usedBy: { forUid: uid, count: 0 },
       expiresAt: at(-10),
-      cache: { forUid: uid, digest: `sha256:${'a'.repeat(64)}`, bytes: 1000, copiedAt: at(-1000) },
+      cache: { forUid: uid, digest: DIGEST, bytes: 1000, copiedAt: at(-1000) },
       ...change.status,
     },
   };

@@ -1,6 +1,7 @@
-import { EVENT_REASONS, stanzaOf, type CachedImage, type RemovalStanza } from '@kuik/contracts';
+import { EVENT_REASONS, stanzaOf, type CachedImage } from '@kuik/contracts';
+import { cacheTag, parseReference } from '@kuik/image';
 import { CACHED_IMAGES, isKubeError, type EventRecorder, type KubeClient } from '@kuik/kube';
-import type { RepositoryClient } from '@kuik/registry';
+import { RegistryError, type RepositoryClient } from '@kuik/registry';
 import type { Logger } from '@kuik/runtime';
 import { claimOf, planTags, type CacheClaim } from './cache-tags.ts';
 import { withKind } from './condemnation.ts';
@@ -9,7 +10,7 @@ import { finalizersOf, verdict, type Verdict } from './verdict.ts';
 
 export interface RemovalOptions {
   readonly kube: Pick<KubeClient, 'get' | 'apply' | 'delete' | 'mergePatch'>;
-  readonly cache: (repository: string) => Pick<RepositoryClient, 'deleteTag'>;
+  readonly cache: (repository: string) => Pick<RepositoryClient, 'deleteTag' | 'headManifest'>;
   readonly announce: (image: CachedImage) => Promise<void>;
   readonly events: Pick<EventRecorder, 'event'>;
   readonly log: Logger;
@@ -67,7 +68,7 @@ export class Removal {
       const { name, uid, resourceVersion } = image.metadata;
       await kube.delete(CACHED_IMAGES, { name }, { uid, resourceVersion, signal });
     } catch (error) {
-      if (isKubeError(error, 'conflict')) await this.#disown(image, written, signal);
+      if (isKubeError(error, 'conflict')) await this.#disown(image, signal);
       throw error;
     }
     this.#tell(image, `removed from the cache (${written.reason})`);
@@ -97,10 +98,28 @@ export class Removal {
   }
 
   /**
-   * Somebody wrote while the tags went. A copy that was recorded since `removedAt` may have found the bytes just before their tag
-   * went: it counts no more, so that it is made again.
+   * Whether the cache holds the copy of an image that was copied after its removal had begun. A removal that was killed in the middle may
+   * have taken the tag after that copy had found it: then the copy counts no more, and is made again. Throws RegistryError when the cache
+   * cannot be asked, else as `remove`.
    */
-  async #disown({ metadata }: CachedImage, { removedAt }: RemovalStanza, signal: AbortSignal): Promise<void> {
+  async returned(image: CachedImage, signal: AbortSignal): Promise<boolean> {
+    const claim = claimOf(image);
+    if (claim === undefined) return true;
+    const tag = cacheTag(parseReference(image.spec.sourceImage));
+    try {
+      const { digest } = await this.#options.cache(claim.repository).headManifest(tag, { signal });
+      if (digest === stanzaOf(image, 'cache')?.digest) return true;
+    } catch (error) {
+      if (!(error instanceof RegistryError) || error.code !== 'not-found') throw error;
+    }
+    const { sourceImage } = image.spec;
+    this.#options.log.warn('copy lost its tag to a removal, and is made again', { image: sourceImage, tag });
+    await this.#disown(image, signal);
+    return false;
+  }
+
+  /** A copy that was recorded since `removedAt` may have found the bytes just before their tag went: it counts no more, so that it is made again. */
+  async #disown({ metadata }: CachedImage, signal: AbortSignal): Promise<void> {
     const { kube, now, announce, assertLeader } = this.#options;
     const { name, uid } = metadata;
     for (let attempt = 1; ; attempt += 1) {
@@ -110,9 +129,10 @@ export class Removal {
         const image = await kube.get<CachedImage>(CACHED_IMAGES, { name }, { signal });
         const [cache, removal] = [stanzaOf(image, 'cache'), stanzaOf(image, 'removal')];
         const copiedAt = Date.parse(cache?.copiedAt ?? '');
-        if (image.metadata.uid !== uid || removal === undefined || !(copiedAt > Date.parse(removedAt ?? ''))) return;
-        const since = new Date(Math.max(now(), copiedAt)).toISOString();
-        await announce(await writeRemoval(kube, image, { ...removal, removedAt: since }, signal));
+        if (image.metadata.uid !== uid || !(copiedAt > Date.parse(removal?.removedAt ?? ''))) return;
+        const removedAt = new Date(Math.max(now(), copiedAt)).toISOString();
+        const { condemnedAt, reason, epoch } = removal!;
+        await announce(await writeRemoval(kube, image, { condemnedAt, reason, epoch, removedAt }, signal));
         return;
       } catch (error) {
         if (isKubeError(error, 'not-found')) return;

@@ -9,7 +9,7 @@ import { createMetrics, silentLogger } from '@kuik/runtime';
 import { Collection } from './collection-loop.ts';
 import { Condemnation } from './condemnation.ts';
 import { confirmHolders } from './confirm-holders.ts';
-import { GRACE_MS, imageOf, NOW, type ImageChange } from './fixtures.ts';
+import { DIGEST, GRACE_MS, imageOf, NOW, type ImageChange } from './fixtures.ts';
 import { Removal } from './removal.ts';
 
 type Holders = HoldersConfirmReply['images'][number]['verdict'];
@@ -19,7 +19,8 @@ export class World {
   readonly kube: MemoryKube = memoryKube();
   readonly server = new MemoryServer();
   readonly watcher: Bus = memoryBus(this.server);
-  readonly tags = new Set<string>();
+  /** The cache's tags, with the digest of each. */
+  readonly tags = new Map<string, string>();
   readonly events: string[] = [];
   readonly metrics = createMetrics({ service: 'gc', defaults: false });
   now = NOW;
@@ -42,7 +43,28 @@ export class World {
   add(bent: ImageChange = {}, tag = '1'): void {
     const image = this.kube.put<CachedImage>(CACHED_IMAGES, imageOf(bent));
     bend(this.kube, image.metadata.name, {});
-    this.tags.add(`docker.io/library/${bent.name ?? 'nginx'}:${tag}`);
+    this.tags.set(`docker.io/library/${bent.name ?? 'nginx'}:${tag}`, DIGEST);
+  }
+
+  /** Somebody uses the image again. */
+  use(name = 'nginx'): void {
+    bend(this.kube, name, { status: { usedBy: { forUid: `uid-${name}`, count: 1 } } });
+  }
+
+  /** What the copier records, `afterMs` from now; it has seen that the tag is there. */
+  recordCopy(afterMs = 1, name = 'nginx'): string {
+    const copiedAt = new Date(this.now + afterMs).toISOString();
+    bend(this.kube, name, { status: { cache: { forUid: `uid-${name}`, digest: DIGEST, bytes: 1000, copiedAt } } });
+    return copiedAt;
+  }
+
+  /** What pod-watcher and copier make of it: copied again when it is used and its resource says that it was removed. */
+  copyWhatIsWanted(name = 'nginx', tag = '1'): void {
+    const { usedBy, removal, cache } = this.image(name)?.status ?? {};
+    const copiedSince = Date.parse(cache?.copiedAt ?? '') > Date.parse(removal?.removedAt ?? '');
+    if (usedBy?.count !== 1 || removal?.removedAt === undefined || copiedSince) return;
+    this.tags.set(`docker.io/library/${name}:${tag}`, DIGEST);
+    this.recordCopy(1, name);
   }
 
   image(name = 'nginx'): CachedImage | undefined {
@@ -85,6 +107,12 @@ export class World {
         if (this.cacheDown) throw new RegistryError('refused', 'the cache registry is away');
         return Promise.resolve(this.tags.delete(`${repository}:${tag}`));
       }),
+      headManifest: (tag: string) => {
+        const digest = this.tags.get(`${repository}:${tag}`);
+        if (this.cacheDown) return Promise.reject(new RegistryError('refused', 'the cache registry is away'));
+        if (digest === undefined) return Promise.reject(new RegistryError('not-found', 'no such tag'));
+        return Promise.resolve({ digest, mediaType: 'application/vnd.oci.image.index.v1+json', size: 1 });
+      },
     });
     return new Collection({
       images: { values: () => kube.objects<CachedImage>(CACHED_IMAGES).values(), synced: () => true },

@@ -151,6 +151,20 @@ describe('a copy that is there already', () => {
     await expectWhole(`${HOST}/moves:1`, after);
   });
 
+  it('keeps the digest that a person pinned, by a tag of its own, when a forced update moves the tag', async () => {
+    const [old, now] = [await makeIndex({ seed: 'pin/old' }), await makeIndex({ seed: 'pin/now' })];
+    await push('keeps-pin', ['1'], old);
+    const image = await world.copied(`${HOST}/keeps-pin:1`);
+    await world.pin(image, old.digest);
+    await push('keeps-pin', ['1'], now);
+    await world.force(image, 'move');
+    const moved = await world.told(image, ({ forced }) => forced === 'move');
+    expect(moved.stanza.digest).toBe(now.digest);
+    expect((await world.tags(`${HOST}/keeps-pin`)).sort()).toEqual(['1', anchorTag(old.digest)].sort());
+    expect((await world.manifest(`${HOST}/keeps-pin:1`, anchorTag(old.digest))).digest).toBe(old.digest);
+    await expectWhole(`${HOST}/keeps-pin:1`, old);
+  });
+
   it('comes back into a cache that was wiped', async () => {
     const made = await makeIndex({ seed: 'wiped' });
     await push('wiped', ['1'], made);

@@ -238,6 +238,19 @@ describe('decideJob', () => {
   });
 });
 
+describe('decideJob and a pin', () => {
+  it.each([
+    [DIGEST, { digest: DIGEST, tag: `kuik-sha256-${'cd'.repeat(32)}` }],
+    [undefined, undefined],
+    ['no digest', undefined],
+  ])('%s is anchored by %j', (pin, anchor) => {
+    const object = image();
+    const spec = { ...object.spec, ...(pin === undefined ? {} : { pin }) };
+    const verdict = decideJob(payload, { ...object, spec });
+    expect(verdict.do === 'copy' && verdict.target.pin).toEqual(anchor);
+  });
+});
+
 describe('decideJob and a forced update', () => {
   it.each([
     [{}, false],

@@ -1,4 +1,12 @@
-import { cacheTag, parseReference, type Reference, toCacheRepository, tryParseReference } from '@kuik/image';
+import {
+  anchorTag,
+  cacheTag,
+  isDigest,
+  parseReference,
+  type Reference,
+  toCacheRepository,
+  tryParseReference,
+} from '@kuik/image';
 import { type CachedImage, type CopyJob, FORCE_UPDATE_ANNOTATION, FORCE_UPDATE_ANNOTATION_V1 } from '@kuik/contracts';
 
 /** Why a job is not worked on; each reaches log and metric unchanged. */
@@ -19,6 +27,8 @@ export interface CopyTarget {
   readonly cacheTag: string;
   /** Look at every blob although the tag is right: what the cache lost comes back. */
   readonly thorough: boolean;
+  /** What is served whatever the tag says (`spec.pin`), and the tag that keeps it when the image's own moves on. */
+  readonly pin?: { readonly digest: string; readonly tag: string };
 }
 
 export type JobVerdict = { do: 'copy'; target: CopyTarget } | { do: 'skip'; reason: SkipReason };
@@ -36,6 +46,7 @@ export function decideJob(job: CopyJob, image: CachedImage | undefined): JobVerd
   const reference = parseReference(image.spec.sourceImage);
   const cacheRepository = toCacheRepository(reference);
   if (cacheRepository === undefined) return { do: 'skip', reason: SKIP_REASONS.notEncodable };
+  const { pin } = image.spec;
   return {
     do: 'copy',
     target: {
@@ -44,6 +55,7 @@ export function decideJob(job: CopyJob, image: CachedImage | undefined): JobVerd
       cacheRepository,
       cacheTag: cacheTag(reference),
       thorough: forceWish(image) !== undefined,
+      ...(pin !== undefined && isDigest(pin) ? { pin: { digest: pin, tag: anchorTag(pin) } } : {}),
     },
   };
 }

@@ -1,4 +1,5 @@
 import { copyImage, describeImage, RegistryError, type CacheEndpoint, type RegistryAccess } from '@kuik/registry';
+import { anchorPin } from './anchor-pin.ts';
 import type { CopyParts } from './copy-loop.ts';
 import type { CopyCredentials } from './credentials.ts';
 import { Sides } from './sides.ts';
@@ -27,6 +28,8 @@ export function registryCopies({
       const source = sides.watch(registry.upstream(host, path, own), 'upstream');
       const to = sides.watch(registry.cache(cache, target.cacheRepository), 'cache');
       try {
+        if (target.pin !== undefined)
+          await anchorPin(target.pin, { source, to, thorough: target.thorough, concurrency, signal });
         const result = await copyImage({
           source,
           reference: target.upstreamReference,

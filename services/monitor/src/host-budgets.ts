@@ -9,17 +9,27 @@ const KIND = 'check-slots';
  * throws QueueError when Redis does not answer.
  */
 export class HostBudgets {
-  readonly #store: Pick<TimeStore, 'get' | 'set'>;
+  readonly #store: Pick<TimeStore, 'get' | 'set' | 'forget'>;
   readonly #budgetOf: (host: string) => Budget;
   readonly #slots = new Map<string, (number | undefined)[]>();
 
-  constructor(store: Pick<TimeStore, 'get' | 'set'>, budgetOf: (host: string) => Budget) {
+  constructor(store: Pick<TimeStore, 'get' | 'set' | 'forget'>, budgetOf: (host: string) => Budget) {
     this.#store = store;
     this.#budgetOf = budgetOf;
   }
 
-  /** Reads the slots of hosts that are new. */
-  async follow(hosts: Iterable<string>): Promise<void> {
+  /** Reads the slots of hosts that are new; forgets hosts that are gone, once their last check counts no more. */
+  async follow(hosts: ReadonlySet<string>, now: number): Promise<void> {
+    for (const [host, slots] of this.#slots) {
+      const { windowMs } = this.#budgetOf(host);
+      if (hosts.has(host) || this.spent(host).some((time) => time > now - windowMs)) continue;
+      if (slots.length > 0)
+        await this.#store.forget(
+          KIND,
+          slots.map((_, slot) => idOf(host, slot)),
+        );
+      this.#slots.delete(host);
+    }
     for (const host of hosts) {
       if (this.#slots.has(host)) continue;
       const ids = Array.from({ length: this.#budgetOf(host).checks }, (_, slot) => idOf(host, slot));

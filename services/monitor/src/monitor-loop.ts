@@ -4,6 +4,7 @@ import type { Pacer } from '@kuik/queue';
 import { backoffMs, wait, type Clock, type Logger, type Metrics } from '@kuik/runtime';
 import { candidateOf, watchedReference } from './candidates.ts';
 import type { CheckTimes } from './check-times.ts';
+import { goneHosts } from './gone-hosts.ts';
 import type { HostBudgets } from './host-budgets.ts';
 import { judge, type CheckResult } from './judge.ts';
 import { schedule, type Budget, type Candidate, type HostSchedule } from './schedule.ts';
@@ -33,6 +34,8 @@ const PACE_WAIT_MAX_MS = 5_000;
 const ROUND_MIN_MS = 50;
 /** An image that could not be checked for want of a credential is tried again after this long. */
 const UNDECIDED_MS = 600_000;
+/** Every value of the label `result` of the checks' counter. */
+const RESULTS = [...UPSTREAM_STATES, 'Undecided'] as const;
 
 /**
  * Rounds that start what may be checked now. Each registry has a chain of its own, one request at a time, which the round does not wait for: a
@@ -43,6 +46,8 @@ export class Monitor {
   readonly #chains = new Map<string, Promise<void>>();
   /** Registries that could not be reached, and until when they are left alone. */
   readonly #unreachable = new Map<string, { failures: number; until: number }>();
+  /** Registries that the checks' counter names. */
+  readonly #counted = new Set<string>();
 
   constructor(options: MonitorOptions) {
     this.#options = options;
@@ -51,6 +56,7 @@ export class Monitor {
   /** Looks at the list once. Returns when to look again. Throws QueueError when Redis is away: unknown times mean no checks. */
   async round(signal: AbortSignal, ending: AbortSignal): Promise<{ afterMs: number }> {
     const { images, leadership, times, budgets, clock, idleMs } = this.#options;
+    if (images.synced()) this.#forgetGone();
     if (!leadership.isLeader() || !images.synced()) {
       if (this.#chains.size === 0) {
         times.drop();
@@ -62,7 +68,7 @@ export class Monitor {
     await times.follow(new Set(byUid.keys()));
     const candidates = [...byUid.values()].flatMap((image) => candidateOf(image, times.at(image.metadata.uid)) ?? []);
     const hosts = new Set(candidates.map(({ host }) => host));
-    await budgets.follow(hosts);
+    await budgets.follow(hosts, clock.now());
     const parked = new Map<string, number>();
     for (const host of hosts) parked.set(host, await this.#notBefore(host));
     signal.throwIfAborted();
@@ -126,6 +132,7 @@ export class Monitor {
     const result = await check(image, signal);
     const now = clock.now();
     const checks = metrics.counter(METRICS.monitorChecks);
+    this.#counted.add(host);
     if (result.kind === 'undecided') {
       checks.inc({ host, result: 'Undecided' });
       log.warn('image not checked: no credential could be had', {
@@ -183,6 +190,17 @@ export class Monitor {
     const image = this.#options.images.get({ name: planned.metadata.name });
     if (image?.metadata.uid !== planned.metadata.uid) return undefined;
     return watchedReference(image) === undefined ? undefined : image;
+  }
+
+  /** Registries come with images that anybody may name, and go with them: from the counter too, whichever replica counted. */
+  #forgetGone(): void {
+    const known = [...this.#counted, ...this.#unreachable.keys()].filter((host) => !this.#chains.has(host));
+    const checks = this.#options.metrics.counter(METRICS.monitorChecks);
+    for (const host of goneHosts(known, this.#options.images.values())) {
+      for (const result of RESULTS) checks.remove({ host, result });
+      this.#counted.delete(host);
+      this.#unreachable.delete(host);
+    }
   }
 
   #measure(images: Iterable<CachedImage>, plans: readonly HostSchedule[]): void {

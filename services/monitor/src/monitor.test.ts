@@ -24,6 +24,7 @@ class World {
   readonly pacer = this.redis.createPacer();
   readonly checked: string[] = [];
   readonly budget = { checks: 6, windowMs: HOUR };
+  readonly metrics = createMetrics({ service: 'monitor', defaults: false });
   readonly underWay = new Map<string, number>();
   mostAtOnce = 0;
   leader = true;
@@ -76,8 +77,14 @@ class World {
       idleMs: 5_000,
       clock: { now: () => this.now, monotonic: () => this.now },
       log: silentLogger,
-      metrics: createMetrics({ service: 'monitor', defaults: false }),
+      metrics: this.metrics,
     });
+  }
+
+  /** Registries that the metric of checks names. */
+  async counted(): Promise<string[]> {
+    const lines = (await this.metrics.render()).matchAll(/^kuik_monitor_checks_total\{host="([^"]+)"/gm);
+    return [...new Set([...lines].map(([, host]) => host!))].sort();
   }
 
   async check(image: CachedImage): Promise<CheckResult> {
@@ -234,6 +241,44 @@ describe('Monitor', () => {
     world.leader = false;
     await round();
     expect(world.checked).toEqual([]);
+  });
+
+  it('names registries in its metrics as long as an image names them, whichever replica leads', async () => {
+    world.add({ name: 'a', spec: { sourceImage: 'one.test/a:1' } });
+    world.add({ name: 'b', spec: { sourceImage: 'two.test/b:1' } });
+    world.add({ name: 'c', spec: { sourceImage: 'dead.test/c:1' } });
+    world.answer = (image) =>
+      image.startsWith('dead')
+        ? failed('timeout')
+        : image.startsWith('one')
+          ? { kind: 'undecided', message: 'x' }
+          : failed('not-found');
+    await round();
+    expect(await world.counted()).toEqual(['dead.test', 'one.test', 'two.test']);
+    for (const name of ['b', 'c']) world.kube.drop(CACHED_IMAGES, { name });
+    await round();
+    expect(await world.counted()).toEqual(['one.test']);
+    world.leader = false;
+    world.kube.drop(CACHED_IMAGES, { name: 'a' });
+    await round();
+    expect(await world.counted()).toEqual([]);
+  });
+
+  it('keeps what is spent of a budget while it counts, although the image went and came again', async () => {
+    const slots = (host: string) =>
+      world.redis
+        .createTimeStore()
+        .get('check-slots', [`${host} 0`])
+        .then(([time]) => time);
+    world.add({ name: 'a' });
+    await round();
+    world.kube.drop(CACHED_IMAGES, { name: 'a' });
+    world.now += HOUR / 2;
+    await round();
+    expect(await slots('registry.example.test')).toBe(NOW);
+    world.now += HOUR / 2;
+    await round();
+    expect(await slots('registry.example.test')).toBeUndefined();
   });
 
   it('withdraws what it wrote about an object that was made anew', async () => {

@@ -43,7 +43,6 @@ describe('a leader', () => {
       metadata: {
         finalizers: ['kuik.enix.io/cached-image'],
         labels: { 'kuik.enix.io/repository': 'registry.example.test-shop' },
-        ownerReferences: [{ kind: 'Repository', name: repository?.metadata.name, uid: repository?.metadata.uid }],
       },
       status: {
         usedBy: { forUid: image.metadata.uid, count: 1, pods: [{ namespacedName: 'default/web' }] },
@@ -61,7 +60,41 @@ describe('a leader', () => {
         reason: 'NotCached',
       },
     ]);
+    expect(image.metadata.ownerReferences).toBeUndefined();
     await eventually('the summary of the repository', () => world.repositories()[0]?.status?.images === 1);
+  });
+
+  it('makes a Repository anew that a person deleted, and leaves its images as they are', async () => {
+    world.pod('web', IMAGE);
+    await world.replica().start();
+    const image = await copied();
+    world.kube.drop(PODS, { namespace: 'default', name: 'web' });
+    await eventually('nobody uses it', () => world.image(IMAGE)?.status?.usedBy?.count === 0);
+    const [before] = world.repositories();
+    world.kube.drop(REPOSITORIES, { name: before!.metadata.name });
+    const anew = await eventually('a Repository', () => world.repositories()[0]);
+    expect(anew.metadata.uid).not.toBe(before!.metadata.uid);
+    expect(anew.spec).toEqual({ name: 'registry.example.test/shop' });
+    expect(world.image(IMAGE)).toMatchObject({ metadata: { uid: image.metadata.uid }, status: { phase: 'Ready' } });
+    expect(world.image(IMAGE)?.metadata.deletionTimestamp).toBeUndefined();
+  });
+
+  it('takes a Repository off the owners of images that an earlier version made, and leaves other owners', async () => {
+    const owner = (kind: string, apiVersion: string) => ({
+      apiVersion,
+      kind,
+      name: kind.toLowerCase(),
+      uid: `uid-${kind}`,
+    });
+    const other = owner('Deployment', 'apps/v1');
+    const theirs = owner('Repository', 'source.example.test/v1');
+    putImage({
+      metadata: { name: 'old', ownerReferences: [owner('Repository', 'kuik.enix.io/v1alpha1'), other, theirs] },
+      spec: { sourceImage: IMAGE },
+    });
+    await world.replica().start();
+    await eventually('no owner of ours', () => world.image(IMAGE)?.metadata.ownerReferences?.length === 2);
+    expect(world.image(IMAGE)?.metadata.ownerReferences).toEqual([other, theirs]);
   });
 
   it('is at rest once everything is said', async () => {
@@ -136,20 +169,55 @@ describe('a leader', () => {
     await eventually('its intent', () => world.jobs.some(({ uid }) => uid === anew.metadata.uid));
   });
 
-  it('starts a copy at the webhook’s hint, before any pod is seen', async () => {
+  it('makes nothing of hints alone, however many; the copy of a pod that is stored carries the request’s id', async () => {
     await world.replica().start();
-    await eventually('leading', () =>
-      world.kube.calls.some(({ resource, verb }) => resource === 'pods' && verb === 'watch'),
+    await leading();
+    const webhook = world.bus();
+    const hint = (images: string[], requestId: string) =>
+      webhook.publish(IMAGE_USED, { namespace: 'default', pullSecrets: [], images, requestId });
+    for (let refused = 0; refused < 200; refused += 1) {
+      hint(
+        Array.from({ length: 50 }, (_, index) => `registry.example.test/refused-${refused}-${index}:1`),
+        `refused-${refused}`,
+      );
+    }
+    hint([IMAGE], 'r-1');
+    const gc = world.bus();
+    const held = async () => {
+      const asked = { images: [{ uid: 'any', reference: IMAGE }] };
+      return (await gc.request(HOLDERS_CONFIRM, asked, { timeoutMs: 1000 })).images[0]?.verdict === 'held';
+    };
+    await eventually('the last hint taken', held);
+    world.pod('web', IMAGE);
+    await eventually('a job', () => world.jobs[0]);
+    expect(world.jobs).toMatchObject([{ reference: IMAGE, reason: 'NotCached', requestId: 'r-1' }]);
+    await summarised();
+    expect(world.images()).toHaveLength(1);
+    expect(world.repositories()).toHaveLength(1);
+    await Promise.all([webhook.close(), gc.close()]);
+  });
+
+  it('copies again at a hint what gc removed, and does not take the image for used', async () => {
+    world.pod('web', IMAGE);
+    await world.replica().start();
+    await copied();
+    world.kube.drop(PODS, { namespace: 'default', name: 'web' });
+    const unused = await eventually('its expiry', () =>
+      world.image(IMAGE)?.status?.expiresAt ? world.image(IMAGE) : undefined,
     );
-    const other = world.bus();
-    const hint = { namespace: 'default', pullSecrets: [], images: [IMAGE], requestId: 'r-1' };
-    await eventually('a job', () => {
-      other.publish(IMAGE_USED, hint);
-      return world.jobs[0];
+    const removal = removalStanza({ forUid: unused.metadata.uid, removedAt: new Date().toISOString() });
+    putImage({ ...unused, status: { ...unused.status, removal } });
+    await eventually('removed', () => world.image(IMAGE)?.status?.isCached === false);
+    expect(world.jobs).toHaveLength(1);
+    const webhook = world.bus();
+    webhook.publish(IMAGE_USED, { namespace: 'default', pullSecrets: [], images: [IMAGE], requestId: 'r-2' });
+    await eventually('a job', () => world.jobs[1]);
+    expect(world.jobs[1]).toMatchObject({ reason: 'RemovedAndUsed', requestId: 'r-2' });
+    expect(world.image(IMAGE)?.status).toMatchObject({
+      expiresAt: unused.status?.expiresAt,
+      unusedSince: unused.status?.unusedSince,
     });
-    expect(world.jobs[0]).toMatchObject({ reference: IMAGE, requestId: 'r-1' });
-    expect(world.image(IMAGE)?.status?.expiresAt).toBeUndefined();
-    await other.close();
+    await webhook.close();
   });
 
   it('copies at a person’s wish, once, and takes the wish off when it was carried out', async () => {
@@ -323,6 +391,9 @@ describe('when a part is away', () => {
     expect(world.images()).toHaveLength(1);
   });
 });
+
+const leading = () =>
+  eventually('leading', () => world.kube.calls.some(({ resource, verb }) => resource === 'pods' && verb === 'watch'));
 
 /** Every loop had its turn: nothing was asked of the API server for a while. */
 async function settled(): Promise<void> {

@@ -84,7 +84,11 @@ export class ClusterView {
   }
 
   removeRepository(repository: Repository): void {
-    if (this.repositories.remove(repository)) this.#repositoryChanged(repositoryIdentity(repository));
+    if (!this.repositories.remove(repository)) return;
+    const identity = repositoryIdentity(repository);
+    this.#repositoryChanged(identity);
+    // Its images are looked at again: they need a Repository.
+    this.#imagesChanged(this.imagesOfRepository(identity).map(imageIdentity));
   }
 
   repositoriesListed(repositories: Iterable<Repository>): void {

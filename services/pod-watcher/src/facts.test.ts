@@ -9,12 +9,11 @@ const holders = (...names: string[]): Map<string, Holder> =>
   new Map(names.map((name) => [`shop/${name}`, { namespace: 'shop', name, pullSecrets: [`${name}-cred`, 'shared'] }]));
 const input = (change: Partial<FactsInput> = {}): FactsInput => ({
   holders: new Map(),
-  expected: false,
   unusedMs: UNUSED_MS,
   now: NOW,
   ...change,
 });
-const withFacts = (facts: Facts | undefined, spec = {}) => cachedImage({ spec, status: facts ?? {} });
+const withFacts = (facts: Facts, spec = {}) => cachedImage({ spec, status: facts });
 const none = { forUid: UID, count: 0, pods: [], holders: [] };
 
 describe('factsOf', () => {
@@ -35,7 +34,7 @@ describe('factsOf', () => {
 
   it('shows the first twenty by name, and counts all', () => {
     const names = Array.from({ length: 30 }, (_, index) => `p${String(index).padStart(2, '0')}`);
-    const { usedBy } = factsOf(cachedImage(), input({ holders: holders(...names.reverse()) }))!;
+    const { usedBy } = factsOf(cachedImage(), input({ holders: holders(...names.reverse()) }));
     expect(usedBy?.count).toBe(30);
     expect(usedBy?.pods?.map(({ namespacedName }) => namespacedName)).toEqual(
       names
@@ -69,14 +68,8 @@ describe('factsOf', () => {
     ["a person's date wins", { expiresAt: '2027-01-01T00:00:00Z' }, '2027-01-01T00:00:00Z'],
     ['a retained image does not expire', { retain: true, expiresAt: '2027-01-01T00:00:00Z' }, undefined],
   ])('%s', (_name, spec, expiresAt) => {
-    expect(factsOf(cachedImage({ spec }), input())?.expiresAt).toBe(expiresAt);
+    expect(factsOf(cachedImage({ spec }), input()).expiresAt).toBe(expiresAt);
     expect(factsOf(cachedImage({ spec }), input({ holders: holders('web') }))).not.toHaveProperty('expiresAt');
-  });
-
-  it('says nothing yet of a pod that was only announced, and does not call the image unused', () => {
-    expect(factsOf(cachedImage(), input({ expected: true }))).toBeUndefined();
-    const unused = withFacts(factsOf(cachedImage(), input()));
-    expect(factsOf(unused, input({ expected: true }))).toEqual({ usedBy: none });
   });
 
   it.each([
@@ -85,7 +78,7 @@ describe('factsOf', () => {
     ['a pull a day later', 0, DAY, DAY],
   ])('moves the last pull at most once a day: %s', (_name, recorded, told, shown) => {
     const facts = { usedBy: none, ...(recorded === undefined ? {} : { lastPulled: at(recorded) }) };
-    expect(factsOf(withFacts(facts), input({ lastPulled: NOW + told }))?.lastPulled).toBe(at(shown));
+    expect(factsOf(withFacts(facts), input({ lastPulled: NOW + told })).lastPulled).toBe(at(shown));
   });
 
   it('takes nothing from the facts of an object of the same name that is gone', () => {
@@ -95,7 +88,7 @@ describe('factsOf', () => {
   });
 
   it('is what a resource can hold, and reads back as it was written', () => {
-    const facts = factsOf(cachedImage(), input({ holders: holders('web'), lastPulled: NOW }))!;
+    const facts = factsOf(cachedImage(), input({ holders: holders('web'), lastPulled: NOW }));
     expect(cachedImageStatus.parse(facts)).toEqual(facts);
     expect(recordedFacts(withFacts(facts))).toEqual(facts);
   });

@@ -6,8 +6,6 @@ export type Facts = Pick<CachedImageStatus, 'usedBy' | 'expiresAt' | 'unusedSinc
 
 export interface FactsInput {
   readonly holders: ReadonlyMap<string, Holder>;
-  /** The webhook just admitted a pod for it that no watch has shown yet. */
-  readonly expected: boolean;
   /** Last pull that a proxy told of, epoch ms. */
   readonly lastPulled?: number | undefined;
   readonly unusedMs: number;
@@ -23,17 +21,14 @@ const PULLED_EVERY_MS = 24 * 3_600_000;
 /**
  * The facts of one image. Holders: a count and the first 20 by name. Unused since: the moment it was first seen without holder,
  * kept. Expiry of the unused: a person's `spec.expiresAt`, else the computed date; none while used or retained. Pull secrets:
- * those of the holders; what was known stays when nobody holds it any more. Undefined when there is nothing to say yet: a pod
- * was announced and not seen.
+ * those of the holders; what was known stays when nobody holds it any more. A pod that was only announced changes nothing: it may
+ * never be stored.
  */
-export function factsOf(image: CachedImage, input: FactsInput): Facts | undefined {
-  const { holders, expected, now } = input;
+export function factsOf(image: CachedImage, input: FactsInput): Facts {
+  const { holders, now } = input;
   const known = stanzaOf(image, 'usedBy');
   const before: Facts = known === undefined ? {} : (image.status ?? {});
-  if (expected && holders.size === 0 && known === undefined) return undefined;
-
-  const used = holders.size > 0 || expected;
-  const unusedSince = used ? undefined : (before.unusedSince ?? new Date(now).toISOString());
+  const unusedSince = holders.size > 0 ? undefined : (before.unusedSince ?? new Date(now).toISOString());
   const expiresAt =
     unusedSince === undefined || image.spec.retain === true ? undefined : expiryOf(image, unusedSince, input.unusedMs);
   const pullSecrets = holders.size > 0 ? secretsOf(holders) : before.pullSecrets;

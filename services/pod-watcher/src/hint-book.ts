@@ -5,7 +5,10 @@ import { formatReference, tryParseReference } from '@kuik/image';
 const HINT_MS = 60_000;
 const HINTS_MAX = 10_000;
 
-/** Images of pods that the webhook admitted a moment ago: their copy may start before any watch shows the pod. */
+/**
+ * Images of pods that the webhook admitted a moment ago, which no watch may have shown yet: gc takes nothing of them away, and what it took
+ * is copied again at once. Whether the pod is stored is for quota and validation to say: nothing is created because of a hint.
+ */
 export class HintBook {
   readonly #now: () => number;
   readonly #hints = new Map<string, { readonly until: number; readonly requestId: string }>();
@@ -32,7 +35,8 @@ export class HintBook {
     return images;
   }
 
-  expected(image: string): { readonly until: number; readonly requestId: string } | undefined {
+  /** The request that a pod of this image was admitted by. */
+  expected(image: string): { readonly requestId: string } | undefined {
     const hint = this.#hints.get(image);
     if (hint === undefined || hint.until > this.#now()) return hint;
     this.#hints.delete(image);

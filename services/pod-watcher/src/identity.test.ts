@@ -4,7 +4,7 @@ import { parseReference } from '@kuik/image';
 import { freeImageName, freeRepositoryName, imageIdentity, repositoryIdentity } from './identity.ts';
 import { byPrecedence, ResourceIndex } from './resource-index.ts';
 import { adoption } from './resource-writer.ts';
-import { at, cachedImage, IMAGE, repository } from './testing/objects.ts';
+import { at, cachedImage, IMAGE } from './testing/objects.ts';
 
 const REFERENCE = parseReference(IMAGE);
 const index = () => new ResourceIndex<CachedImage>(imageIdentity);
@@ -96,12 +96,13 @@ describe('ResourceIndex', () => {
 });
 
 describe('adoption', () => {
-  const owner = repository();
   const ours = {
     finalizers: ['kuik.enix.io/cached-image'],
     labels: { 'kuik.enix.io/repository': 'registry.example.test-shop' },
-    ownerReferences: [{ apiVersion: 'kuik.enix.io/v1alpha1', kind: 'Repository', name: 'shop-repo', uid: 'repo-1' }],
   };
+  const ownedBy = (apiVersion: string, kind: string) => ({ apiVersion, kind, name: 'some', uid: 'some' });
+  const repository = ownedBy('kuik.enix.io/v1alpha1', 'Repository');
+  const others = [ownedBy('source.example.test/v1', 'Repository'), ownedBy('apps/v1', 'Deployment')];
 
   it.each([
     ['everything', {}, ours],
@@ -111,13 +112,15 @@ describe('adoption', () => {
       { ...ours, finalizers: ['cachedimage.kuik.enix.io/finalizer', 'mine'] },
       { finalizers: ['mine', 'kuik.enix.io/cached-image'] },
     ],
+    ['a Repository is no owner', { ...ours, ownerReferences: [repository] }, { ownerReferences: [] }],
     [
-      'an owner that was made anew',
-      { ...ours, ownerReferences: [{ ...ours.ownerReferences[0]!, uid: 'x' }] },
-      { ownerReferences: ours.ownerReferences },
+      'other owners stay',
+      { ...ours, ownerReferences: [others[0]!, repository, others[1]!] },
+      { ownerReferences: others },
     ],
-    ['what is being deleted is left as it is', { deletionTimestamp: at(0) }, undefined],
+    ['owners of others alone are no change', { ...ours, ownerReferences: others }, undefined],
+    ['what is being deleted is left as it is', { deletionTimestamp: at(0), ownerReferences: [repository] }, undefined],
   ])('lacks %s', (_name, metadata, patch) => {
-    expect(adoption(cachedImage({ metadata }), REFERENCE, owner)).toEqual(patch);
+    expect(adoption(cachedImage({ metadata }), REFERENCE)).toEqual(patch);
   });
 });

@@ -1,8 +1,8 @@
-import type { CachedImage, Repository } from '@kuik/contracts';
+import type { CachedImage } from '@kuik/contracts';
 import { type Reference, repositoryName, tryParseReference } from '@kuik/image';
 import type { Clock, Logger } from '@kuik/runtime';
 import type { ClusterView } from './cluster-view.ts';
-import { type Facts, factsOf, recordedFacts } from './facts.ts';
+import { factsOf, recordedFacts } from './facts.ts';
 import { freeImageName, freeRepositoryName, imageIdentity } from './identity.ts';
 import type { Intents } from './intents.ts';
 import { nextStep, type RetryTimes, type Step } from './next-step.ts';
@@ -12,8 +12,8 @@ import { sameJson } from './same-json.ts';
 
 /** What other parts know of an image that no resource shows yet. */
 export interface ImageHints {
-  /** The webhook admitted a pod for it a moment ago: until when that counts (epoch ms), and the request that it follows. */
-  expected(image: string): { readonly until: number; readonly requestId: string } | undefined;
+  /** The webhook admitted a pod for it a moment ago, and whether that pod is stored nobody knows yet: the request that it follows. */
+  expected(image: string): { readonly requestId: string } | undefined;
   /** Epoch ms. */
   lastPulled(image: string): number | undefined;
 }
@@ -46,34 +46,34 @@ export class ImageReconciler {
 
   /** Returns when to look again, when something is known to change with time alone. Throws KubeError. */
   async reconcile(image: string): Promise<{ afterMs: number } | undefined> {
-    const { view, hints, clock } = this.#parts;
+    const { view, hints } = this.#parts;
     const reference = tryParseReference(image);
     const expected = hints.expected(image);
-    const used = view.usage.holdersOf(image).size > 0 || expected !== undefined;
+    const held = view.usage.holdersOf(image).size > 0;
     const isNew = view.images.of(image).length === 0;
     if (isNew) {
-      if (!used || reference === undefined) return undefined;
+      // A hint creates nothing: quota and validation may still refuse its pod. One that is stored shows in the watch as soon.
+      if (!held || reference === undefined) return undefined;
       await this.#create(reference);
     }
-    const waits = expected === undefined ? [] : [expected.until - clock.now()];
     const [first, ...duplicates] = view.images.of(image);
     if (first === undefined) return undefined;
+    let waitMs: number | undefined;
     if (reference !== undefined) {
       await this.#adopt(first, reference);
       const current = view.images.named(first.metadata.name) ?? first;
-      const wait = await this.#step(current, reference, used, expected?.requestId);
-      if (wait !== undefined) waits.push(wait);
+      waitMs = await this.#step(current, reference, held || expected !== undefined, expected?.requestId);
     }
     // Many images may be new at once: all copies start before anything is described.
     if (isNew) return { afterMs: 1 };
     await this.#describe(view.images.named(first.metadata.name) ?? first, undefined);
     for (const duplicate of duplicates) await this.#describe(duplicate, first.metadata.name);
-    return waits.length === 0 ? undefined : { afterMs: Math.max(Math.min(...waits), 1) };
+    return waitMs === undefined ? undefined : { afterMs: Math.max(waitMs, 1) };
   }
 
   async #create(reference: Reference): Promise<void> {
     const { view, writer, log } = this.#parts;
-    const repository = await this.#repository(reference);
+    await this.#ensureRepository(reference);
     const taken = new Set<string>();
     for (;;) {
       const name = freeImageName(
@@ -81,7 +81,7 @@ export class ImageReconciler {
         (candidate) => taken.has(candidate) || view.images.named(candidate) !== undefined,
       );
       if (name === undefined) throw new Error(`every name for the CachedImage of ${reference.path} is taken`);
-      const made = await writer.createImage(name, reference, repository);
+      const made = await writer.createImage(name, reference);
       if (made !== undefined) {
         log.info('cached image created', { image: imageIdentity(made), object: name });
         return;
@@ -90,26 +90,25 @@ export class ImageReconciler {
     }
   }
 
-  async #repository(reference: Reference): Promise<Repository> {
+  async #ensureRepository(reference: Reference): Promise<void> {
     const { view, writer } = this.#parts;
     const taken = new Set<string>();
     for (;;) {
-      const [known] = view.repositories.of(repositoryName(reference));
-      if (known !== undefined) return known;
+      if (view.repositories.of(repositoryName(reference)).length > 0) return;
       const name = freeRepositoryName(
         reference,
         (candidate) => taken.has(candidate) || view.repositories.named(candidate) !== undefined,
       );
       if (name === undefined) throw new Error(`every name for the Repository of ${reference.path} is taken`);
-      const made = await writer.createRepository(name, reference);
-      if (made !== undefined) return made;
+      if ((await writer.createRepository(name, reference)) !== undefined) return;
       taken.add(name);
     }
   }
 
   async #adopt(image: CachedImage, reference: Reference): Promise<void> {
     if (image.metadata.deletionTimestamp !== undefined) return;
-    await this.#parts.writer.adoptImage(image, reference, await this.#repository(reference));
+    await this.#ensureRepository(reference);
+    await this.#parts.writer.adoptImage(image, reference);
   }
 
   /** Carries the next step out; returns ms until the one after it, when time alone brings it. */
@@ -138,15 +137,14 @@ export class ImageReconciler {
   async #describe(image: CachedImage, duplicateOf: string | undefined): Promise<void> {
     const { view, writer, hints, clock, unusedMs } = this.#parts;
     const identity = imageIdentity(image);
-    const facts: Facts | undefined = factsOf(image, {
+    const facts = factsOf(image, {
       holders: view.usage.holdersOf(identity),
-      expected: hints.expected(identity) !== undefined,
       lastPulled: hints.lastPulled(identity),
       unusedMs,
       now: clock.now(),
     });
     let current: CachedImage | undefined = image;
-    if (facts !== undefined && !sameJson(facts, recordedFacts(image))) {
+    if (!sameJson(facts, recordedFacts(image))) {
       current = await writer.applyFacts(image, facts);
     }
     if (current === undefined) return;

@@ -39,7 +39,17 @@ describe('pod-watcher on real servers', () => {
     const repository = await wait('the repository', async () =>
       (await stack.repositories()).find(({ status }) => status?.images === 1),
     );
-    expect(image.metadata.ownerReferences).toMatchObject([{ kind: 'Repository', uid: repository.metadata.uid }]);
+    // An owner that is deleted takes what it owns along: a Repository owns nothing.
+    expect(image.metadata.ownerReferences).toBeUndefined();
+    const repositories = '/apis/kuik.enix.io/v1alpha1/repositories';
+    await stack.api.delete(`${repositories}/${repository.metadata.name}`);
+    const anew = await wait('the Repository made anew', async () =>
+      (await stack.repositories()).find(
+        ({ metadata, status }) => metadata.uid !== repository.metadata.uid && status?.images === 1,
+      ),
+    );
+    expect(anew.spec).toEqual(repository.spec);
+    expect((await stack.image(SHOP))?.metadata).toMatchObject({ uid: image.metadata.uid, name: image.metadata.name });
   });
 
   it('sums up what the others write, and is at rest after that', async () => {

@@ -52,23 +52,18 @@ export class ResourceWriter {
   }
 
   /** Creates the CachedImage, or finds who was faster. Undefined when the name belongs to another image. */
-  async createImage(name: string, reference: Reference, owner: Repository): Promise<CachedImage | undefined> {
+  async createImage(name: string, reference: Reference): Promise<CachedImage | undefined> {
     const sourceImage = formatReference(reference);
-    const metadata = {
-      name,
-      labels: labelsOf(reference),
-      finalizers: [FINALIZER],
-      ownerReferences: [ownerReference(owner)],
-    };
+    const metadata = { name, labels: labelsOf(reference), finalizers: [FINALIZER] };
     const object = { apiVersion: API_VERSION, kind: 'CachedImage', metadata, spec: { sourceImage } };
     const found = await this.#createOrGet<CachedImage>(CACHED_IMAGES, name, object);
     this.#view.putImage(found);
     return imageIdentity(found) === sourceImage ? found : undefined;
   }
 
-  /** Makes an object that somebody else created ours: finalizer (kuik v1's goes), label, owner. Writes nothing when nothing is missing. */
-  async adoptImage(image: CachedImage, reference: Reference, owner: Repository): Promise<void> {
-    const patch = adoption(image, reference, owner);
+  /** Makes an object that somebody else created ours: see `adoption`. Writes nothing when nothing is missing. */
+  async adoptImage(image: CachedImage, reference: Reference): Promise<void> {
+    const patch = adoption(image, reference);
     if (patch === undefined) return;
     await this.#patchImage(image, patch);
   }
@@ -152,8 +147,12 @@ export class ResourceWriter {
   }
 }
 
-/** The metadata that an adopted image lacks; undefined when nothing. Objects being deleted are left as they are. */
-export function adoption(image: CachedImage, reference: Reference, owner: Repository): object | undefined {
+/**
+ * What has to change in an adopted image's metadata; undefined when nothing: our finalizer (kuik v1's goes), the label, and no Repository
+ * as owner: Kubernetes deletes what a deleted owner leaves, and a Repository holds settings, not images. Objects being deleted are left
+ * as they are.
+ */
+export function adoption(image: CachedImage, reference: Reference): object | undefined {
   const { finalizers = [], labels = {}, ownerReferences = [], deletionTimestamp } = image.metadata;
   if (deletionTimestamp !== undefined) return undefined;
   const wanted = labelsOf(reference);
@@ -162,9 +161,9 @@ export function adoption(image: CachedImage, reference: Reference, owner: Reposi
       ? {}
       : { finalizers: [...finalizers.filter((known) => !isV1(known) && known !== FINALIZER), FINALIZER] }),
     ...(Object.entries(wanted).every(([key, value]) => labels[key] === value) ? {} : { labels: wanted }),
-    ...(ownerReferences.some(({ uid }) => uid === owner.metadata.uid)
-      ? {}
-      : { ownerReferences: [...ownerReferences.filter(({ kind }) => kind !== 'Repository'), ownerReference(owner)] }),
+    ...(ownerReferences.some(isRepository)
+      ? { ownerReferences: ownerReferences.filter((owner) => !isRepository(owner)) }
+      : {}),
   };
   return Object.keys(patch).length === 0 ? undefined : patch;
 }
@@ -177,6 +176,6 @@ function labelsOf(repository: Managed): Record<string, string> {
   return { [REPOSITORY_LABEL]: repositoryLabel(repository) };
 }
 
-function ownerReference({ metadata }: Repository): object {
-  return { apiVersion: API_VERSION, kind: 'Repository', name: metadata.name, uid: metadata.uid };
+function isRepository({ apiVersion, kind }: { apiVersion: string; kind: string }): boolean {
+  return kind === 'Repository' && apiVersion.startsWith(`${GROUP}/`);
 }

@@ -157,6 +157,14 @@ export async function startCopierWorld(hosts: readonly string[]) {
       await enqueue(image, 'Forced');
     },
 
+    pin: ({ metadata: { name } }: CachedImage, digest: string) =>
+      api.request(
+        'PATCH',
+        `${IMAGES}/${name}`,
+        { spec: { pin: digest } },
+        { contentType: 'application/merge-patch+json' },
+      ),
+
     /** The state that nodes see of an image. */
     state: async (image: CachedImage) => (await states.get(project(image)!.key))?.value,
 

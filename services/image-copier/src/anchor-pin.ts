@@ -1,0 +1,42 @@
+import { copyImage, holdsWholeImage, RegistryError, type Manifest, type RepositoryClient } from '@kuik/registry';
+import type { CopyTarget } from './decide.ts';
+
+export interface AnchorPinOptions {
+  readonly source: RepositoryClient;
+  /** The cache's copy of the repository. */
+  readonly to: RepositoryClient;
+  /** Look at every blob although the anchor is right. */
+  readonly thorough: boolean;
+  readonly concurrency: number;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Gives a pinned digest a tag of its own in the cache, before the image's tag may move away from it: from what the cache holds under any tag,
+ * else from upstream. Throws RegistryError; what upstream does not have any more is no failure while the cache has it.
+ */
+export async function anchorPin(
+  pin: NonNullable<CopyTarget['pin']>,
+  { source, to, thorough, concurrency, signal }: AnchorPinOptions,
+): Promise<void> {
+  const held = await find(to, pin.digest, signal);
+  if (held !== undefined) {
+    await to.putManifest(pin.tag, held.bytes, held.mediaType, { signal });
+    if (!thorough || (await holdsWholeImage(to, pin.digest, { signal }))) return;
+  }
+  try {
+    const reference = pin.digest;
+    await copyImage({ source, reference, target: to, targetTag: pin.tag, thorough: true, concurrency, signal });
+  } catch (error) {
+    if (held === undefined || !(error instanceof RegistryError) || error.code !== 'not-found') throw error;
+  }
+}
+
+async function find(to: RepositoryClient, digest: string, signal: AbortSignal): Promise<Manifest | undefined> {
+  try {
+    return await to.openManifest(digest, { signal });
+  } catch (error) {
+    if (error instanceof RegistryError && error.code === 'not-found') return undefined;
+    throw error;
+  }
+}
