@@ -5,6 +5,7 @@ import type { ClusterView } from './cluster-view.ts';
 import { type Facts, factsOf, recordedFacts } from './facts.ts';
 import { freeImageName, freeRepositoryName, imageIdentity } from './identity.ts';
 import type { Intents } from './intents.ts';
+import { neverCached } from './never-cached.ts';
 import { nextStep, type RetryTimes, type Step } from './next-step.ts';
 import type { ResourceWriter } from './resource-writer.ts';
 import { recordedSummary, type Summary, summarise } from './summary.ts';
@@ -58,7 +59,8 @@ export class ImageReconciler {
     const waits = expected === undefined ? [] : [expected.until - clock.now()];
     const [first, ...duplicates] = view.images.of(image);
     if (first === undefined) return undefined;
-    if (reference !== undefined) {
+    // What can never be cached gets no Repository, no finalizer and no intent: its summary says why.
+    if (reference !== undefined && neverCached(first) === undefined) {
       await this.#adopt(first, reference);
       const current = view.images.named(first.metadata.name) ?? first;
       const wait = await this.#step(current, reference, used, expected?.requestId);

@@ -5,6 +5,7 @@ import { at, cachedImage, cacheStanza, failedCopy, NOW, repository } from './tes
 const ready = cachedImage({ status: { cache: cacheStanza() } });
 const waiting = cachedImage();
 const failed = cachedImage({ status: { cache: failedCopy() } });
+const never = cachedImage({ spec: { sourceImage: '[::1]/a' } });
 
 describe('summariseRepository', () => {
   it.each([
@@ -12,6 +13,7 @@ describe('summariseRepository', () => {
     ['all cached', [ready, ready], 'Ready', 'UpToDate'],
     ['one waits', [ready, waiting], 'Pulling', 'Pulling'],
     ['one fails', [ready, waiting, failed], 'ErrImagePull', 'ErrImagePull'],
+    ['one can never be cached', [ready, never], 'ErrImagePull', 'ErrImagePull'],
   ])('%s', (_name, images, phase, reason) => {
     const summary = summariseRepository(repository(), images, NOW);
     expect(summary).toMatchObject({ images: images.length, phase, conditions: [{ type: 'Ready', reason }] });

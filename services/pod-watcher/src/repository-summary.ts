@@ -1,5 +1,6 @@
 import type { CachedImage, Condition, Repository, RepositoryStatus } from '@kuik/contracts';
 import { holdingOf } from './cached.ts';
+import { neverCached } from './never-cached.ts';
 import { upstreamView } from './upstream-view.ts';
 
 /** The derived part of a Repository's status. */
@@ -49,7 +50,10 @@ function readiness(
   }
   const waiting = images.filter((image) => !holdingOf(image).cached);
   const failed = waiting.filter(
-    (image) => holdingOf(image).cache?.error !== undefined || upstreamView(image).state === 'Deleted',
+    (image) =>
+      neverCached(image) !== undefined ||
+      holdingOf(image).cache?.error !== undefined ||
+      upstreamView(image).state === 'Deleted',
   );
   if (failed.length > 0) {
     return {
