@@ -76,27 +76,3 @@ describe('docker-compose.yaml', () => {
     }
   });
 });
-
-describe('workflows', () => {
-  const folder = path.join(CHECKOUT, '.github/workflows');
-  type Workflow = { on: object; jobs: Record<string, { 'runs-on': string; steps: { uses?: string; run?: string }[] }> };
-
-  it.each(readdirSync(folder))('%s is a workflow whose files and commands exist', (file) => {
-    const workflow = parse(readFileSync(path.join(folder, file), 'utf8')) as Workflow;
-    expect(workflow.on).toBeDefined();
-    const steps = Object.values(workflow.jobs).flatMap((job) => job.steps);
-    expect(steps.length).toBeGreaterThan(0);
-    const scripts = steps.map(({ uses, run: script }) => {
-      expect([uses, script].filter((text) => text !== undefined)).toHaveLength(1);
-      if (uses !== undefined) expect(uses).toMatch(/^[\w-]+\/[\w./-]+@v\d+/);
-      return script ?? '';
-    });
-    const named = scripts.flatMap((script) => [
-      ...script.matchAll(/(?:^|\s)((?:\.ci|scripts|charts|e2e|packages|deploy)\/[\w./-]+)/g),
-    ]);
-    expect(named.length).toBeGreaterThan(0);
-    expect(named.map(([, name]) => name!).filter((name) => !existsSync(path.join(CHECKOUT, name)))).toEqual([]);
-    for (const [, command] of scripts.join('\n').matchAll(/bootstrap\.mjs (\w+)/g))
-      expect(existsSync(path.join(CHECKOUT, 'scripts', `${command}.ts`))).toBe(true);
-  });
-});

@@ -2,11 +2,8 @@ import { stringify } from 'yaml';
 import { z } from 'zod';
 import { GROUP, VERSION } from './names.ts';
 import { cachedImageSpec, cachedImageStatus, repositorySpec, repositoryStatus } from './resources.ts';
+import { DIGEST, imageRules, repositoryRules } from './reference-rules.ts';
 import { structuralSchema, type SchemaExtras } from './structural-schema.ts';
-
-const COMPONENT = '[a-z0-9]+((\\\\.|_|__|-+)[a-z0-9]+)*';
-const NAME = `([a-zA-Z0-9.-]+(:[0-9]+)?/|\\\\[[a-fA-F0-9:]+\\\\](:[0-9]+)?/)?${COMPONENT}(/${COMPONENT})*`;
-const DIGEST = 'sha(256:[a-f0-9]{64}|384:[a-f0-9]{96}|512:[a-f0-9]{128})';
 
 const rule = (expression: string, message: string) => ({ rule: expression, message });
 
@@ -17,10 +14,7 @@ const CACHED_IMAGE_EXTRAS: SchemaExtras = {
   'spec.sourceImage': {
     'x-kubernetes-validations': [
       rule('self == oldSelf', 'sourceImage cannot change: delete this CachedImage and create one for the other image'),
-      rule(
-        `self.matches('^${NAME}(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@${DIGEST})?$')`,
-        'sourceImage is not an image reference: write [host[:port]/]path[:tag][@sha256:<64 hex>], the path in lower case',
-      ),
+      ...imageRules('sourceImage'),
     ],
   },
   'spec.pin': {
@@ -36,10 +30,7 @@ const REPOSITORY_EXTRAS: SchemaExtras = {
   'spec.name': {
     'x-kubernetes-validations': [
       rule('self == oldSelf', 'name cannot change: delete this Repository and create one for the other name'),
-      rule(
-        `self.matches('^${NAME}$')`,
-        'name is not a repository: write [host[:port]/]path in lower case, without tag or digest',
-      ),
+      ...repositoryRules('name'),
     ],
   },
   'spec.updateInterval': {

@@ -157,6 +157,40 @@ describe('a leader', () => {
     expect(world.jobs.map(({ uid }) => uid)).toEqual([first.metadata.uid]);
   });
 
+  it.each([
+    [
+      'is no reference',
+      'registry.example.test:70000/shop',
+      'NotAReference',
+      /is not a registry host; delete this CachedImage/,
+    ],
+    ['has no place in the cache', '[fd00::1]:5000/shop', 'NotEncodable', /give the registry a host name; delete this/],
+  ])('says of an image that it %s, once, and asks for no copy of it', async (_, sourceImage, reason, message) => {
+    putImage({ metadata: { name: 'odd' }, spec: { sourceImage } });
+    world.pod('web', IMAGE);
+    await world.replica().start();
+    const odd = () => world.images().find(({ metadata }) => metadata.name === 'odd');
+    const told = await eventually('phase ErrImagePull', () =>
+      odd()?.status?.phase === 'ErrImagePull' ? odd() : undefined,
+    );
+    expect(told.status?.conditions?.find(({ type }) => type === 'Cached')).toMatchObject({
+      status: 'False',
+      reason,
+      message: expect.stringMatching(message) as unknown,
+    });
+    await summarised();
+    world.kube.forgetHistory();
+    world.kube.endWatches('gone');
+    const lists = () =>
+      world.kube.calls.filter(({ verb, resource }) => verb === 'list' && resource === 'cachedimages').length;
+    const listed = lists();
+    await eventually('a relist', () => lists() > listed);
+    await settled();
+    expect(odd()).toEqual(told);
+    expect(world.repositories()).toHaveLength(1);
+    expect([...new Set(world.jobs.map(({ reference }) => reference))]).toEqual([IMAGE]);
+  });
+
   it('makes a held image anew after somebody deleted it', async () => {
     world.pod('web', IMAGE);
     await world.replica().start();

@@ -5,6 +5,7 @@ import type { ClusterView } from './cluster-view.ts';
 import { factsOf, recordedFacts } from './facts.ts';
 import { freeImageName, freeRepositoryName, imageIdentity } from './identity.ts';
 import type { Intents } from './intents.ts';
+import { neverCached } from './never-cached.ts';
 import { nextStep, type RetryTimes, type Step } from './next-step.ts';
 import type { ResourceWriter } from './resource-writer.ts';
 import { recordedSummary, type Summary, summarise } from './summary.ts';
@@ -59,7 +60,8 @@ export class ImageReconciler {
     const [first, ...duplicates] = view.images.of(image);
     if (first === undefined) return undefined;
     let waitMs: number | undefined;
-    if (reference !== undefined) {
+    // What can never be cached gets no Repository, no finalizer and no intent: its summary says why.
+    if (reference !== undefined && neverCached(first) === undefined) {
       await this.#adopt(first, reference);
       const current = view.images.named(first.metadata.name) ?? first;
       waitMs = await this.#step(current, reference, held || expected !== undefined, expected?.requestId);

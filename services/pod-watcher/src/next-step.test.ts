@@ -28,6 +28,13 @@ describe('nextStep', () => {
     ['a new image that nobody uses', cachedImage(), { held: false }, copy('NotCached')],
     ['one that is being deleted', cachedImage({ metadata: { deletionTimestamp: at(0) } }), {}, nothing('Deleting')],
     ['what is no reference', cachedImage({ spec: { sourceImage: 'a:b:c' } }), {}, nothing('NotAReference')],
+    ['an IPv6 host', cachedImage({ spec: { sourceImage: '[::1]/a' } }), {}, nothing('NotEncodable')],
+    [
+      'an IPv6 host, forced',
+      cachedImage({ spec: { sourceImage: '[::1]/a' } }),
+      { forced: true },
+      nothing('NotEncodable'),
+    ],
     ['a duplicate', cachedImage(), { duplicate: true }, nothing('Duplicate')],
     ['a cached image', cachedImage({ status: { cache: cacheStanza() } }), {}, nothing('Cached')],
     [

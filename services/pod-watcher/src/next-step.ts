@@ -7,13 +7,13 @@ import {
   stanzaOf,
   type StanzaError,
 } from '@kuik/contracts';
-import { tryParseReference } from '@kuik/image';
 import { holdingOf } from './cached.ts';
+import { NEVER_REASONS, neverCached } from './never-cached.ts';
 
 /** Why an image is copied, waited for, or left alone; stable: jobs, logs and metrics carry it. */
 export const STEP_REASONS = {
   deleting: 'Deleting',
-  notAReference: 'NotAReference',
+  ...NEVER_REASONS,
   duplicate: 'Duplicate',
   forced: 'Forced',
   condemned: 'Condemned',
@@ -54,7 +54,7 @@ export interface RetryTimes {
 
 /**
  * What has to be done for an image now. The first rule that applies:
- * 1. it is being deleted; 2. it is no reference; 3. it is a duplicate: nothing; 4. a person forces a copy: copy;
+ * 1. it is being deleted; 2. it can never be cached; 3. it is a duplicate: nothing; 4. a person forces a copy: copy;
  * 5. gc removed it and nobody uses it: nothing; 6. it is cached, and no forced copy failed: nothing; 7. it is condemned: nothing,
  * to un-condemn it is gc's;
  * 8. no copy was tried yet: copy; 9. the last try failed, and the monitor saw the image upstream since: copy; 10. copy when its
@@ -63,7 +63,8 @@ export interface RetryTimes {
  */
 export function nextStep(image: CachedImage, context: StepContext, now: number): Step {
   if (image.metadata.deletionTimestamp !== undefined) return nothing(STEP_REASONS.deleting);
-  if (tryParseReference(image.spec.sourceImage) === undefined) return nothing(STEP_REASONS.notAReference);
+  const never = neverCached(image);
+  if (never !== undefined) return nothing(never.reason);
   if (context.duplicate) return nothing(STEP_REASONS.duplicate);
   if (context.forced) return { do: 'copy', reason: STEP_REASONS.forced };
 

@@ -1,10 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
 import { isUntouched, recordedRepositorySummary, summariseRepository } from './repository-summary.ts';
-import { at, cachedImage, cacheStanza, failedCopy, NOW, repository } from './testing/objects.ts';
+import { at, cachedImage, cacheStanza, failedCopy, NOW, repository, upstreamStanza } from './testing/objects.ts';
 
 const ready = cachedImage({ status: { cache: cacheStanza() } });
 const waiting = cachedImage();
 const failed = cachedImage({ status: { cache: failedCopy() } });
+const never = cachedImage({ spec: { sourceImage: '[::1]/a' } });
 
 describe('summariseRepository', () => {
   it.each([
@@ -12,6 +13,7 @@ describe('summariseRepository', () => {
     ['all cached', [ready, ready], 'Ready', 'UpToDate'],
     ['one waits', [ready, waiting], 'Pulling', 'Pulling'],
     ['one fails', [ready, waiting, failed], 'ErrImagePull', 'ErrImagePull'],
+    ['one can never be cached', [ready, never], 'ErrImagePull', 'ErrImagePull'],
   ])('%s', (_name, images, phase, reason) => {
     const summary = summariseRepository(repository(), images, NOW);
     expect(summary).toMatchObject({ images: images.length, phase, conditions: [{ type: 'Ready', reason }] });
@@ -20,6 +22,21 @@ describe('summariseRepository', () => {
   it('says when it is being deleted', () => {
     const leaving = repository({ metadata: { deletionTimestamp: at(0) } });
     expect(summariseRepository(leaving, [ready], NOW).phase).toBe('Terminating');
+  });
+
+  const asked = (ms: number) => cachedImage({ status: { upstream: upstreamStanza({ lastSeen: at(ms) }) } });
+
+  it.each([
+    ['nobody was asked', undefined, [waiting], undefined],
+    ['no images', undefined, [], undefined],
+    ['the newest look at any image', undefined, [asked(-5), waiting, asked(-2), asked(-3)], at(-2)],
+    ['a failed copy asked, too', undefined, [failed], at(-60_000)],
+    ['newer than what is written', at(-4), [asked(-1)], at(-1)],
+    ['never goes back', at(-4), [asked(-9)], at(-4)],
+    ['stays when its image is gone', at(-4), [], at(-4)],
+  ])('says when upstream was last asked: %s', (_name, written, images, expected) => {
+    const before = { ...repository(), status: written === undefined ? {} : { lastUpdate: written } };
+    expect(summariseRepository(before, images, NOW).lastUpdate).toBe(expected);
   });
 
   it('is at rest when nothing changed', () => {

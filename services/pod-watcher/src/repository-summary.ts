@@ -1,13 +1,15 @@
 import type { CachedImage, Condition, Repository, RepositoryStatus } from '@kuik/contracts';
 import { holdingOf } from './cached.ts';
+import { neverCached } from './never-cached.ts';
 import { upstreamView } from './upstream-view.ts';
 
 /** The derived part of a Repository's status. */
-export type RepositorySummary = Pick<RepositoryStatus, 'images' | 'phase' | 'conditions'>;
+export type RepositorySummary = Pick<RepositoryStatus, 'images' | 'phase' | 'conditions' | 'lastUpdate'>;
 
 /**
  * How many images a repository has and how they stand, as in kuik v1: being deleted, else any failure, else any that still waits,
- * else ready. One condition `Ready`; its reason is the phase unless ready.
+ * else ready. One condition `Ready`; its reason is the phase unless ready. `lastUpdate` is when upstream was last asked for one of its
+ * images (the newest `lastSync`); it never goes back, also when that image is gone.
  */
 export function summariseRepository(
   repository: Repository,
@@ -18,10 +20,12 @@ export function summariseRepository(
   const before = repository.status?.conditions?.find(({ type }) => type === 'Ready');
   const unchanged = before?.status === draft.status;
   const lastTransitionTime = unchanged ? before.lastTransitionTime : new Date(now).toISOString();
+  const lastUpdate = newest([repository.status?.lastUpdate, ...images.map((image) => upstreamView(image).lastAsked)]);
   return {
     images: images.length,
     phase: draft.status === 'True' ? 'Ready' : draft.reason,
     conditions: [{ type: 'Ready', ...draft, lastTransitionTime }],
+    ...(lastUpdate === undefined ? {} : { lastUpdate }),
   };
 }
 
@@ -31,6 +35,7 @@ export function recordedRepositorySummary({ status = {} }: Repository): Reposito
     ...(status.images === undefined ? {} : { images: status.images }),
     ...(status.phase === undefined ? {} : { phase: status.phase }),
     ...(status.conditions === undefined ? {} : { conditions: status.conditions }),
+    ...(status.lastUpdate === undefined ? {} : { lastUpdate: status.lastUpdate }),
   };
 }
 
@@ -49,7 +54,10 @@ function readiness(
   }
   const waiting = images.filter((image) => !holdingOf(image).cached);
   const failed = waiting.filter(
-    (image) => holdingOf(image).cache?.error !== undefined || upstreamView(image).state === 'Deleted',
+    (image) =>
+      neverCached(image) !== undefined ||
+      holdingOf(image).cache?.error !== undefined ||
+      upstreamView(image).state === 'Deleted',
   );
   if (failed.length > 0) {
     return {
@@ -66,4 +74,9 @@ function readiness(
     };
   }
   return { status: 'True', reason: 'UpToDate', message: 'every image is cached' };
+}
+
+/** The latest of RFC 3339 times. */
+function newest(times: readonly (string | undefined)[]): string | undefined {
+  return times.reduce((a, b) => (a === undefined || (b !== undefined && Date.parse(b) > Date.parse(a)) ? b : a));
 }

@@ -35,6 +35,27 @@ describe('summarise', () => {
       'Cached=False/CopyFailed',
     ],
     [
+      'no reference',
+      cachedImage({ spec: { sourceImage: 'a:b:c' } }),
+      undefined,
+      'ErrImagePull',
+      'Cached=False/NotAReference',
+    ],
+    [
+      'no place in the cache',
+      cachedImage({ spec: { sourceImage: '[fd00::1]:5000/a' } }),
+      undefined,
+      'ErrImagePull',
+      'Cached=False/NotEncodable',
+    ],
+    [
+      'no place in the cache, and being deleted',
+      cachedImage({ spec: { sourceImage: '[fd00::1]:5000/a' }, metadata: { deletionTimestamp: at(0) } }),
+      undefined,
+      'Terminating',
+      'Cached=False/NotEncodable',
+    ],
+    [
       'a rate limit',
       cachedImage({ status: { cache: failedCopy({ code: 'KUIK-REG-429' }) } }),
       undefined,

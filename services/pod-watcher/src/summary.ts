@@ -10,6 +10,7 @@ import {
 import { parseDigest } from '@kuik/image';
 import { type Holding, holdingOf } from './cached.ts';
 import { displayOf } from './display.ts';
+import { neverCached } from './never-cached.ts';
 import { type UpstreamView, upstreamView } from './upstream-view.ts';
 
 /** The derived part of `status`: phase, conditions, printer columns, kuik v1's flat fields. */
@@ -74,7 +75,7 @@ const SUMMARY_KEYS = [
 ] as const satisfies readonly (keyof Summary)[];
 
 /**
- * In this order: being deleted; a duplicate; condemned by gc; in the cache; upstream does not have it; upstream limits us, which
+ * In this order: being deleted; a duplicate; condemned by gc; in the cache; never to be cached; upstream does not have it; upstream limits us, which
  * is waiting; any other failure; waiting for its first copy.
  */
 function phaseOf(image: CachedImage, holding: Holding, upstream: UpstreamView, duplicateOf: string | undefined): Phase {
@@ -83,6 +84,7 @@ function phaseOf(image: CachedImage, holding: Holding, upstream: UpstreamView, d
   if (duplicateOf !== undefined) return 'Duplicate';
   if (removal !== undefined && removal.removedAt === undefined) return 'Expiring';
   if (cached) return 'Ready';
+  if (neverCached(image) !== undefined) return 'ErrImagePull';
   if (upstream.state === 'Deleted') return 'Unavailable';
   if (cache?.error === undefined || cache.error.code === ERROR_CODES.rateLimited.code) return 'Waiting';
   return 'ErrImagePull';
@@ -103,7 +105,7 @@ function conditionsOf(
   now: number,
 ): Condition[] {
   const drafts = [
-    cachedCondition(holding),
+    cachedCondition(image, holding),
     upToDateCondition(holding, upstream),
     upstreamCondition(upstream),
     heldCondition(image),
@@ -116,8 +118,10 @@ function conditionsOf(
   });
 }
 
-function cachedCondition({ cache, removal, cached, removed }: Holding): Draft {
+function cachedCondition(image: CachedImage, { cache, removal, cached, removed }: Holding): Draft {
   const type = 'Cached';
+  const never = neverCached(image);
+  if (never !== undefined) return { type, status: 'False', ...never };
   if (removed) {
     return {
       type,

@@ -101,6 +101,22 @@ describe('POST /mutate', () => {
     expect(answered).toHaveLength(1);
   });
 
+  // The field is optional: only `true` is a dry run (kuik v2 answered 500 to a review without it).
+  it.each<[string, unknown, boolean]>([
+    ['without dryRun', undefined, true],
+    ['with dryRun null', null, true],
+    ['with dryRun false', false, true],
+    ['with dryRun true', true, false],
+  ])('rewrites the pod of a review %s', async (_, dryRun, hints) => {
+    const review = reviewOf(requestOf(podOf(), { dryRun }));
+    expect(review.includes('dryRun')).toBe(dryRun !== undefined);
+    const { status, json } = await call(review);
+    expect(status).toBe(200);
+    expect(json.response).toMatchObject({ allowed: true, patch: expect.any(String) as unknown });
+    expect(answered.map(({ hint }) => hint !== undefined)).toEqual([hints]);
+    expect(failed).toEqual([]);
+  });
+
   it('sends no patch when there is nothing to change', async () => {
     const { json } = await call(reviewOf(requestOf(podOf({ containers: [] }))));
     expect(json.response).toEqual({ uid: requestOf(null).uid, allowed: true });
