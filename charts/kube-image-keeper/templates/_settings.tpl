@@ -25,11 +25,11 @@ Context: root (the umbrella chart's scope), service.
 {{- $listen := list (printf "127.0.0.1:%d" ($proxy.port | int)) (printf "[::1]:%d" ($proxy.port | int)) -}}
 {{- $own := dict
   "webhook" (dict "namespace" $namespace "proxyPrefixes" $prefixes "rules" $v.rules)
-  "pod-watcher" (dict "redis" $redis "lease" $lease "broker" $callers "proxyPrefixes" $prefixes "registries" $v.registries "expiry" $v.expiry)
-  "image-copier" (dict "redis" $redis "cache" $writer "broker" $broker "registries" $v.registries)
-  "monitor" (dict "redis" $redis "lease" $lease "broker" $broker "registries" $v.registries)
+  "pod-watcher" (dict "redis" $redis "lease" $lease "broker" $callers "proxyPrefixes" $prefixes "registries" $v.registries "addressPolicy" $v.addressPolicy "expiry" $v.expiry)
+  "image-copier" (dict "redis" $redis "cache" $writer "broker" $broker "registries" $v.registries "pace" $v.pace "addressPolicy" $v.addressPolicy)
+  "monitor" (dict "redis" $redis "lease" $lease "broker" $broker "registries" $v.registries "pace" $v.pace "addressPolicy" $v.addressPolicy)
   "gc" (dict "lease" $lease "cache" $writer)
-  "node-proxy" (dict "listen" $listen "http" (dict "host" $proxy.httpHost "port" ($proxy.httpPort | int)) "cache" $reader "broker" $broker "registries" $v.registries)
+  "node-proxy" (dict "listen" $listen "http" (dict "host" $proxy.httpHost "port" ($proxy.httpPort | int)) "cache" $reader "broker" $broker "registries" $v.registries "addressPolicy" $v.addressPolicy)
 -}}
 {{- $settings := merge (dict "nats" $nats) (deepCopy (index $own .service)) -}}
 {{- toYaml (mergeOverwrite $settings (deepCopy ((index $v .service).settings | default dict))) -}}

@@ -33,6 +33,8 @@ const EVERYTHING = {
       trusted: ['auth.example.test'],
     },
   },
+  pace: { perSecond: 5, burst: 10, hosts: { 'docker.io': { perSecond: 1, burst: 2 } } },
+  addressPolicy: { refuse: ['198.18.0.0/15'], allow: ['10.96.0.0/12', 'fd00:10::/32'] },
   expiry: { unused: '12h', repositoryIdle: '2h' },
   'node-proxy': { port: 7500, httpPort: 7501, settings: { proxy: { followedTags: 7 } } },
   'pod-watcher': { settings: { retry: { first: '7s' } } },
@@ -66,6 +68,9 @@ describe("the chart's values", () => {
     ['rules.ignoreImages', '^a', "at '/rules/ignoreImages': got string, want array"],
     [String.raw`registries.docker\.io.insecur`, 'true', "at '/registries/docker.io': additional properties 'insecur'"],
     [String.raw`registries.https://docker\.io.plainHTTP`, 'true', 'registries'],
+    ['pace.perSecond', '0', "at '/pace/perSecond'"],
+    ['addressPolicy.refuse', '10.0.0.0/8', "at '/addressPolicy/refuse': got string, want array"],
+    ['addressPolicy.allow[0]', 'my-pods', "at '/addressPolicy/allow/0': 'my-pods' does not match"],
     ['global.logLevel', 'loud', "at '/global/logLevel': value must be one of"],
     ['global.connections.natsUrl', 'nats.example.test', "at '/global/connections/natsUrl'"],
     ['nats.enabled', 'false', 'nats.enabled is false: set global.connections.natsUrl'],
@@ -128,7 +133,11 @@ describe("the chart's values", () => {
       proxy: { followedTags: 7 },
     });
     for (const service of ['pod-watcher', 'image-copier', 'monitor', 'node-proxy'])
-      expect(loaded[service]).toMatchObject({ registries: EVERYTHING.registries });
+      expect(loaded[service]).toMatchObject({
+        registries: EVERYTHING.registries,
+        addressPolicy: EVERYTHING.addressPolicy,
+      });
+    for (const service of ['image-copier', 'monitor']) expect(loaded[service]).toMatchObject({ pace: EVERYTHING.pace });
   });
 
   it('restart the pods of a service when its settings change, and no others', async () => {

@@ -52,6 +52,43 @@ export const registryConfig = z.strictObject({
 });
 export const registriesConfig = z.record(z.string(), registryConfig).default({}).describe('Per registry host');
 
+const cidr = z.union([z.cidrv4(), z.cidrv6(), z.ipv4(), z.ipv6()], {
+  error: 'must be a CIDR or an address, as 10.0.0.0/8 or fd00::/8',
+});
+
+/** One policy for every process that connects to registries of others: a registry refused on nodes is refused to the copier too. */
+export const addressPolicyConfig = z
+  .strictObject({
+    refuse: z.array(cidr).default([]).describe('CIDRs refused beyond the private ranges'),
+    allow: z.array(cidr).default([]).describe('CIDRs allowed in spite of them'),
+  })
+  .prefault({})
+  .describe('Addresses that upstream registries may not have');
+
+const perSecond = z.number().positive().max(10_000).describe('How many may begin per second, in the long run');
+const burst = z.number().int().min(1).max(100_000).describe('How many may begin at once after a quiet time');
+
+/** How fast registries of others are asked; one bucket per host for everybody, so copier and monitor have to be told the same. */
+export const paceConfig = z
+  .strictObject({
+    perSecond: perSecond.default(DEFAULTS.pace.perSecond),
+    burst: burst.default(DEFAULTS.pace.burst),
+    hosts: z.record(z.string(), z.strictObject({ perSecond, burst })).default({}).describe('Of single registries'),
+  })
+  .prefault({})
+  .describe('Copies and checks of one registry host');
+
+const ms = z.number().int().positive();
+
+export const upstreamTimeoutsConfig = z
+  .strictObject({
+    connectMs: ms.default(DEFAULTS.upstream.connectMs).describe('To a connection, TLS included'),
+    headersMs: ms.default(DEFAULTS.upstream.headersMs).describe('From a request to the head of its answer'),
+    idleMs: ms.default(DEFAULTS.upstream.idleMs).describe('Longest silence in a body'),
+  })
+  .prefault({})
+  .describe('How long registries of others are waited for');
+
 /** How a service proves itself to the broker. */
 export const brokerClientConfig = z
   .strictObject({

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { addressPolicyConfig } from './config-parts.ts';
 import { ERROR_CODES } from './error-codes.ts';
 import { generatedDocuments } from './generated-documents.ts';
 import { METRICS } from './metrics.ts';
@@ -44,6 +45,21 @@ describe('tables', () => {
     expect(COPY_QUEUE.dedupId(job)).not.toContain(':');
     expect(COPY_QUEUE.paceKey(job)).toBe('r:5000');
   });
+});
+
+describe('addressPolicyConfig', () => {
+  it.each(['10.0.0.0/8', 'fd00::/8', '10.1.2.3', '::1', '0.0.0.0/0'])('takes %s', (entry) => {
+    expect(addressPolicyConfig.parse({ refuse: [entry], allow: [entry] })).toEqual({ refuse: [entry], allow: [entry] });
+  });
+
+  it.each(['10.0.0.0/33', 'fd00::/129', 'registry.example.test', '10.0.0/8', '10.0.0.0/', ''])(
+    'refuses "%s" before anything connects',
+    (entry) => {
+      expect(addressPolicyConfig.safeParse({ refuse: ['10.0.0.0/8', entry] }).error?.issues).toMatchObject([
+        { path: ['refuse', 1], message: 'must be a CIDR or an address, as 10.0.0.0/8 or fd00::/8' },
+      ]);
+    },
+  );
 });
 
 describe('structuralSchema', () => {

@@ -1,7 +1,10 @@
-import type { Pace } from './port.ts';
+import { DEFAULTS } from '@kuik/contracts';
+import type { Pace, PacerOptions } from './port.ts';
 
-/** Meant for registries that say nothing about their limits: generous to bursts, quick to be parked. */
-export const DEFAULT_PACE: Pace = { perSecond: 20, burst: 60 };
+/** The pace of a host: its own, else everybody's. */
+export function paceOf({ hosts = {}, pace = DEFAULTS.pace }: PacerOptions, host: string): Pace {
+  return Object.hasOwn(hosts, host) ? hosts[host]! : pace;
+}
 
 /** Hosts that this process itself parked: right also while nobody else can be asked. Epoch ms. */
 export class LocalParks {

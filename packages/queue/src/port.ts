@@ -98,7 +98,7 @@ export interface Pace {
 }
 
 export interface PacerOptions {
-  /** For hosts without a pace of their own. Default 20 per second, burst 60. */
+  /** For hosts without a pace of their own. Default: `DEFAULTS.pace`. */
   readonly pace?: Pace;
   readonly hosts?: Readonly<Record<string, Pace>>;
 }

@@ -91,7 +91,8 @@ class Transfer {
   }
 
   async #send(upload: Upload, start: number): Promise<void> {
-    const { blob, chunkBytes, signal } = this.#copy;
+    const { blob, signal } = this.#copy;
+    const chunkBytes = Math.max(this.#copy.chunkBytes, upload.chunkMinBytes);
     if (start === 0 && blob.size <= Math.min(WHOLE_MAX, chunkBytes)) {
       await upload.putWhole((sink) => this.#read(0, blob.size, sink), blob.size, blob.digest, signal);
       return;

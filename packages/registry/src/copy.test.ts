@@ -4,7 +4,7 @@ import { copyImage, describeImage, type CopyOptions, type CopyProgress } from '.
 import { RegistryError } from './errors.ts';
 import { memoryRegistry, type MemoryRequest } from './memory.ts';
 import { platformOf } from './plan.ts';
-import type { RepositoryClient } from './port.ts';
+import type { RepositoryClient, Upload } from './port.ts';
 
 async function push(client: RepositoryClient, image: MadeImage, tag: string): Promise<void> {
   for (const blob of image.blobs) {
@@ -169,6 +169,29 @@ describe('copyImage', () => {
       blobsTotal: index.blobs.length,
     });
     expect(seen.every(({ bytesDone }, at) => at === 0 || bytesDone >= seen[at - 1]!.bytesDone)).toBe(true);
+  });
+
+  it('sends no chunk shorter than the registry takes, but the last one', async () => {
+    const image = await makeImage({ seed: 'chunk-min', layers: [{ bytes: 2_500, encoding: 'raw' }] });
+    const { copy, target } = await world(image);
+    const lengths: number[] = [];
+    const picky: RepositoryClient = {
+      ...target,
+      async startUpload(options) {
+        const answer = await target.startUpload(options);
+        if (answer.mounted) return answer;
+        const { upload } = answer;
+        const write: Upload['write'] = (source, offset, length, signal) => {
+          lengths.push(length);
+          return upload.write(source, offset, length, signal);
+        };
+        const rest = { putWhole: upload.putWhole.bind(upload), commit: upload.commit.bind(upload) };
+        const ends = { offset: upload.offset.bind(upload), abort: upload.abort.bind(upload) };
+        return { mounted: false, upload: { ...rest, ...ends, write, chunkMinBytes: 1_000 } };
+      },
+    };
+    await copy({ target: picky, chunkBytes: 300 });
+    expect(lengths).toEqual([1_000, 1_000, 500]);
   });
 
   it('leaves no tag behind when a blob cannot be had', async () => {

@@ -18,7 +18,10 @@ const PULL = { actions: ['pull'] } as const;
 const PUSH = { actions: ['pull', 'push'] } as const;
 const DELETE = { actions: ['pull', 'delete'] } as const;
 
-/** HEAD; the registry that refuses HEAD, or names no digest, is asked for the bytes. */
+/** What registries that know no HEAD answer it with: not allowed, or not implemented. */
+const NO_HEAD: readonly number[] = [405, 501];
+
+/** HEAD; the registry that knows no HEAD, or names no digest, is asked for the bytes. */
 export async function headManifest(
   requests: RepositoryRequests,
   reference: string,
@@ -29,7 +32,7 @@ export async function headManifest(
   const digest = answer.header('docker-content-digest') ?? (isDigest(reference) ? reference : undefined);
   const size = Number(answer.header('content-length') ?? NaN);
   const told = digest !== undefined && isDigest(digest) && Number.isSafeInteger(size);
-  if (answer.status === 405 || (answer.status === 200 && !told)) {
+  if (NO_HEAD.includes(answer.status) || (answer.status === 200 && !told)) {
     answer.discard();
     const { bytes: _bytes, ...head } = await openManifest(requests, reference, signal);
     return head;

@@ -126,6 +126,7 @@ function memoryRepository(
 }
 
 class MemoryUpload implements Upload {
+  readonly chunkMinBytes = 0;
   readonly #store: MemoryStore;
   readonly #repository: string;
   readonly #id: string;

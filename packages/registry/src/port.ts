@@ -109,7 +109,7 @@ export interface BlobRequest {
 export interface RepositoryClient {
   readonly host: string;
   readonly repository: string;
-  /** HEAD; falls back to GET when the registry answers 405 or sends no digest. `reference` is a tag or a digest. */
+  /** HEAD; falls back to GET when the registry answers 405 or 501, or sends no digest. `reference` is a tag or a digest. */
   headManifest(reference: string, options?: { signal?: AbortSignal }): Promise<ManifestHead>;
   /** GET with all four Accept types; bytes are verified when `reference` is a digest; capped at 4 MiB. */
   openManifest(reference: string, options?: { signal?: AbortSignal }): Promise<Manifest>;
@@ -129,6 +129,8 @@ export interface RepositoryClient {
 
 /** An upload session. `write` streams one chunk; `commit` finishes with the digest; `abort` deletes the session. */
 export interface Upload {
+  /** Every chunk but the last has to be this long; 0: any length will do. */
+  readonly chunkMinBytes: number;
   /** PATCH one chunk from `source` (exactly `length` bytes, starting at `offset`). */
   write(source: (sink: ByteSink) => Promise<void>, offset: number, length: number, signal?: AbortSignal): Promise<void>;
   /** PUT in one request: the whole body when nothing was written before. */

@@ -20,17 +20,32 @@ afterAll(() => upstreams.stop());
 const QUICK = { connectMs: 2_000, headersMs: 400, idleMs: 400 };
 
 describe('a registry in trouble', () => {
-  it.each([405, 501])('asks for the bytes when HEAD is answered %i or without a digest', async (status) => {
-    const rule =
-      status === 405
-        ? faults.host(HUB).on({ kind: 'manifest-tag', method: 'HEAD' }).answer(405)
-        : faults.host(HUB).on({ kind: 'manifest-tag', method: 'HEAD' }).noDigest();
+  type HeadRule = ReturnType<ReturnType<typeof faults.host>['on']>;
+  it.each<[string, (head: HeadRule) => { readonly applied: number }]>([
+    ['answered 405', (head) => head.answer(405)],
+    ['answered 501', (head) => head.answer(501)],
+    ['answered without a digest', (head) => head.noDigest()],
+  ])('asks for the bytes when HEAD is %s', async (_how, fault) => {
+    const rule = fault(faults.host(HUB).on({ kind: 'manifest-tag', method: 'HEAD' }));
     expect(await client(HUB).headManifest('v1')).toEqual({
       digest: image.digest,
       mediaType: image.root.mediaType,
       size: image.root.size,
     });
     expect(rule.applied).toBe(1);
+  });
+
+  it.each([
+    ['4096', 4096],
+    ['many', 0],
+    [undefined, 0],
+  ])('reads how long its chunks have to be: %s', async (header, chunkMinBytes) => {
+    const headers = {
+      location: '/v2/team/app/blobs/uploads/1',
+      ...(header === undefined ? {} : { 'oci-chunk-min-length': header }),
+    };
+    faults.host(HUB).on({ kind: 'upload', method: 'POST' }).answer(202, { headers });
+    expect(await client(HUB).startUpload()).toMatchObject({ mounted: false, upload: { chunkMinBytes } });
   });
 
   it('reads quota and retry times', async () => {

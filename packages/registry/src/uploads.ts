@@ -37,15 +37,23 @@ export async function startUpload(
   if (answer.status !== 202) throw await requests.failure(doing, answer);
   answer.discard();
   const location = locationOf(requests, answer, answer.url, doing);
-  return { mounted: false, upload: new UploadSession(requests, location, doing) };
+  return { mounted: false, upload: new UploadSession(requests, location, doing, chunkMinOf(answer)) };
+}
+
+/** `OCI-Chunk-Min-Length` (distribution spec, chunked push); 0 when the registry does not care. */
+function chunkMinOf(answer: { header(name: string): string | undefined }): number {
+  const text = answer.header('oci-chunk-min-length') ?? '';
+  return /^\d{1,15}$/.test(text) ? Number(text) : 0;
 }
 
 class UploadSession implements Upload {
+  readonly chunkMinBytes: number;
   readonly #requests: RepositoryRequests;
   readonly #doing: string;
   #location: URL;
 
-  constructor(requests: RepositoryRequests, location: URL, doing: string) {
+  constructor(requests: RepositoryRequests, location: URL, doing: string, chunkMinBytes: number) {
+    this.chunkMinBytes = chunkMinBytes;
     this.#requests = requests;
     this.#location = location;
     this.#doing = doing;

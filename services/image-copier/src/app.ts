@@ -3,7 +3,7 @@ import { announceState, createCredentialClient, openBus, type Bus } from '@kuik/
 import { COPY_QUEUE, IMAGE_STATE, METRICS } from '@kuik/contracts';
 import { openKube, type KubeClient } from '@kuik/kube';
 import { createPacer, createWorker, type Worker } from '@kuik/queue';
-import { createRegistryAccess, readCacheEndpoint, readRegistries, type RegistryAccess } from '@kuik/registry';
+import { createRegistryAccess, readCacheEndpoint, readRegistries } from '@kuik/registry';
 import { composeParts, HealthServer, type App, type Part, type ServiceContext } from '@kuik/runtime';
 import { cachedImages } from './cached-images.ts';
 import type { CopierConfig } from './config.ts';
@@ -21,8 +21,6 @@ export interface CopierApp extends App {
 export interface CopierAdapters {
   readonly bus?: Bus;
   readonly kube?: KubeClient;
-  /** With the configuration's registries; for other time limits. */
-  readonly registry?: RegistryAccess;
 }
 
 /** Wires the worker; starts nothing but the connection to NATS. Throws when a key or CA file cannot be read. */
@@ -30,15 +28,18 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
   const { log, metrics, clock } = context;
   const bus = adapters.bus ?? openBus(config.nats, 'image-copier', context);
   const kube = adapters.kube ?? openKube(config.kube, context);
-  const registry =
-    adapters.registry ??
-    createRegistryAccess({ registries: readRegistries(config.registries), now: () => clock.now() });
+  const registry = createRegistryAccess({
+    registries: readRegistries(config.registries),
+    addressPolicy: config.addressPolicy,
+    upstream: config.upstreamTimeouts,
+    now: () => clock.now(),
+  });
   const { tokenFile, timeoutMs } = config.broker;
   const credentials =
     tokenFile === undefined
       ? noCredentials
       : brokeredCredentials(createCredentialClient(bus, { readToken: () => readFile(tokenFile, 'utf8'), timeoutMs }));
-  const pacer = createPacer(config.redis, { log });
+  const pacer = createPacer(config.redis, { pace: config.pace, hosts: config.pace.hosts, log });
   const states = bus.bucket(IMAGE_STATE);
   const { concurrency, blobsPerImage, lockMs, stallCheckMs, drainMs } = config.copy;
   const copies = registryCopies({

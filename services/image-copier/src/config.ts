@@ -1,12 +1,15 @@
 import {
+  addressPolicyConfig,
   brokerClientConfig,
   cacheConfig,
   DEFAULTS,
   httpConfig,
   kubeConfig,
   natsConfig,
+  paceConfig,
   redisConfig,
   registriesConfig,
+  upstreamTimeoutsConfig,
 } from '@kuik/contracts';
 import { loadConfig, type Env } from '@kuik/runtime';
 import { z } from 'zod';
@@ -20,6 +23,9 @@ export const copierConfig = z.strictObject({
   kube: kubeConfig.prefault({}),
   cache: cacheConfig,
   registries: registriesConfig,
+  pace: paceConfig,
+  addressPolicy: addressPolicyConfig,
+  upstreamTimeouts: upstreamTimeoutsConfig,
   broker: brokerClientConfig,
   copy: z
     .strictObject({

@@ -13,7 +13,14 @@ let world: CopierWorld;
 let copier: Copier;
 beforeAll(async () => {
   world = await startCopierWorld([HOST, SLOW, LIMITED, PRIVATE]);
-  copier = await world.start();
+  const { host } = world.stack.upstream;
+  copier = await world.start(
+    {},
+    {
+      addressPolicy: { refuse: ['8.8.8.0/24'], allow: ['127.0.0.0/8'] },
+      registries: { ...world.faults.registries(), [host]: { plainHTTP: true } },
+    },
+  );
 }, 90_000);
 afterAll(() => world?.close());
 afterEach(() => {
@@ -139,6 +146,25 @@ describe('an upstream that', () => {
     const at = told.map(({ stanza }) => Date.parse(stanza.error!.at)).sort((a, b) => a - b);
     expect(at.at(-1)).toBeGreaterThan(Date.parse(copied.stanza.copiedAt!));
     expect(at[2]! - at[0]!).toBeGreaterThan(1_000);
+  });
+});
+
+describe('an address', () => {
+  it.each([
+    ['8.8.8.8/app:1', 'refused by configuration'],
+    ['169.254.169.254/app:1', 'metadata'],
+  ])('that the policy refuses is not dialled: %s', async (reference, why) => {
+    const started = performance.now();
+    const { stanza } = await world.copied(reference);
+    expect(stanza.error).toMatchObject({ code: 'KUIK-REG-530', message: expect.stringContaining(why) });
+    expect(performance.now() - started).toBeLessThan(1_500);
+  });
+
+  it('that the policy allows is, although it is private', async () => {
+    const made = await push(HOST, 'allowed');
+    const { repository } = world.faults.backingOf(HOST, 'allowed');
+    const { stanza } = await world.copied(`${world.stack.upstream.host}/${repository}:1`);
+    expect(stanza).toMatchObject({ digest: made.digest });
   });
 });
 

@@ -25,10 +25,11 @@ export function createApp(config: MonitorConfig, context: ServiceContext): Monit
   const kube = openKube(config.kube, context);
   const registry = createRegistryAccess({
     registries: readRegistries(config.registries),
-    upstream: { headersMs: config.monitor.timeoutMs },
+    addressPolicy: config.addressPolicy,
+    upstream: config.upstreamTimeouts,
     now: () => clock.now(),
   });
-  const pacer = createPacer(config.redis, { log });
+  const pacer = createPacer(config.redis, { pace: config.pace, hosts: config.pace.hosts, log });
   const store = createTimeStore(config.redis, { log });
   const leadership = openLeadership(config.lease, 'monitor', kube, context);
   const images = followCachedImages(kube, context);

@@ -1,12 +1,15 @@
 import {
+  addressPolicyConfig,
   brokerClientConfig,
   DEFAULTS,
   httpConfig,
   kubeConfig,
   leaseConfig,
   natsConfig,
+  paceConfig,
   redisConfig,
   registriesConfig,
+  upstreamTimeoutsConfig,
 } from '@kuik/contracts';
 import { loadConfig, type Env } from '@kuik/runtime';
 import { z } from 'zod';
@@ -23,6 +26,9 @@ export const monitorConfig = z.strictObject({
   lease: leaseConfig,
   broker: brokerClientConfig,
   registries: registriesConfig,
+  pace: paceConfig,
+  addressPolicy: addressPolicyConfig,
+  upstreamTimeouts: upstreamTimeoutsConfig,
   monitor: z
     .strictObject({
       intervalMs: ms.default(DEFAULTS.monitor.intervalMs).describe('Shortest time between two checks of one image'),

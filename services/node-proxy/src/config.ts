@@ -1,9 +1,18 @@
-import { brokerClientConfig, cacheConfig, DEFAULTS, httpConfig, natsConfig, registriesConfig } from '@kuik/contracts';
+import {
+  addressPolicyConfig,
+  brokerClientConfig,
+  cacheConfig,
+  DEFAULTS,
+  httpConfig,
+  natsConfig,
+  registriesConfig,
+  upstreamTimeoutsConfig,
+} from '@kuik/contracts';
 import { z } from 'zod';
 import { parseListenAddress } from './listen.ts';
 
 const ms = z.number().int().positive();
-const { proxy, cache, upstream } = DEFAULTS;
+const { proxy, cache } = DEFAULTS;
 
 const listenAddress = z.string().transform((written, context) => {
   const address = parseListenAddress(written);
@@ -34,13 +43,7 @@ export const configSchema = z.strictObject({
   cache: cacheConfig,
   registries: registriesConfig,
   broker: brokerClientConfig,
-  addressPolicy: z
-    .strictObject({
-      refuse: z.array(z.string()).default([]).describe('CIDRs refused beyond the private ranges'),
-      allow: z.array(z.string()).default([]).describe('CIDRs allowed in spite of them'),
-    })
-    .prefault({})
-    .describe('Addresses that upstream registries may not have'),
+  addressPolicy: addressPolicyConfig,
   proxy: z
     .strictObject({
       manifestCacheBytes: z.number().int().min(0).default(proxy.manifestCacheBytes),
@@ -80,13 +83,7 @@ export const configSchema = z.strictObject({
       breakerMs: ms.default(cache.breakerMs),
     })
     .prefault({}),
-  upstreamTimeouts: z
-    .strictObject({
-      connectMs: ms.default(upstream.connectMs),
-      headersMs: ms.default(upstream.headersMs),
-      idleMs: ms.default(upstream.idleMs),
-    })
-    .prefault({}),
+  upstreamTimeouts: upstreamTimeoutsConfig,
 });
 
 export type Config = Readonly<z.output<typeof configSchema>>;

@@ -53,7 +53,14 @@ export function createApp(
   const kube = adapters.kube ?? openKube(config.kube, context);
   const bus = adapters.bus ?? openBus(config.nats, 'pod-watcher', context);
   const redis = adapters.redis ?? connectRedis(config.redis, log);
-  const registry = adapters.registry ?? createRegistryAccess({ registries: readRegistries(config.registries), now });
+  const registry =
+    adapters.registry ??
+    createRegistryAccess({
+      registries: readRegistries(config.registries),
+      addressPolicy: config.addressPolicy,
+      upstream: config.upstreamTimeouts,
+      now,
+    });
 
   const { proxyPrefixes, lease, expiry, retry, reconcile, broker: brokerConfig } = config;
   const view = new ClusterView(

@@ -1,4 +1,5 @@
 import {
+  addressPolicyConfig,
   DEFAULTS,
   httpConfig,
   kubeConfig,
@@ -7,6 +8,7 @@ import {
   proxyPrefixes,
   redisConfig,
   registriesConfig,
+  upstreamTimeoutsConfig,
 } from '@kuik/contracts';
 import { duration, type Env, loadConfig } from '@kuik/runtime';
 import { z } from 'zod';
@@ -20,6 +22,8 @@ export const podWatcherConfig = z.strictObject({
   kube: kubeConfig.prefault({}),
   lease: leaseConfig,
   registries: registriesConfig,
+  addressPolicy: addressPolicyConfig,
+  upstreamTimeouts: upstreamTimeoutsConfig,
   proxyPrefixes,
   usage: z
     .strictObject({

@@ -1,4 +1,4 @@
-import { DEFAULT_PACE, LocalParks } from '../pace.ts';
+import { LocalParks, paceOf } from '../pace.ts';
 import type { Pacer, PacerOptions, QueueReports } from '../port.ts';
 
 interface Bucket {
@@ -23,7 +23,7 @@ export class MemoryPaces {
       take: async (host) => {
         await Promise.resolve();
         if (away()) options.missed?.('take');
-        const waitMs = away() ? 0 : this.#take(host, options.hosts?.[host] ?? options.pace ?? DEFAULT_PACE);
+        const waitMs = away() ? 0 : this.#take(host, paceOf(options, host));
         return Math.max(waitMs, own.leftMs(host, this.#now()));
       },
       park: async (host, untilMs) => {

@@ -1,6 +1,6 @@
 import { within } from '../bounded.ts';
-import type { Missed, Pace, Pacer, PacerOptions, QueueReports } from '../port.ts';
-import { DEFAULT_PACE, LocalParks } from '../pace.ts';
+import type { Missed, Pacer, PacerOptions, QueueReports } from '../port.ts';
+import { LocalParks, paceOf } from '../pace.ts';
 import { RedisLink } from './connection.ts';
 import type { RedisSettings } from './connection.ts';
 
@@ -73,11 +73,10 @@ export function createPacer(connection: RedisSettings, options: PacerOptions & Q
     options.missed?.(what);
     return undefined;
   };
-  const paceOf = (host: string): Pace => options.hosts?.[host] ?? options.pace ?? DEFAULT_PACE;
 
   return {
     async take(host) {
-      const { perSecond, burst } = paceOf(host);
+      const { perSecond, burst } = paceOf(options, host);
       const waitMs = await evaluate('take', TAKE, [bucketKey(host), parkKey(host)], [perSecond / 1000, burst]);
       return Math.max(waitMs ?? 0, parks.leftMs(host, Date.now()));
     },

@@ -5,7 +5,6 @@ import { connectBus, type Bus } from '@kuik/bus';
 import { COPY_QUEUE, CRDS, IMAGE_STATE, project, type CachedImage, type CacheStanza } from '@kuik/contracts';
 import { cachedImageName, parseReference, toCacheRepository } from '@kuik/image';
 import { createProducer } from '@kuik/queue';
-import { createRegistryAccess, readRegistries } from '@kuik/registry';
 import { createMetrics, silentLogger, systemClock } from '@kuik/runtime';
 import { leaseTestbed, serviceIdentity, startFaultProxy, until, type KubeObject } from '@kuik/testbed';
 import { createApp, type CopierApp } from '../app.ts';
@@ -82,7 +81,8 @@ export async function startCopierWorld(hosts: readonly string[]) {
     enqueue,
     readCache,
 
-    async start(copy: object = {}): Promise<Copier> {
+    /** `settings` of a copier that are not the world's own. */
+    async start(copy: object = {}, settings: object = {}): Promise<Copier> {
       const { nats, redis, cache: writer } = identity;
       const config = copierConfig.parse({
         http: { host: '127.0.0.1', port: 0 },
@@ -92,15 +92,13 @@ export async function startCopierWorld(hosts: readonly string[]) {
         kube: { kubeconfig },
         registries: faults.registries(),
         broker: { tokenFile: identity.brokerTokenFile, timeoutMs: 1_000 },
+        upstreamTimeouts: { headersMs: 1_500, idleMs: 2_000 },
         copy: { lockMs: 2_000, stallCheckMs: 500, drainMs: 5_000, ...copy },
-      });
-      const registry = createRegistryAccess({
-        registries: readRegistries(config.registries),
-        upstream: { headersMs: 1_500, idleMs: 2_000 },
+        ...settings,
       });
       const metrics = createMetrics({ service: 'image-copier', defaults: false });
       const context = { name: 'image-copier', log: silentLogger, metrics, clock: systemClock };
-      const app = createApp(config, context, { registry });
+      const app = createApp(config, context);
       await app.start();
       const copier: Copier = {
         start: () => app.start(),
