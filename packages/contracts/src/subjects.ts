@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { triedSecrets } from './sealed-credential.ts';
 import type { DurableStream, RequestSubject, StateBucket, Subject } from './wire.ts';
 
 const reference = z.string().min(1).max(1024);
@@ -105,7 +106,9 @@ export const credentialRequest = z.object({
 /** `error` is a KUIK code and a message without secrets; `sealed` opens to a BrokeredCredential. */
 export const credentialReply = z.union([
   z.object({ sealed: z.string() }),
-  z.object({ error: z.object({ code: z.string(), message: z.string(), retry: z.boolean() }) }),
+  z.object({
+    error: z.object({ code: z.string(), message: z.string(), retry: z.boolean(), tried: triedSecrets }),
+  }),
 ]);
 export type CredentialRequest = z.infer<typeof credentialRequest>;
 export type CredentialReply = z.infer<typeof credentialReply>;

@@ -19,6 +19,8 @@ export interface CopyTarget {
   readonly cacheTag: string;
   /** Look at every blob although the tag is right: what the cache lost comes back. */
   readonly thorough: boolean;
+  /** The admission that this copy follows, for the logs of others. */
+  readonly requestId?: string;
 }
 
 export type JobVerdict = { do: 'copy'; target: CopyTarget } | { do: 'skip'; reason: SkipReason };
@@ -44,6 +46,7 @@ export function decideJob(job: CopyJob, image: CachedImage | undefined): JobVerd
       cacheRepository,
       cacheTag: cacheTag(reference),
       thorough: forceWish(image) !== undefined,
+      ...(job.requestId === undefined ? {} : { requestId: job.requestId }),
     },
   };
 }

@@ -1,6 +1,7 @@
-import type { CachedImage, Repository } from '@kuik/contracts';
+import { type CachedImage, type Repository, stanzaOf } from '@kuik/contracts';
 import { type Reference, repositoryName, tryParseReference } from '@kuik/image';
 import type { Clock, Logger } from '@kuik/runtime';
+import { copyingNow } from './cached.ts';
 import type { ClusterView } from './cluster-view.ts';
 import { type Facts, factsOf, recordedFacts } from './facts.ts';
 import { freeImageName, freeRepositoryName, imageIdentity } from './identity.ts';
@@ -58,6 +59,8 @@ export class ImageReconciler {
     const waits = expected === undefined ? [] : [expected.until - clock.now()];
     const [first, ...duplicates] = view.images.of(image);
     if (first === undefined) return undefined;
+    const copying = copyingNow(stanzaOf(first, 'cache'), clock.now());
+    if (copying !== undefined) waits.push(Date.parse(copying.until) - clock.now());
     if (reference !== undefined) {
       await this.#adopt(first, reference);
       const current = view.images.named(first.metadata.name) ?? first;
@@ -136,7 +139,7 @@ export class ImageReconciler {
 
   /** Facts, then the summary of what the resource says with them; each only when it differs. */
   async #describe(image: CachedImage, duplicateOf: string | undefined): Promise<void> {
-    const { view, writer, hints, clock, unusedMs } = this.#parts;
+    const { view, writer, hints, clock, unusedMs, retry } = this.#parts;
     const identity = imageIdentity(image);
     const facts: Facts | undefined = factsOf(image, {
       holders: view.usage.holdersOf(identity),
@@ -150,7 +153,7 @@ export class ImageReconciler {
       current = await writer.applyFacts(image, facts);
     }
     if (current === undefined) return;
-    const summary: Summary = summarise(current, clock.now(), duplicateOf);
+    const summary: Summary = summarise(current, { now: clock.now(), retry, duplicateOf });
     if (!sameJson(summary, recordedSummary(current))) await writer.applySummary(current, summary);
   }
 }
