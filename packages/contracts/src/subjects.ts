@@ -3,6 +3,8 @@ import { triedSecrets } from './sealed-credential.ts';
 import type { DurableStream, RequestSubject, StateBucket, Subject } from './wire.ts';
 
 const reference = z.string().min(1).max(1024);
+/** Longer ids are left out of what nodes are told. */
+export const REQUEST_ID_MAX = 128;
 const MiB = 1024 * 1024;
 
 /** What one hint may hold; the publisher leaves the rest to the pod list. */
@@ -139,6 +141,8 @@ export const imageState = z.object({
   pin: z.string().optional(),
   /** Whether upstream could be read without a credential when last seen. */
   public: z.boolean().optional(),
+  /** The admission that the resource was made for: joins a pull with its log. */
+  requestId: z.string().max(REQUEST_ID_MAX).optional(),
 });
 export type ImageState = z.infer<typeof imageState>;
 

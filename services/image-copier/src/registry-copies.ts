@@ -27,8 +27,8 @@ export function registryCopies({
       const { requestId } = target;
       const origin = requestId === undefined ? {} : { requestId };
       const own = credentials(origin);
-      const source = sides.watch(registry.upstream(host, path, own), 'upstream');
-      const to = sides.watch(registry.cache(cache, target.cacheRepository), 'cache');
+      const source = sides.watch(registry.upstream(host, path, own, origin), 'upstream');
+      const to = sides.watch(registry.cache(cache, target.cacheRepository, origin), 'cache');
       try {
         const result = await copyImage({
           source,

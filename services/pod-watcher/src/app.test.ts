@@ -148,8 +148,17 @@ describe('a leader', () => {
       return world.jobs[0];
     });
     expect(world.jobs[0]).toMatchObject({ reference: IMAGE, requestId: 'r-1' });
+    expect(project(world.image(IMAGE)!)?.state.requestId).toBe('r-1');
     expect(world.image(IMAGE)?.status?.expiresAt).toBeUndefined();
     await other.close();
+  });
+
+  it('knows the request from the pod when its hint was lost, and goes on knowing it', async () => {
+    world.pod('web', IMAGE, { metadata: { annotations: { 'kuik.enix.io/request-id': 'r-2' } } });
+    await world.replica().start();
+    const image = await summarised();
+    expect(world.jobs[0]).toMatchObject({ reference: IMAGE, requestId: 'r-2' });
+    expect(image.metadata.annotations).toEqual({ 'kuik.enix.io/request-id': 'r-2' });
   });
 
   it('copies at a person’s wish, once, and takes the wish off when it was carried out', async () => {

@@ -50,11 +50,13 @@ export class ImageReconciler {
     const { view, hints, clock } = this.#parts;
     const reference = tryParseReference(image);
     const expected = hints.expected(image);
-    const used = view.usage.holdersOf(image).size > 0 || expected !== undefined;
+    const holders = view.usage.holdersOf(image);
+    const used = holders.size > 0 || expected !== undefined;
+    const requestId = expected?.requestId ?? holders.values().next().value?.requestId;
     const isNew = view.images.of(image).length === 0;
     if (isNew) {
       if (!used || reference === undefined) return undefined;
-      await this.#create(reference);
+      await this.#create(reference, requestId);
     }
     const waits = expected === undefined ? [] : [expected.until - clock.now()];
     const [first, ...duplicates] = view.images.of(image);
@@ -64,7 +66,7 @@ export class ImageReconciler {
     if (reference !== undefined) {
       await this.#adopt(first, reference);
       const current = view.images.named(first.metadata.name) ?? first;
-      const wait = await this.#step(current, reference, used, expected?.requestId);
+      const wait = await this.#step(current, reference, used, requestId);
       if (wait !== undefined) waits.push(wait);
     }
     // Many images may be new at once: all copies start before anything is described.
@@ -74,7 +76,7 @@ export class ImageReconciler {
     return waits.length === 0 ? undefined : { afterMs: Math.max(Math.min(...waits), 1) };
   }
 
-  async #create(reference: Reference): Promise<void> {
+  async #create(reference: Reference, requestId: string | undefined): Promise<void> {
     const { view, writer, log } = this.#parts;
     const repository = await this.#repository(reference);
     const taken = new Set<string>();
@@ -84,9 +86,9 @@ export class ImageReconciler {
         (candidate) => taken.has(candidate) || view.images.named(candidate) !== undefined,
       );
       if (name === undefined) throw new Error(`every name for the CachedImage of ${reference.path} is taken`);
-      const made = await writer.createImage(name, reference, repository);
+      const made = await writer.createImage(name, reference, repository, requestId);
       if (made !== undefined) {
-        log.info('cached image created', { image: imageIdentity(made), object: name });
+        log.info('cached image created', { image: imageIdentity(made), object: name, requestId });
         return;
       }
       taken.add(name);
