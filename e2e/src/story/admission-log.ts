@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { linesOf } from './log-lines.ts';
 import { until, WaitTimeout } from '@kuik/testbed';
 
 interface Line {
@@ -37,19 +38,10 @@ export async function rulesOf(
 /** The rules that a log's text tells of so far. */
 export function rulesIn(log: string, namespace: string, pod: string): Map<string, string> {
   const rules = new Map<string, string>();
-  for (const text of log.split('\n')) {
-    const line = parse(text);
-    if (line?.message !== 'admission answered' || line.namespace !== namespace || line.pod !== pod) continue;
+  for (const line of linesOf(log) as Iterable<Line>) {
+    if (line.message !== 'admission answered' || line.namespace !== namespace || line.pod !== pod) continue;
     for (const entry of (line.images ?? '').matchAll(/(?:^|[,;] )[a-z]:(\S+) \S+ \S+ ([^\s,;]+)/g))
       rules.set(entry[1]!, entry[2]!);
   }
   return rules;
-}
-
-function parse(text: string): Line | undefined {
-  try {
-    return JSON.parse(text) as Line;
-  } catch {
-    return undefined;
-  }
 }

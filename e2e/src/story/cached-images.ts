@@ -30,6 +30,24 @@ export async function untilReady(
   );
 }
 
+interface PrintedTable {
+  columnDefinitions: { name: string; priority: number }[];
+  rows: { cells: unknown[] }[];
+}
+
+/** What `kubectl get cachedimages` prints, column by column (those that it shows without `-o wide`): rendered by the API server. */
+export async function printedCachedImages(
+  api: ApiClient,
+): Promise<{ columns: string[]; rows: Record<string, string>[] }> {
+  const accept = 'application/json;as=Table;v=v1;g=meta.k8s.io';
+  const table = await api.request<PrintedTable>('GET', PATH, undefined, { accept });
+  const shown = table.columnDefinitions.flatMap(({ name, priority }, at) => (priority === 0 ? [{ name, at }] : []));
+  const rows = table.rows.map(({ cells }) =>
+    Object.fromEntries(shown.map(({ name, at }) => [name, String(cells[at] ?? '')])),
+  );
+  return { columns: shown.map(({ name }) => name), rows };
+}
+
 function describe(image: CachedImage | undefined): string {
   if (image === undefined) return 'no CachedImage';
   return `${image.status?.phase ?? 'no phase'}${image.status?.cache?.error === undefined ? '' : `: ${image.status.cache.error.message}`}`;

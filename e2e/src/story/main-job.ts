@@ -1,5 +1,6 @@
 import { podAdmitted } from './admit.ts';
 import { imagesCopied } from './copy.ts';
+import { requestFollowed } from './follow.ts';
 import { pulledFromCache, pulledWithoutUpstream, upstreamStopped } from './pull.ts';
 import { proxyAlone, tableOfCached, workerKilled } from './survive.ts';
 import type { AnyStep } from './step.ts';
@@ -10,6 +11,7 @@ export const MAIN_JOB: readonly AnyStep<World>[] = [
   podAdmitted,
   imagesCopied,
   pulledFromCache,
+  requestFollowed,
   workerKilled,
   upstreamStopped,
   pulledWithoutUpstream,

@@ -1,6 +1,6 @@
 import { makeImage, until, type ServiceProcess } from '@kuik/testbed';
-import { bytes, short } from '../checklist.ts';
-import { cachedImages, untilReady } from './cached-images.ts';
+import { short } from '../checklist.ts';
+import { cachedImages, printedCachedImages, untilReady } from './cached-images.ts';
 import { pod } from './pods.ts';
 import { expectEqual, expectTrue, step } from './step.ts';
 import { HOST, type World } from './world.ts';
@@ -155,48 +155,65 @@ export const proxyAlone = step<World, Alone>({
 });
 
 interface Table {
-  rows: { image: string; status: string; digest: string | undefined; size: number; usedBy: number }[];
+  /** What the API server prints, by column. */
+  rows: Record<string, string>[];
+  columns: string[];
   expected: number;
 }
 
-/** What is cached in the end, as `kubectl get cachedimages` would tell it. */
+/** The monitor may have looked while upstream was dead. */
+const UPSTREAM = new Set(['Available', 'Unreachable']);
+const COLUMNS = ['Image', 'Status', 'Upstream', 'Used by', 'Expires', 'Size', 'Age'];
+
+/** What is cached in the end, as `kubectl get cachedimages` tells it: the API server itself renders the table. */
 export const tableOfCached = step<World, Table>({
   id: 'table',
-  title: 'what is cached',
+  title: 'what is cached, as kubectl get cachedimages prints it',
   logs: ['pod-watcher'],
   async act(world) {
-    const images = [...(await cachedImages(world.api))];
-    return {
-      expected: 5,
-      rows: images.map(([image, object]) => ({
-        image,
-        status: object.status?.phase ?? '',
-        digest: object.status?.cache?.digest,
-        size: object.status?.cache?.bytes ?? 0,
-        usedBy: object.status?.usedBy?.count ?? 0,
-      })),
-    };
+    return { expected: 5, ...(await printedCachedImages(world.api)) };
   },
-  check: ({ rows, expected }) => [
+  check: ({ rows, columns, expected }) => [
+    ...expectEqual('columns', ['Name', ...COLUMNS], columns),
     ...expectEqual('CachedImages', expected, rows.length),
     ...rows.flatMap((row) => [
-      ...expectEqual(`status of ${row.image}`, 'Ready', row.status),
-      ...expectEqual(`pods that use ${row.image}`, 1, row.usedBy),
+      ...expectEqual(`status of ${row['Image']}`, 'Ready', row['Status']),
+      ...expectTrue(
+        `upstream of ${row['Image']}`,
+        UPSTREAM.has(row['Upstream'] ?? ''),
+        [...UPSTREAM].join(' or '),
+        String(row['Upstream']),
+      ),
+      ...expectEqual(`pods that use ${row['Image']}`, '1', row['Used by']),
+      ...expectTrue(`size of ${row['Image']}`, /^\d.* [KM]iB$/.test(row['Size'] ?? ''), 'a size', String(row['Size'])),
     ]),
   ],
-  tell: ({ rows }) => [
-    `${'IMAGE'.padEnd(42)}STATUS   USED BY  SIZE`,
-    ...rows.map(
-      (row) =>
-        `${row.image.replace(/@sha256:(..)[0-9a-f]+/, '@sha256:$1..').padEnd(42)}${row.status.padEnd(9)}${String(row.usedBy).padEnd(9)}${bytes(row.size)}`,
-    ),
-  ],
+  tell: ({ rows }) => inColumns([COLUMNS.map((name) => name.toUpperCase()), ...rows.map(cellsOf)]),
   breakages: [
     {
       name: 'an image that is not Ready',
-      bend: (o) => ({ ...o, rows: o.rows.map((row, i) => (i === 0 ? { ...row, status: 'Waiting' } : row)) }),
+      bend: (o) => ({ ...o, rows: o.rows.map((row, i) => (i === 0 ? { ...row, Status: 'Waiting' } : row)) }),
     },
     { name: 'an image too many', bend: (o) => ({ ...o, rows: [...o.rows, o.rows[0]!] }) },
-    { name: 'an image that nobody uses', bend: (o) => ({ ...o, rows: o.rows.map((row) => ({ ...row, usedBy: 0 })) }) },
+    {
+      name: 'an image that nobody uses',
+      bend: (o) => ({ ...o, rows: o.rows.map((row) => ({ ...row, 'Used by': '0' })) }),
+    },
+    { name: 'a column that is missing', bend: (o) => ({ ...o, columns: o.columns.slice(1) }) },
+    { name: 'no sizes', bend: (o) => ({ ...o, rows: o.rows.map((row) => ({ ...row, Size: '-' })) }) },
   ],
 });
+
+function cellsOf(row: Record<string, string>): string[] {
+  return COLUMNS.map((name) => (row[name] ?? '').replace(/@sha256:(..)[0-9a-f]+/, '@sha256:$1..'));
+}
+
+function inColumns(lines: readonly string[][]): string[] {
+  const widths = COLUMNS.map((_, at) => Math.max(...lines.map((cells) => cells[at]?.length ?? 0)));
+  return lines.map((cells) =>
+    cells
+      .map((cell, at) => cell.padEnd(widths[at]! + 3))
+      .join('')
+      .trimEnd(),
+  );
+}

@@ -13,12 +13,19 @@ import type { Bus } from './port.ts';
 export class CredentialError extends Error {
   readonly failure: Extract<ErrorName, 'brokerUnavailable' | 'brokerDenied' | 'secretInvalid' | 'unauthorized'>;
   readonly retry: boolean;
+  /** Pull secrets whose logins the registry refused, `namespace/name`; empty when it did not come to that. */
+  readonly tried: readonly string[];
 
-  constructor(failure: CredentialError['failure'], message: string, details: { retry: boolean; cause?: unknown }) {
+  constructor(
+    failure: CredentialError['failure'],
+    message: string,
+    details: { retry: boolean; cause?: unknown; tried?: readonly string[] | undefined },
+  ) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.name = 'CredentialError';
     this.failure = failure;
     this.retry = details.retry;
+    this.tried = details.tried ?? [];
   }
 }
 
@@ -143,10 +150,10 @@ function silence(why: string, cause?: unknown): CredentialError {
   return new CredentialError('brokerUnavailable', `no credential could be had: ${why}`, { retry: true, cause });
 }
 
-function refusal(error: { code: string; message: string; retry: boolean }): CredentialError {
+function refusal(error: Extract<CredentialReply, { error: object }>['error']): CredentialError {
   const names = ['brokerUnavailable', 'brokerDenied', 'secretInvalid', 'unauthorized'] as const;
   const failure = names.find((name) => ERROR_CODES[name].code === error.code) ?? 'brokerUnavailable';
-  return new CredentialError(failure, error.message, { retry: error.retry });
+  return new CredentialError(failure, error.message, { retry: error.retry, tried: error.tried });
 }
 
 function isTimeout(error: unknown): boolean {

@@ -110,10 +110,13 @@ export const CACHED_IMAGE_CRD = crd(
     { name: 'Upstream', jsonPath: '.status.display.upstream' },
     { name: 'Used by', jsonPath: '.status.display.usedBy' },
     { name: 'Expires', jsonPath: '.status.display.expires' },
-    { name: 'Size', jsonPath: '.status.display.size', priority: 1 },
-    { name: 'Digest', jsonPath: '.status.cache.digest', priority: 1 },
-    { name: 'Retain', jsonPath: '.spec.retain', type: 'boolean', priority: 1 },
+    { name: 'Size', jsonPath: '.status.display.size' },
     AGE,
+    { name: 'Digest', jsonPath: '.status.cache.digest', priority: 1 },
+    { name: 'Copied', jsonPath: '.status.cache.copiedAt', type: 'date', priority: 1 },
+    { name: 'Pulled', jsonPath: '.status.lastPulled', type: 'date', priority: 1 },
+    { name: 'Message', jsonPath: '.status.conditions[?(@.type=="Cached")].message', priority: 1 },
+    { name: 'Retain', jsonPath: '.spec.retain', type: 'boolean', priority: 1 },
   ],
 );
 

@@ -65,14 +65,14 @@ export const ERROR_CODES = {
     503,
     'UNKNOWN',
     'the upstream registry cannot be reached and the cache does not have it',
-    'retry when the registry is back',
+    'check that the registry is up and that the cluster can reach it',
   ),
   upstreamTimeout: define(
     'KUIK-REG-504',
     504,
     'UNKNOWN',
     'the upstream registry did not answer in time and the cache does not have it',
-    'retry when the registry is back',
+    'check that the registry is up and that the cluster can reach it',
   ),
   badDigest: define(
     'KUIK-REG-520',
@@ -86,7 +86,7 @@ export const ERROR_CODES = {
     403,
     'DENIED',
     "the registry's address is not allowed",
-    'set registries.<host>.allowPrivate or registries.<host>.address',
+    'set registries.<host>.allowPrivate or registries.<host>.address, if that address is meant',
   ),
   tls: define(
     'KUIK-REG-531',

@@ -57,6 +57,16 @@ describe('project', () => {
       (i) => (i.status!.removal = { forUid: 'u0', condemnedAt: '2026-01-01T00:00:00Z', reason: 'Expired', epoch: 1 }),
       { condemned: undefined },
     ],
+    [
+      'made for an admission',
+      (i) => (i.metadata.annotations = { 'kuik.enix.io/request-id': 'r-1' }),
+      { requestId: 'r-1' },
+    ],
+    [
+      "somebody's longer text is no request id",
+      (i) => (i.metadata.annotations = { 'kuik.enix.io/request-id': 'r'.repeat(129) }),
+      { requestId: undefined },
+    ],
     ['pinned', (i) => (i.spec.pin = DIGEST), { pin: DIGEST }],
     [
       'by digest',

@@ -1,6 +1,7 @@
 import { cacheTag, formatReference, stateKey, tryParseReference } from '@kuik/image';
+import { REQUEST_ID_ANNOTATION } from './names.ts';
 import type { CachedImage, CachedImageStatus } from './resources.ts';
-import type { ImageState } from './subjects.ts';
+import { type ImageState, REQUEST_ID_MAX } from './subjects.ts';
 
 type Stanza = 'cache' | 'upstream' | 'removal' | 'usedBy';
 
@@ -32,6 +33,8 @@ export function project(image: CachedImage): { key: string; state: ImageState } 
   if (cache?.mediaType !== undefined && state.digest !== undefined) state.mediaType = cache.mediaType;
   if (removal !== undefined) state.condemned = true;
   if (image.spec.pin !== undefined) state.pin = image.spec.pin;
+  const requestId = image.metadata.annotations?.[REQUEST_ID_ANNOTATION];
+  if (requestId !== undefined && requestId.length <= REQUEST_ID_MAX) state.requestId = requestId;
   return { key: stateKey(reference), state };
 }
 

@@ -4,6 +4,7 @@ export * from './queues.ts';
 export * from './defaults.ts';
 export * from './names.ts';
 export * from './error-codes.ts';
+export * from './explain.ts';
 export * from './metrics.ts';
 export * from './phases.ts';
 export * from './resources.ts';

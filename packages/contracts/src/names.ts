@@ -8,7 +8,7 @@ export const ORIGINAL_IMAGES_ANNOTATION = 'kuik.enix.io/original-images';
 export const FORCE_UPDATE_ANNOTATION = 'kuik.enix.io/force-update';
 /** kuik v1's spelling of the same wish. */
 export const FORCE_UPDATE_ANNOTATION_V1 = 'cachedimage.kuik.enix.io/forceUpdate';
-/** Follows an image from admission to its first byte. */
+/** On CachedImages: the admission that they were made for. Follows an image from there to its first byte. */
 export const REQUEST_ID_ANNOTATION = 'kuik.enix.io/request-id';
 
 /** On CachedImages: the repository, as in kuik v1. */

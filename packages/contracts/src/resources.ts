@@ -17,6 +17,9 @@ export const stanzaError = z.object({
   retryAt: time.optional(),
 });
 
+/** A copy under way for longer than a moment. It counts until `until`, unless it is renewed: a worker that died is not believed for ever. */
+export const copying = z.object({ since: time, until: time, bytesDone: int.optional(), bytesTotal: int.optional() });
+
 export const cacheStanza = z.object({
   forUid,
   /** Digest under the cache tag; equal to upstream's when it was copied. */
@@ -25,6 +28,8 @@ export const cacheStanza = z.object({
   /** Tag under which the cache holds it. */
   tag: z.string().optional(),
   platforms: z.array(z.string()).optional(),
+  /** Platforms of the index that the cache does not hold: fetched from upstream when somebody pulls them. */
+  platformsOnDemand: z.array(z.string()).optional(),
   bytes: int.optional(),
   blobs: int.optional(),
   /** Blobs that needed no transfer: present or mounted. */
@@ -33,6 +38,7 @@ export const cacheStanza = z.object({
   /** The forced update that this copy answered (annotation's value). */
   forced: z.string().optional(),
   error: stanzaError.optional(),
+  copying: copying.optional(),
 });
 
 export const upstreamStanza = z.object({

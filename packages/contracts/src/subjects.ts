@@ -1,7 +1,10 @@
 import { z } from 'zod';
+import { triedSecrets } from './sealed-credential.ts';
 import type { DurableStream, RequestSubject, StateBucket, Subject } from './wire.ts';
 
 const reference = z.string().min(1).max(1024);
+/** Longer ids are left out of what nodes are told. */
+export const REQUEST_ID_MAX = 128;
 const MiB = 1024 * 1024;
 
 /** What one hint may hold; the publisher leaves the rest to the pod list. */
@@ -108,7 +111,9 @@ export const credentialRequest = z.object({
 /** `error` is a KUIK code and a message without secrets; `sealed` opens to a BrokeredCredential. */
 export const credentialReply = z.union([
   z.object({ sealed: z.string() }),
-  z.object({ error: z.object({ code: z.string(), message: z.string(), retry: z.boolean() }) }),
+  z.object({
+    error: z.object({ code: z.string(), message: z.string(), retry: z.boolean(), tried: triedSecrets }),
+  }),
 ]);
 export type CredentialRequest = z.infer<typeof credentialRequest>;
 export type CredentialReply = z.infer<typeof credentialReply>;
@@ -139,6 +144,8 @@ export const imageState = z.object({
   pin: z.string().optional(),
   /** Whether upstream could be read without a credential when last seen. */
   public: z.boolean().optional(),
+  /** The admission that the resource was made for: joins a pull with its log. */
+  requestId: z.string().max(REQUEST_ID_MAX).optional(),
 });
 export type ImageState = z.infer<typeof imageState>;
 

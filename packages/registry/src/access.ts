@@ -81,7 +81,11 @@ export function createRegistryAccess(options: RegistryAccessOptions = {}): Regis
     Transport & { tokens: CacheTokens | undefined; base: URL; endpoint: RegistryEndpoint }
   >();
 
-  const shared = (from: Transport, host: string, repository: string): Omit<RepositoryContext, 'site' | 'auth'> => {
+  const shared = (
+    from: Transport,
+    host: string,
+    repository: string,
+  ): Omit<RepositoryContext, 'site' | 'auth' | 'requestId'> => {
     if (!isRepositoryPath(repository))
       throw new RegistryError('rejected', `"${repository.slice(0, 300)}" is not a repository`);
     const manifestMaxBytes = options.manifestMaxBytes ?? DEFAULTS.manifestMaxBytes;
@@ -127,15 +131,15 @@ export function createRegistryAccess(options: RegistryAccessOptions = {}): Regis
   };
 
   return {
-    upstream(host, repository, credentials) {
+    upstream(host, repository, credentials, { requestId } = {}) {
       const site = locateRegistry(host, registries);
       const auth = new UpstreamAuthorizer(site, host, repository, credentials, memory);
-      return repositoryClient({ ...shared(upstream, host, repository), site, auth });
+      return repositoryClient({ ...shared(upstream, host, repository), site, auth, requestId });
     },
-    cache(cache, repository) {
+    cache(cache, repository, { requestId } = {}) {
       const found = cacheOf(cache);
       const auth = new CacheAuthorizer(found.tokens, repository);
-      return repositoryClient({ ...shared(found, found.base.host, repository), site: found, auth });
+      return repositoryClient({ ...shared(found, found.base.host, repository), site: found, auth, requestId });
     },
     async exchangePullToken(host, repository, credential, options) {
       const { http } = shared(upstream, host, repository);

@@ -146,12 +146,18 @@ export interface Upload {
   abort(): Promise<void>;
 }
 
+/** What requests of one opened repository have in common. */
+export interface OpenOptions {
+  /** Sent as `X-Request-Id` to the registry itself (not to where it redirects), so that its log can be joined with ours. */
+  readonly requestId?: string | undefined;
+}
+
 /** The door to every registry: connections, token cache and buffer pool are shared by all repositories opened from it. */
 export interface RegistryAccess {
   /** A repository of a registry that somebody else decided (address policy and trust apply). */
-  upstream(host: string, repository: string, credentials: CredentialSource): RepositoryClient;
+  upstream(host: string, repository: string, credentials: CredentialSource, options?: OpenOptions): RepositoryClient;
   /** A repository of our own cache registry, authorised by tokens that we sign. */
-  cache(cache: CacheEndpoint, repository: string): RepositoryClient;
+  cache(cache: CacheEndpoint, repository: string, options?: OpenOptions): RepositoryClient;
   close(): Promise<void>;
 }
 

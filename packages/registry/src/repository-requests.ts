@@ -7,6 +7,8 @@ import type { RawClient, RawRequest, RawResponse } from './raw-client.ts';
 import type { RegistryEndpoint } from './port.ts';
 
 const MAX_REDIRECTS = 5;
+/** Ids may come from others: nothing else goes into a header. */
+const REQUEST_ID = /^[\w.-]{1,128}$/;
 const ERROR_BODY_MAX = 64 * 1024;
 
 /** One request that ended, for metrics. */
@@ -32,6 +34,8 @@ export interface RepositoryContext {
   manifestMaxBytes: number;
   now: () => number;
   observe: ((event: RegistryEvent) => void) | undefined;
+  /** Told to the registry, see OpenOptions. */
+  requestId: string | undefined;
   /** The settings of any host, for redirects. */
   endpointFor(url: URL): RegistryEndpoint;
 }
@@ -71,7 +75,7 @@ export class RepositoryRequests {
         this.context.http.request({
           ...request,
           url,
-          headers: withAuthorization(request.headers, header),
+          headers: this.#headers(url, request.headers, header),
           signal: call.signal,
         }),
       ),
@@ -85,7 +89,7 @@ export class RepositoryRequests {
         this.context.raw.request({
           method: 'GET',
           url,
-          headers: withAuthorization(request.headers, header),
+          headers: this.#headers(url, request.headers, header),
           signal: call.signal,
         }),
       ),
@@ -99,7 +103,7 @@ export class RepositoryRequests {
       const { header } = await this.context.auth.first(call.need, call.signal);
       const answer = await this.context.raw.request({
         ...request,
-        headers: withAuthorization(request.headers, header),
+        headers: this.#headers(request.url, request.headers, header),
       });
       this.#observe(call, started, { status: answer.status });
       return answer;
@@ -117,6 +121,19 @@ export class RepositoryRequests {
       status: answer.status,
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     });
+  }
+
+  #headers(
+    url: URL,
+    headers: Readonly<Record<string, string>>,
+    authorization: string | undefined,
+  ): Record<string, string> {
+    const { requestId, site } = this.context;
+    const all = withAuthorization(headers, authorization);
+    if (requestId !== undefined && REQUEST_ID.test(requestId) && url.host === site.base.host) {
+      all['x-request-id'] = requestId;
+    }
+    return all;
   }
 
   async #authorised<A extends Answer>(call: Call, send: (header: string | undefined) => Promise<A>): Promise<A> {

@@ -42,7 +42,7 @@ export function credentialsOf(brokered: BrokeredCredential): readonly Credential
     case 'anonymous':
       return [];
     case 'bearer':
-      return [brokered];
+      return [{ kind: 'bearer', token: brokered.token, expiresAtMs: brokered.expiresAtMs }];
     case 'header':
       return [{ kind: 'header', value: brokered.value }];
   }

@@ -107,6 +107,29 @@ describe('authorisation', () => {
   });
 });
 
+describe('a request id', () => {
+  it('reaches the registry with every request, and nobody that it redirects to', async () => {
+    faults.host(HUB).on({ kind: 'blob' }).redirect('blobs.example.test');
+    const app = client(HUB, [], { requestId: 'r-1' });
+    await app.headManifest('v1');
+    await app.openManifest('v1');
+    await readBlob(await app.openBlob(layer), 1e7);
+    const ids = (host: string) => upstreams.requests(host).map(({ requestId }) => requestId);
+    expect(ids(HUB)).toEqual(['r-1', 'r-1', 'r-1']);
+    expect(ids('blobs.example.test')).toEqual([undefined]);
+  });
+
+  it('that could break a header is not sent', async () => {
+    const app = client(HUB, [], { requestId: 'r-1\r\nauthorization: Basic x' });
+    await app.headManifest('v1');
+    await (await app.openBlob(layer)).deliver(() => undefined);
+    expect(upstreams.requests(HUB).map(({ requestId, auth }) => [requestId, auth])).toEqual([
+      [undefined, 'none'],
+      [undefined, 'none'],
+    ]);
+  });
+});
+
 describe('redirects', () => {
   it.each(['blobs.example.test', 'registry.example.org'])('follows to %s without Authorization', async (origin) => {
     await faults.host(HUB).auth({ scheme: 'bearer', users });

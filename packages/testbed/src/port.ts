@@ -118,6 +118,8 @@ export interface ApiClient {
 
 export interface ApiCall {
   readonly contentType?: string;
+  /** Default `application/json`. */
+  readonly accept?: string;
   /** Calls as this bearer token instead of the client's own identity. */
   readonly token?: string;
 }

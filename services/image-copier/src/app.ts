@@ -41,7 +41,7 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
       : brokeredCredentials(createCredentialClient(bus, { readToken: () => readFile(tokenFile, 'utf8'), timeoutMs }));
   const pacer = createPacer(config.redis, { pace: config.pace, hosts: config.pace.hosts, log });
   const states = bus.bucket(IMAGE_STATE);
-  const { concurrency, blobsPerImage, lockMs, stallCheckMs, drainMs } = config.copy;
+  const { concurrency, blobsPerImage, lockMs, stallCheckMs, drainMs, progressAfterMs, progressEveryMs } = config.copy;
   const copies = registryCopies({
     registry,
     cache: readCacheEndpoint(config.cache, ['pull', 'push']),
@@ -56,6 +56,8 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
         log.warn('state not announced', { object: image.metadata.name, error }),
       ),
     pacer,
+    progressAfterMs,
+    progressEveryMs,
     clock,
     log,
     count: reportCopies(metrics),

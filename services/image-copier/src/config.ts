@@ -39,6 +39,10 @@ export const copierConfig = z.strictObject({
         .describe('Blobs of one image at once'),
       lockMs: ms.default(DEFAULTS.copy.lockMs).describe('A worker silent for this long loses its job'),
       stallCheckMs: ms.default(DEFAULTS.copy.stallCheckMs),
+      progressAfterMs: ms
+        .default(DEFAULTS.copy.progressAfterMs)
+        .describe('A copy that takes longer shows in its resource (phase Pulling)'),
+      progressEveryMs: ms.default(DEFAULTS.copy.progressEveryMs).describe('How often such a copy tells how far it is'),
       drainMs: ms.default(DEFAULTS.copy.drainMs).describe('How long running copies may go on after SIGTERM'),
     })
     .prefault({}),

@@ -55,6 +55,23 @@ const layerAsked = (made: MadeImage) =>
     'the slow layer to be under way',
   );
 
+describe('a copy that takes long', () => {
+  it('says so while it runs, and how far it is; nothing of that is left when it ended', async () => {
+    const { made } = await inMidCopy('progress');
+    const image = await world.copied(`${SLOW}/progress:1`, ({ copying }) => copying !== undefined);
+    const { copying, ...rest } = image.stanza;
+    expect(rest).toEqual({ forUid: image.metadata.uid });
+    expect(copying!.bytesTotal).toBeGreaterThan(3 * MiB);
+    expect(copying!.bytesDone).toBeLessThan(copying!.bytesTotal!);
+    const told = Date.parse(copying!.until) - Date.parse(copying!.since);
+    // Told after two seconds, and believed for two and a half of its paces.
+    expect([told >= 152_000, told < 160_000]).toEqual([true, true]);
+    const done = await world.told(image, ({ digest }) => digest !== undefined);
+    expect(done.stanza).toMatchObject({ digest: made.digest });
+    expect(done.stanza).not.toHaveProperty('copying');
+  });
+});
+
 describe('a private image', () => {
   it('says that the broker is away, and is copied once it answers', async () => {
     const made = await push(PRIVATE, 'team/app');

@@ -1,13 +1,15 @@
 import { describe, expect, it } from '@jest/globals';
 import type { CachedImage, CacheStanza, CopyJob } from '@kuik/contracts';
+import { parseReference } from '@kuik/image';
 import type { Job } from '@kuik/queue';
 import { silentLogger } from '@kuik/runtime';
 import { type CopyParts, type CopyResult, workOn } from './copy-loop.ts';
 import { decideJob } from './decide.ts';
-import { judgeFailure } from './judge.ts';
+import { type CopyFailure, judgeFailure } from './judge.ts';
 
 const DIGEST = `sha256:${'cd'.repeat(32)}`;
 const NOW = Date.parse('2026-11-21T10:00:00Z');
+const REFERENCE = parseReference('a.b/c:1');
 
 const image = (
   over: Partial<CachedImage['metadata']> = {},
@@ -32,6 +34,7 @@ const result: CopyResult = {
   bytes: 100,
   bytesCopied: 60,
   platforms: ['linux/amd64', 'linux/arm64'],
+  platformsOnDemand: [],
   blobs: { total: 4, copied: 2, mounted: 1, present: 1 },
 };
 
@@ -76,6 +79,11 @@ async function run(bend: (world: World) => void = () => undefined, signal = new 
       const uid = world.replacedWhileCopying === 'late' ? 'u2' : 'u1';
       return world.object && { ...world.object, metadata: { ...world.object.metadata, uid, resourceVersion: '8' } };
     },
+    writeUnchanged: async () => {
+      throw new Error('a copy that ends at once is not told of');
+    },
+    progressAfterMs: 60_000,
+    progressEveryMs: 60_000,
     refusedForGood: (error) => error instanceof InvalidStanza,
     copy: world.copy,
     failureOf: (error) =>
@@ -271,7 +279,7 @@ describe('judgeFailure', () => {
     ['address-refused', 'KUIK-REG-530'],
     ['something-new', 'KUIK-REG-502'],
   ])('%s is %s', (code, expected) => {
-    const verdict = judgeFailure({ code, message: 'm', side: 'upstream' }, 'a.b/c:1', undefined, new Date(NOW));
+    const verdict = judgeFailure({ code, message: 'm', side: 'upstream' }, REFERENCE, undefined, new Date(NOW));
     expect(verdict.error).toMatchObject({ code: expected, attempts: 1, at: '2026-11-21T10:00:00.000Z' });
     expect(verdict.error.message).toContain('a.b/c:1');
     expect(verdict.parkHostMs).toBeUndefined();
@@ -280,7 +288,7 @@ describe('judgeFailure', () => {
   it('blames the cache for what the cache refused, even when it limits', () => {
     const verdict = judgeFailure(
       { code: 'rate-limited', message: 'm', side: 'cache' },
-      'a.b/c:1',
+      REFERENCE,
       undefined,
       new Date(NOW),
     );
@@ -291,7 +299,7 @@ describe('judgeFailure', () => {
   it("takes upstream's word for when to come back", () => {
     const verdict = judgeFailure(
       { code: 'rate-limited', message: 'm', side: 'upstream', retryAfterMs: 5000 },
-      'a.b/c:1',
+      REFERENCE,
       undefined,
       new Date(NOW),
     );
@@ -306,7 +314,7 @@ describe('judgeFailure', () => {
   ])('Retry-After of %i ms after %i failures waits %i ms', (retryAfterMs, attempts, waits) => {
     const before = { forUid: 'u1', error: { code: 'x', message: 'y', at: 'z', attempts } };
     const failure = { code: 'rate-limited', message: 'm', side: 'upstream', retryAfterMs } as const;
-    expect(judgeFailure(failure, 'a.b/c:1', before, new Date(NOW)).parkHostMs).toBe(waits);
+    expect(judgeFailure(failure, REFERENCE, before, new Date(NOW)).parkHostMs).toBe(waits);
   });
 
   it.each([
@@ -319,11 +327,60 @@ describe('judgeFailure', () => {
     const broker = { failure, message: 'why there is none' };
     const { error } = judgeFailure(
       { code, message: 'm', side: 'upstream', broker },
-      'a.b/c:1',
+      REFERENCE,
       undefined,
       new Date(NOW),
     );
     expect(error.code).toBe(expected);
     expect(error.message).toContain('why there is none');
+  });
+
+  it.each<[string, Partial<CopyFailure>, string]>([
+    [
+      'a refusal of a pull secret',
+      { code: 'unauthorized', message: 'cannot read a.b/c:1: status 401', tried: ['acme/regcred'] },
+      'cannot read a.b/c:1: the registry refused every credential (pull secret acme/regcred; anonymous): status 401. ' +
+        'Check that the login in secret acme/regcred is valid and can read c.',
+    ],
+    [
+      'a refusal of several, found by the broker',
+      {
+        code: 'unauthorized',
+        message:
+          'cannot access a.b/c: every credential was refused (0 given, and anonymous): token from https://a.b/t: status 401',
+        tried: ['acme/regcred', 'acme/default-sa'],
+        broker: { failure: 'unauthorized', message: 'not repeated' },
+      },
+      'cannot read a.b/c:1: the registry refused every credential (pull secrets acme/regcred, acme/default-sa; anonymous): ' +
+        'token from https://a.b/t: status 401. Check that the login in one of these secrets is valid and can read c.',
+    ],
+    [
+      'a refusal that nobody has a secret for',
+      { code: 'forbidden', message: 'cannot read a.b/c:1: status 403, DENIED: members only', tried: [] },
+      'cannot read a.b/c:1: the registry refused anonymous access, and no pull secret for a.b was found: status 403, DENIED: members only. ' +
+        'Add a pull secret for a.b to the pod or its service account, or check the name.',
+    ],
+    [
+      'a broken secret',
+      {
+        code: 'unauthorized',
+        message: 'cannot read a.b/c:1: status 401',
+        broker: { failure: 'secretInvalid', message: 'secret acme/x is not JSON (tried: anonymous)' },
+      },
+      'cannot read a.b/c:1: secret acme/x is not JSON (tried: anonymous); without it: status 401. Fix the secret named in the message.',
+    ],
+    [
+      'a certificate',
+      { code: 'tls', message: 'GET https://a.b/v2/: self-signed certificate' },
+      'cannot read a.b/c:1: GET https://a.b/v2/: self-signed certificate. Set registries["a.b"].ca.',
+    ],
+    [
+      "the cache's own",
+      { code: 'server-error', side: 'cache', message: 'status 500' },
+      "cannot store a.b/c:1: the cache registry does not take it: status 500. See the cache registry's log and storage.",
+    ],
+  ])('tells what, why and what to do: %s', (_name, failure, message) => {
+    const whole: CopyFailure = { code: 'server-error', side: 'upstream', message: 'm', ...failure };
+    expect(judgeFailure(whole, REFERENCE, undefined, new Date(NOW)).error.message).toBe(message);
   });
 });

@@ -1,8 +1,8 @@
 import { type CachedImage, type CacheStanza, type CopyJob, stanzaOf } from '@kuik/contracts';
-import type { Clock, Logger } from '@kuik/runtime';
 import type { Job, Outcome, Pacer } from '@kuik/queue';
 import { decideJob, forceWish, type CopyTarget } from './decide.ts';
 import { judgeFailure, type CopyFailure } from './judge.ts';
+import { type CopyProgress, ProgressTeller, type ProgressTellerParts } from './progress-teller.ts';
 
 /** What a finished copy tells; see `copyImage` of the registry package. */
 export interface CopyResult {
@@ -10,6 +10,8 @@ export interface CopyResult {
   readonly mediaType: string;
   readonly bytes: number;
   readonly platforms: readonly string[];
+  /** Of the index, not in the cache. */
+  readonly platformsOnDemand: readonly string[];
   readonly blobs: {
     readonly total: number;
     readonly copied: number;
@@ -19,15 +21,8 @@ export interface CopyResult {
   readonly bytesCopied: number;
 }
 
-export interface CopyProgress {
-  readonly bytesDone: number;
-  readonly bytesTotal: number;
-  readonly step: string;
-}
-
 /** The narrow parts that the loop is handed. */
-export interface CopyParts {
-  read(name: string): Promise<CachedImage | undefined>;
+export interface CopyParts extends ProgressTellerParts {
   /** Applies `status.cache` and returns the resulting object; undefined when the object is gone. */
   write(name: string, stanza: CacheStanza | undefined): Promise<CachedImage | undefined>;
   /** Whether the API server refused for good: trying again changes nothing. (A role that is missing may be one not loaded yet.) */
@@ -37,8 +32,6 @@ export interface CopyParts {
   failureOf(error: unknown): CopyFailure | undefined;
   announce(image: CachedImage): Promise<void>;
   readonly pacer: Pacer;
-  readonly clock: Clock;
-  readonly log: Logger;
   readonly count: {
     ended(result: string, code: string, seconds: number): void;
     bytes(how: 'copied' | 'shared', bytes: number): void;
@@ -89,15 +82,19 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
 
   const before = stanzaOf(image, 'cache');
   const now = (): Date => new Date(parts.clock.now());
+  const teller = new ProgressTeller(image, parts, job.signal);
   try {
-    const result = await parts.copy(
-      verdict.target,
-      (progress) => {
-        parts.count.progress(job.id, progress.bytesDone);
-        job.progress(progress).catch((error: unknown) => log.debug('progress not recorded', { error }));
-      },
-      job.signal,
-    );
+    const result = await parts
+      .copy(
+        verdict.target,
+        (progress) => {
+          parts.count.progress(job.id, progress.bytesDone);
+          teller.reached(progress);
+          job.progress(progress).catch((error: unknown) => log.debug('progress not recorded', { error }));
+        },
+        job.signal,
+      )
+      .finally(() => teller.stop());
     const stanza = copied(image, verdict.target, result, now());
     parts.count.bytes('copied', result.bytesCopied);
     parts.count.bytes('shared', result.bytes - result.bytesCopied);
@@ -116,7 +113,7 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
     if (job.signal.aborted) throw error;
     const failure = parts.failureOf(error);
     if (failure === undefined) throw error;
-    const judged = judgeFailure(failure, reference, before, now());
+    const judged = judgeFailure(failure, verdict.target.reference, before, now());
     if (judged.parkHostMs !== undefined)
       await parts.pacer.park(host, parts.clock.now() + judged.parkHostMs, judged.error.code);
     ended('failed', judged.error.code);
@@ -126,7 +123,8 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
       side: failure.side,
       attempts: judged.error.attempts,
     });
-    const stanza: CacheStanza = { ...(before ?? { forUid: image.metadata.uid }), error: judged.error };
+    const { copying: _left, ...kept } = before ?? { forUid: image.metadata.uid };
+    const stanza: CacheStanza = { ...kept, error: judged.error };
     return (await record(parts, image, stanza)) ? { do: 'done' } : apiServerAway();
   } finally {
     parts.count.progress(job.id, undefined);
@@ -141,6 +139,7 @@ function copied(image: CachedImage, target: CopyTarget, result: CopyResult, now:
     mediaType: result.mediaType,
     tag: target.cacheTag,
     platforms: [...result.platforms],
+    ...(result.platformsOnDemand.length === 0 ? {} : { platformsOnDemand: [...result.platformsOnDemand] }),
     bytes: result.bytes,
     blobs: result.blobs.total,
     sharedBlobs: result.blobs.mounted + result.blobs.present,

@@ -1,29 +1,40 @@
 import { CredentialError, type CredentialClient } from '@kuik/bus';
 import { credentialsOf, type CredentialSource } from '@kuik/registry';
 
-/** The credentials of one copy, and why there are none when the broker gave none. */
+/** The credentials of one copy, and what a person should know of them when it is refused. */
 export interface CopyCredentials extends CredentialSource {
-  /** Undefined when the broker answered (or there is no broker). */
+  /** Why the broker gave none; undefined when it answered (or there is no broker). */
   failure(): CredentialError | undefined;
+  /** Pull secrets that were tried (names), as the broker said; undefined when nobody knows. */
+  tried(): readonly string[] | undefined;
+}
+
+/** The request that a copy follows, from admission on. */
+export interface CopyOrigin {
+  readonly requestId?: string;
 }
 
 /**
  * Upstream credentials from the broker, made anew for each copy. When the broker gives none the copy is tried anonymously: a public image
  * needs nobody, a private one fails with upstream's refusal and the broker's reason, and is tried again later.
  */
-export function brokeredCredentials(client: CredentialClient): () => CopyCredentials {
-  return () => {
+export function brokeredCredentials(client: CredentialClient): (origin: CopyOrigin) => CopyCredentials {
+  return (origin) => {
     let failure: CredentialError | undefined;
+    let tried: readonly string[] | undefined;
     return {
       failure: () => failure,
+      tried: () => tried,
       async credentials({ host, repository }) {
         try {
-          const credentials = credentialsOf(await client.credential(host, repository));
+          const given = await client.credential(host, repository, origin);
           failure = undefined;
-          return credentials;
+          tried = given.tried ?? [];
+          return credentialsOf(given);
         } catch (error) {
           if (!(error instanceof CredentialError)) throw error;
           failure = error;
+          tried = error.failure === 'unauthorized' ? error.tried : undefined;
           return [];
         }
       },
@@ -33,5 +44,5 @@ export function brokeredCredentials(client: CredentialClient): () => CopyCredent
 
 /** For a stack without a broker: everything is asked anonymously. */
 export function noCredentials(): CopyCredentials {
-  return { failure: () => undefined, credentials: () => Promise.resolve([]) };
+  return { failure: () => undefined, tried: () => undefined, credentials: () => Promise.resolve([]) };
 }

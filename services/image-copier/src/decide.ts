@@ -29,6 +29,8 @@ export interface CopyTarget {
   readonly thorough: boolean;
   /** What is served whatever the tag says (`spec.pin`), and the tag that keeps it when the image's own moves on. */
   readonly pin?: { readonly digest: string; readonly tag: string };
+  /** The admission that this copy follows, for the logs of others. */
+  readonly requestId?: string;
 }
 
 export type JobVerdict = { do: 'copy'; target: CopyTarget } | { do: 'skip'; reason: SkipReason };
@@ -56,6 +58,7 @@ export function decideJob(job: CopyJob, image: CachedImage | undefined): JobVerd
       cacheTag: cacheTag(reference),
       thorough: forceWish(image) !== undefined,
       ...(pin !== undefined && isDigest(pin) ? { pin: { digest: pin, tag: anchorTag(pin) } } : {}),
+      ...(job.requestId === undefined ? {} : { requestId: job.requestId }),
     },
   };
 }

@@ -1,4 +1,13 @@
-import { type CacheStanza, ERROR_CODES, type ErrorName, type StanzaError } from '@kuik/contracts';
+import {
+  type CacheStanza,
+  ERROR_CODES,
+  type ErrorName,
+  explain,
+  explainRefusal,
+  remedyFor,
+  type StanzaError,
+} from '@kuik/contracts';
+import { formatReference, type Reference } from '@kuik/image';
 
 /** What a failed copy looks like from outside: the registry client's closed code and, when upstream said so, when to come back. */
 export interface CopyFailure {
@@ -9,6 +18,8 @@ export interface CopyFailure {
   readonly retryAfterMs?: number;
   /** Why upstream was asked without a credential, when one could not be had. */
   readonly broker?: { readonly failure: ErrorName; readonly message: string };
+  /** Pull secrets that were tried (names), when the broker said so. */
+  readonly tried?: readonly string[];
 }
 
 export interface FailureVerdict {
@@ -48,21 +59,19 @@ const SHORTEST_WAIT_MS = 1_000;
  */
 export function judgeFailure(
   failure: CopyFailure,
-  reference: string,
+  reference: Reference,
   before: CacheStanza | undefined,
   now: Date,
 ): FailureVerdict {
   const name = nameOf(failure);
-  const { code, remedy } = ERROR_CODES[name];
   const limited = failure.side === 'upstream' && failure.code === 'rate-limited';
   const attempts = (before?.error?.attempts ?? 0) + 1;
   const asked = failure.retryAfterMs ?? (limited ? DEFAULT_PARK_MS : undefined);
   const floor = Math.min(DEFAULT_PARK_MS, SHORTEST_WAIT_MS * 2 ** Math.min(attempts - 1, 10));
   const waitMs = asked === undefined ? undefined : Math.max(asked, floor);
-  const cause = failure.broker === undefined ? failure.message : `${failure.message}; ${failure.broker.message}`;
   const error: StanzaError = {
-    code,
-    message: `cannot copy ${reference}: ${cause}; ${remedy}`,
+    code: ERROR_CODES[name].code,
+    message: explainFailure(name, failure, reference),
     at: now.toISOString(),
     attempts,
     ...(waitMs === undefined ? {} : { retryAt: new Date(now.getTime() + waitMs).toISOString() }),
@@ -75,4 +84,25 @@ function nameOf({ side, code, broker }: CopyFailure): ErrorName {
   const hidden = code === 'not-found' && broker?.failure === 'brokerUnavailable';
   if (broker !== undefined && (REFUSALS.has(code) || hidden)) return broker.failure;
   return UPSTREAM_ERRORS[code] ?? 'upstreamFailed';
+}
+
+/** `cannot read ghcr.io/acme/api:v2: the registry refused every credential (pull secret acme/regcred; anonymous). Check that ...` */
+function explainFailure(name: ErrorName, failure: CopyFailure, reference: Reference): string {
+  const image = formatReference(reference);
+  const said = wordsOf(failure.message);
+  if (name === 'cacheUnavailable') {
+    return explain(`cannot store ${image}`, `the cache registry does not take it: ${said}`, ERROR_CODES[name].remedy);
+  }
+  const doing = `cannot read ${image}`;
+  if (failure.tried !== undefined && REFUSALS.has(failure.code)) {
+    const { why, remedy } = explainRefusal(reference, failure.tried, said);
+    return explain(doing, why, remedy);
+  }
+  const why = failure.broker === undefined ? said : `${failure.broker.message}; without it: ${said}`;
+  return explain(doing, why, remedyFor(ERROR_CODES[name], reference.host));
+}
+
+/** The registry client's words without what our own sentence says already. */
+function wordsOf(message: string): string {
+  return message.replace(/^cannot (?:read|access) \S+: (?:every credential was refused \([^)]*\): )?/, '');
 }

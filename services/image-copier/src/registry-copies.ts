@@ -1,13 +1,14 @@
 import { copyImage, describeImage, RegistryError, type CacheEndpoint, type RegistryAccess } from '@kuik/registry';
 import { anchorPin } from './anchor-pin.ts';
-import type { CopyParts } from './copy-loop.ts';
-import type { CopyCredentials } from './credentials.ts';
+import type { CopyParts, CopyResult } from './copy-loop.ts';
+import type { CopyFailure } from './judge.ts';
+import type { CopyCredentials, CopyOrigin } from './credentials.ts';
 import { Sides } from './sides.ts';
 
 export interface CopyRoute {
   readonly registry: RegistryAccess;
   readonly cache: CacheEndpoint;
-  readonly credentials: () => CopyCredentials;
+  readonly credentials: (origin: CopyOrigin) => CopyCredentials;
   /** Blobs of one image at once. */
   readonly concurrency: number;
 }
@@ -20,13 +21,15 @@ export function registryCopies({
   concurrency,
 }: CopyRoute): Pick<CopyParts, 'copy' | 'failureOf'> {
   const sides = new Sides();
-  const brokers = new WeakMap<RegistryError, NonNullable<ReturnType<CopyCredentials['failure']>>>();
+  const credentialsTold = new WeakMap<RegistryError, Pick<CopyFailure, 'broker' | 'tried'>>();
   return {
     async copy(target, onProgress, signal) {
       const { host, path } = target.reference;
-      const own = credentials();
-      const source = sides.watch(registry.upstream(host, path, own), 'upstream');
-      const to = sides.watch(registry.cache(cache, target.cacheRepository), 'cache');
+      const { requestId } = target;
+      const origin = requestId === undefined ? {} : { requestId };
+      const own = credentials(origin);
+      const source = sides.watch(registry.upstream(host, path, own, origin), 'upstream');
+      const to = sides.watch(registry.cache(cache, target.cacheRepository, origin), 'cache');
       try {
         if (target.pin !== undefined)
           await anchorPin(target.pin, { source, to, thorough: target.thorough, concurrency, signal });
@@ -43,28 +46,39 @@ export function registryCopies({
         });
         // Copied before (by a worker that died, or for an earlier object): what it holds is read from the cache, not from upstream.
         const held = result.skipped ? { ...result, ...(await describeImage(to, target.cacheTag, { signal })) } : result;
-        return { ...held, platforms: heldPlatforms(held.platforms) };
+        return { ...held, ...platformsOf(held.platforms) };
       } catch (error) {
-        const failure = own.failure();
-        if (failure !== undefined && error instanceof RegistryError) brokers.set(error, failure);
+        if (error instanceof RegistryError) credentialsTold.set(error, toldOf(own));
         throw error;
       }
     },
     failureOf(error) {
       if (!(error instanceof RegistryError)) return undefined;
       const { code, message, retryAfterMs } = error;
-      const broker = brokers.get(error);
       return {
         code,
         message,
         side: sides.of(error),
         ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-        ...(broker === undefined ? {} : { broker: { failure: broker.failure, message: broker.message } }),
+        ...credentialsTold.get(error),
       };
     },
   };
 }
 
-function heldPlatforms(platforms: readonly { readonly platform: string; readonly state: string }[]): string[] {
-  return [...new Set(platforms.filter(({ state }) => state === 'held').map(({ platform }) => platform))];
+function toldOf(credentials: CopyCredentials): Pick<CopyFailure, 'broker' | 'tried'> {
+  const [broker, tried] = [credentials.failure(), credentials.tried()];
+  return {
+    ...(broker === undefined ? {} : { broker: { failure: broker.failure, message: broker.message } }),
+    ...(tried === undefined ? {} : { tried }),
+  };
+}
+
+function platformsOf(
+  platforms: readonly { readonly platform: string; readonly state: string }[],
+): Pick<CopyResult, 'platforms' | 'platformsOnDemand'> {
+  const inState = (wanted: string): string[] => [
+    ...new Set(platforms.filter(({ state }) => state === wanted).map(({ platform }) => platform)),
+  ];
+  return { platforms: inState('held'), platformsOnDemand: inState('left') };
 }

@@ -34,14 +34,18 @@ export async function checkUpstream(
   const deadline = AbortSignal.timeout(timeoutMs);
   const either = AbortSignal.any([signal, deadline]);
   let brokerFailure: CredentialError | undefined;
+  let secrets: readonly string[] | undefined;
 
   const credentialFor = async (renew: boolean): Promise<readonly Credential[]> => {
     if (credentials === undefined) return [];
     try {
-      return credentialsOf(await credentials.credential(host, path, { renew }));
+      const given = await credentials.credential(host, path, { renew });
+      secrets = given.tried ?? [];
+      return credentialsOf(given);
     } catch (error) {
       if (!(error instanceof CredentialError)) throw error;
       brokerFailure = error;
+      secrets = error.failure === 'unauthorized' ? error.tried : undefined;
       return [];
     }
   };
@@ -54,7 +58,13 @@ export async function checkUpstream(
       signal.throwIfAborted();
       if (deadline.aborted) return { kind: 'failed', code: 'timeout', message: `no answer within ${timeoutMs} ms` };
       if (!(error instanceof RegistryError)) throw error;
-      return { kind: 'failed', code: error.code, message: error.message, retryAfterMs: error.retryAfterMs };
+      return {
+        kind: 'failed',
+        code: error.code,
+        message: error.message,
+        retryAfterMs: error.retryAfterMs,
+        tried: secrets,
+      };
     }
   };
 

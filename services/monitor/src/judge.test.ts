@@ -62,7 +62,7 @@ describe('judge', () => {
       lastSeen: at(-99),
       error: { code: errorCode, at: at(0) },
     });
-    expect(judgement.stanza.error?.message).toMatch(/^cannot check registry\.example\.test\/app:1: it said so; \w/);
+    expect(judgement.stanza.error?.message).toMatch(/^cannot check registry\.example\.test\/app:1: it said so\. [A-Z]/);
   });
 
   it('parks a registry by its own word, and says when it is asked again', () => {

@@ -1,5 +1,8 @@
 import {
   ERROR_CODES,
+  explain,
+  explainRefusal,
+  remedyFor,
   stanzaOf,
   type CachedImage,
   type ErrorName,
@@ -17,6 +20,8 @@ export type CheckResult =
       readonly code: RegistryErrorCode;
       readonly message: string;
       readonly retryAfterMs?: number | undefined;
+      /** Pull secrets that were tried (names), when the broker said so. */
+      readonly tried?: readonly string[] | undefined;
     }
   | { readonly kind: 'undecided'; readonly message: string };
 
@@ -65,15 +70,14 @@ export function judge(image: CachedImage, result: Exclude<CheckResult, { kind: '
   const [state, name] = FAILURES[result.code] ?? (['Error', 'upstreamFailed'] as const);
   const parkMs = result.retryAfterMs ?? DEFAULT_PARK_MS;
   const limited = state === 'RateLimited';
-  const { code, remedy } = ERROR_CODES[name];
   const stanza: UpstreamStanza = {
     forUid,
     state,
     ...(before?.digest === undefined ? {} : { digest: before.digest }),
     ...(before?.lastSeen === undefined ? {} : { lastSeen: before.lastSeen }),
     error: {
-      code,
-      message: `cannot check ${image.spec.sourceImage}: ${result.message}; ${remedy}`,
+      code: ERROR_CODES[name].code,
+      message: explainFailure(name, result, image.spec.sourceImage),
       at,
       ...(limited ? { retryAt: new Date(now + parkMs).toISOString() } : {}),
     },
@@ -82,6 +86,18 @@ export function judge(image: CachedImage, result: Exclude<CheckResult, { kind: '
     ? ({ do: 'park', parkMs } as const)
     : ({ do: state === 'Unreachable' ? 'back-off' : 'go-on' } as const);
   return { state, stanza, record: worthRecording(before, stanza, now), host };
+}
+
+function explainFailure(name: ErrorName, result: Extract<CheckResult, { kind: 'failed' }>, image: string): string {
+  const doing = `cannot check ${image}`;
+  const said = result.message.replace(/^cannot (?:read|access) \S+: /, '');
+  const reference = tryParseReference(image);
+  if (reference === undefined) return explain(doing, said, ERROR_CODES[name].remedy);
+  if (result.tried !== undefined && (name === 'unauthorized' || name === 'forbidden')) {
+    const { why, remedy } = explainRefusal(reference, result.tried, said);
+    return explain(doing, why, remedy);
+  }
+  return explain(doing, said, remedyFor(ERROR_CODES[name], reference.host));
 }
 
 /** A tag that names something else than what was copied. A reference with a digest cannot move. */

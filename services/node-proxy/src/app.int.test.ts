@@ -59,7 +59,13 @@ describe('node-proxy between a cache and an upstream', () => {
   it('serves what is not cached from upstream, by tag and by digest', async () => {
     const byTag = await ask(url('fresh/manifests/1.0'));
     expect([byTag.status, digestOf(byTag.body)]).toEqual([200, fresh.digest]);
-    expect(proxy.lineOf(byTag)).toMatchObject({ origin: 'upstream', reason: 'StateUnavailable' });
+    expect(proxy.lineOf(byTag)).toMatchObject({
+      origin: 'upstream',
+      reason: 'StateUnavailable',
+      image: `${HOST}/fresh:1.0`,
+    });
+    const told = world.faults.log.requests({ host: HOST }).map(({ requestId }) => requestId);
+    expect(new Set(told)).toEqual(new Set([byTag.headers['x-request-id']]));
     for (const blob of fresh.blobs) {
       const answer = await ask(url(`fresh/blobs/${blob.digest}`));
       expect([answer.status, answer.complete, digestOf(answer.body)]).toEqual([200, true, blob.digest]);

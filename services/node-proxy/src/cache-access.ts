@@ -58,13 +58,18 @@ export class CacheAccess {
    * Runs `work` on the cache's copy of an upstream repository. Throws CacheMiss or CacheDown; an abort and an unsatisfiable range
    * pass as they are.
    */
-  async ask<T>(repository: Repository, what: string, work: (client: RepositoryClient) => Promise<T>): Promise<T> {
+  async ask<T>(
+    repository: Repository,
+    what: string,
+    work: (client: RepositoryClient) => Promise<T>,
+    requestId?: string,
+  ): Promise<T> {
     const { registry, endpoint, breaker } = this.#options;
     const name = toCacheRepository(repository);
     if (name === undefined) throw new CacheMiss(what);
     if (!breaker.admit()) throw new CacheDown('it failed a moment ago and is being spared');
     try {
-      const answer = await work(registry.cache(endpoint, name));
+      const answer = await work(registry.cache(endpoint, name, { requestId }));
       breaker.succeeded();
       return answer;
     } catch (error) {

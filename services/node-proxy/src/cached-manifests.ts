@@ -42,29 +42,34 @@ export class CachedManifests {
   }
 
   /** The manifest; throws CacheMiss or CacheDown. */
-  async get(repository: Repository, digest: string): Promise<CachedManifest> {
+  async get(repository: Repository, digest: string, requestId?: string): Promise<CachedManifest> {
     const key = `${repositoryName(repository)}@${digest}`;
     const kept = this.#memory.get(key);
     if (kept !== undefined) {
       const age = this.#now() - kept.checkedAtMs;
       if (age <= CHECK_BEHIND_MS) return { manifest: kept.manifest, fromMemory: true };
-      const check = this.#checking.get(key, () => this.#stillThere(key, repository, digest));
+      const check = this.#checking.get(key, () => this.#stillThere(key, repository, digest, requestId));
       if (age <= CHECK_BEFORE_MS || (await check)) return { manifest: kept.manifest, fromMemory: true };
       throw new CacheMiss(key);
     }
     const askedAtMs = this.#now();
     const manifest = await this.#fetching.get(key, () =>
-      this.#cache.ask(repository, key, (client) => client.openManifest(digest)),
+      this.#cache.ask(repository, key, (client) => client.openManifest(digest), requestId),
     );
     this.#memory.set(key, { manifest, checkedAtMs: askedAtMs }, manifest.bytes.length + ENTRY_BYTES);
     return { manifest, fromMemory: false };
   }
 
   /** Never throws: when the cache cannot be asked, what is in memory stays. */
-  async #stillThere(key: string, repository: Repository, digest: string): Promise<boolean> {
+  async #stillThere(
+    key: string,
+    repository: Repository,
+    digest: string,
+    requestId: string | undefined,
+  ): Promise<boolean> {
     const askedAtMs = this.#now();
     try {
-      await this.#cache.ask(repository, key, (client) => client.headManifest(digest));
+      await this.#cache.ask(repository, key, (client) => client.headManifest(digest), requestId);
     } catch (error) {
       if (error instanceof CacheMiss) {
         this.#memory.delete(key);

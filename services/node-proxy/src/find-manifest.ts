@@ -20,9 +20,11 @@ export interface FoundManifest {
   readonly from: 'cache' | 'upstream';
   readonly fromMemory: boolean;
   readonly step: Step;
+  /** The admission that brought the image into the cache, when its state tells. */
+  readonly admission?: string;
 }
 
-type Read = Omit<FoundManifest, 'step'>;
+type Read = Omit<FoundManifest, 'step' | 'admission'>;
 
 export interface FindManifestOptions {
   readonly cache: CacheAccess;
@@ -71,7 +73,9 @@ export class FindManifest {
       try {
         const fallback = steps.slice(index + 1).find(({ when }) => when === 'upstreamSilent');
         const patient = step.from === 'upstream' && fallback !== undefined;
-        return await (patient ? this.#patiently(step, fallback, options) : this.#read(step, options));
+        const found = await (patient ? this.#patiently(step, fallback, options) : this.#read(step, options));
+        const admission = knowledge[repositories.indexOf(found.step.repository)]?.state?.requestId;
+        return admission === undefined ? found : { ...found, admission };
       } catch (error) {
         failures.push(error);
         seen = look(seen, error);
@@ -124,25 +128,26 @@ export class FindManifest {
 
   async #read(step: Step, options: { headOnly: boolean; requestId: string }): Promise<FoundManifest> {
     const { repository, reference } = step;
+    const { requestId } = options;
     const isDigest = reference.includes(':');
     if (step.from === 'cache') {
-      const digest = isDigest ? reference : (await this.#cacheTag(repository, reference)).digest;
-      return { ...(await this.#fromCache(repository, digest)), step };
+      const digest = isDigest ? reference : (await this.#cacheTag(repository, reference, requestId)).digest;
+      return { ...(await this.#fromCache(repository, digest, requestId)), step };
     }
     if (isDigest) return { ...(await this.#fromUpstream(repository, reference, options)), step };
-    const head = await this.#upstreamTag(repository, reference, options.requestId);
+    const head = await this.#upstreamTag(repository, reference, requestId);
     if (options.headOnly) return { ...pick(head), from: 'upstream', fromMemory: false, step };
     try {
       // Upstream has said which digest; the cache may well have its bytes.
-      return { ...(await this.#fromCache(repository, head.digest)), step };
+      return { ...(await this.#fromCache(repository, head.digest, requestId)), step };
     } catch (error) {
       if (!(error instanceof CacheMiss) && !(error instanceof CacheDown)) throw error;
       return { ...(await this.#fromUpstream(repository, head.digest, options)), step };
     }
   }
 
-  async #fromCache(repository: Repository, digest: string): Promise<Read> {
-    const { manifest, fromMemory } = await this.#options.manifests.get(repository, digest);
+  async #fromCache(repository: Repository, digest: string, requestId: string): Promise<Read> {
+    const { manifest, fromMemory } = await this.#options.manifests.get(repository, digest, requestId);
     return { ...pick(manifest), bytes: manifest.bytes, from: 'cache', fromMemory };
   }
 
@@ -161,10 +166,10 @@ export class FindManifest {
     );
   }
 
-  #cacheTag(repository: Repository, tag: string): Promise<ManifestHead> {
+  #cacheTag(repository: Repository, tag: string, requestId: string): Promise<ManifestHead> {
     const name = `${repositoryName(repository)}:${tag}`;
     return this.#cacheTags.get(name, () =>
-      this.#options.cache.ask(repository, name, (client) => client.headManifest(tag)),
+      this.#options.cache.ask(repository, name, (client) => client.headManifest(tag), requestId),
     );
   }
 

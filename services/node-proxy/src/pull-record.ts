@@ -12,6 +12,8 @@ export interface PullRecord {
   reference?: string;
   /** Canonical reference of the image that was meant, for the report of what was served. */
   image?: string;
+  /** Request id of the admission that brought the image into the cache: the webhook's and the copier's lines carry it too. */
+  admission?: string;
   digest?: string;
   origin: 'cache' | 'memory' | 'upstream' | 'alternative' | 'none';
   reason: string;
@@ -68,6 +70,8 @@ export class PullLog {
       kind,
       name: record.name,
       reference: record.reference,
+      image: record.image,
+      admission: record.admission,
       digest: record.digest,
       status,
       origin,

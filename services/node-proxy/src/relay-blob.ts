@@ -155,7 +155,7 @@ export class BlobRelay {
     request: { digest: string; requestId: string },
     work: (client: RepositoryClient) => Promise<T>,
   ): Promise<T> {
-    if (step.from === 'cache') return this.#options.cache.ask(step.repository, request.digest, work);
+    if (step.from === 'cache') return this.#options.cache.ask(step.repository, request.digest, work, request.requestId);
     return this.#options.upstream.ask(step.repository, request.requestId, work);
   }
 }

@@ -115,6 +115,7 @@ export class ServePull {
     record.stale = found.step.stale === true;
     record.digest = found.digest;
     record.image = formatReference({ ...found.step.repository, ...pull.reference });
+    if (found.admission !== undefined) record.admission = found.admission;
     // A HEAD of a digest only looks; a tag is the beginning of a pull however it is asked for.
     if (!headOnly || 'tag' in pull.reference) served.add(record.image, record.stale, wall());
     const headers = manifestHeaders(found, record.id);

@@ -86,6 +86,12 @@ describe('tags and what is known of them', () => {
     expect(asked()).toBe(0);
   });
 
+  it('tells in its log which image was meant, and which admission brought it', async () => {
+    await put('followed', { digest: one.digest, requestId: 'r-1' });
+    const answer = await pull('followed');
+    expect(proxy.lineOf(answer)).toMatchObject({ image: `${HOST}/${repository}:followed`, admission: 'r-1' });
+  });
+
   it('sees within a second that a kept tag changed or went', async () => {
     await put('moves', { digest: one.digest });
     expect(digestOf((await pull('moves')).body)).toBe(one.digest);

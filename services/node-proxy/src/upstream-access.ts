@@ -43,11 +43,11 @@ export class UpstreamAccess {
   /** Runs `work` on an upstream repository. Throws UpstreamFailure; an abort passes as it is. */
   async ask<T>(repository: Repository, requestId: string, work: Work<T>): Promise<T> {
     const { credentials, now } = this.#options;
-    if (credentials === undefined) return this.#try(repository, undefined, work);
+    if (credentials === undefined) return this.#try(repository, undefined, requestId, work);
     const name = repositoryName(repository);
     const remembered = (this.#needsCredential.get(name) ?? -Infinity) > now();
     if (!remembered) {
-      const anonymous = await this.#anonymously(repository, work);
+      const anonymous = await this.#anonymously(repository, requestId, work);
       if ('answer' in anonymous) return anonymous.answer;
       return this.#withCredential(repository, requestId, work, anonymous.refusal);
     }
@@ -60,9 +60,13 @@ export class UpstreamAccess {
   }
 
   /** The answer, or a refusal after which a credential may help. */
-  async #anonymously<T>(repository: Repository, work: Work<T>): Promise<{ answer: T } | { refusal: UpstreamFailure }> {
+  async #anonymously<T>(
+    repository: Repository,
+    requestId: string,
+    work: Work<T>,
+  ): Promise<{ answer: T } | { refusal: UpstreamFailure }> {
     try {
-      return { answer: await this.#try(repository, undefined, work) };
+      return { answer: await this.#try(repository, undefined, requestId, work) };
     } catch (error) {
       if (error instanceof UpstreamFailure && WORTH_A_CREDENTIAL.has(error.code)) return { refusal: error };
       throw error;
@@ -78,15 +82,15 @@ export class UpstreamAccess {
   ): Promise<T> {
     const given = await this.#credential(repository, { requestId });
     if (given.credential === undefined) {
-      const asked = refusal === undefined ? await this.#anonymously(repository, work) : { refusal };
+      const asked = refusal === undefined ? await this.#anonymously(repository, requestId, work) : { refusal };
       if ('answer' in asked) return asked.answer;
       throw given.denial === undefined ? asked.refusal : withBroker(asked.refusal, given.denial);
     }
-    const answer = await this.#try(repository, given.credential, work).catch(async (error: unknown) => {
+    const answer = await this.#try(repository, given.credential, requestId, work).catch(async (error: unknown) => {
       const refused = error instanceof UpstreamFailure && (error.code === 'unauthorized' || error.code === 'forbidden');
       const { credential } = refused ? await this.#credential(repository, { requestId, renew: true }) : {};
       if (credential === undefined) throw error;
-      return this.#try(repository, credential, work);
+      return this.#try(repository, credential, requestId, work);
     });
     this.#needsCredential.set(repositoryName(repository), this.#options.now() + REMEMBERED_MS);
     return answer;
@@ -106,12 +110,17 @@ export class UpstreamAccess {
     }
   }
 
-  async #try<T>(repository: Repository, credential: Credential | undefined, work: Work<T>): Promise<T> {
+  async #try<T>(
+    { host, path }: Repository,
+    credential: Credential | undefined,
+    requestId: string,
+    work: Work<T>,
+  ): Promise<T> {
     const source: CredentialSource = {
       credentials: () => Promise.resolve(credential === undefined ? [] : [credential]),
     };
     try {
-      return await work(this.#options.registry.upstream(repository.host, repository.path, source));
+      return await work(this.#options.registry.upstream(host, path, source, { requestId }));
     } catch (error) {
       if (!(error instanceof RegistryError) || error.code === 'aborted') throw error;
       throw new UpstreamFailure(error.code, error.message, {

@@ -226,6 +226,7 @@ describe('a leader', () => {
     await eventually('a job', () => world.jobs[0]);
     expect(world.jobs).toMatchObject([{ reference: IMAGE, reason: 'NotCached', requestId: 'r-1' }]);
     await summarised();
+    expect(project(world.image(IMAGE)!)?.state.requestId).toBe('r-1');
     expect(world.images()).toHaveLength(1);
     expect(world.repositories()).toHaveLength(1);
     await Promise.all([webhook.close(), gc.close()]);
@@ -252,6 +253,14 @@ describe('a leader', () => {
       unusedSince: unused.status?.unusedSince,
     });
     await webhook.close();
+  });
+
+  it('knows the request from the pod when its hint was lost, and goes on knowing it', async () => {
+    world.pod('web', IMAGE, { metadata: { annotations: { 'kuik.enix.io/request-id': 'r-2' } } });
+    await world.replica().start();
+    const image = await summarised();
+    expect(world.jobs[0]).toMatchObject({ reference: IMAGE, requestId: 'r-2' });
+    expect(image.metadata.annotations).toEqual({ 'kuik.enix.io/request-id': 'r-2' });
   });
 
   it('copies at a person’s wish, once, and takes the wish off when it was carried out', async () => {

@@ -146,7 +146,8 @@ export function createApp(
     },
     imageSeen: (before, image) => {
       if (!leadership.isLeader()) return;
-      for (const { type, reason, message } of transitionsOf(before, image)) events.event(image, type, reason, message);
+      const found = transitionsOf(before, image, { retry: retryTimes, now: now() });
+      for (const { type, reason, message } of found) events.event(image, type, reason, message);
     },
   });
 

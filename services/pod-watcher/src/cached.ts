@@ -21,3 +21,9 @@ export function holdingOf(image: CachedImage): Holding {
   const removed = removedAt !== undefined && !copiedSince;
   return { cache, removal, cached: cache?.digest !== undefined && !removed, removed };
 }
+
+/** The copy that is under way, as its worker told; undefined when there is none, or when it has not been heard of for too long. */
+export function copyingNow(cache: CacheStanza | undefined, now: number): CacheStanza['copying'] {
+  const copying = cache?.copying;
+  return copying !== undefined && Date.parse(copying.until) > now ? copying : undefined;
+}

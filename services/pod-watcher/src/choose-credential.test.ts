@@ -109,15 +109,27 @@ describe('CredentialChooser', () => {
     expect(error).toMatchObject({
       code: { code: 'KUIK-REG-401' },
       retry: false,
-      message: 'cannot read quay.io/a/b: the registry refused every credential (shop/s1, anonymous)',
+      message: 'the registry refused every credential (pull secret shop/s1; anonymous)',
+      tried: ['shop/s1'],
     });
     expect(JSON.stringify([error, (error as Error).message])).not.toContain('hunter2');
+  });
+
+  it.each<[string, string[], string[], string[]]>([
+    ['the one whose token it is', ['u1'], [], ['shop/s1']],
+    ['those refused before it', ['u2'], [], ['shop/s1', 'shop/s2']],
+    ['those refused before anonymous', ['anonymous'], [], ['shop/s1', 'shop/s2']],
+    ['all, when none is proven', [], ['u1', 'u2'], ['shop/s1', 'shop/s2']],
+  ])('says which secrets were tried: %s', async (_name, allowed, hollow, tried) => {
+    await expect(setup(allowed, hollow).choose([secret('s1', 'u1'), secret('s2', 'u2')])).resolves.toMatchObject({
+      tried,
+    });
   });
 
   it('names a broken secret when nothing else got through', async () => {
     await expect(setup([]).choose([broken])).rejects.toMatchObject({
       code: { code: 'KUIK-CRD-422' },
-      message: 'cannot read quay.io/a/b: secret shop/broken kuik may not read it (tried: anonymous)',
+      message: 'secret shop/broken kuik may not read it (tried: anonymous)',
     });
   });
 
@@ -140,6 +152,7 @@ describe('CredentialChooser', () => {
       kind: 'header',
       value: 'Basic x',
       expiresAtMs: NOW + 60_000,
+      tried: ['shop/s1'],
     });
     exchange.exchangePullToken = () => Promise.resolve({ kind: 'anonymous' });
     await expect(choose([])).resolves.toEqual({ kind: 'anonymous' });

@@ -1,5 +1,11 @@
 import { createHash } from 'node:crypto';
-import { type BrokeredCredential, ERROR_CODES, type ErrorCode } from '@kuik/contracts';
+import {
+  type BrokeredCredential,
+  ERROR_CODES,
+  type ErrorCode,
+  type ExplainedRepository,
+  explainRefusal,
+} from '@kuik/contracts';
 import { type Credential, type PullToken, type PullTokenExchange, RegistryError } from '@kuik/registry';
 import { BriefMemory } from './brief-memory.ts';
 import { readPullSecret } from './pull-secret.ts';
@@ -9,12 +15,15 @@ import type { ReadSecret } from './secret-reader.ts';
 export class BrokerRefusal extends Error {
   readonly code: ErrorCode;
   readonly retry: boolean;
+  /** Pull secrets that were tried, `namespace/name`. */
+  readonly tried: readonly string[];
 
-  constructor(code: ErrorCode, message: string, retry: boolean) {
+  constructor(code: ErrorCode, message: string, retry: boolean, tried: readonly string[] = []) {
     super(message);
     this.name = 'BrokerRefusal';
     this.code = code;
     this.retry = retry;
+    this.tried = tried;
   }
 }
 
@@ -32,6 +41,7 @@ interface Candidate {
 }
 
 const TOKENS_KEPT = 10_000;
+const TRIED_MAX = 64;
 /** What a registry that asks for nothing said is believed for this long. */
 const ANONYMOUS_TTL_MS = 60_000;
 /** A token is not handed out in the last tenth of its life. */
@@ -66,11 +76,12 @@ export class CredentialChooser {
     for (const candidate of [...candidates, ANONYMOUS]) {
       try {
         const wantsProof = verify && candidate !== ANONYMOUS;
-        return this.#brokered(await this.#exchange(host, repository, candidate, { ...options, verify: wantsProof }));
+        const token = await this.#exchange(host, repository, candidate, { ...options, verify: wantsProof });
+        return this.#brokered(token, candidate === ANONYMOUS ? tried : [...tried, candidate.label]);
       } catch (error) {
         if (!(error instanceof RegistryError)) throw error;
         if (!isRefusal(error)) throw failed(host, repository, error);
-        tried.push(candidate.label);
+        if (candidate !== ANONYMOUS) tried.push(candidate.label);
         if (verify) unproven ??= candidate;
       }
     }
@@ -78,9 +89,9 @@ export class CredentialChooser {
       const token = await this.#exchange(host, repository, unproven, { ...options, verify: false }).catch(
         () => undefined,
       );
-      if (token !== undefined) return this.#brokered(token);
+      if (token !== undefined) return this.#brokered(token, tried);
     }
-    throw refusedAll(host, repository, tried, mistakes);
+    throw refusedAll({ host, path: repository }, tried, mistakes);
   }
 
   async #exchange(
@@ -108,9 +119,10 @@ export class CredentialChooser {
     return askedAt + (token.kind === 'header' ? this.#options.headerTtlMs : ANONYMOUS_TTL_MS);
   }
 
-  #brokered(token: PullToken): BrokeredCredential {
-    if (token.kind === 'header') return { ...token, expiresAtMs: this.#options.now() + this.#options.headerTtlMs };
-    return token;
+  #brokered(token: PullToken, secrets: readonly string[]): BrokeredCredential {
+    const tried = secrets.length === 0 ? {} : { tried: secretNames(secrets) };
+    if (token.kind !== 'header') return { ...token, ...tried };
+    return { ...token, expiresAtMs: this.#options.now() + this.#options.headerTtlMs, ...tried };
   }
 }
 
@@ -133,18 +145,21 @@ function isRefusal(error: RegistryError): boolean {
 }
 
 function refusedAll(
-  host: string,
-  repository: string,
-  tried: readonly string[],
+  repository: ExplainedRepository,
+  secrets: readonly string[],
   mistakes: readonly string[],
 ): BrokerRefusal {
-  const image = `${host}/${repository}`;
+  const tried = secretNames(secrets);
   if (mistakes.length > 0) {
-    const message = `cannot read ${image}: ${mistakes.join('; ')} (tried: ${tried.join(', ')})`;
-    return new BrokerRefusal(ERROR_CODES.secretInvalid, message, false);
+    const message = `${mistakes.join('; ')} (tried: ${[...tried, ANONYMOUS.label].join(', ')})`;
+    return new BrokerRefusal(ERROR_CODES.secretInvalid, message, false, tried);
   }
-  const message = `cannot read ${image}: the registry refused every credential (${tried.join(', ')})`;
-  return new BrokerRefusal(ERROR_CODES.unauthorized, message, false);
+  return new BrokerRefusal(ERROR_CODES.unauthorized, explainRefusal(repository, tried).why, false, tried);
+}
+
+/** Each secret once (it may hold several logins), and no more than an answer may hold. */
+function secretNames(secrets: readonly string[]): string[] {
+  return [...new Set(secrets)].slice(0, TRIED_MAX);
 }
 
 /** The registry, or its token server, could not be asked. */

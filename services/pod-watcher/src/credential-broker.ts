@@ -68,12 +68,12 @@ export class CredentialBroker {
       });
       return { sealed };
     } catch (error) {
-      const { code, message, retry } = refusalOf(error);
+      const { code, message, retry, tried } = refusalOf(error);
       count(asker, code);
       if (!(error instanceof BrokerRefusal))
         log.warn('credential request failed', { host, repository, requestId, error });
       log.info('credential refused', { host, repository, requestId, requester: asker, code, reason: message });
-      return { error: { code, message, retry } };
+      return { error: { code, message, retry, ...(tried === undefined ? {} : { tried: [...tried] }) } };
     }
   }
 
@@ -147,8 +147,11 @@ function seal(credential: BrokeredCredential, publicKey: string): string {
   }
 }
 
-function refusalOf(error: unknown): { code: string; message: string; retry: boolean } {
-  if (error instanceof BrokerRefusal) return { code: error.code.code, message: error.message, retry: error.retry };
+function refusalOf(error: unknown): { code: string; message: string; retry: boolean; tried?: readonly string[] } {
+  if (error instanceof BrokerRefusal) {
+    const { code, message, retry, tried } = error;
+    return { code: code.code, message, retry, ...(tried.length === 0 ? {} : { tried }) };
+  }
   if (isKubeError(error)) {
     return {
       code: ERROR_CODES.brokerUnavailable.code,

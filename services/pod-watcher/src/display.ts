@@ -1,4 +1,5 @@
 import { type CachedImage, type CachedImageStatus, stanzaOf } from '@kuik/contracts';
+import { holdingOf } from './cached.ts';
 import { imageIdentity } from './identity.ts';
 import type { UpstreamState } from '@kuik/contracts';
 
@@ -23,12 +24,13 @@ export function formatBytes(bytes: number): string {
 export function displayOf(image: CachedImage, upstream: UpstreamState): NonNullable<CachedImageStatus['display']> {
   const { status = {}, spec } = image;
   const count = stanzaOf(image, 'usedBy')?.count;
-  const bytes = stanzaOf(image, 'cache')?.bytes;
+  const { cache, cached } = holdingOf(image);
+  const bytes = cached ? cache?.bytes : undefined;
   return {
     image: imageIdentity(image),
     upstream: upstream === 'Unknown' ? '-' : upstream,
     usedBy: count === undefined ? '' : String(count),
     expires: spec.retain === true ? 'never' : (status.expiresAt?.slice(0, 10) ?? ''),
-    size: bytes === undefined ? '' : formatBytes(bytes),
+    size: bytes === undefined ? '-' : formatBytes(bytes),
   };
 }

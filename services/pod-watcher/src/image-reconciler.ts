@@ -1,6 +1,7 @@
-import type { CachedImage } from '@kuik/contracts';
+import { type CachedImage, stanzaOf } from '@kuik/contracts';
 import { type Reference, repositoryName, tryParseReference } from '@kuik/image';
 import type { Clock, Logger } from '@kuik/runtime';
+import { copyingNow } from './cached.ts';
 import type { ClusterView } from './cluster-view.ts';
 import { factsOf, recordedFacts } from './facts.ts';
 import { freeImageName, freeRepositoryName, imageIdentity } from './identity.ts';
@@ -47,33 +48,38 @@ export class ImageReconciler {
 
   /** Returns when to look again, when something is known to change with time alone. Throws KubeError. */
   async reconcile(image: string): Promise<{ afterMs: number } | undefined> {
-    const { view, hints } = this.#parts;
+    const { view, hints, clock } = this.#parts;
     const reference = tryParseReference(image);
     const expected = hints.expected(image);
-    const held = view.usage.holdersOf(image).size > 0;
+    const holders = view.usage.holdersOf(image);
+    const held = holders.size > 0;
+    const requestId = expected?.requestId ?? holders.values().next().value?.requestId;
     const isNew = view.images.of(image).length === 0;
     if (isNew) {
       // A hint creates nothing: quota and validation may still refuse its pod. One that is stored shows in the watch as soon.
       if (!held || reference === undefined) return undefined;
-      await this.#create(reference);
+      await this.#create(reference, requestId);
     }
     const [first, ...duplicates] = view.images.of(image);
     if (first === undefined) return undefined;
-    let waitMs: number | undefined;
+    const waits: number[] = [];
+    const copying = copyingNow(stanzaOf(first, 'cache'), clock.now());
+    if (copying !== undefined) waits.push(Date.parse(copying.until) - clock.now());
     // What can never be cached gets no Repository, no finalizer and no intent: its summary says why.
     if (reference !== undefined && neverCached(first) === undefined) {
       await this.#adopt(first, reference);
       const current = view.images.named(first.metadata.name) ?? first;
-      waitMs = await this.#step(current, reference, held || expected !== undefined, expected?.requestId);
+      const wait = await this.#step(current, reference, held || expected !== undefined, requestId);
+      if (wait !== undefined) waits.push(wait);
     }
     // Many images may be new at once: all copies start before anything is described.
     if (isNew) return { afterMs: 1 };
     await this.#describe(view.images.named(first.metadata.name) ?? first, undefined);
     for (const duplicate of duplicates) await this.#describe(duplicate, first.metadata.name);
-    return waitMs === undefined ? undefined : { afterMs: Math.max(waitMs, 1) };
+    return waits.length === 0 ? undefined : { afterMs: Math.max(Math.min(...waits), 1) };
   }
 
-  async #create(reference: Reference): Promise<void> {
+  async #create(reference: Reference, requestId: string | undefined): Promise<void> {
     const { view, writer, log } = this.#parts;
     await this.#ensureRepository(reference);
     const taken = new Set<string>();
@@ -83,9 +89,9 @@ export class ImageReconciler {
         (candidate) => taken.has(candidate) || view.images.named(candidate) !== undefined,
       );
       if (name === undefined) throw new Error(`every name for the CachedImage of ${reference.path} is taken`);
-      const made = await writer.createImage(name, reference);
+      const made = await writer.createImage(name, reference, requestId);
       if (made !== undefined) {
-        log.info('cached image created', { image: imageIdentity(made), object: name });
+        log.info('cached image created', { image: imageIdentity(made), object: name, requestId });
         return;
       }
       taken.add(name);
@@ -137,7 +143,7 @@ export class ImageReconciler {
 
   /** Facts, then the summary of what the resource says with them; each only when it differs. */
   async #describe(image: CachedImage, duplicateOf: string | undefined): Promise<void> {
-    const { view, writer, hints, clock, unusedMs } = this.#parts;
+    const { view, writer, hints, clock, unusedMs, retry } = this.#parts;
     const identity = imageIdentity(image);
     const facts = factsOf(image, {
       holders: view.usage.holdersOf(identity),
@@ -150,7 +156,7 @@ export class ImageReconciler {
       current = await writer.applyFacts(image, facts);
     }
     if (current === undefined) return;
-    const summary: Summary = summarise(current, clock.now(), duplicateOf);
+    const summary: Summary = summarise(current, { now: clock.now(), retry, duplicateOf });
     if (!sameJson(summary, recordedSummary(current))) await writer.applySummary(current, summary);
   }
 }

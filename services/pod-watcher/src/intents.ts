@@ -1,4 +1,4 @@
-import { type CachedImage, type CopyJob, stanzaOf } from '@kuik/contracts';
+import { type CachedImage, type CopyJob, REQUEST_ID_ANNOTATION, stanzaOf } from '@kuik/contracts';
 import type { Reference } from '@kuik/image';
 import type { Producer } from '@kuik/queue';
 import { formatReference } from '@kuik/image';
@@ -24,7 +24,12 @@ export class Intents {
   }
 
   /** Hands the copy of an image to the queue, unless that was done. False when the queue is away: the intent waits in the resource. */
-  async raise(image: CachedImage, reference: Reference, reason: StepReason, requestId?: string): Promise<boolean> {
+  async raise(
+    image: CachedImage,
+    reference: Reference,
+    reason: StepReason,
+    requestId: string | undefined = image.metadata.annotations?.[REQUEST_ID_ANNOTATION],
+  ): Promise<boolean> {
     const { uid, name } = image.metadata;
     const basis = basisOf(image);
     const before = this.#raised.get(uid);

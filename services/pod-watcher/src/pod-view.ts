@@ -1,4 +1,4 @@
-import { CACHING_POLICY_LABEL, ORIGINAL_IMAGES_ANNOTATION } from '@kuik/contracts';
+import { CACHING_POLICY_LABEL, ORIGINAL_IMAGES_ANNOTATION, REQUEST_ID_ANNOTATION } from '@kuik/contracts';
 import { originalImageKeyV1 } from '@kuik/image';
 import type { KubeObject } from '@kuik/kube';
 
@@ -27,6 +27,8 @@ export interface PodView {
   readonly optedOut: boolean;
   readonly pullSecrets: readonly string[];
   readonly serviceAccount: string;
+  /** Of the admission that rewrote it: what the webhook's log says. */
+  readonly requestId?: string;
 }
 
 interface Container {
@@ -64,6 +66,7 @@ export function viewPod(pod: PodObject): PodView {
   const phase = status.phase ?? 'Pending';
   const annotations = metadata.annotations ?? {};
   const originals = { ...originalsV1(pod), ...readOriginals(annotations[ORIGINAL_IMAGES_ANNOTATION]) };
+  const requestId = annotations[REQUEST_ID_ANNOTATION];
   const finishedAt = isCompleted(phase) ? completionTime(pod) : undefined;
   return {
     namespace: metadata.namespace ?? '',
@@ -86,6 +89,7 @@ export function viewPod(pod: PodObject): PodView {
     optedOut: metadata.labels?.[CACHING_POLICY_LABEL] === 'ignore',
     pullSecrets: (spec.imagePullSecrets ?? []).flatMap(({ name }) => (name ? [name] : [])),
     serviceAccount: spec.serviceAccountName ?? 'default',
+    ...(requestId === undefined ? {} : { requestId }),
   };
 }
 

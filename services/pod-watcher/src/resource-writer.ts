@@ -8,6 +8,7 @@ import {
   GROUP,
   type Repository,
   REPOSITORY_LABEL,
+  REQUEST_ID_ANNOTATION,
   VERSION,
 } from '@kuik/contracts';
 import { formatReference, type Reference, repositoryLabel, repositoryName } from '@kuik/image';
@@ -51,10 +52,18 @@ export class ResourceWriter {
     return repositoryIdentity(found) === spec.name ? found : undefined;
   }
 
-  /** Creates the CachedImage, or finds who was faster. Undefined when the name belongs to another image. */
-  async createImage(name: string, reference: Reference): Promise<CachedImage | undefined> {
+  /**
+   * Creates the CachedImage, or finds who was faster. Undefined when the name belongs to another image. `requestId` is of the admission
+   * that it is made for, when one is known.
+   */
+  async createImage(name: string, reference: Reference, requestId?: string): Promise<CachedImage | undefined> {
     const sourceImage = formatReference(reference);
-    const metadata = { name, labels: labelsOf(reference), finalizers: [FINALIZER] };
+    const metadata = {
+      name,
+      labels: labelsOf(reference),
+      finalizers: [FINALIZER],
+      ...(requestId === undefined ? {} : { annotations: { [REQUEST_ID_ANNOTATION]: requestId } }),
+    };
     const object = { apiVersion: API_VERSION, kind: 'CachedImage', metadata, spec: { sourceImage } };
     const found = await this.#createOrGet<CachedImage>(CACHED_IMAGES, name, object);
     this.#view.putImage(found);

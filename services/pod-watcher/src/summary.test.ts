@@ -1,12 +1,19 @@
 import { describe, expect, it } from '@jest/globals';
-import { type CachedImage, cachedImageStatus, CONDITIONS, type ConditionType } from '@kuik/contracts';
-import { recordedSummary, summarise } from './summary.ts';
+import {
+  type CachedImage,
+  type CachedImageStatus,
+  cachedImageStatus,
+  CONDITIONS,
+  type ConditionType,
+} from '@kuik/contracts';
+import { recordedSummary, summarise as summariseIn } from './summary.ts';
 import {
   at,
   cachedImage,
   cacheStanza,
   DIGEST,
   failedCopy,
+  MINUTE,
   NOW,
   OTHER_DIGEST,
   removalStanza,
@@ -14,6 +21,11 @@ import {
   upstreamStanza,
 } from './testing/objects.ts';
 
+const retry = { firstMs: 5_000, maxMs: 1_800_000, unavailableMs: 21_600_000 };
+const summarise = (image: CachedImage, now: number, duplicateOf?: string) =>
+  summariseIn(image, { now, retry, duplicateOf });
+/** A copy under way that counts for so many ms yet. */
+const copying = (ms: number) => ({ forUid: UID, copying: { since: at(-MINUTE), until: at(ms) } });
 const used = { forUid: UID, count: 12, pods: [] };
 
 describe('summarise', () => {
@@ -89,6 +101,28 @@ describe('summarise', () => {
       undefined,
       'Waiting',
       'Cached=False/Removed',
+    ],
+    ['being copied', cachedImage({ status: { cache: copying(1) } }), undefined, 'Pulling', 'Cached=False/Copying'],
+    [
+      'being copied again after a failure',
+      cachedImage({ status: { cache: { ...failedCopy({ code: 'KUIK-REG-404' }), ...copying(1) } } }),
+      undefined,
+      'Pulling',
+      'Cached=False/Copying',
+    ],
+    [
+      'copied once more while the cache holds it',
+      cachedImage({ status: { cache: { ...cacheStanza(), ...copying(1) } } }),
+      undefined,
+      'Ready',
+      'Cached=True/Copied',
+    ],
+    [
+      'a copy whose worker is not heard of any more',
+      cachedImage({ status: { cache: copying(0) } }),
+      undefined,
+      'Waiting',
+      'Cached=False/NotYetCopied',
     ],
     [
       'being deleted',
@@ -207,7 +241,7 @@ describe('summarise', () => {
       { usedBy: '0', expires: '2026-12-01' },
     ],
     ['retained', { usedBy: used }, { retain: true }, { expires: 'never' }],
-    ['new', {}, {}, { usedBy: '', size: '', upstream: '-', image: 'registry.example.test/shop:1.0' }],
+    ['new', {}, {}, { usedBy: '', size: '-', upstream: '-', image: 'registry.example.test/shop:1.0' }],
   ])('prints columns: %s', (_name, status, spec, columns) => {
     expect(summarise(cachedImage({ status, spec }), NOW).display).toMatchObject(columns);
   });
@@ -228,5 +262,36 @@ describe('summarise', () => {
       (later.conditions ?? []).map(({ type, lastTransitionTime }) => [type, lastTransitionTime]),
     );
     expect(times).toEqual({ Cached: at(0), UpToDate: at(0), UpstreamAvailable: at(0), Held: at(1000) });
+  });
+
+  it.each<[string, CachedImageStatus, string]>([
+    [
+      'a failure says when it is tried again, in absolute time, and how to try at once',
+      { cache: failedCopy({ message: 'cannot read it.', retryAt: at(4 * MINUTE) }) },
+      'KUIK-REG-502 cannot read it. Next try at 2026-11-01T12:04:00Z (or now: kubectl annotate --overwrite ci shop kuik.enix.io/force-update=$(date +%s))',
+    ],
+    [
+      'a failed copy of what the cache holds is not tried again',
+      { cache: { ...cacheStanza(), ...failedCopy({ message: 'no.' }) } },
+      `the cache holds ${DIGEST}; the last copy failed: KUIK-REG-502 no.`,
+    ],
+    [
+      'a condemned one says why it goes',
+      { cache: cacheStanza(), removal: removalStanza({ reason: 'Unused' }) },
+      `the cache holds ${DIGEST}; it leaves the cache unless it is used again (Unused)`,
+    ],
+    [
+      'a copy says how far it is',
+      {
+        cache: {
+          forUid: UID,
+          copying: { since: at(0), until: at(1), bytesDone: 327_155_712, bytesTotal: 1_288_490_189 },
+        },
+      },
+      'being copied since 2026-11-01T12:00:00Z: 312 MiB of 1.2 GiB when last told',
+    ],
+  ])('%s', (_name, status, message) => {
+    const [cached] = summarise(cachedImage({ status }), NOW).conditions ?? [];
+    expect(cached?.message).toBe(message);
   });
 });

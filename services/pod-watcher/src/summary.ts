@@ -1,6 +1,7 @@
 import {
   type CachedImage,
   type CachedImageStatus,
+  type CacheStanza,
   type Condition,
   type ConditionType,
   ERROR_CODES,
@@ -8,9 +9,11 @@ import {
   stanzaOf,
 } from '@kuik/contracts';
 import { parseDigest } from '@kuik/image';
-import { type Holding, holdingOf } from './cached.ts';
-import { displayOf } from './display.ts';
+import { copyingNow, type Holding, holdingOf } from './cached.ts';
+import { displayOf, formatBytes } from './display.ts';
 import { neverCached } from './never-cached.ts';
+import type { RetryTimes } from './next-step.ts';
+import { nextTryAt } from './next-try.ts';
 import { type UpstreamView, upstreamView } from './upstream-view.ts';
 
 /** The derived part of `status`: phase, conditions, printer columns, kuik v1's flat fields. */
@@ -29,18 +32,26 @@ export type Summary = Pick<
   | 'lastSeenUpstream'
 >;
 
+export interface SummaryContext {
+  /** Epoch ms. */
+  readonly now: number;
+  readonly retry: RetryTimes;
+  /** Names the object that counts when this one does not. */
+  readonly duplicateOf?: string | undefined;
+}
+
 /**
  * The one summary of all stanzas. Conditions keep their `lastTransitionTime` while their status is the same, so that equal stanzas
- * give an equal summary and nothing is written at rest. `duplicateOf` names the object that counts when this one does not.
+ * give an equal summary and nothing is written at rest; times in messages are absolute for the same reason.
  */
-export function summarise(image: CachedImage, now: number, duplicateOf?: string): Summary {
+export function summarise(image: CachedImage, context: SummaryContext): Summary {
   const holding = holdingOf(image);
   const upstream = upstreamView(image);
   const { cache, cached } = holding;
   const digest = cached ? cache?.digest : undefined;
   return {
-    phase: phaseOf(image, holding, upstream, duplicateOf),
-    conditions: conditionsOf(image, holding, upstream, duplicateOf, now),
+    phase: phaseOf(image, holding, upstream, context),
+    conditions: conditionsOf(image, holding, upstream, context),
     display: displayOf(image, upstream.state),
     isCached: cached,
     ...(digest === undefined ? {} : { digest: hexOf(digest) }),
@@ -75,16 +86,22 @@ const SUMMARY_KEYS = [
 ] as const satisfies readonly (keyof Summary)[];
 
 /**
- * In this order: being deleted; a duplicate; condemned by gc; in the cache; never to be cached; upstream does not have it; upstream limits us, which
- * is waiting; any other failure; waiting for its first copy.
+ * In this order: being deleted; a duplicate; condemned by gc; in the cache; never to be cached; being copied; upstream does not have
+ * it; upstream limits us, which is waiting; any other failure; waiting for its first copy.
  */
-function phaseOf(image: CachedImage, holding: Holding, upstream: UpstreamView, duplicateOf: string | undefined): Phase {
+function phaseOf(
+  image: CachedImage,
+  holding: Holding,
+  upstream: UpstreamView,
+  { duplicateOf, now }: SummaryContext,
+): Phase {
   const { cache, removal, cached } = holding;
   if (image.metadata.deletionTimestamp !== undefined) return 'Terminating';
   if (duplicateOf !== undefined) return 'Duplicate';
   if (removal !== undefined && removal.removedAt === undefined) return 'Expiring';
   if (cached) return 'Ready';
   if (neverCached(image) !== undefined) return 'ErrImagePull';
+  if (copyingNow(cache, now) !== undefined) return 'Pulling';
   if (upstream.state === 'Deleted') return 'Unavailable';
   if (cache?.error === undefined || cache.error.code === ERROR_CODES.rateLimited.code) return 'Waiting';
   return 'ErrImagePull';
@@ -101,11 +118,11 @@ function conditionsOf(
   image: CachedImage,
   holding: Holding,
   upstream: UpstreamView,
-  duplicateOf: string | undefined,
-  now: number,
+  context: SummaryContext,
 ): Condition[] {
+  const { duplicateOf, now } = context;
   const drafts = [
-    cachedCondition(image, holding),
+    cachedCondition(image, holding, context),
     upToDateCondition(holding, upstream),
     upstreamCondition(upstream),
     heldCondition(image),
@@ -118,25 +135,43 @@ function conditionsOf(
   });
 }
 
-function cachedCondition(image: CachedImage, { cache, removal, cached, removed }: Holding): Draft {
+function cachedCondition(
+  image: CachedImage,
+  { cache, removal, cached, removed }: Holding,
+  { now, retry }: SummaryContext,
+): Draft {
   const type = 'Cached';
   const never = neverCached(image);
   if (never !== undefined) return { type, status: 'False', ...never };
-  if (removed) {
-    return {
-      type,
-      status: 'False',
-      reason: 'Removed',
-      message: `removed from the cache: ${removal?.reason ?? 'expired'}`,
-    };
-  }
   const error = cache?.error;
+  const failed = error === undefined ? undefined : `${errorText(error)}${nextTryAt(image, retry)}`;
   if (cached) {
-    const failed = error === undefined ? '' : `; the last copy failed: ${errorText(error)}`;
-    return { type, status: 'True', reason: 'Copied', message: `the cache holds ${cache?.digest ?? ''}${failed}` };
+    const holds = `the cache holds ${cache?.digest ?? ''}`;
+    const goes = removal?.removedAt === undefined ? removal?.reason : undefined;
+    const leaves = goes === undefined ? '' : `; it leaves the cache unless it is used again (${goes})`;
+    const broken = failed === undefined ? '' : `; the last copy failed: ${failed}`;
+    return { type, status: 'True', reason: 'Copied', message: holds + leaves + broken };
   }
-  if (error !== undefined) return { type, status: 'False', reason: 'CopyFailed', message: errorText(error) };
+  const copying = copyingNow(cache, now);
+  if (copying !== undefined) {
+    const before = error === undefined ? '' : `; the try before failed: ${errorText(error)}`;
+    return { type, status: 'False', reason: 'Copying', message: copyingText(copying) + before };
+  }
+  if (removed) {
+    const message = `removed from the cache: ${removal?.reason ?? 'expired'}`;
+    return { type, status: 'False', reason: 'Removed', message };
+  }
+  if (failed !== undefined) return { type, status: 'False', reason: 'CopyFailed', message: failed };
   return { type, status: 'False', reason: 'NotYetCopied', message: 'waits for its first copy' };
+}
+
+/** `being copied since 2026-11-28T14:05:10Z: 312 of 1200 MiB` */
+function copyingText({ since, bytesDone, bytesTotal }: NonNullable<CacheStanza['copying']>): string {
+  const far =
+    bytesDone === undefined || bytesTotal === undefined
+      ? ''
+      : `: ${formatBytes(bytesDone)} of ${formatBytes(bytesTotal)} when last told`;
+  return `being copied since ${since.slice(0, 19)}Z${far}`;
 }
 
 function upToDateCondition({ cache, cached }: Holding, upstream: UpstreamView): Draft {

@@ -1,10 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
-import type { CachedImageStatus } from '@kuik/contracts';
+import type { CachedImage, CachedImageStatus } from '@kuik/contracts';
 import {
   cachedImage,
   cacheStanza,
   DIGEST,
   failedCopy,
+  MINUTE,
+  NOW,
   OTHER_DIGEST,
   removalStanza,
   at,
@@ -14,6 +16,9 @@ import { transitionsOf } from './transitions.ts';
 
 type Status = CachedImageStatus;
 const deleted = { upstream: upstreamStanza({ state: 'Deleted' }) };
+
+const retry = { firstMs: 5_000, maxMs: 1_800_000, unavailableMs: 21_600_000 };
+const seen = (before: CachedImage | undefined, now: CachedImage) => transitionsOf(before, now, { retry, now: NOW });
 
 describe('transitionsOf', () => {
   it.each<[string, Status, Status, string[]]>([
@@ -53,20 +58,54 @@ describe('transitionsOf', () => {
       ['Normal Copied'],
     ],
   ])('%s', (_name, before, now, expected) => {
-    const found = transitionsOf(cachedImage({ status: before }), cachedImage({ status: now }));
+    const found = seen(cachedImage({ status: before }), cachedImage({ status: now }));
     expect(found.map(({ type, reason }) => `${type} ${reason}`)).toEqual(expected);
   });
 
   it('says what was copied, and why a copy failed', () => {
-    const [copied] = transitionsOf(cachedImage(), cachedImage({ status: { cache: cacheStanza() } }));
+    const [copied] = seen(cachedImage(), cachedImage({ status: { cache: cacheStanza() } }));
     expect(copied?.message).toBe(`copied ${DIGEST}`);
-    const [failed] = transitionsOf(cachedImage(), cachedImage({ status: { cache: failedCopy() } }));
+    const whole = cacheStanza({ bytes: 43_200_000, blobs: 7, sharedBlobs: 3 });
+    const [large] = seen(cachedImage(), cachedImage({ status: { cache: whole } }));
+    expect(large?.message).toBe(`copied ${DIGEST}: 41 MiB in 7 blobs, 3 of them shared`);
+  });
+
+  it.each([
+    [{ at: at(0), retryAt: at(9_400) }, '10s'],
+    [{ at: at(0), retryAt: at(3 * MINUTE + 1) }, '4m'],
+    [{ at: at(0), retryAt: at(90 * MINUTE) }, '1h30m'],
+    [{ code: 'KUIK-REG-404', at: at(0) }, '6h'],
+  ])('says why a copy failed, and when it is tried again: %j', (error, duration) => {
+    const [failed] = seen(cachedImage(), cachedImage({ status: { cache: failedCopy(error) } }));
+    expect(failed?.message).toMatch(/^KUIK-REG-\d+ cannot copy Next try in /);
+    expect(failed?.message).toContain(
+      ` in ${duration} (or now: kubectl annotate --overwrite ci shop kuik.enix.io/force-update=$(date +%s))`,
+    );
+  });
+
+  it('does not promise a try that does not come', () => {
+    const status = { cache: { ...cacheStanza(), ...failedCopy() } };
+    const [failed] = seen(cachedImage({ status: { cache: cacheStanza() } }), cachedImage({ status }));
     expect(failed?.message).toBe('KUIK-REG-502 cannot copy');
+  });
+
+  it.each<[Status, string]>([
+    [{ cache: cacheStanza(), ...deleted }, 'upstream does not have the image any more; the cache keeps it'],
+    [deleted, 'upstream does not have the image any more; the cache does not have it'],
+  ])('says whether the cache keeps what upstream deleted', (status, message) => {
+    expect(seen(cachedImage(), cachedImage({ status })).at(-1)?.message).toBe(message);
+  });
+
+  it('names both digests of a moved tag', () => {
+    const status = { cache: cacheStanza(), upstream: upstreamStanza({ state: 'Moved', digest: OTHER_DIGEST }) };
+    expect(seen(cachedImage({ status: { cache: cacheStanza() } }), cachedImage({ status }))[0]?.message).toBe(
+      `upstream moved the tag to ${OTHER_DIGEST}; the cache keeps ${DIGEST}`,
+    );
   });
 
   it('tells nothing of what it saw for the first time, or of another object', () => {
     const now = cachedImage({ status: { cache: cacheStanza() } });
-    expect(transitionsOf(undefined, now)).toEqual([]);
-    expect(transitionsOf(cachedImage({ metadata: { uid: 'uid-0' } }), now)).toEqual([]);
+    expect(seen(undefined, now)).toEqual([]);
+    expect(seen(cachedImage({ metadata: { uid: 'uid-0' } }), now)).toEqual([]);
   });
 });

@@ -1,6 +1,8 @@
-import { type CachedImage, EVENT_REASONS } from '@kuik/contracts';
-import { stanzaOf } from '@kuik/contracts';
+import { type CachedImage, type CacheStanza, EVENT_REASONS, stanzaOf } from '@kuik/contracts';
 import { holdingOf } from './cached.ts';
+import { formatBytes } from './display.ts';
+import type { RetryTimes } from './next-step.ts';
+import { nextTryIn } from './next-try.ts';
 
 /** An event that a person sees under `kubectl describe`. */
 export interface Transition {
@@ -9,28 +11,47 @@ export interface Transition {
   readonly message: string;
 }
 
+/** What the words of an event depend on beside the resource. */
+export interface TransitionContext {
+  readonly retry: RetryTimes;
+  /** Epoch ms. */
+  readonly now: number;
+}
+
 /**
  * What happened to an image between two views of it: copied, copy failed, what upstream says. (gc itself tells of what it
  * condemns, keeps and removes.) Views of different objects tell nothing.
  */
-export function transitionsOf(before: CachedImage | undefined, now: CachedImage): Transition[] {
+export function transitionsOf(
+  before: CachedImage | undefined,
+  now: CachedImage,
+  context: TransitionContext,
+): Transition[] {
   if (before?.metadata.uid !== now.metadata.uid) return [];
-  return [...copyTransitions(before, now), ...upstreamTransitions(before, now)];
+  return [...copyTransitions(before, now, context), ...upstreamTransitions(before, now)];
 }
 
-function copyTransitions(before: CachedImage, now: CachedImage): Transition[] {
+function copyTransitions(before: CachedImage, now: CachedImage, context: TransitionContext): Transition[] {
   const was = stanzaOf(before, 'cache');
   const is = stanzaOf(now, 'cache');
   const found: Transition[] = [];
   const refilled = holdingOf(now).cached && !holdingOf(before).cached;
   if (is?.digest !== undefined && (is.digest !== was?.digest || refilled)) {
-    found.push({ type: 'Normal', reason: EVENT_REASONS.copied, message: `copied ${is.digest}` });
+    found.push({ type: 'Normal', reason: EVENT_REASONS.copied, message: copiedText(is.digest, is) });
   }
   const error = is?.error;
   if (error !== undefined && error.at !== was?.error?.at) {
-    found.push({ type: 'Warning', reason: EVENT_REASONS.copyFailed, message: `${error.code} ${error.message}` });
+    const message = `${error.code} ${error.message}${nextTryIn(now, context.retry, context.now)}`;
+    found.push({ type: 'Warning', reason: EVENT_REASONS.copyFailed, message });
   }
   return found;
+}
+
+/** `copied sha256:...: 41 MiB in 7 blobs, 3 of them shared` */
+function copiedText(digest: string, { bytes, blobs, sharedBlobs = 0 }: CacheStanza): string {
+  if (bytes === undefined || blobs === undefined) return `copied ${digest}`;
+  const shared = sharedBlobs === 0 ? '' : `, ${sharedBlobs} of them shared`;
+  return `copied ${digest}: ${formatBytes(bytes)} in ${blobs} ${blobs === 1 ? 'blob' : 'blobs'}${shared}`;
 }
 
 function upstreamTransitions(before: CachedImage, now: CachedImage): Transition[] {
@@ -39,7 +60,8 @@ function upstreamTransitions(before: CachedImage, now: CachedImage): Transition[
   const state = is?.state;
   if (state === undefined) return [];
   if (state === 'Deleted' && was?.state !== 'Deleted') {
-    const message = 'upstream does not have the image any more; the cache keeps it';
+    const kept = holdingOf(now).cached ? 'the cache keeps it' : 'the cache does not have it';
+    const message = `upstream does not have the image any more; ${kept}`;
     return [{ type: 'Warning', reason: EVENT_REASONS.upstreamDeleted, message }];
   }
   const found: Transition[] = [];
@@ -49,8 +71,14 @@ function upstreamTransitions(before: CachedImage, now: CachedImage): Transition[
     found.push({
       type: 'Normal',
       reason: EVENT_REASONS.tagMoved,
-      message: `upstream moved the tag to ${is?.digest ?? 'another image'}`,
+      message: movedText(now, is?.digest),
     });
   }
   return found;
+}
+
+function movedText(image: CachedImage, digest: string | undefined): string {
+  const held = stanzaOf(image, 'cache')?.digest;
+  const keeps = held === undefined ? '' : `; the cache keeps ${held}`;
+  return `upstream moved the tag to ${digest ?? 'another image'}${keeps}`;
 }

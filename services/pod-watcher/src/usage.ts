@@ -7,6 +7,7 @@ export interface Holder {
   readonly namespace: string;
   readonly name: string;
   readonly pullSecrets: readonly string[];
+  readonly requestId?: string | undefined;
 }
 
 export interface UsageOptions extends UsageRules {
@@ -134,10 +135,10 @@ export class UsageIndex {
 
   #hold(key: string, known: Known): void {
     known.holding = true;
-    const { namespace, name, pullSecrets } = known.pod;
+    const { namespace, name, pullSecrets, requestId } = known.pod;
     for (const image of known.distinct) {
       const holders = this.#holders.get(image) ?? new Map<string, Holder>();
-      this.#holders.set(image, holders.set(key, { namespace, name, pullSecrets }));
+      this.#holders.set(image, holders.set(key, { namespace, name, pullSecrets, requestId }));
     }
   }
 

@@ -12,6 +12,7 @@ const rules = compileRules({ ignoreImages: ['^ignored\\.test/'], acceptImages: [
 ]);
 const config = { rules, memo: new DecisionMemo(rules, ['localhost:7439']) };
 const ANNOTATION = 'kuik.enix.io/original-images';
+const REQUEST_ID = 'kuik.enix.io/request-id';
 
 const admitPod = (spec: Record<string, unknown> = {}, metadata: Record<string, unknown> = {}, change = {}) => {
   const pod = podOf(spec, metadata);
@@ -86,6 +87,14 @@ describe('admit on CREATE of a pod', () => {
     const imagePullSecrets = containers.map(({ name }) => ({ name }));
     const { admission } = admitPod({ containers, imagePullSecrets });
     expect(IMAGE_USED.schema.safeParse(admission.hint).success).toBe(true);
+  });
+
+  it('tells the pod which request it was, in the words of our log', () => {
+    const [bare, noted] = [admitPod(), admitPod({}, { annotations: { note: 'x', [REQUEST_ID]: 'of another pod' } })];
+    for (const { patched, admission } of [bare, noted]) {
+      expect(patched.metadata.annotations?.[REQUEST_ID]).toBe(admission.uid);
+    }
+    expect(noted.patched.metadata.annotations?.['note']).toBe('x');
   });
 
   it('patches on dry run as well, and hints at nothing', () => {

@@ -86,7 +86,8 @@ export function admit(request: AdmissionRequest, config: AdmitConfig): Admission
   images.forEach((image, index) => {
     if (image.verdict === 'rewrite') patch.push({ op: 'replace', path: slots[index]!.path, value: image.image });
   });
-  if (operation === 'CREATE' && metadata !== undefined) patch.push(...markPod(images, { labels, annotations }));
+  if (operation === 'CREATE' && metadata !== undefined)
+    patch.push(...markPod(images, { labels, annotations }, request.uid));
   const hint = dryRun ? undefined : hintOf(request.uid, namespace, name, spec, images);
   return { ...nothing, patch, images, hint };
 }

@@ -1,4 +1,4 @@
-import { MANAGED_LABEL, ORIGINAL_IMAGES_ANNOTATION } from '@kuik/contracts';
+import { MANAGED_LABEL, ORIGINAL_IMAGES_ANNOTATION, REQUEST_ID_ANNOTATION } from '@kuik/contracts';
 import type { Reason } from './decide.ts';
 import { isRecord } from './review.ts';
 
@@ -26,15 +26,16 @@ export interface PodMarks {
 const ANNOTATIONS_MAX = 256 * 1024;
 
 /**
- * The label and the annotation of a pod whose images go through the proxy: what each container asked for, kept over
- * re-invocations (an image that goes through the proxy already keeps its entry), without entries of containers that are gone.
- * Nothing when they are right already. Without the room for it the annotation is left out: the image itself is the truth.
+ * The label and the annotations of a pod whose images go through the proxy: what each container asked for, kept over
+ * re-invocations (an image that goes through the proxy already keeps its entry), without entries of containers that are gone; and the
+ * request that found this out, for whoever follows an image through our logs. Nothing when they are right already. Without the room for it the annotation is left out: the image itself is the truth.
  */
-export function markPod(images: readonly MarkedImage[], marks: PodMarks): PatchOperation[] {
+export function markPod(images: readonly MarkedImage[], marks: PodMarks, requestId: string): PatchOperation[] {
   const through = images.filter((image) => image.verdict === 'rewrite' || image.reason === 'AlreadyRewritten');
   if (through.length === 0) return [];
   const patch: PatchOperation[] = [];
-  if (marks.labels?.[MANAGED_LABEL] !== 'true') patch.push(...setKey('labels', marks.labels, MANAGED_LABEL, 'true'));
+  if (marks.labels?.[MANAGED_LABEL] !== 'true')
+    patch.push(...setKeys('labels', marks.labels, { [MANAGED_LABEL]: 'true' }));
 
   const before = marks.annotations?.[ORIGINAL_IMAGES_ANNOTATION];
   const known = readOriginals(before);
@@ -45,8 +46,9 @@ export function markPod(images: readonly MarkedImage[], marks: PodMarks): PatchO
   }
   const value = JSON.stringify(originals);
   if (value === '{}' || value === before) return patch;
-  if (sizeOf(marks.annotations) + Buffer.byteLength(value) + ORIGINAL_IMAGES_ANNOTATION.length <= ANNOTATIONS_MAX) {
-    patch.push(...setKey('annotations', marks.annotations, ORIGINAL_IMAGES_ANNOTATION, value));
+  const written = { [ORIGINAL_IMAGES_ANNOTATION]: value, [REQUEST_ID_ANNOTATION]: requestId };
+  if (sizeOf(othersOf(marks.annotations)) + sizeOf(written) <= ANNOTATIONS_MAX) {
+    patch.push(...setKeys('annotations', marks.annotations, written));
   }
   return patch;
 }
@@ -65,20 +67,29 @@ function readOriginals(value: unknown): Record<string, string> {
   }
 }
 
-function setKey(
+function setKeys(
   map: 'labels' | 'annotations',
   existing: Readonly<Record<string, unknown>> | undefined,
-  key: string,
-  value: string,
+  values: Readonly<Record<string, string>>,
 ): PatchOperation[] {
-  if (existing === undefined) return [{ op: 'add', path: `/metadata/${map}`, value: { [key]: value } }];
-  return [{ op: 'add', path: `/metadata/${map}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`, value }];
+  if (existing === undefined) return [{ op: 'add', path: `/metadata/${map}`, value: values }];
+  return Object.entries(values).map(([key, value]) => {
+    const step = key.replaceAll('~', '~0').replaceAll('/', '~1');
+    return { op: 'add', path: `/metadata/${map}/${step}`, value };
+  });
 }
 
+/** Bytes of annotations, as the API server counts them. */
 function sizeOf(annotations: Readonly<Record<string, unknown>> | undefined): number {
   let bytes = 0;
   for (const [key, value] of Object.entries(annotations ?? {})) {
-    if (key !== ORIGINAL_IMAGES_ANNOTATION) bytes += Buffer.byteLength(key) + Buffer.byteLength(String(value));
+    bytes += Buffer.byteLength(key) + Buffer.byteLength(String(value));
   }
   return bytes;
+}
+
+/** Those that are not ours: what is written over does not count twice. */
+function othersOf(annotations: Readonly<Record<string, unknown>> | undefined): Record<string, unknown> {
+  const { [ORIGINAL_IMAGES_ANNOTATION]: _originals, [REQUEST_ID_ANNOTATION]: _request, ...others } = annotations ?? {};
+  return others;
 }

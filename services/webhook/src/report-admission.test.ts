@@ -33,7 +33,8 @@ function lineOf(image: string): string {
 
 describe('the line of an admission', () => {
   it('names each image with its reason and rule', () => {
-    expect(lineOf('nginx:1.27')).toContain('"images":"c:app nginx:1.27 Rewritten default"');
+    expect(lineOf('nginx:1.27')).toContain('"images":"c:app docker.io/library/nginx:1.27 Rewritten default"');
+    expect(lineOf('invalid:image:8080')).toContain('"images":"c:app invalid:image:8080 NotAReference');
   });
 
   it.each(['a', '-', '://', 'eyJaaaaa-'])(

@@ -44,7 +44,9 @@ export function createReport({ bus, log, metrics }: ReportOptions): AdmissionRep
         operation: admission.operation,
         ...(admission.dryRun ? { dryRun: true } : {}),
         images: admission.images
-          .map(({ key, original, reason, rule }) => `${key} ${shown(original)} ${reason} ${rule}`)
+          .map(
+            ({ key, original, reference, reason, rule }) => `${key} ${shown(reference ?? original)} ${reason} ${rule}`,
+          )
           .join(', '),
         ms: Math.round(ms * 1000) / 1000,
       });

@@ -1,6 +1,6 @@
 import { makeImage, startFaultProxy, startUpstreamRegistry, type FaultProxy, type MadeImage } from '@kuik/testbed';
 import { createRegistryAccess, type RegistryAccessOptions } from '../access.ts';
-import type { Credential, RepositoryClient } from '../port.ts';
+import type { Credential, OpenOptions, RepositoryClient } from '../port.ts';
 
 export const HUB = 'docker.io';
 export const LAYER = 3_000_000;
@@ -12,7 +12,7 @@ export interface NamedUpstreams {
   /** Digest of the image's one layer, of LAYER bytes. */
   readonly layer: string;
   /** `team/app` of a host, over an access of its own. */
-  client(host: string, credentials?: Credential[], options?: RegistryAccessOptions): RepositoryClient;
+  client(host: string, credentials?: Credential[], options?: RegistryAccessOptions & OpenOptions): RepositoryClient;
   bytesOf(digest: string): Buffer;
   requests(host: string): ReturnType<FaultProxy['log']['requests']>;
   /** Closes every access that a test opened; the faults are as after the start. */
@@ -35,10 +35,10 @@ export async function startNamedUpstreams(): Promise<NamedUpstreams> {
     faults,
     image,
     layer: image.blobs[1]!.digest,
-    client(host, credentials = [], options = {}) {
+    client(host, credentials = [], { requestId, ...options } = {}) {
       const access = createRegistryAccess({ registries: faults.registries(), ...options });
       opened.push(access);
-      return access.upstream(host, 'team/app', { credentials: () => Promise.resolve(credentials) });
+      return access.upstream(host, 'team/app', { credentials: () => Promise.resolve(credentials) }, { requestId });
     },
     bytesOf: (digest) => Buffer.concat([...image.blobs.find((blob) => blob.digest === digest)!.open()]),
     requests: (host) => faults.log.requests({ host }),

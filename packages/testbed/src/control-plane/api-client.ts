@@ -49,7 +49,7 @@ export class TestApiClient implements ApiClient {
       dispatcher: options.token ? this.#tokenAgent : this.#agent,
       headersTimeout: 30_000,
       headers: {
-        accept: 'application/json',
+        accept: options.accept ?? 'application/json',
         ...(body === undefined ? {} : { 'content-type': options.contentType ?? 'application/json' }),
         ...(options.token ? { authorization: `Bearer ${options.token}` } : {}),
       },

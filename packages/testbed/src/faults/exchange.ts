@@ -61,6 +61,7 @@ export function openExchange(
     ...(accept === undefined ? {} : { accept }),
     auth: authScheme(authorization),
     headers: Object.keys(request.headers),
+    ...(typeof request.headers['x-request-id'] === 'string' ? { requestId: request.headers['x-request-id'] } : {}),
   });
   const gone = new AbortController();
   const exchange = { request, response, target, route, contentHost, facts, query, pen, gone: gone.signal };

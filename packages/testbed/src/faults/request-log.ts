@@ -18,6 +18,8 @@ export interface RequestRecord {
   readonly auth: 'none' | 'basic' | 'bearer' | 'other';
   /** Names of all headers that came along. */
   readonly headers: readonly string[];
+  /** `X-Request-Id`. */
+  readonly requestId?: string;
   /** 0 until answered. */
   readonly status: number;
   /** Bytes of the answer's body handed to the socket. */
