@@ -43,6 +43,7 @@ interface World {
   /** Made anew while copying; `late`: between our look and our write. */
   replacedWhileCopying: boolean | 'late';
   deletedWhileCopying: boolean;
+  copyTakesMs: number;
 }
 
 async function run(bend: (world: World) => void = () => undefined, signal = new AbortController().signal) {
@@ -53,7 +54,9 @@ async function run(bend: (world: World) => void = () => undefined, signal = new 
     writeFails: false,
     replacedWhileCopying: false,
     deletedWhileCopying: false,
+    copyTakesMs: 0,
   };
+  let elapsedMs = 0;
   bend(world);
   let reads = 0;
   const seen = {
@@ -77,7 +80,10 @@ async function run(bend: (world: World) => void = () => undefined, signal = new 
       return world.object && { ...world.object, metadata: { ...world.object.metadata, uid, resourceVersion: '8' } };
     },
     refusedForGood: (error) => error instanceof InvalidStanza,
-    copy: world.copy,
+    copy: (...call) => {
+      elapsedMs += world.copyTakesMs;
+      return world.copy(...call);
+    },
     failureOf: (error) =>
       error instanceof Refusal ? { code: error.code, message: error.message, side: error.side } : undefined,
     announce: async (written) => void seen.announced.push(written.metadata.resourceVersion),
@@ -87,7 +93,7 @@ async function run(bend: (world: World) => void = () => undefined, signal = new 
       parkedUntil: async () => undefined,
       close: async () => undefined,
     },
-    clock: { now: () => NOW, monotonic: () => 0 },
+    clock: { now: () => NOW, monotonic: () => elapsedMs },
     log: silentLogger,
     count: {
       ended: (outcome, code) => void seen.ended.push(`${outcome}:${code}`),
@@ -96,7 +102,8 @@ async function run(bend: (world: World) => void = () => undefined, signal = new 
     },
   };
   const job: Job<CopyJob> = { id: 'j1', payload, signal, progress: async () => undefined };
-  return { outcome: await workOn(job, parts), ...seen };
+  const outcome = await workOn(job, parts);
+  return { outcome, reads, ...seen };
 }
 
 class InvalidStanza extends Error {}
@@ -190,8 +197,11 @@ describe('workOn', () => {
   it.each<[string, (world: World) => void]>([
     ['made anew', (world) => (world.replacedWhileCopying = true)],
     ['deleted', (world) => (world.deletedWhileCopying = true)],
-  ])('tells nothing to an object that was %s meanwhile', async (_name, bend) => {
-    const { outcome, stanzas, announced } = await run(bend);
+  ])('tells nothing to an object that was %s in the course of a long copy', async (_name, bend) => {
+    const { outcome, stanzas, announced } = await run((world) => {
+      world.copyTakesMs = 1_001;
+      bend(world);
+    });
     expect({ outcome, stanzas, announced }).toEqual({ outcome: { do: 'done' }, stanzas: [], announced: [] });
   });
 
@@ -200,6 +210,13 @@ describe('workOn', () => {
     expect(stanzas).toHaveLength(2);
     expect(stanzas[1]).toBeUndefined();
     expect(announced).toEqual([]);
+  });
+
+  it.each([
+    [1_000, 1],
+    [1_001, 2],
+  ])('looks at the object again after a copy of %i ms: %i reads', async (ms, looks) => {
+    expect((await run((world) => (world.copyTakesMs = ms))).reads).toBe(looks);
   });
 
   it('leaves an aborted job to another worker', async () => {

@@ -46,6 +46,8 @@ export interface CopyParts {
   };
 }
 
+/** An object that was looked at this long ago or less is written to without another look, ms. */
+const LOOKED_AT_LATELY_MS = 1_000;
 /** How long a job sits when the API server cannot be asked or told. */
 const API_RETRY_MS = 2_000;
 
@@ -74,6 +76,7 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
     log.warn('copy waits for the API server', { error });
     return apiServerAway();
   }
+  const readAt = parts.clock.monotonic();
   const verdict = decideJob(job.payload, image);
   if (verdict.do === 'skip' || image === undefined) {
     const reason = verdict.do === 'skip' ? verdict.reason : 'ObjectGone';
@@ -101,7 +104,7 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
     const stanza = copied(image, verdict.target, result, now());
     parts.count.bytes('copied', result.bytesCopied);
     parts.count.bytes('shared', result.bytes - result.bytesCopied);
-    if (!(await record(parts, image, stanza))) return apiServerAway();
+    if (!(await record(parts, image, stanza, readAt))) return apiServerAway();
     ended('copied', '');
     log.info('image copied', {
       digest: result.digest,
@@ -127,7 +130,7 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
       attempts: judged.error.attempts,
     });
     const stanza: CacheStanza = { ...(before ?? { forUid: image.metadata.uid }), error: judged.error };
-    return (await record(parts, image, stanza)) ? { do: 'done' } : apiServerAway();
+    return (await record(parts, image, stanza, readAt)) ? { do: 'done' } : apiServerAway();
   } finally {
     parts.count.progress(job.id, undefined);
   }
@@ -155,13 +158,15 @@ function apiServerAway(): Outcome {
 
 /**
  * Writes the stanza and announces the state; false when the API server could not be told. An object that was deleted or made anew
- * meanwhile is not written to: its own job may have told its own truth there already. The API server takes a status apply whatever
- * uid it names, so a stanza that met another uid all the same is withdrawn. Throws what the API server refused for good.
+ * in the course of a long copy is not written to: its own job may have told its own truth there already. The API server takes a status
+ * apply whatever uid it names, so a stanza that met another uid all the same is withdrawn; an own truth that went with it is
+ * copied again. Throws what the API server refused for good.
  */
-async function record(parts: CopyParts, image: CachedImage, stanza: CacheStanza): Promise<boolean> {
+async function record(parts: CopyParts, image: CachedImage, stanza: CacheStanza, readAt: number): Promise<boolean> {
   const { name, uid } = image.metadata;
   try {
-    if ((await parts.read(name))?.metadata.uid !== uid) return true;
+    const lately = parts.clock.monotonic() - readAt <= LOOKED_AT_LATELY_MS;
+    if (!lately && (await parts.read(name))?.metadata.uid !== uid) return true;
     const written = await parts.write(name, stanza);
     if (written === undefined) return true;
     if (written.metadata.uid !== uid) {

@@ -114,6 +114,7 @@ export function createApp(
       log,
       retry: retryTimes,
       unusedMs: expiry.unused,
+      settleMs: reconcile.settle,
       count: reports.step,
     }),
     repositories: new RepositoryReconciler({ view, writer, clock, log, idleMs: expiry.repositoryIdle }),
@@ -125,6 +126,7 @@ export function createApp(
       for (const image of await served.take(windows)) lead.look(image);
     },
     spacingMs: reconcile.spacing,
+    settleMs: reconcile.settle,
     concurrency: reconcile.concurrency,
     backoff: { firstMs: 200, maxMs: 30_000 },
     now,

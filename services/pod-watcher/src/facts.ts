@@ -23,14 +23,14 @@ const PULLED_EVERY_MS = 24 * 3_600_000;
 /**
  * The facts of one image. Holders: a count and the first 20 by name. Unused since: the moment it was first seen without holder,
  * kept. Expiry of the unused: a person's `spec.expiresAt`, else the computed date; none while used or retained. Pull secrets:
- * those of the holders; what was known stays when nobody holds it any more. Undefined when there is nothing to say yet: a pod
+ * those of the holders; what was known stays when nobody holds it any more. Empty when there is nothing to say yet: a pod
  * was announced and not seen.
  */
-export function factsOf(image: CachedImage, input: FactsInput): Facts | undefined {
+export function factsOf(image: CachedImage, input: FactsInput): Facts {
   const { holders, expected, now } = input;
   const known = stanzaOf(image, 'usedBy');
   const before: Facts = known === undefined ? {} : (image.status ?? {});
-  if (expected && holders.size === 0 && known === undefined) return undefined;
+  if (expected && holders.size === 0 && known === undefined) return {};
 
   const used = holders.size > 0 || expected;
   const unusedSince = used ? undefined : (before.unusedSince ?? new Date(now).toISOString());
@@ -64,6 +64,13 @@ export function recordedFacts(image: CachedImage): Facts {
     ...(pullSecrets === undefined ? {} : { pullSecrets }),
     ...(lastPulled === undefined ? {} : { lastPulled }),
   };
+}
+
+/** The image as it will be when these are its facts. */
+export function withFacts(image: CachedImage, facts: Facts): CachedImage {
+  const { usedBy, expiresAt, unusedSince, pullSecrets, lastPulled, ...rest } = image.status ?? {};
+  void [usedBy, expiresAt, unusedSince, pullSecrets, lastPulled];
+  return { ...image, status: { ...rest, ...facts } };
 }
 
 function expiryOf(image: CachedImage, unusedSince: string, unusedMs: number): string {

@@ -2,12 +2,12 @@ import type { CachedImage, Repository } from '@kuik/contracts';
 import { type Reference, repositoryName, tryParseReference } from '@kuik/image';
 import type { Clock, Logger } from '@kuik/runtime';
 import type { ClusterView } from './cluster-view.ts';
-import { type Facts, factsOf, recordedFacts } from './facts.ts';
+import { factsOf, recordedFacts, withFacts } from './facts.ts';
 import { freeImageName, freeRepositoryName, imageIdentity } from './identity.ts';
 import type { Intents } from './intents.ts';
 import { nextStep, type RetryTimes, type Step } from './next-step.ts';
 import type { ResourceWriter } from './resource-writer.ts';
-import { recordedSummary, type Summary, summarise } from './summary.ts';
+import { recordedSummary, summarise } from './summary.ts';
 import { sameJson } from './same-json.ts';
 
 /** What other parts know of an image that no resource shows yet. */
@@ -22,7 +22,7 @@ export interface ImageReconcilerParts {
   readonly view: ClusterView;
   readonly writer: Pick<
     ResourceWriter,
-    'createImage' | 'createRepository' | 'adoptImage' | 'dropForceWish' | 'applyFacts' | 'applySummary'
+    'createImage' | 'createRepository' | 'adoptImage' | 'dropForceWish' | 'applyDescription'
   >;
   readonly intents: Intents;
   readonly hints: ImageHints;
@@ -30,6 +30,8 @@ export interface ImageReconcilerParts {
   readonly log: Logger;
   readonly retry: RetryTimes;
   readonly unusedMs: number;
+  /** A new image is described after this time, or once its copy ended, ms. */
+  readonly settleMs: number;
   readonly count: (step: Step) => void;
 }
 
@@ -46,7 +48,7 @@ export class ImageReconciler {
 
   /** Returns when to look again, when something is known to change with time alone. Throws KubeError. */
   async reconcile(image: string): Promise<{ afterMs: number } | undefined> {
-    const { view, hints, clock } = this.#parts;
+    const { view, hints, clock, settleMs } = this.#parts;
     const reference = tryParseReference(image);
     const expected = hints.expected(image);
     const used = view.usage.holdersOf(image).size > 0 || expected !== undefined;
@@ -64,8 +66,8 @@ export class ImageReconciler {
       const wait = await this.#step(current, reference, used, expected?.requestId);
       if (wait !== undefined) waits.push(wait);
     }
-    // Many images may be new at once: all copies start before anything is described.
-    if (isNew) return { afterMs: 1 };
+    // Many images may be new at once: all copies start before anything is described, and most are described once.
+    if (isNew) return { afterMs: Math.max(settleMs, 1) };
     await this.#describe(view.images.named(first.metadata.name) ?? first, undefined);
     for (const duplicate of duplicates) await this.#describe(duplicate, first.metadata.name);
     return waits.length === 0 ? undefined : { afterMs: Math.max(Math.min(...waits), 1) };
@@ -134,23 +136,20 @@ export class ImageReconciler {
     return QUEUE_RETRY_MS;
   }
 
-  /** Facts, then the summary of what the resource says with them; each only when it differs. */
+  /** The facts, and the summary of what the resource says with them; written when either differs. */
   async #describe(image: CachedImage, duplicateOf: string | undefined): Promise<void> {
     const { view, writer, hints, clock, unusedMs } = this.#parts;
     const identity = imageIdentity(image);
-    const facts: Facts | undefined = factsOf(image, {
+    const now = clock.now();
+    const facts = factsOf(image, {
       holders: view.usage.holdersOf(identity),
       expected: hints.expected(identity) !== undefined,
       lastPulled: hints.lastPulled(identity),
       unusedMs,
-      now: clock.now(),
+      now,
     });
-    let current: CachedImage | undefined = image;
-    if (facts !== undefined && !sameJson(facts, recordedFacts(image))) {
-      current = await writer.applyFacts(image, facts);
-    }
-    if (current === undefined) return;
-    const summary: Summary = summarise(current, clock.now(), duplicateOf);
-    if (!sameJson(summary, recordedSummary(current))) await writer.applySummary(current, summary);
+    const summary = summarise(withFacts(image, facts), now, duplicateOf);
+    if (sameJson(facts, recordedFacts(image)) && sameJson(summary, recordedSummary(image))) return;
+    await writer.applyDescription(image, { ...facts, ...summary });
   }
 }

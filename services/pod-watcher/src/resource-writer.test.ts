@@ -41,8 +41,7 @@ describe('ResourceWriter', () => {
     leads = false;
     const attempts = [
       writer.createRepository('repo', REFERENCE),
-      writer.applySummary(image, summarise(image, NOW)),
-      writer.applyFacts(image, {}),
+      writer.applyDescription(image, summarise(image, NOW)),
       writer.dropForceWish(image),
       writer.deleteRepository({ ...image, spec: { name: 'x' } }),
     ];
@@ -56,13 +55,13 @@ describe('ResourceWriter', () => {
     const { uid: _uid, ...metadata } = cachedImage().metadata;
     const anew = kube.put<CachedImage>(CACHED_IMAGES, { metadata, spec: { sourceImage: IMAGE } });
     expect(anew.metadata.uid).not.toBe(old.metadata.uid);
-    expect(await writer.applySummary(old, summarise(old, NOW))).toBeUndefined();
+    expect(await writer.applyDescription(old, summarise(old, NOW))).toBeUndefined();
     expect(kube.find<CachedImage>(CACHED_IMAGES, { name: 'shop' })?.status?.phase).toBeUndefined();
     expect(view.images.named('shop')?.metadata.uid).toBe(anew.metadata.uid);
   });
 
   it('does not mind that an object is gone', async () => {
-    expect(await writer.applySummary(cachedImage(), summarise(cachedImage(), NOW))).toBeUndefined();
+    expect(await writer.applyDescription(cachedImage(), summarise(cachedImage(), NOW))).toBeUndefined();
   });
 
   it('changes metadata only of the version that it decided on', async () => {
