@@ -52,7 +52,7 @@ const LOOKED_AT_LATELY_MS = 1_000;
 const API_RETRY_MS = 2_000;
 
 /**
- * One job: read the object, decide, take a token of the host's pace, copy, write the stanza, announce the state, report once.
+ * One job: take a token of the host's pace, read the object, decide, copy, write the stanza, announce the state, report once.
  * Repeating it never harms: a copy that is already there costs two requests. The job never fails for what upstream does: the stanza
  * remembers it, and `nextStep` says when to try again.
  */
@@ -68,6 +68,12 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
   const ended = (result: string, code: string): void =>
     parts.count.ended(result, code, (parts.clock.monotonic() - started) / 1000);
 
+  // First, so that a job which has to wait costs the API server nothing.
+  const waitMs = await parts.pacer.take(host);
+  if (waitMs > 0) {
+    log.debug('copy waits for its host', { host, ms: waitMs });
+    return { do: 'park', afterMs: waitMs, reason: 'HostPaced' };
+  }
   let image: CachedImage | undefined;
   try {
     image = await parts.read(name);
@@ -84,12 +90,6 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
     ended('skipped', reason);
     return { do: 'done' };
   }
-  const waitMs = await parts.pacer.take(host);
-  if (waitMs > 0) {
-    log.debug('copy waits for its host', { host, ms: waitMs });
-    return { do: 'park', afterMs: waitMs, reason: 'HostPaced' };
-  }
-
   const before = stanzaOf(image, 'cache');
   const now = (): Date => new Date(parts.clock.now());
   try {
