@@ -13,5 +13,14 @@ export function cpuSeconds(pid: number): number {
 
 /** Resident memory of a process in MiB; Linux only. */
 export function residentMiB(pid: number): number {
-  return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+  return statusMiB(pid, 'VmRSS');
+}
+
+/** The most that was ever resident, MiB; Linux only. */
+export function peakMiB(pid: number): number {
+  return statusMiB(pid, 'VmHWM');
+}
+
+function statusMiB(pid: number, field: string): number {
+  return Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 }

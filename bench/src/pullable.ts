@@ -1,88 +1,104 @@
 // Time from a pod's creation until its image is pullable from the cache, on the whole local stack: one image of 100 MB, then 50 small ones
-// at once (1,000 with --full). Counts API calls per image. Run: node bench/src/pullable.ts [--full]   (services must be built)
-import type { CachedImage } from '@kuik/contracts';
+// at once (1,000 with --full). Counts API calls per image. Run: node bench/src/pullable.ts [--rounds 3] [--full] [--cpu-prof <folder>]
+// (services must be built)
+import { parseArgs } from 'node:util';
 import { LocalStack, pod } from '@kuik/e2e';
-import { makeImage, until } from '@kuik/testbed';
+import { makeImage } from '@kuik/testbed';
+import { median } from './bulk-case.ts';
 import { cpuSeconds, residentMiB } from './process-cpu.ts';
+import { ReadyImages } from './ready-images.ts';
 
 const HOST = 'registry.example.test';
 const MB = 1_000_000;
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '3' },
+    full: { type: 'boolean', default: false },
+    'cpu-prof': { type: 'string' },
+  },
+});
+const profile = values['cpu-prof'];
+const rounds = Number(values.rounds);
 const CASES = [
-  { name: '1 x 100 MB', images: 1, layerBytes: 100 * MB },
-  { name: '50 small', images: 50, layerBytes: 20_000 },
-  ...(process.argv.includes('--full') ? [{ name: '1,000 small', images: 1_000, layerBytes: 2_000 }] : []),
+  { name: '1 x 100 MB', images: 1, layerBytes: 100 * MB, rounds },
+  { name: '50 small', images: 50, layerBytes: 20_000, rounds },
+  ...(values.full ? [{ name: '1,000 small', images: 1_000, layerBytes: 2_000, rounds: 1 }] : []),
 ];
 const DEADLINE_MS = 300_000;
 
-const stack = await LocalStack.start();
+const stack = await LocalStack.start(
+  profile === undefined ? {} : { environment: { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${profile}` } },
+);
+const ready = new ReadyImages(stack.controlPlane.kubeconfig);
 try {
-  console.log('case           first ready   last ready   API calls per image   cpu-s of all services   RSS MiB');
-  for (const { name, images, layerBytes } of CASES) {
-    const prefix = name.replace(/[^0-9a-z]+/gi, '-').toLowerCase();
-    const references: string[] = [];
-    for (let index = 0; index < images; index += 1) {
-      const image = await makeImage({ seed: `${prefix}/${index}`, layers: [{ bytes: layerBytes, encoding: 'raw' }] });
-      await stack.push(HOST, `${prefix}/app-${index}`, ['1'], image);
-      references.push(`${HOST}/${prefix}/app-${index}:1`);
-    }
-    const [callsBefore, cpuBefore] = [await apiCalls(), cpuByProcess()];
-    const since = performance.now();
-    await Promise.all(
-      references.map((reference, index) =>
-        stack.api.create(
-          '/api/v1/namespaces/default/pods',
-          pod(`${prefix}-${index}`, [{ name: 'app', image: reference }]),
-        ),
-      ),
-    );
-    let first = 0;
-    await until(
-      async () => {
-        const ready = await readyCount(prefix);
-        if (ready > 0 && first === 0) first = performance.now() - since;
-        return ready === images;
-      },
-      { timeoutMs: DEADLINE_MS, everyMs: 100, what: `${images} images to be ready` },
-    );
-    const last = performance.now() - since;
-    const calls = ((await apiCalls()) - callsBefore) / images;
-    const row = [
-      name.padEnd(14),
-      seconds(first).padStart(11),
-      seconds(last).padStart(12),
-      calls.toFixed(1).padStart(21),
-      total(spent(cpuBefore)).toFixed(2).padStart(23),
-    ];
-    console.log(row.join(' '), processes());
+  await ready.start();
+  console.log(
+    'case           first ready   last ready   API calls per image   requests upstream   cpu-s of all services',
+  );
+  for (const each of CASES) {
+    const lasts: number[] = [];
+    for (let round = 1; round <= each.rounds; round += 1) lasts.push(await run(each, round));
+    if (each.rounds > 1) console.log(`  median of the last: ${seconds(median(lasts))}`);
     console.log(
-      `  cpu-s: ${[...spent(cpuBefore)].map(([name, seconds]) => `${name} ${seconds.toFixed(2)}`).join(', ')}`,
+      `  RSS MiB: ${services()
+        .map(({ name, pid }) => `${name} ${residentMiB(pid).toFixed(0)}`)
+        .join(', ')}`,
     );
   }
 } finally {
+  await ready.stop();
   await stack.stop();
 }
 
-/** Images whose bytes the cache holds, as their resources say. */
-async function readyCount(prefix: string): Promise<number> {
-  const items = await stack.api.list<CachedImage>('/apis/kuik.enix.io/v1alpha1/cachedimages');
-  return items.filter(
-    (image) => image.spec.sourceImage.includes(`/${prefix}/`) && image.status?.cache?.digest !== undefined,
-  ).length;
+/** Pushes fresh images, creates a pod for each at once, and prints what came of it; returns ms until the last was pullable. */
+async function run({ name, images, layerBytes }: (typeof CASES)[number], round: number): Promise<number> {
+  const prefix = `${name.replace(/[^0-9a-z]+/gi, '-').toLowerCase()}-${round}`;
+  const references: string[] = [];
+  for (let index = 0; index < images; index += 1) {
+    const image = await makeImage({ seed: `${prefix}/${index}`, layers: [{ bytes: layerBytes, encoding: 'raw' }] });
+    await stack.push(HOST, `${prefix}/app-${index}`, ['1'], image);
+    references.push(`${HOST}/${prefix}/app-${index}:1`);
+  }
+  const [callsBefore, cpuBefore, upstreamBefore] = [
+    await apiCalls(),
+    cpuByProcess(),
+    stack.faults.log.total().requests,
+  ];
+  const since = performance.now();
+  const created = references.map((reference, index) =>
+    stack.api.create('/api/v1/namespaces/default/pods', pod(`${prefix}-${index}`, [{ name: 'app', image: reference }])),
+  );
+  const times = await ready.all(references, DEADLINE_MS);
+  const cpu = spent(cpuBefore);
+  await Promise.all(created);
+  const [first, last] = [times[0]! - since, times.at(-1)! - since];
+  const row = [
+    name.padEnd(14),
+    seconds(first).padStart(11),
+    seconds(last).padStart(12),
+    (((await apiCalls()) - callsBefore) / images).toFixed(1).padStart(21),
+    ((stack.faults.log.total().requests - upstreamBefore) / images).toFixed(1).padStart(19),
+    total(cpu).toFixed(2).padStart(23),
+  ];
+  console.log(row.join(' '));
+  console.log(`  cpu-s: ${[...cpu].map(([process, used]) => `${process} ${used.toFixed(2)}`).join(', ')}`);
+  return last;
+}
+
+function services() {
+  return Object.values(stack.services).flat();
 }
 
 /** Calls of all our services to the API server so far. */
 async function apiCalls(): Promise<number> {
-  const counts = await Promise.all(
-    Object.values(stack.services)
-      .flat()
-      .map((process) => stack.metric(process, 'kuik_kube_calls_total')),
-  );
+  const counts = await Promise.all(services().map((process) => stack.metric(process, 'kuik_kube_calls_total')));
   return counts.reduce((sum, count) => sum + count, 0);
 }
 
-/** CPU seconds so far of every service and of the servers that they lean on. */
+/** CPU seconds so far of every service, of the servers that they lean on, and of this process: it is the upstream that they see. */
 function cpuByProcess(): Map<string, number> {
-  return new Map(stack.processes().map((process) => [process.name, cpuSeconds(process.pid)]));
+  const all = [...stack.processes(), { name: 'bench', pid: process.pid }];
+  return new Map(all.map(({ name, pid }) => [name, cpuSeconds(pid)]));
 }
 
 function spent(before: ReadonlyMap<string, number>): Map<string, number> {
@@ -90,16 +106,7 @@ function spent(before: ReadonlyMap<string, number>): Map<string, number> {
 }
 
 function total(byProcess: ReadonlyMap<string, number>): number {
-  return Object.values(stack.services)
-    .flat()
-    .reduce((sum, { name }) => sum + (byProcess.get(name) ?? 0), 0);
-}
-
-function processes(): string {
-  return Object.values(stack.services)
-    .flat()
-    .map((process) => `${process.name} ${Math.round(residentMiB(process.pid))}`)
-    .join(', ');
+  return services().reduce((sum, { name }) => sum + (byProcess.get(name) ?? 0), 0);
 }
 
 function seconds(ms: number): string {

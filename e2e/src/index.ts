@@ -1,2 +1,4 @@
 export { LocalStack, REPLICAS, type LocalStackOptions } from './stack/local-stack.ts';
 export { pod } from './story/pods.ts';
+export { identityObjects } from './stack/chart-objects.ts';
+export { settingsOf, type StackFacts } from './stack/service-settings.ts';

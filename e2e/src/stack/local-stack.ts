@@ -30,6 +30,8 @@ export interface LocalStackOptions {
   readonly upstream?: 'builtin' | 'none';
   /** How a person's own registries are reached, with `none`. */
   readonly registries?: Readonly<Record<string, object>>;
+  /** Added to every service's environment: for a profiler. */
+  readonly environment?: Readonly<Record<string, string>>;
   /** Called as each group of parts is up. */
   readonly report?: (stage: 'parts' | 'services', waitingFor: string) => void;
 }
@@ -58,12 +60,15 @@ export interface LocalParts {
   readonly controlPlane: OwnControlPlane;
   readonly faults: FaultProxy;
   readonly facts: StackFacts;
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /** Starts every part with empty data and applies CRDs, roles and the webhook's registration. */
-export async function startLocalParts({ upstream = 'builtin', registries = {} }: LocalStackOptions = {}): Promise<
-  LocalParts & { stop(): Promise<void> }
-> {
+export async function startLocalParts({
+  upstream = 'builtin',
+  registries = {},
+  environment = {},
+}: LocalStackOptions = {}): Promise<LocalParts & { stop(): Promise<void> }> {
   const started: (() => Promise<void>)[] = [];
   const stop = async (): Promise<void> => {
     for (const end of started.splice(0).reverse()) await end();
@@ -95,7 +100,7 @@ export async function startLocalParts({ upstream = 'builtin', registries = {} }:
     await controlPlane.namespace(PROXY_NAMESPACE);
     await controlPlane.applyAll(CRDS);
     await controlPlane.applyAll(await identityObjects(`https://127.0.0.1:${admissionPort}/mutate`));
-    return { stack, controlPlane, faults, facts, stop };
+    return { stack, controlPlane, faults, facts, environment, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -228,7 +233,7 @@ export class LocalStack implements World {
 
 async function startReplicas(
   service: ServiceName,
-  { stack, controlPlane, facts }: LocalParts,
+  { stack, controlPlane, facts, environment = {} }: LocalParts,
 ): Promise<ServiceProcess[]> {
   const options = service === 'node-proxy' ? { namespace: PROXY_NAMESPACE } : {};
   const identity = await serviceIdentity(
@@ -239,18 +244,23 @@ async function startReplicas(
   return Promise.all(
     Array.from({ length: REPLICAS[service] }, async (_, index) => {
       const name = REPLICAS[service] === 1 ? service : `${service}-${index + 1}`;
-      return startReplica(identity, name, facts);
+      return startReplica(identity, name, facts, environment);
     }),
   );
 }
 
-async function startReplica(identity: ServiceIdentity, name: string, facts: StackFacts): Promise<ServiceProcess> {
+async function startReplica(
+  identity: ServiceIdentity,
+  name: string,
+  facts: StackFacts,
+  environment: Readonly<Record<string, string>>,
+): Promise<ServiceProcess> {
   const healthPort = await freePort();
   const file = path.join(identity.folder, `${name}.yaml`);
   writeFileSync(file, stringify(settingsOf(identity, name, healthPort, facts)));
   return startService(identity.service, {
     name,
     healthPort,
-    env: { KUIK_CONFIG: file, ...(identity.service === 'node-proxy' ? SMALL_MEMORY : {}) },
+    env: { KUIK_CONFIG: file, ...(identity.service === 'node-proxy' ? SMALL_MEMORY : {}), ...environment },
   });
 }

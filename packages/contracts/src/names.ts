@@ -25,8 +25,8 @@ export const FINALIZERS_V1 = ['cachedimage.kuik.enix.io/finalizer', 'repository.
 
 /** One server-side-apply field manager per stanza (see docs/architecture.md, who may write what). */
 export const FIELD_MANAGERS = {
-  facts: 'kuik-pod-watcher-facts',
-  summary: 'kuik-pod-watcher-summary',
+  /** Facts and summary: both are pod-watcher's, and one apply says both. */
+  description: 'kuik-pod-watcher-status',
   cache: 'kuik-image-copier',
   upstream: 'kuik-monitor',
   removal: 'kuik-gc',

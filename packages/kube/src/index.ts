@@ -5,4 +5,5 @@ export { createKubeClient } from './client.ts';
 export { createReflector } from './reflector.ts';
 export { createLeadership } from './lease.ts';
 export { createEventRecorder } from './event-recorder.ts';
-export { followCachedImages, identityOf, openKube, openLeadership, reflectorPart, type KubeHost } from './open-kube.ts';
+export type { LeaderCopy } from './leader-copy.ts';
+export { followCachedImages, identityOf, openKube, openLeadership, type KubeHost } from './open-kube.ts';

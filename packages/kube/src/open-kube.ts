@@ -3,7 +3,8 @@ import { METRICS, type CachedImage, type kubeConfig, type leaseConfig, LEASES, t
 import type { z } from 'zod';
 import { createKubeClient } from './client.ts';
 import { createLeadership } from './lease.ts';
-import type { KubeClient, Leadership, Reflector } from './port.ts';
+import { type LeaderCopy, leaderCopy } from './leader-copy.ts';
+import type { KubeClient, Leadership } from './port.ts';
 import { createReflector } from './reflector.ts';
 import { CACHED_IMAGES } from './resources.ts';
 
@@ -28,7 +29,10 @@ export function openKube(settings: z.output<typeof kubeConfig>, { metrics }: Pic
   });
 }
 
-/** This replica's name among the candidates for a Lease. */
+/**
+ * This replica's name among the candidates for a Lease. In a container the process id is always the same: one that crashed and was started
+ * again holds what it held, without waiting for itself.
+ */
 export function identityOf(settings: z.output<typeof leaseConfig>): string {
   return settings.identity ?? `${hostname()}-${process.pid}`;
 }
@@ -59,26 +63,29 @@ export function openLeadership(
   return leadership;
 }
 
-/** A reflector's life, in the shape of a service's parts. */
-export function reflectorPart(name: string, reflector: Reflector<unknown>) {
-  return {
-    name,
-    start: () => Promise.resolve(reflector.start()),
-    close: () => reflector.stop(),
-    notReady: () => (reflector.synced() ? undefined : `the list of ${name} is not complete`),
-  };
+/** A local copy of every CachedImage while this replica leads, with its restarts counted. */
+export function followCachedImages(
+  client: KubeClient,
+  leadership: Leadership,
+  { log, metrics }: KubeHost,
+): LeaderCopy<CachedImage> {
+  const restarts = metrics.counter(METRICS.watchRestarts);
+  return leaderCopy('images', leadership, () =>
+    createReflector<CachedImage, CachedImage>({
+      client,
+      resource: CACHED_IMAGES,
+      project: withoutManagers,
+      observe(event) {
+        if (event.kind === 'list' || event.kind === 'watch') restarts.inc({ resource: event.resource, why: event.why });
+        if (event.kind === 'error') log.warn('watch failed', { ...event });
+      },
+    }),
+  );
 }
 
-/** A local copy of every CachedImage, whole, with its restarts counted. */
-export function followCachedImages(client: KubeClient, { log, metrics }: KubeHost): Reflector<CachedImage> {
-  const restarts = metrics.counter(METRICS.watchRestarts);
-  return createReflector<CachedImage, CachedImage>({
-    client,
-    resource: CACHED_IMAGES,
-    project: (image) => image,
-    observe(event) {
-      if (event.kind === 'list' || event.kind === 'watch') restarts.inc({ resource: event.resource, why: event.why });
-      if (event.kind === 'error') log.warn('watch failed', { ...event });
-    },
-  });
+/** Without what the API server keeps for itself: most of an object's size. */
+function withoutManagers(image: CachedImage): CachedImage {
+  const { managedFields, ...metadata } = image.metadata as CachedImage['metadata'] & { managedFields?: unknown };
+  void managedFields;
+  return { ...image, metadata };
 }

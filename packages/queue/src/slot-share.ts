@@ -4,13 +4,13 @@ interface Held<J> {
 }
 
 const HOLD_MIN_MS = 300;
-const HOLD_MAX_MS = 5_000;
+const HOLD_MAX_MS = 60_000;
 const HOLD_PER_JOB_MS = 100;
 
 /**
  * Which jobs may have a slot of one worker: no pace key more than half of them (rounded up, at least one). A job that may not is held back
- * for a while with jitter, the longer the more are held, so that a thousand jobs of one host do not spin; a slot that gets free calls
- * the one that was held first.
+ * with jitter for about as long as those before it take, so that a thousand jobs of one host do not spin; a slot that gets free calls
+ * the one that was held first. The time only matters when nobody calls: this worker is gone, or another one has a slot for it.
  */
 export class SlotShare<J> {
   readonly #most: number;
@@ -43,8 +43,8 @@ export class SlotShare<J> {
   /** How long a refused job is held back, in ms; `random` in [0, 1). */
   hold(key: string, job: J, nowMs: number, random: number): number {
     const held = this.#pending(key, nowMs);
-    const spread = Math.min(HOLD_MAX_MS - HOLD_MIN_MS, HOLD_MIN_MS + held.length * HOLD_PER_JOB_MS);
-    const ms = Math.round(HOLD_MIN_MS + random * spread);
+    const most = Math.min(HOLD_MAX_MS, 2 * HOLD_MIN_MS + held.length * HOLD_PER_JOB_MS);
+    const ms = Math.round(most * (0.5 + random / 2));
     held.push({ job, dueMs: nowMs + ms });
     this.#keep(key, held);
     return ms;

@@ -6,7 +6,6 @@ import {
   identityOf,
   openKube,
   openLeadership,
-  reflectorPart,
   type KubeClient,
 } from '@kuik/kube';
 import { createRegistryAccess, readCacheEndpoint, type RegistryAccess } from '@kuik/registry';
@@ -40,7 +39,7 @@ export function createApp(config: GcConfig, context: ServiceContext, adapters: G
   const endpoint = readCacheEndpoint(config.cache, ['pull', 'delete']);
 
   const leadership = openLeadership(config.lease, 'gc', kube, context);
-  const images = followCachedImages(kube, context);
+  const images = followCachedImages(kube, leadership, context);
   const events = createEventRecorder({
     client: kube,
     controller: 'kuik.enix.io/gc',
@@ -81,7 +80,7 @@ export function createApp(config: GcConfig, context: ServiceContext, adapters: G
       { name: 'registry', close: () => registry.close() },
       { name: 'kube', close: () => kube.close() },
       { name: 'events', close: () => events.close() },
-      reflectorPart('images', images),
+      images,
       { name: 'lease', start: () => Promise.resolve(leadership.start()), close: () => leadership.stop() },
       loopPart({
         name: 'collection',

@@ -46,6 +46,7 @@ interface World {
   /** Made anew while copying; `late`: between our look and our write. */
   replacedWhileCopying: boolean | 'late';
   deletedWhileCopying: boolean;
+  copyTakesMs: number;
 }
 
 async function run(bend: (world: World) => void = () => undefined, signal = new AbortController().signal) {
@@ -56,7 +57,9 @@ async function run(bend: (world: World) => void = () => undefined, signal = new 
     writeFails: false,
     replacedWhileCopying: false,
     deletedWhileCopying: false,
+    copyTakesMs: 0,
   };
+  let elapsedMs = 0;
   bend(world);
   let reads = 0;
   const seen = {
@@ -85,7 +88,10 @@ async function run(bend: (world: World) => void = () => undefined, signal = new 
     progressAfterMs: 60_000,
     progressEveryMs: 60_000,
     refusedForGood: (error) => error instanceof InvalidStanza,
-    copy: world.copy,
+    copy: (...call) => {
+      elapsedMs += world.copyTakesMs;
+      return world.copy(...call);
+    },
     failureOf: (error) =>
       error instanceof Refusal ? { code: error.code, message: error.message, side: error.side } : undefined,
     announce: async (written) => void seen.announced.push(written.metadata.resourceVersion),
@@ -95,7 +101,7 @@ async function run(bend: (world: World) => void = () => undefined, signal = new 
       parkedUntil: async () => undefined,
       close: async () => undefined,
     },
-    clock: { now: () => NOW, monotonic: () => 0 },
+    clock: { now: () => NOW, monotonic: () => elapsedMs },
     log: silentLogger,
     count: {
       ended: (outcome, code) => void seen.ended.push(`${outcome}:${code}`),
@@ -104,7 +110,8 @@ async function run(bend: (world: World) => void = () => undefined, signal = new 
     },
   };
   const job: Job<CopyJob> = { id: 'j1', payload, signal, progress: async () => undefined };
-  return { outcome: await workOn(job, parts), ...seen };
+  const outcome = await workOn(job, parts);
+  return { outcome, reads, ...seen };
 }
 
 class InvalidStanza extends Error {}
@@ -175,7 +182,7 @@ describe('workOn', () => {
 
   it('waits for its host without copying', async () => {
     let copies = 0;
-    const { outcome } = await run((world) => {
+    const { outcome, reads } = await run((world) => {
       world.waitMs = 700;
       world.copy = () => {
         copies += 1;
@@ -183,7 +190,7 @@ describe('workOn', () => {
       };
     });
     expect(outcome).toEqual({ do: 'park', afterMs: 700, reason: 'HostPaced' });
-    expect(copies).toBe(0);
+    expect([copies, reads]).toEqual([0, 0]);
   });
 
   it('does not lose a finished copy when the API server is away', async () => {
@@ -198,8 +205,11 @@ describe('workOn', () => {
   it.each<[string, (world: World) => void]>([
     ['made anew', (world) => (world.replacedWhileCopying = true)],
     ['deleted', (world) => (world.deletedWhileCopying = true)],
-  ])('tells nothing to an object that was %s meanwhile', async (_name, bend) => {
-    const { outcome, stanzas, announced } = await run(bend);
+  ])('tells nothing to an object that was %s in the course of a long copy', async (_name, bend) => {
+    const { outcome, stanzas, announced } = await run((world) => {
+      world.copyTakesMs = 1_001;
+      bend(world);
+    });
     expect({ outcome, stanzas, announced }).toEqual({ outcome: { do: 'done' }, stanzas: [], announced: [] });
   });
 
@@ -208,6 +218,13 @@ describe('workOn', () => {
     expect(stanzas).toHaveLength(2);
     expect(stanzas[1]).toBeUndefined();
     expect(announced).toEqual([]);
+  });
+
+  it.each([
+    [1_000, 1],
+    [1_001, 2],
+  ])('looks at the object again after a copy of %i ms: %i reads', async (ms, looks) => {
+    expect((await run((world) => (world.copyTakesMs = ms))).reads).toBe(looks);
   });
 
   it('leaves an aborted job to another worker', async () => {

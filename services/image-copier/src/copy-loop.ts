@@ -39,11 +39,13 @@ export interface CopyParts extends ProgressTellerParts {
   };
 }
 
+/** An object that was looked at this long ago or less is written to without another look, ms. */
+const LOOKED_AT_LATELY_MS = 1_000;
 /** How long a job sits when the API server cannot be asked or told. */
 const API_RETRY_MS = 2_000;
 
 /**
- * One job: read the object, decide, take a token of the host's pace, copy, write the stanza, announce the state, report once.
+ * One job: take a token of the host's pace, read the object, decide, copy, write the stanza, announce the state, report once.
  * Repeating it never harms: a copy that is already there costs two requests. The job never fails for what upstream does: the stanza
  * remembers it, and `nextStep` says when to try again.
  */
@@ -59,6 +61,12 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
   const ended = (result: string, code: string): void =>
     parts.count.ended(result, code, (parts.clock.monotonic() - started) / 1000);
 
+  // First, so that a job which has to wait costs the API server nothing.
+  const waitMs = await parts.pacer.take(host);
+  if (waitMs > 0) {
+    log.debug('copy waits for its host', { host, ms: waitMs });
+    return { do: 'park', afterMs: waitMs, reason: 'HostPaced' };
+  }
   let image: CachedImage | undefined;
   try {
     image = await parts.read(name);
@@ -67,6 +75,7 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
     log.warn('copy waits for the API server', { error });
     return apiServerAway();
   }
+  const readAt = parts.clock.monotonic();
   const verdict = decideJob(job.payload, image);
   if (verdict.do === 'skip' || image === undefined) {
     const reason = verdict.do === 'skip' ? verdict.reason : 'ObjectGone';
@@ -74,12 +83,6 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
     ended('skipped', reason);
     return { do: 'done' };
   }
-  const waitMs = await parts.pacer.take(host);
-  if (waitMs > 0) {
-    log.debug('copy waits for its host', { host, ms: waitMs });
-    return { do: 'park', afterMs: waitMs, reason: 'HostPaced' };
-  }
-
   const before = stanzaOf(image, 'cache');
   const now = (): Date => new Date(parts.clock.now());
   const teller = new ProgressTeller(image, parts, job.signal);
@@ -98,7 +101,7 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
     const stanza = copied(image, verdict.target, result, now());
     parts.count.bytes('copied', result.bytesCopied);
     parts.count.bytes('shared', result.bytes - result.bytesCopied);
-    if (!(await record(parts, image, stanza))) return apiServerAway();
+    if (!(await record(parts, image, stanza, readAt))) return apiServerAway();
     ended('copied', '');
     log.info('image copied', {
       digest: result.digest,
@@ -125,7 +128,7 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
     });
     const { copying: _left, ...kept } = before ?? { forUid: image.metadata.uid };
     const stanza: CacheStanza = { ...kept, error: judged.error };
-    return (await record(parts, image, stanza)) ? { do: 'done' } : apiServerAway();
+    return (await record(parts, image, stanza, readAt)) ? { do: 'done' } : apiServerAway();
   } finally {
     parts.count.progress(job.id, undefined);
   }
@@ -154,13 +157,15 @@ function apiServerAway(): Outcome {
 
 /**
  * Writes the stanza and announces the state; false when the API server could not be told. An object that was deleted or made anew
- * meanwhile is not written to: its own job may have told its own truth there already. The API server takes a status apply whatever
- * uid it names, so a stanza that met another uid all the same is withdrawn. Throws what the API server refused for good.
+ * in the course of a long copy is not written to: its own job may have told its own truth there already. The API server takes a status
+ * apply whatever uid it names, so a stanza that met another uid all the same is withdrawn; an own truth that went with it is
+ * copied again. Throws what the API server refused for good.
  */
-async function record(parts: CopyParts, image: CachedImage, stanza: CacheStanza): Promise<boolean> {
+async function record(parts: CopyParts, image: CachedImage, stanza: CacheStanza, readAt: number): Promise<boolean> {
   const { name, uid } = image.metadata;
   try {
-    if ((await parts.read(name))?.metadata.uid !== uid) return true;
+    const lately = parts.clock.monotonic() - readAt <= LOOKED_AT_LATELY_MS;
+    if (!lately && (await parts.read(name))?.metadata.uid !== uid) return true;
     const written = await parts.write(name, stanza);
     if (written === undefined) return true;
     if (written.metadata.uid !== uid) {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { createCredentialClient, openBus } from '@kuik/bus';
 import { METRICS } from '@kuik/contracts';
-import { followCachedImages, openKube, openLeadership, reflectorPart } from '@kuik/kube';
+import { followCachedImages, openKube, openLeadership } from '@kuik/kube';
 import { createPacer, createTimeStore } from '@kuik/queue';
 import { createRegistryAccess, readRegistries } from '@kuik/registry';
 import { composeParts, HealthServer, loopPart, reportRounds, type App, type ServiceContext } from '@kuik/runtime';
@@ -32,7 +32,7 @@ export function createApp(config: MonitorConfig, context: ServiceContext): Monit
   const pacer = createPacer(config.redis, { pace: config.pace, hosts: config.pace.hosts, log });
   const store = createTimeStore(config.redis, { log });
   const leadership = openLeadership(config.lease, 'monitor', kube, context);
-  const images = followCachedImages(kube, context);
+  const images = followCachedImages(kube, leadership, context);
   const { tokenFile, timeoutMs: brokerMs } = config.broker;
   const credentials =
     tokenFile === undefined
@@ -65,7 +65,7 @@ export function createApp(config: MonitorConfig, context: ServiceContext): Monit
       { name: 'registry', close: () => registry.close() },
       { name: 'times', close: () => store.close() },
       { name: 'pacer', close: () => pacer.close() },
-      reflectorPart('images', images),
+      images,
       { name: 'lease', start: () => Promise.resolve(leadership.start()), close: () => leadership.stop() },
       loopPart({
         name: 'checks',

@@ -119,6 +119,21 @@ describe('a leader', () => {
     expect(world.jobs).toHaveLength(1);
   });
 
+  it('says in one write what a new holder changes', async () => {
+    world.pod('web', IMAGE);
+    await world.replica().start();
+    await copied();
+    await eventually('repository Ready', () => world.repositories()[0]?.status?.phase === 'Ready');
+    await settled();
+    const before = world.writes().length;
+    world.pod('api', IMAGE);
+    await eventually('two holders', () => world.image(IMAGE)?.status?.usedBy?.count === 2);
+    expect(world.image(IMAGE)?.status?.display?.usedBy).toBe('2');
+    await settled();
+    const writes = world.writes().slice(before);
+    expect(writes.map(({ verb, resource }) => `${verb} ${resource}`)).toEqual(['apply cachedimages']);
+  });
+
   it('raises no second intent because a holder came', async () => {
     world.pod('web', IMAGE);
     await world.replica().start();

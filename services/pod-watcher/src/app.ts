@@ -1,8 +1,13 @@
-import { randomBytes } from 'node:crypto';
-import { hostname } from 'node:os';
 import { type Bus, openBus } from '@kuik/bus';
 import { type CachedImage, IMAGE_STATE, LEASES } from '@kuik/contracts';
-import { CACHED_IMAGES, createEventRecorder, createLeadership, type KubeClient, openKube } from '@kuik/kube';
+import {
+  CACHED_IMAGES,
+  createEventRecorder,
+  createLeadership,
+  identityOf,
+  type KubeClient,
+  openKube,
+} from '@kuik/kube';
 import { createRegistryAccess, type PullTokenExchange, readRegistries } from '@kuik/registry';
 import { type App, composeParts, HealthServer, type ServiceContext } from '@kuik/runtime';
 import { Answers } from './answers.ts';
@@ -48,7 +53,7 @@ export function createApp(
   const { log, metrics, clock } = context;
   const now = (): number => clock.now();
   const reports = reportMetrics(metrics);
-  const identity = config.lease.identity ?? `${hostname()}_${randomBytes(4).toString('hex')}`;
+  const identity = identityOf(config.lease);
 
   const kube = adapters.kube ?? openKube(config.kube, context);
   const bus = adapters.bus ?? openBus(config.nats, 'pod-watcher', context);
@@ -121,6 +126,7 @@ export function createApp(
       log,
       retry: retryTimes,
       unusedMs: expiry.unused,
+      settleMs: reconcile.settle,
       count: reports.step,
     }),
     repositories: new RepositoryReconciler({ view, writer, clock, log, idleMs: expiry.repositoryIdle }),
@@ -132,6 +138,7 @@ export function createApp(
       for (const image of await served.take(windows)) lead.look(image);
     },
     spacingMs: reconcile.spacing,
+    settleMs: reconcile.settle,
     concurrency: reconcile.concurrency,
     backoff: { firstMs: 200, maxMs: 30_000 },
     now,

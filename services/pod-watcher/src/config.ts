@@ -61,6 +61,9 @@ export const podWatcherConfig = z.strictObject({
         .default(10 * 60_000)
         .describe('Everything is listed and looked at again this often'),
       spacing: duration().default(500).describe('An image is looked at no more than once in this time'),
+      settle: duration()
+        .default(1000)
+        .describe('What is new waits so long for its first copy before it is described; a Repository is as far behind'),
       concurrency: z.number().int().min(1).max(64).default(8),
     })
     .prefault({}),

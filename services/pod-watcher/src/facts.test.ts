@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { cachedImageStatus } from '@kuik/contracts';
-import { type Facts, factsOf, type FactsInput, recordedFacts } from './facts.ts';
+import { type Facts, factsOf, type FactsInput, recordedFacts, withFacts } from './facts.ts';
 import { at, cachedImage, DAY, NOW, UID } from './testing/objects.ts';
 import type { Holder } from './usage.ts';
 
@@ -13,7 +13,7 @@ const input = (change: Partial<FactsInput> = {}): FactsInput => ({
   now: NOW,
   ...change,
 });
-const withFacts = (facts: Facts, spec = {}) => cachedImage({ spec, status: facts });
+const having = (facts: Facts, spec = {}) => cachedImage({ spec, status: facts });
 const none = { forUid: UID, count: 0, pods: [], holders: [] };
 
 describe('factsOf', () => {
@@ -47,15 +47,15 @@ describe('factsOf', () => {
   it('counts the time from when it was first seen unused, and keeps that', () => {
     const first = factsOf(cachedImage(), input());
     expect(first).toEqual({ usedBy: none, unusedSince: at(0), expiresAt: at(UNUSED_MS) });
-    expect(factsOf(withFacts(first), input({ now: NOW + DAY }))).toEqual(first);
+    expect(factsOf(having(first), input({ now: NOW + DAY }))).toEqual(first);
   });
 
   it('forgets expiry when somebody comes, keeps the secrets when they leave', () => {
-    const unused = withFacts(factsOf(cachedImage(), input()));
+    const unused = having(factsOf(cachedImage(), input()));
     const used = factsOf(unused, input({ holders: holders('web') }));
     expect(used).not.toHaveProperty('expiresAt');
     expect(used).not.toHaveProperty('unusedSince');
-    expect(factsOf(withFacts(used), input({ now: NOW + DAY }))).toMatchObject({
+    expect(factsOf(having(used), input({ now: NOW + DAY }))).toMatchObject({
       unusedSince: at(DAY),
       pullSecrets: [
         { namespace: 'shop', name: 'shared' },
@@ -78,18 +78,26 @@ describe('factsOf', () => {
     ['a pull a day later', 0, DAY, DAY],
   ])('moves the last pull at most once a day: %s', (_name, recorded, told, shown) => {
     const facts = { usedBy: none, ...(recorded === undefined ? {} : { lastPulled: at(recorded) }) };
-    expect(factsOf(withFacts(facts), input({ lastPulled: NOW + told })).lastPulled).toBe(at(shown));
+    expect(factsOf(having(facts), input({ lastPulled: NOW + told })).lastPulled).toBe(at(shown));
   });
 
   it('takes nothing from the facts of an object of the same name that is gone', () => {
     const old = { usedBy: { ...none, forUid: 'uid-0' }, unusedSince: at(-DAY), lastPulled: at(-DAY) };
-    expect(factsOf(withFacts(old), input())).toMatchObject({ unusedSince: at(0), usedBy: { forUid: UID } });
-    expect(recordedFacts(withFacts(old))).toEqual({});
+    expect(factsOf(having(old), input())).toMatchObject({ unusedSince: at(0), usedBy: { forUid: UID } });
+    expect(recordedFacts(having(old))).toEqual({});
   });
 
   it('is what a resource can hold, and reads back as it was written', () => {
     const facts = factsOf(cachedImage(), input({ holders: holders('web'), lastPulled: NOW }));
     expect(cachedImageStatus.parse(facts)).toEqual(facts);
-    expect(recordedFacts(withFacts(facts))).toEqual(facts);
+    expect(recordedFacts(having(facts))).toEqual(facts);
+  });
+});
+
+describe('withFacts', () => {
+  it('puts new facts in the place of all old ones, and leaves the rest', () => {
+    const before = cachedImage({ status: { unusedSince: at(0), expiresAt: at(DAY), phase: 'Ready' } });
+    expect(withFacts(before, { usedBy: none }).status).toEqual({ usedBy: none, phase: 'Ready' });
+    expect(before.status?.expiresAt).toBe(at(DAY));
   });
 });

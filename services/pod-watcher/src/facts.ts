@@ -61,6 +61,13 @@ export function recordedFacts(image: CachedImage): Facts {
   };
 }
 
+/** The image as it will be when these are its facts. */
+export function withFacts(image: CachedImage, facts: Facts): CachedImage {
+  const { usedBy, expiresAt, unusedSince, pullSecrets, lastPulled, ...rest } = image.status ?? {};
+  void [usedBy, expiresAt, unusedSince, pullSecrets, lastPulled];
+  return { ...image, status: { ...rest, ...facts } };
+}
+
 function expiryOf(image: CachedImage, unusedSince: string, unusedMs: number): string {
   return image.spec.expiresAt ?? new Date(Date.parse(unusedSince) + unusedMs).toISOString();
 }

@@ -3,13 +3,13 @@ import { type Reference, repositoryName, tryParseReference } from '@kuik/image';
 import type { Clock, Logger } from '@kuik/runtime';
 import { copyingNow } from './cached.ts';
 import type { ClusterView } from './cluster-view.ts';
-import { factsOf, recordedFacts } from './facts.ts';
+import { factsOf, recordedFacts, withFacts } from './facts.ts';
 import { freeImageName, freeRepositoryName, imageIdentity } from './identity.ts';
 import type { Intents } from './intents.ts';
 import { neverCached } from './never-cached.ts';
 import { nextStep, type RetryTimes, type Step } from './next-step.ts';
 import type { ResourceWriter } from './resource-writer.ts';
-import { recordedSummary, type Summary, summarise } from './summary.ts';
+import { recordedSummary, summarise } from './summary.ts';
 import { sameJson } from './same-json.ts';
 
 /** What other parts know of an image that no resource shows yet. */
@@ -24,7 +24,7 @@ export interface ImageReconcilerParts {
   readonly view: ClusterView;
   readonly writer: Pick<
     ResourceWriter,
-    'createImage' | 'createRepository' | 'adoptImage' | 'dropForceWish' | 'applyFacts' | 'applySummary'
+    'createImage' | 'createRepository' | 'adoptImage' | 'dropForceWish' | 'applyDescription'
   >;
   readonly intents: Intents;
   readonly hints: ImageHints;
@@ -32,6 +32,8 @@ export interface ImageReconcilerParts {
   readonly log: Logger;
   readonly retry: RetryTimes;
   readonly unusedMs: number;
+  /** A new image is described after this time, or once its copy ended, ms. */
+  readonly settleMs: number;
   readonly count: (step: Step) => void;
 }
 
@@ -48,7 +50,7 @@ export class ImageReconciler {
 
   /** Returns when to look again, when something is known to change with time alone. Throws KubeError. */
   async reconcile(image: string): Promise<{ afterMs: number } | undefined> {
-    const { view, hints, clock } = this.#parts;
+    const { view, hints, clock, settleMs } = this.#parts;
     const reference = tryParseReference(image);
     const expected = hints.expected(image);
     const holders = view.usage.holdersOf(image);
@@ -72,8 +74,8 @@ export class ImageReconciler {
       const wait = await this.#step(current, reference, held || expected !== undefined, requestId);
       if (wait !== undefined) waits.push(wait);
     }
-    // Many images may be new at once: all copies start before anything is described.
-    if (isNew) return { afterMs: 1 };
+    // Many images may be new at once: all copies start before anything is described, and most are described once.
+    if (isNew) return { afterMs: Math.max(settleMs, 1) };
     await this.#describe(view.images.named(first.metadata.name) ?? first, undefined);
     for (const duplicate of duplicates) await this.#describe(duplicate, first.metadata.name);
     return waits.length === 0 ? undefined : { afterMs: Math.max(Math.min(...waits), 1) };
@@ -141,22 +143,19 @@ export class ImageReconciler {
     return QUEUE_RETRY_MS;
   }
 
-  /** Facts, then the summary of what the resource says with them; each only when it differs. */
+  /** The facts, and the summary of what the resource says with them; written when either differs. */
   async #describe(image: CachedImage, duplicateOf: string | undefined): Promise<void> {
     const { view, writer, hints, clock, unusedMs, retry } = this.#parts;
     const identity = imageIdentity(image);
+    const now = clock.now();
     const facts = factsOf(image, {
       holders: view.usage.holdersOf(identity),
       lastPulled: hints.lastPulled(identity),
       unusedMs,
-      now: clock.now(),
+      now,
     });
-    let current: CachedImage | undefined = image;
-    if (!sameJson(facts, recordedFacts(image))) {
-      current = await writer.applyFacts(image, facts);
-    }
-    if (current === undefined) return;
-    const summary: Summary = summarise(current, { now: clock.now(), retry, duplicateOf });
-    if (!sameJson(summary, recordedSummary(current))) await writer.applySummary(current, summary);
+    const summary = summarise(withFacts(image, facts), { now, retry, duplicateOf });
+    if (sameJson(facts, recordedFacts(image)) && sameJson(summary, recordedSummary(image))) return;
+    await writer.applyDescription(image, { ...facts, ...summary });
   }
 }

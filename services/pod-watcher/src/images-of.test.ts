@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { imagesOf } from './images-of.ts';
+import { ImageReadings, imagesOf } from './images-of.ts';
 import { type PodObject, viewPod } from './pod-view.ts';
 import { podView } from './testing/objects.ts';
 
@@ -51,6 +51,36 @@ describe('imagesOf', () => {
     expect(only(image)).toBe('reg.example.test-5000/app:1');
     expect(only(image, { originals: { 'c:app': 'reg.example.test:5000/app:1' } })).toBe('reg.example.test:5000/app:1');
     expect(only(image, { originals: { 'c:app': 'evil.example.test/other:1' } })).toBe('reg.example.test-5000/app:1');
+  });
+});
+
+describe('ImageReadings', () => {
+  it('say of each pod what that pod alone would be told, whichever pod came first', () => {
+    const ambiguous = 'localhost:7439/reg.example.test-5000/app:1';
+    const pods = [
+      podView({ images: [{ key: 'c:app', image: ambiguous }] }),
+      podView({
+        images: [{ key: 'c:app', image: ambiguous }],
+        originals: { 'c:app': 'reg.example.test:5000/app:1' },
+      }),
+      podView({ images: [{ key: 'c:app', image: 'nginx', pullPolicy: 'Never' }] }),
+      podView({ images: [{ key: 'c:app', image: 'nginx' }] }),
+      podView({ images: [{ key: 'c:app', image: 'nginx' }], namespace: 'kube-system' }),
+      podView({ images: [{ key: 'c:app', image: 'localhost:5000/app', pullPolicy: 'Never' }] }),
+      podView({ images: [{ key: 'c:app', image: 'a:b:c', pullPolicy: 'Never' }] }),
+    ];
+    for (const order of [pods, pods.toReversed()]) {
+      const shared = new ImageReadings(rules.proxyPrefixes);
+      for (const pod of order) expect(imagesOf(pod, rules, shared)).toEqual(imagesOf(pod, rules));
+    }
+  });
+
+  it('read a text once', () => {
+    const shared = new ImageReadings(rules.proxyPrefixes);
+    expect(shared.direct('nginx')).toBe(shared.direct('nginx'));
+    expect(shared.proxied('localhost:7439/nginx:1', 'nginx:1')).toBe(
+      shared.proxied('localhost:7439/nginx:1', 'nginx:1'),
+    );
   });
 });
 

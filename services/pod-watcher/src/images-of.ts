@@ -49,36 +49,90 @@ const LOOPBACK = /^(?:localhost|[a-z0-9.-]+\.localhost|127\.\d+\.\d+\.\d+|\[::1\
  * 6. it is no reference; 7. it is never pulled; 8. its registry is the node's own; 9. it has no place in the cache: skipped;
  * 10. used: pods that the webhook never saw are kept too.
  */
-export function imagesOf(pod: PodView, rules: UsageRules): PodImages {
+export function imagesOf(
+  pod: PodView,
+  rules: UsageRules,
+  readings: ImageReadings = new ImageReadings(rules.proxyPrefixes),
+): PodImages {
   const used: UsedImage[] = [];
   const skipped: SkippedImage[] = [];
   for (const image of pod.images) {
-    const found = readImage(image, pod, rules);
+    const found = readImage(image, pod, rules, readings);
     if (typeof found === 'string') skipped.push({ key: image.key, image: image.image, reason: found });
-    else used.push({ key: image.key, image: formatReference(found), reference: found });
+    else used.push({ key: image.key, image: found.image, reference: found.reference });
   }
   return { used, skipped };
 }
 
-function readImage({ key, image, pullPolicy }: PodImage, pod: PodView, rules: UsageRules): Reference | SkipReason {
+interface Reading {
+  /** Canonical text. */
+  readonly image: string;
+  readonly reference: Reference;
+}
+
+const READINGS_MAX = 20_000;
+
+/** What the texts of images mean. The same text is read once, however many pods name it; forgotten when there are too many. */
+export class ImageReadings {
+  readonly #proxyPrefixes: readonly string[];
+  readonly #known = new Map<string, Reading | SkipReason>();
+
+  constructor(proxyPrefixes: readonly string[]) {
+    this.#proxyPrefixes = proxyPrefixes;
+  }
+
+  /** An image that goes through the proxy. `written` is what the pod's author wrote. */
+  proxied(image: string, written: string | undefined): Reading | SkipReason {
+    return this.#once(`${image}\n${written ?? ''}`, () =>
+      chooseReading(fromProxyImage(image, this.#proxyPrefixes), written),
+    );
+  }
+
+  /** An image that its registry is asked for. */
+  direct(image: string): Reading | SkipReason {
+    return this.#once(image, () => {
+      const reference = tryParseReference(image);
+      if (reference === undefined) return SKIP_REASONS.notAReference;
+      if (LOOPBACK.test(reference.host)) return SKIP_REASONS.localRegistry;
+      return kept(reference);
+    });
+  }
+
+  #once(key: string, read: () => Reading | SkipReason): Reading | SkipReason {
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    if (this.#known.size >= READINGS_MAX) this.#known.clear();
+    const reading = read();
+    this.#known.set(key, reading);
+    return reading;
+  }
+}
+
+function readImage(
+  { key, image, pullPolicy }: PodImage,
+  pod: PodView,
+  rules: UsageRules,
+  readings: ImageReadings,
+): Reading | SkipReason {
   if (rules.proxyPrefixes.some((prefix) => image.startsWith(`${prefix}/`))) {
-    return chooseReading(fromProxyImage(image, rules.proxyPrefixes), pod.originals[key]);
+    return readings.proxied(image, pod.originals[key]);
   }
   if (rules.ignoreNamespaces.includes(pod.namespace)) return SKIP_REASONS.namespaceIgnored;
   if (pod.optedOut) return SKIP_REASONS.optedOut;
   if (pod.decided) return SKIP_REASONS.leftByWebhook;
-  const reference = tryParseReference(image);
-  if (reference === undefined) return SKIP_REASONS.notAReference;
-  if (pullPolicy === 'Never') return SKIP_REASONS.pullPolicyNever;
-  if (LOOPBACK.test(reference.host)) return SKIP_REASONS.localRegistry;
-  if (toCacheRepository(reference) === undefined) return SKIP_REASONS.notEncodable;
-  return reference;
+  const reading = readings.direct(image);
+  if (pullPolicy === 'Never' && reading !== SKIP_REASONS.notAReference) return SKIP_REASONS.pullPolicyNever;
+  return reading;
 }
 
-function chooseReading(readings: readonly Reference[], written: string | undefined): Reference | SkipReason {
+function chooseReading(readings: readonly Reference[], written: string | undefined): Reading | SkipReason {
   const original = written === undefined ? undefined : tryParseReference(written);
   const text = original === undefined ? undefined : formatReference(original);
   const chosen = readings.find((reading) => formatReference(reading) === text) ?? readings[0];
-  if (chosen === undefined) return SKIP_REASONS.proxyImageUnreadable;
-  return toCacheRepository(chosen) === undefined ? SKIP_REASONS.notEncodable : chosen;
+  return chosen === undefined ? SKIP_REASONS.proxyImageUnreadable : kept(chosen);
+}
+
+function kept(reference: Reference): Reading | SkipReason {
+  if (toCacheRepository(reference) === undefined) return SKIP_REASONS.notEncodable;
+  return { image: formatReference(reference), reference };
 }

@@ -25,6 +25,8 @@ export interface LeadParts {
   /** Takes one window of pulls in; throws to see it again. */
   readonly onServed: (served: ImageServed) => Promise<void>;
   readonly spacingMs: number;
+  /** How far behind its images a Repository's summary may be, ms. */
+  readonly settleMs: number;
   readonly concurrency: number;
   readonly backoff: Backoff;
   readonly now: () => number;
@@ -75,7 +77,7 @@ export class Lead implements Part {
     this.#stopListening = view.listen({
       imageChanged: (image) => this.#queue.add(IMAGE + image),
       imageSeen: (_before, image) => this.#queue.add(STATE + imageIdentity(image)),
-      repositoryChanged: (repository) => this.#queue.add(REPOSITORY + repository),
+      repositoryChanged: (repository) => this.#queue.add(REPOSITORY + repository, this.#parts.settleMs),
       imageGone: (image) => {
         this.#parts.intents.forget(image.metadata.uid);
         if (this.#leading) this.#forgetState(image);

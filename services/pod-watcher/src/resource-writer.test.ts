@@ -43,8 +43,7 @@ describe('ResourceWriter', () => {
     leads = false;
     const attempts = [
       writer.createRepository('repo', REFERENCE),
-      writer.applySummary(image, summarise(image, { now: NOW, retry })),
-      writer.applyFacts(image, {}),
+      writer.applyDescription(image, summarise(image, { now: NOW, retry })),
       writer.dropForceWish(image),
       writer.deleteRepository({ ...image, spec: { name: 'x' } }),
     ];
@@ -58,13 +57,13 @@ describe('ResourceWriter', () => {
     const { uid: _uid, ...metadata } = cachedImage().metadata;
     const anew = kube.put<CachedImage>(CACHED_IMAGES, { metadata, spec: { sourceImage: IMAGE } });
     expect(anew.metadata.uid).not.toBe(old.metadata.uid);
-    expect(await writer.applySummary(old, summarise(old, { now: NOW, retry }))).toBeUndefined();
+    expect(await writer.applyDescription(old, summarise(old, { now: NOW, retry }))).toBeUndefined();
     expect(kube.find<CachedImage>(CACHED_IMAGES, { name: 'shop' })?.status?.phase).toBeUndefined();
     expect(view.images.named('shop')?.metadata.uid).toBe(anew.metadata.uid);
   });
 
   it('does not mind that an object is gone', async () => {
-    expect(await writer.applySummary(cachedImage(), summarise(cachedImage(), { now: NOW, retry }))).toBeUndefined();
+    expect(await writer.applyDescription(cachedImage(), summarise(cachedImage(), { now: NOW, retry }))).toBeUndefined();
   });
 
   it('changes metadata only of the version that it decided on', async () => {

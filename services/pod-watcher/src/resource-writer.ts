@@ -99,30 +99,13 @@ export class ResourceWriter {
     await this.#kube.delete(REPOSITORIES, { name }, { uid, resourceVersion });
   }
 
-  applyFacts(image: CachedImage, facts: Facts): Promise<CachedImage | undefined> {
-    return this.#applyStatus(image, FIELD_MANAGERS.facts, facts);
-  }
-
-  applySummary(image: CachedImage, summary: Summary): Promise<CachedImage | undefined> {
-    return this.#applyStatus(image, FIELD_MANAGERS.summary, summary);
-  }
-
-  async applyRepositorySummary(repository: Repository, summary: RepositorySummary): Promise<void> {
-    this.#leadership.assertLeader();
-    const { name } = repository.metadata;
-    const options = { fieldManager: FIELD_MANAGERS.summary, subresource: 'status' } as const;
-    try {
-      const written = await this.#kube.apply<Repository>(REPOSITORIES, { name }, { status: summary }, options);
-      this.#view.putRepository(written);
-    } catch (error) {
-      if (!isKubeError(error, 'not-found')) throw error;
-    }
-  }
-
-  /** Undefined when the object is gone, or is another one by now. */
-  async #applyStatus(image: CachedImage, fieldManager: string, status: object): Promise<CachedImage | undefined> {
+  /**
+   * All that this service says of an image, in one apply: what is left out is withdrawn. Undefined when the object is gone, or is
+   * another one by now.
+   */
+  async applyDescription(image: CachedImage, status: Facts & Summary): Promise<CachedImage | undefined> {
     const { name, uid } = image.metadata;
-    const options = { fieldManager, subresource: 'status' } as const;
+    const options = { fieldManager: FIELD_MANAGERS.description, subresource: 'status' } as const;
     try {
       this.#leadership.assertLeader();
       const written = await this.#kube.apply<CachedImage>(CACHED_IMAGES, { name }, { status }, options);
@@ -137,6 +120,18 @@ export class ResourceWriter {
       if (!isKubeError(error, 'not-found')) throw error;
     }
     return undefined;
+  }
+
+  async applyRepositorySummary(repository: Repository, summary: RepositorySummary): Promise<void> {
+    this.#leadership.assertLeader();
+    const { name } = repository.metadata;
+    const options = { fieldManager: FIELD_MANAGERS.description, subresource: 'status' } as const;
+    try {
+      const written = await this.#kube.apply<Repository>(REPOSITORIES, { name }, { status: summary }, options);
+      this.#view.putRepository(written);
+    } catch (error) {
+      if (!isKubeError(error, 'not-found')) throw error;
+    }
   }
 
   async #patchImage({ metadata }: CachedImage, change: object): Promise<void> {

@@ -1,5 +1,5 @@
 import { repositoryName } from '@kuik/image';
-import { imagesOf, type PodImages, type UsageRules } from './images-of.ts';
+import { ImageReadings, imagesOf, type PodImages, type UsageRules } from './images-of.ts';
 import { isCompleted, type PodView } from './pod-view.ts';
 
 /** A pod that holds an image: as long as it is there, the image stays. */
@@ -19,7 +19,7 @@ interface Known {
   readonly pod: PodView;
   readonly images: PodImages;
   /** The used images, each once. */
-  readonly distinct: ReadonlySet<string>;
+  readonly distinct: readonly string[];
   holding: boolean;
 }
 
@@ -31,6 +31,7 @@ const NONE: ReadonlyMap<string, Holder> = new Map();
  */
 export class UsageIndex {
   readonly #options: UsageOptions;
+  readonly #readings: ImageReadings;
   readonly #pods = new Map<string, Known>();
   readonly #holders = new Map<string, Map<string, Holder>>();
   readonly #byRepository = new Map<string, Set<string>>();
@@ -39,6 +40,7 @@ export class UsageIndex {
 
   constructor(options: UsageOptions) {
     this.#options = options;
+    this.#readings = new ImageReadings(options.proxyPrefixes);
   }
 
   /** Takes a pod's newest view in; returns the images whose holders changed. */
@@ -46,8 +48,8 @@ export class UsageIndex {
     const key = podKey(pod);
     const before = this.#pods.get(key)?.pod.uid;
     const released = this.remove(key);
-    const images = imagesOf(pod, this.#options);
-    const known: Known = { pod, images, distinct: new Set(images.used.map(({ image }) => image)), holding: false };
+    const images = imagesOf(pod, this.#options, this.#readings);
+    const known: Known = { pod, images, distinct: [...new Set(images.used.map(({ image }) => image))], holding: false };
     this.#pods.set(key, known);
     for (const { reference } of known.images.used) {
       const repository = repositoryName(reference);
@@ -136,9 +138,10 @@ export class UsageIndex {
   #hold(key: string, known: Known): void {
     known.holding = true;
     const { namespace, name, pullSecrets, requestId } = known.pod;
+    const holder: Holder = { namespace, name, pullSecrets, requestId };
     for (const image of known.distinct) {
       const holders = this.#holders.get(image) ?? new Map<string, Holder>();
-      this.#holders.set(image, holders.set(key, { namespace, name, pullSecrets, requestId }));
+      this.#holders.set(image, holders.set(key, holder));
     }
   }
 

@@ -8,6 +8,7 @@ export interface ApiserverSettings {
   readonly servingKey: string;
   readonly serviceAccountKey: string;
   readonly serviceAccountPublicKey: string;
+  readonly audit?: { readonly logFile: string; readonly policyFile: string };
 }
 
 /** The issuer of ServiceAccount tokens, which is also their default audience. */
@@ -15,7 +16,9 @@ export const TOKEN_ISSUER = 'https://kubernetes.default.svc.cluster.local';
 
 /** RBAC, bound ServiceAccount tokens, admission as by default; nobody is anonymous; as short a start and stop as it gives. */
 export function apiserverFlags(settings: ApiserverSettings): string[] {
+  const { audit } = settings;
   return [
+    ...(audit === undefined ? [] : [`--audit-log-path=${audit.logFile}`, `--audit-policy-file=${audit.policyFile}`]),
     `--secure-port=${settings.port}`,
     '--bind-address=127.0.0.1',
     // No endpoints are made for the Service `kubernetes`: nothing here runs in pods, and loopback is refused there.

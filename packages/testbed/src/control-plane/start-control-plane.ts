@@ -18,6 +18,8 @@ import { EtcdSnapshot } from './etcd-snapshot.ts';
 export interface ControlPlaneOptions {
   /** The processes are named `<name>-etcd` and `<name>-apiserver`; default: without the prefix. */
   readonly name?: string;
+  /** Where kube-apiserver tells who asked what, one JSON event a line, and the policy that says how much. Default: nowhere. */
+  readonly audit?: { readonly logFile: string; readonly policyFile: string };
 }
 
 /** Starts etcd and kube-apiserver; ready when the default namespace, its ServiceAccount and `node-1` exist. */
@@ -33,7 +35,7 @@ export async function startConnected(
   const prefix = options.name ? `${options.name}-` : '';
   const etcd = await startEtcd(`${prefix}etcd`);
   try {
-    const { apiserver, connection } = await startApiserver(`${prefix}apiserver`, etcd.port);
+    const { apiserver, connection } = await startApiserver(`${prefix}apiserver`, etcd.port, options);
     const snapshot = new EtcdSnapshot(`http://127.0.0.1:${etcd.port}`);
     const cluster = new OwnCluster(connection, etcd, apiserver, {
       wipe: () => snapshot.restore(),
@@ -79,6 +81,7 @@ async function furnish(cluster: Cluster): Promise<void> {
 async function startApiserver(
   name: string,
   etcdPort: number,
+  { audit }: ControlPlaneOptions,
 ): Promise<{ apiserver: Part; connection: ClusterConnection }> {
   const command = await requirePart('kube-apiserver');
   const folder = dataFolder(name);
@@ -114,7 +117,12 @@ async function startApiserver(
     const apiserver = await startPart({
       name,
       command,
-      args: apiserverFlags({ port, etcdUrl: `http://127.0.0.1:${etcdPort}`, ...files }),
+      args: apiserverFlags({
+        port,
+        etcdUrl: `http://127.0.0.1:${etcdPort}`,
+        ...files,
+        ...(audit === undefined ? {} : { audit }),
+      }),
       port,
       folders: [folder],
       readyTimeoutMs: 60_000,

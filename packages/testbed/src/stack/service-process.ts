@@ -29,7 +29,7 @@ class Service extends Part implements ServiceProcess {
     super({
       name,
       command: process.execPath,
-      args: ['--enable-source-maps', entry],
+      args: [entry],
       port: healthPort,
       check: () => answers(`http://127.0.0.1:${healthPort}/readyz`),
       stopTimeoutMs: 30_000,

@@ -38,6 +38,7 @@ export function createWorld(env: Record<string, string> = {}) {
       KUIK_LEASE_DURATION_MS: '1000',
       KUIK_LEASE_RENEW_MS: '50',
       KUIK_RECONCILE_SPACING: '1ms',
+      KUIK_RECONCILE_SETTLE: '1ms',
       ...env,
     });
     const app = createApp(

@@ -1,0 +1,77 @@
+import { closeSync, fstatSync, openSync, readSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+
+/** One request of a service of ours, as kube-apiserver saw it end. */
+export interface AuditedRequest {
+  readonly service: string;
+  /** `list`, `create`, `patch`, .. */
+  readonly verb: string;
+  /** `cachedimages/status`. */
+  readonly resource: string;
+  /** Epoch ms. */
+  readonly endedAt: number;
+}
+
+interface AuditEvent {
+  readonly stage: string;
+  readonly verb: string;
+  readonly stageTimestamp: string;
+  readonly user?: { readonly username?: string };
+  readonly objectRef?: { readonly resource?: string; readonly subresource?: string };
+}
+
+const READS = new Set(['get', 'list', 'watch']);
+const OURS = 'system:serviceaccount:kuik-system:kuik-';
+const POLICY = {
+  apiVersion: 'audit.k8s.io/v1',
+  kind: 'Policy',
+  omitStages: ['RequestReceived', 'ResponseStarted'],
+  rules: [{ level: 'Metadata', userGroups: ['system:serviceaccounts:kuik-system'] }, { level: 'None' }],
+};
+
+/** kube-apiserver's own account of what our services asked of it: watches and what keeps Leases alive left out. */
+export class AuditLog {
+  readonly logFile: string;
+  readonly policyFile: string;
+  #at = 0;
+  #rest = '';
+
+  constructor(folder: string) {
+    this.logFile = path.join(folder, 'audit.log');
+    this.policyFile = path.join(folder, 'audit-policy.json');
+    writeFileSync(this.policyFile, JSON.stringify(POLICY));
+  }
+
+  /** What ended since the last call. */
+  take(): AuditedRequest[] {
+    const file = openSync(this.logFile, 'r');
+    try {
+      const bytes = Buffer.alloc(Math.max(fstatSync(file).size - this.#at, 0));
+      this.#at += readSync(file, bytes, 0, bytes.length, this.#at);
+      const lines = (this.#rest + bytes.toString('utf8')).split('\n');
+      this.#rest = lines.pop() ?? '';
+      return lines.flatMap((line) => requestOf(JSON.parse(line) as AuditEvent));
+    } finally {
+      closeSync(file);
+    }
+  }
+}
+
+export function isWrite({ verb }: AuditedRequest): boolean {
+  return !READS.has(verb);
+}
+
+function requestOf({ stage, verb, stageTimestamp, user, objectRef = {} }: AuditEvent): AuditedRequest[] {
+  const username = user?.username ?? '';
+  const { resource = '', subresource } = objectRef;
+  if (stage !== 'ResponseComplete' || verb === 'watch' || resource === 'leases' || !username.startsWith(OURS))
+    return [];
+  return [
+    {
+      service: username.slice(OURS.length),
+      verb,
+      resource: subresource === undefined ? resource : `${resource}/${subresource}`,
+      endedAt: Date.parse(stageTimestamp),
+    },
+  ];
+}

@@ -1,0 +1,82 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { CRDS, type ServiceName } from '@kuik/contracts';
+import { identityObjects, REPLICAS, settingsOf, type StackFacts } from '@kuik/e2e';
+import {
+  freePort,
+  serviceIdentity,
+  startControlPlane,
+  startService,
+  startTestbed,
+  type OwnControlPlane,
+  type ServiceProcess,
+} from '@kuik/testbed';
+import { AuditLog } from './audit-log.ts';
+
+/** What holds state about pods and images: the services that a restart of the whole control side begins anew. */
+export const RESTARTED = ['webhook', 'pod-watcher', 'gc', 'monitor'] as const satisfies readonly ServiceName[];
+
+/** As the chart starts them. */
+const CHART_ENVIRONMENT = { NODE_OPTIONS: '--max-semi-space-size=2', MALLOC_ARENA_MAX: '1' };
+
+/** Real servers, our services with the product's own times, and kube-apiserver's account of what they ask. */
+export interface RestartBed {
+  readonly controlPlane: OwnControlPlane;
+  readonly audit: AuditLog;
+  readonly proxyPrefix: string;
+  readonly services: readonly ServiceProcess[];
+  stop(): Promise<void>;
+}
+
+/** `environment` is added to that of `pod-watcher`, for a profiler. */
+export async function startRestartBed(environment: Readonly<Record<string, string>> = {}): Promise<RestartBed> {
+  const folder = mkdtempSync(path.join(tmpdir(), 'kuik-bench-'));
+  const audit = new AuditLog(folder);
+  const [stack, controlPlane] = await Promise.all([
+    startTestbed({ parts: ['nats', 'redis', 'cache'] }),
+    startControlPlane({ audit }),
+  ]);
+  const services: ServiceProcess[] = [];
+  const stop = async (): Promise<void> => {
+    await Promise.all(services.map((service) => service.stop()));
+    await Promise.all([stack.stop(), controlPlane.stop()]);
+    rmSync(folder, { recursive: true, force: true });
+  };
+  try {
+    const admissionPort = await freePort();
+    const proxyPrefix = 'localhost:7439';
+    const facts: StackFacts = { registries: {}, proxyPrefix, proxyPort: 0, admissionPort, ignoreImages: [] };
+    await controlPlane.namespace('kuik-system');
+    await controlPlane.namespace('kuik-system-proxy');
+    await controlPlane.applyAll(CRDS);
+    const objects = await identityObjects(`https://127.0.0.1:${admissionPort}/mutate`);
+    // The pods of this bed are there already: nobody admits them.
+    await controlPlane.applyAll(objects.map((object) => withoutAdmission(object)));
+    for (const service of RESTARTED) {
+      const identity = await serviceIdentity({ ...stack, controlPlane }, service);
+      for (let index = 1; index <= REPLICAS[service]; index += 1) {
+        const name = `${service}-${index}`;
+        const healthPort = await freePort();
+        const { lease, ...settings } = settingsOf(identity, name, healthPort, facts);
+        const file = path.join(identity.folder, `${name}.yaml`);
+        // The product's own Lease, not the story's short one, and a holder's name that a new process does not share.
+        const own = lease === undefined ? {} : { lease: { namespace: 'kuik-system' } };
+        writeFileSync(file, JSON.stringify({ ...settings, ...own }));
+        const extra = service === 'pod-watcher' ? environment : {};
+        const env = { ...CHART_ENVIRONMENT, KUIK_CONFIG: file, ...extra };
+        services.push(await startService(service, { name, healthPort, env }));
+      }
+    }
+    return { controlPlane, audit, proxyPrefix, services, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+function withoutAdmission<T extends { kind: string }>(object: T): T {
+  if (object.kind !== 'MutatingWebhookConfiguration') return object;
+  const { webhooks } = object as unknown as { webhooks: object[] };
+  return { ...object, webhooks: webhooks.map((webhook) => ({ ...webhook, rules: [] })) };
+}
