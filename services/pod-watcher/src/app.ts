@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { type Bus, openBus } from '@kuik/bus';
-import { type CachedImage, IMAGE_STATE, LEASES } from '@kuik/contracts';
+import { type CachedImage, IMAGE_STATE, leaseName } from '@kuik/contracts';
 import { CACHED_IMAGES, createEventRecorder, createLeadership, type KubeClient, openKube } from '@kuik/kube';
 import { createRegistryAccess, type PullTokenExchange, readRegistries } from '@kuik/registry';
 import { type App, composeParts, HealthServer, type ServiceContext } from '@kuik/runtime';
@@ -63,7 +63,7 @@ export function createApp(
   const leadership = createLeadership({
     client: kube,
     namespace: lease.namespace,
-    name: LEASES['pod-watcher'],
+    name: leaseName('pod-watcher'),
     identity,
     leaseMs: lease.durationMs,
     renewMs: lease.renewMs,
