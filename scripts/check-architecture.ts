@@ -9,19 +9,20 @@ interface Manifest {
   devDependencies?: Record<string, string>;
 }
 
-/** Rows of the map: workspace folder -> names of workspaces that it may depend on. */
-export function readMap(markdown: string): Map<string, Set<string>> {
-  const rows = markdown.matchAll(/^\| `([a-z0-9/-]+)` +\| (?:noun|adapter|kit|bed|service) +\| [^|]+\| ([^|]+)\|$/gm);
+/** One row of the map: what the workspace is, and the names of workspaces that it may depend on. */
+interface Row {
+  readonly kind: string;
+  readonly may: ReadonlySet<string>;
+}
+
+/** Rows of the map by workspace folder. */
+export function readMap(markdown: string): Map<string, Row> {
+  const rows = markdown.matchAll(/^\| `([a-z0-9/-]+)` +\| (noun|adapter|kit|bed|service) +\| [^|]+\| ([^|]+)\|$/gm);
   return new Map(
-    [...rows].map((row) => [
-      row[1]!,
-      new Set(
-        row[2]!
-          .split(',')
-          .map((name) => name.trim())
-          .filter((name) => name !== '-'),
-      ),
-    ]),
+    [...rows].map(([, folder, kind, names]) => {
+      const may = names!.split(',').map((name) => name.trim());
+      return [folder!, { kind: kind!, may: new Set(may.filter((name) => name !== '-')) }];
+    }),
   );
 }
 
@@ -44,20 +45,27 @@ export function namedFiles(markdown: string): string[] {
 }
 
 /** What is wrong between map and tree, one line each; empty when the map is true. */
-export function compare(map: ReadonlyMap<string, ReadonlySet<string>>, tree: ReadonlyMap<string, Manifest>): string[] {
+export function compare(map: ReadonlyMap<string, Row>, tree: ReadonlyMap<string, Manifest>): string[] {
   const wrong: string[] = [];
   for (const folder of tree.keys())
     if (!map.has(folder)) wrong.push(`${folder} is not in the map of docs/architecture.md`);
   for (const folder of map.keys())
     if (!tree.has(folder)) wrong.push(`${folder} is in the map of docs/architecture.md but not in the tree`);
   for (const [folder, manifest] of tree) {
-    const allowed = map.get(folder);
-    if (allowed === undefined) continue;
+    const row = map.get(folder);
+    if (row === undefined) continue;
+    const allowed = row.may;
     const used = Object.keys(manifest.dependencies ?? {}).filter((name) => name.startsWith('@kuik/'));
     for (const name of used)
       if (!allowed.has(name.slice(6))) wrong.push(`${folder} depends on ${name}, which its row does not allow`);
     for (const name of allowed)
       if (!used.includes(`@kuik/${name}`)) wrong.push(`${folder}'s row names ${name}, which it does not depend on`);
+    // A service's row is written from its package.json: what it may depend on at all is held here.
+    for (const name of row.kind === 'service' ? used.filter((name) => allowed.has(name.slice(6))) : []) {
+      const kind = map.get(`packages/${name.slice(6)}`)?.kind ?? 'service';
+      if (!['noun', 'adapter', 'kit'].includes(kind))
+        wrong.push(`${folder} depends on ${name}, a ${kind}: a service may on nouns, adapters and kits`);
+    }
     const dev = Object.keys(manifest.devDependencies ?? {}).filter((name) => name.startsWith('@kuik/'));
     for (const name of dev)
       if (name !== '@kuik/testbed') wrong.push(`${folder} has ${name} as devDependency: only @kuik/testbed may be`);
@@ -77,7 +85,7 @@ function readTree(): Map<string, Manifest> {
 
 /** Rooms that every service must have. */
 function missingRooms(folders: Iterable<string>): string[] {
-  const rooms = ['README.md', 'src/main.ts', 'src/config.ts', 'src/app.ts'];
+  const rooms = ['README.md', 'service.yaml', 'src/main.ts', 'src/config.ts', 'src/app.ts'];
   return [...folders]
     .filter((folder) => folder.startsWith('services/'))
     .flatMap((folder) =>

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { CRDS, type ServiceName } from '@kuik/contracts';
-import { identityObjects, REPLICAS, settingsOf, type StackFacts } from '@kuik/e2e';
+import { identityObjects, readDeclarations, settingsOf, type StackFacts } from '@kuik/e2e';
 import {
   freePort,
   serviceIdentity,
@@ -16,9 +16,6 @@ import { AuditLog } from './audit-log.ts';
 
 /** What holds state about pods and images: the services that a restart of the whole control side begins anew. */
 export const RESTARTED = ['webhook', 'pod-watcher', 'gc', 'monitor'] as const satisfies readonly ServiceName[];
-
-/** As the chart starts them. */
-const CHART_ENVIRONMENT = { NODE_OPTIONS: '--max-semi-space-size=2', MALLOC_ARENA_MAX: '1' };
 
 /** Real servers, our services with the product's own times, and kube-apiserver's account of what they ask. */
 export interface RestartBed {
@@ -53,18 +50,20 @@ export async function startRestartBed(environment: Readonly<Record<string, strin
     const objects = await identityObjects(`https://127.0.0.1:${admissionPort}/mutate`);
     // The pods of this bed are there already: nobody admits them.
     await controlPlane.applyAll(objects.map((object) => withoutAdmission(object)));
+    const declarations = readDeclarations();
     for (const service of RESTARTED) {
+      const declaration = declarations.get(service)!;
       const identity = await serviceIdentity({ ...stack, controlPlane }, service);
-      for (let index = 1; index <= REPLICAS[service]; index += 1) {
+      for (let index = 1; index <= declaration.local.replicas; index += 1) {
         const name = `${service}-${index}`;
         const healthPort = await freePort();
-        const { lease, ...settings } = settingsOf(identity, name, healthPort, facts);
+        const { lease, ...settings } = settingsOf(declaration, identity, name, healthPort, facts);
         const file = path.join(identity.folder, `${name}.yaml`);
         // The product's own Lease, not the story's short one, and a holder's name that a new process does not share.
         const own = lease === undefined ? {} : { lease: { namespace: 'kuik-system' } };
         writeFileSync(file, JSON.stringify({ ...settings, ...own }));
         const extra = service === 'pod-watcher' ? environment : {};
-        const env = { ...CHART_ENVIRONMENT, KUIK_CONFIG: file, ...extra };
+        const env = { ...declaration.env, KUIK_CONFIG: file, ...extra };
         services.push(await startService(service, { name, healthPort, env }));
       }
     }

@@ -2,7 +2,8 @@
 // and how long a killed leader's Lease waits. Run: node bench/src/restart.ts [--pods 1000,10000] [--images 1000] [--rounds 3]
 // [--cpu-prof <folder>]   (services must be built)
 import { parseArgs } from 'node:util';
-import { LEASES } from '@kuik/contracts';
+import { leaseName } from '@kuik/contracts';
+import { readDeclarations } from '@kuik/e2e';
 import type { ServiceProcess } from '@kuik/testbed';
 import { until } from '@kuik/testbed';
 import { type AuditedRequest, isWrite } from './audit-log.ts';
@@ -113,7 +114,9 @@ async function killLeaders({ controlPlane, services, audit }: RestartBed): Promi
     const { spec } = await controlPlane.api.get<{ spec: { holderIdentity?: string } }>(path);
     return spec.holderIdentity ?? '';
   };
-  const leases = Object.entries(LEASES);
+  const leases = [...readDeclarations()]
+    .filter(([, { needs }]) => needs.includes('lease'))
+    .map(([service]) => [service, leaseName(service)] as const);
   const before = new Map(await Promise.all(leases.map(async ([, lease]) => [lease, await holder(lease)] as const)));
   const leaders: ServiceProcess[] = [];
   for (const service of services) if (await leads(service)) leaders.push(service);

@@ -1,6 +1,6 @@
 // Run once by docker-compose.yaml, as root: gives the volumes to our user and makes the API server's users. What exists is kept.
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { chownSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 
 const OURS = 65532;
 const root = process.argv[2] ?? '/volumes';
@@ -12,15 +12,14 @@ for (const volume of ['keys', 'nats', 'redis', 'cache']) {
 }
 mkdirSync(`${cluster}/certificates`, { recursive: true });
 if (!existsSync(`${cluster}/apiserver/tokens.csv`)) {
-  const account = (service, namespace = 'kuik-system') => ({
+  const account = ({ service, namespace }) => ({
     folder: service,
     user: `system:serviceaccount:${namespace}:kuik-${service}`,
     groups: `system:serviceaccounts,system:serviceaccounts:${namespace},system:authenticated`,
   });
   const users = [
     { folder: 'admin', user: 'admin', groups: 'system:masters' },
-    ...['webhook', 'pod-watcher', 'image-copier', 'monitor', 'gc'].map((service) => account(service)),
-    account('node-proxy', 'kuik-system-proxy'),
+    ...JSON.parse(readFileSync(new URL('accounts.json', import.meta.url), 'utf8')).map(account),
   ];
   const lines = users.map(({ folder, user, groups }) => {
     const token = randomBytes(32).toString('base64url');

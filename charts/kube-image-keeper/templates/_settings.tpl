@@ -1,38 +1,54 @@
 {{/*
-The settings of one service as YAML. Secrets are never in here: settings name the files they are mounted as.
-Context: root (the umbrella chart's scope), service.
+The settings of one service as YAML: the sections that it declares, and what is its own. Secrets are never in here: settings name the files
+they are mounted as. Context: root (the umbrella chart's scope), service (what its folder declares).
 */}}
 {{- define "kuik.settings" -}}
 {{- $root := .root -}}
+{{- $name := .service.name -}}
 {{- $v := $root.Values -}}
 {{- $namespace := $root.Release.Namespace -}}
-{{- $proxyNamespace := include "kuik.proxyNamespace" $root -}}
 {{- $to := $v.global.connections -}}
 {{- $proxy := index $v "node-proxy" -}}
 {{- $prefixes := list (printf "localhost:%d" ($proxy.port | int)) -}}
 {{- $keys := "/etc/kuik/keys" -}}
 {{- $signed := dict "keyFile" (printf "%s/registry.key" $keys) "certificateFile" (printf "%s/registry.crt" $keys) -}}
-{{- $writer := merge (dict "url" ($to.cacheWriterUrl | default (printf "http://kuik-registry.%s.svc:5000" $namespace))) $signed -}}
-{{- $reader := merge (dict "url" ($to.cacheReaderUrl | default (printf "http://kuik-registry.%s.svc:5010" $namespace))) $signed -}}
-{{- $nats := dict "url" ($to.natsUrl | default (printf "nats://kuik-nats.%s.svc:4222" $namespace)) "nkeyFile" (printf "%s/nkey" $keys) -}}
-{{- $redis := dict "url" ($to.redisUrl | default (printf "redis://kuik-redis.%s.svc:6379" $namespace)) "username" (printf "kuik-%s" .service) "passwordFile" (printf "%s/redis-password" $keys) -}}
-{{- $lease := dict "namespace" $namespace -}}
-{{- $broker := dict "tokenFile" "/var/run/kuik/broker/token" -}}
-{{- $callers := dict
-  "nodeProxies" (list (printf "%s/kuik-node-proxy" $proxyNamespace))
-  "services" (list (printf "%s/kuik-image-copier" $namespace) (printf "%s/kuik-monitor" $namespace))
+{{- $caches := dict
+  "writer" (dict "url" ($to.cacheWriterUrl | default (printf "http://kuik-registry.%s.svc:5000" $namespace)))
+  "reader" (dict "url" ($to.cacheReaderUrl | default (printf "http://kuik-registry.%s.svc:5010" $namespace)))
 -}}
+{{- $sections := dict
+  "redis" (dict "url" ($to.redisUrl | default (printf "redis://kuik-redis.%s.svc:6379" $namespace)) "username" (printf "kuik-%s" $name) "passwordFile" (printf "%s/redis-password" $keys))
+  "lease" (dict "namespace" $namespace)
+  "broker" (dict "tokenFile" "/var/run/kuik/broker/token")
+  "registries" $v.registries
+  "proxyPrefixes" $prefixes
+-}}
+{{- $settings := dict "nats" (dict "url" ($to.natsUrl | default (printf "nats://kuik-nats.%s.svc:4222" $namespace)) "nkeyFile" (printf "%s/nkey" $keys)) -}}
+{{- range .service.needs }}{{ if hasKey $sections . }}{{ $_ := set $settings . (index $sections .) }}{{ end }}{{ end -}}
+{{- if has "registries" .service.needs }}{{ $_ := set $settings "addressPolicy" $v.addressPolicy }}{{ end -}}
+{{- with .service.cache }}{{ $_ := set $settings "cache" (merge (index $caches .) $signed) }}{{ end -}}
 {{- $listen := list (printf "127.0.0.1:%d" ($proxy.port | int)) (printf "[::1]:%d" ($proxy.port | int)) -}}
 {{- $own := dict
-  "webhook" (dict "namespace" $namespace "proxyPrefixes" $prefixes "rules" $v.rules)
-  "pod-watcher" (dict "redis" $redis "lease" $lease "broker" $callers "proxyPrefixes" $prefixes "registries" $v.registries "addressPolicy" $v.addressPolicy "expiry" $v.expiry)
-  "image-copier" (dict "redis" $redis "cache" $writer "broker" $broker "registries" $v.registries "pace" $v.pace "addressPolicy" $v.addressPolicy)
-  "monitor" (dict "redis" $redis "lease" $lease "broker" $broker "registries" $v.registries "pace" $v.pace "addressPolicy" $v.addressPolicy)
-  "gc" (dict "lease" $lease "cache" $writer)
-  "node-proxy" (dict "listen" $listen "http" (dict "host" $proxy.httpHost "port" ($proxy.httpPort | int)) "cache" $reader "broker" $broker "registries" $v.registries "addressPolicy" $v.addressPolicy)
+  "webhook" (dict "namespace" $namespace "rules" $v.rules)
+  "pod-watcher" (dict "broker" (include "kuik.credentialRequesters" $root | fromJson) "expiry" $v.expiry)
+  "image-copier" (dict "pace" $v.pace)
+  "monitor" (dict "pace" $v.pace)
+  "node-proxy" (dict "listen" $listen "http" (dict "host" $proxy.httpHost "port" ($proxy.httpPort | int)))
 -}}
-{{- $settings := merge (dict "nats" $nats) (deepCopy (index $own .service)) -}}
-{{- toYaml (mergeOverwrite $settings (deepCopy ((index $v .service).settings | default dict))) -}}
+{{- $settings = merge $settings (deepCopy (index $own $name | default dict)) -}}
+{{- toYaml (mergeOverwrite $settings (deepCopy ((index $v $name).settings | default dict))) -}}
+{{- end }}
+
+{{/* ServiceAccounts that ask the broker: those on each node for their own pods' repositories only. */}}
+{{- define "kuik.credentialRequesters" -}}
+{{- $requesters := dict "nodeProxies" list "services" list -}}
+{{- range (include "kuik.services" . | fromJson).services -}}
+{{- if has "broker" .needs -}}
+{{- $kind := ternary "nodeProxies" "services" (eq .runs "on-each-node") -}}
+{{- $_ := set $requesters $kind (append (index $requesters $kind) (printf "%s/kuik-%s" (include "kuik.namespaceOf" (dict "root" $ "service" .)) .name)) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $requesters -}}
 {{- end }}
 
 {{/* Ends the rendering when a part is neither in the chart nor named by a URL. */}}

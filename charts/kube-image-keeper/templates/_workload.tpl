@@ -1,18 +1,21 @@
 {{/*
-The pod template of one of our services. Context: root (the subchart's scope), component, settings (YAML text), kube (needs the API server),
-broker (needs the credential broker), ports, fieldEnv, lingerSeconds, hostNetwork, probeHost.
+The pod template of one of our services. Context: root (the subchart's scope), service (what its folder declares, files/services.json),
+settings (YAML text), ports (absent: http on 8080), fieldEnv, lingerSeconds, hostNetwork, probeHost.
 Secrets are mounted as files; the root file system is read-only; nothing runs as root.
 */}}
 {{- define "kuik.podTemplate" -}}
 {{- $v := .root.Values -}}
 {{- $g := $v.global -}}
+{{- $component := .service.name -}}
+{{- $kube := has "kube" .service.needs -}}
+{{- $broker := has "broker" .service.needs -}}
 metadata:
-  labels: {{- include "kuik.labels" (dict "root" .root "component" .component) | nindent 4 }}
+  labels: {{- include "kuik.labels" (dict "root" .root "component" $component) | nindent 4 }}
   annotations:
     checksum/settings: {{ .settings | sha256sum | trunc 16 | quote }}
     {{- with $v.podAnnotations }}{{ toYaml . | nindent 4 }}{{ end }}
 spec:
-  serviceAccountName: kuik-{{ .component }}
+  serviceAccountName: kuik-{{ $component }}
   automountServiceAccountToken: false
   enableServiceLinks: false
   {{- with $g.imagePullSecrets }}
@@ -46,26 +49,24 @@ spec:
           podAffinityTerm:
             topologyKey: kubernetes.io/hostname
             labelSelector:
-              matchLabels: {{- include "kuik.selector" (dict "root" .root "component" .component) | nindent 16 }}
+              matchLabels: {{- include "kuik.selector" (dict "root" .root "component" $component) | nindent 16 }}
   {{- end }}
   containers:
-    - name: {{ .component }}
+    - name: {{ $component }}
       image: {{ printf "%s:%s" $g.image.repository ($g.image.tag | default .root.Chart.Version) | quote }}
       imagePullPolicy: {{ $g.image.pullPolicy }}
-      args: [{{ .component | quote }}]
+      args: [{{ $component | quote }}]
       env:
         - { name: KUIK_CONFIG, value: /etc/kuik/config/config.yaml }
         - { name: LOG_LEVEL, value: {{ $g.logLevel | quote }} }
-        {{- if .smallMemory }}
-        # Bytes pass through, few objects are made: a small young generation and one malloc arena keep the process half as large.
-        - { name: NODE_OPTIONS, value: "--max-semi-space-size=2" }
-        - { name: MALLOC_ARENA_MAX, value: "1" }
+        {{- range $name, $value := .service.env }}
+        - { name: {{ $name }}, value: {{ $value | quote }} }
         {{- end }}
         {{- range $name, $path := .fieldEnv }}
         - name: {{ $name }}
           valueFrom: { fieldRef: { fieldPath: {{ $path }} } }
         {{- end }}
-      ports: {{- toYaml .ports | nindent 8 }}
+      ports: {{- toYaml (.ports | default (list (dict "name" "http" "containerPort" 8080))) | nindent 8 }}
       {{- with .lingerSeconds }}
       lifecycle:
         preStop: { exec: { command: [sleep, {{ . | quote }}] } }
@@ -91,20 +92,20 @@ spec:
         - { name: config, mountPath: /etc/kuik/config, readOnly: true }
         - { name: tmp, mountPath: /tmp }
         - { name: keys, mountPath: /etc/kuik/keys, readOnly: true }
-        {{- if .kube }}
+        {{- if $kube }}
         - { name: kube, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true }
         {{- end }}
-        {{- if .broker }}
+        {{- if $broker }}
         - { name: broker, mountPath: /var/run/kuik/broker, readOnly: true }
         {{- end }}
   volumes:
     - name: config
-      configMap: { name: kuik-{{ .component }} }
+      configMap: { name: kuik-{{ $component }} }
     - name: tmp
       emptyDir: { sizeLimit: 64Mi }
     - name: keys
-      secret: { secretName: kuik-keys-{{ .component }}, defaultMode: 0440 }
-    {{- if .kube }}
+      secret: { secretName: kuik-keys-{{ $component }}, defaultMode: 0440 }
+    {{- if $kube }}
     - name: kube
       projected:
         defaultMode: 0440
@@ -113,7 +114,7 @@ spec:
           - configMap: { name: kube-root-ca.crt, items: [{ key: ca.crt, path: ca.crt }] }
           - downwardAPI: { items: [{ path: namespace, fieldRef: { fieldPath: metadata.namespace } }] }
     {{- end }}
-    {{- if .broker }}
+    {{- if $broker }}
     - name: broker
       projected:
         defaultMode: 0440
@@ -134,25 +135,25 @@ app.kubernetes.io/component: {{ .component }}
 apiVersion: apps/v1
 kind: Deployment
 metadata:
-  name: kuik-{{ .component }}
+  name: kuik-{{ .service.name }}
   namespace: {{ .root.Release.Namespace }}
-  labels: {{- include "kuik.labels" (dict "root" .root "component" .component) | nindent 4 }}
+  labels: {{- include "kuik.labels" (dict "root" .root "component" .service.name) | nindent 4 }}
 spec:
   replicas: {{ .root.Values.replicas }}
   selector:
-    matchLabels: {{- include "kuik.selector" (dict "root" .root "component" .component) | nindent 6 }}
+    matchLabels: {{- include "kuik.selector" (dict "root" .root "component" .service.name) | nindent 6 }}
   template: {{- include "kuik.podTemplate" . | nindent 4 }}
 {{- if gt (int .root.Values.replicas) 1 }}
 ---
 apiVersion: policy/v1
 kind: PodDisruptionBudget
 metadata:
-  name: kuik-{{ .component }}
+  name: kuik-{{ .service.name }}
   namespace: {{ .root.Release.Namespace }}
-  labels: {{- include "kuik.labels" (dict "root" .root "component" .component) | nindent 4 }}
+  labels: {{- include "kuik.labels" (dict "root" .root "component" .service.name) | nindent 4 }}
 spec:
   maxUnavailable: 1
   selector:
-    matchLabels: {{- include "kuik.selector" (dict "root" .root "component" .component) | nindent 6 }}
+    matchLabels: {{- include "kuik.selector" (dict "root" .root "component" .service.name) | nindent 6 }}
 {{- end }}
 {{- end }}

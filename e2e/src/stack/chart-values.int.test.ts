@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { registryConfig, SERVICES } from '@kuik/contracts';
+import { credentialRequesters, registryConfig, SERVICES } from '@kuik/contracts';
 import { CHART, chartObjects, type ChartObject } from './chart-objects.ts';
 import { loadedBy } from './rendered-settings.ts';
 
@@ -119,8 +119,8 @@ describe("the chart's values", () => {
       expiry: { unused: 12 * 3_600_000, repositoryIdle: 2 * 3_600_000 },
       retry: { first: 7000 },
       broker: {
-        nodeProxies: ['kuik-system-proxy/kuik-node-proxy'],
-        services: ['kuik-system/kuik-image-copier', 'kuik-system/kuik-monitor'],
+        nodeProxies: credentialRequesters().onEachNode.map((service) => `kuik-system-proxy/kuik-${service}`),
+        services: credentialRequesters().anywhere.map((service) => `kuik-system/kuik-${service}`),
       },
       lease: { namespace: 'kuik-system' },
     });

@@ -69,7 +69,8 @@ describe('the chart', () => {
     const pods = objects
       .filter((object) => ['Deployment', 'DaemonSet', 'StatefulSet'].includes(object.kind))
       .map((object) => (object['spec'] as { template: { spec: Pod } }).template.spec);
-    expect(pods).toHaveLength(9);
+    // Ours, and NATS, Redis and the cache registry.
+    expect(pods).toHaveLength(SERVICES.length + 3);
     for (const pod of pods) {
       expect(pod.automountServiceAccountToken).toBe(false);
       expect(pod.securityContext.runAsNonRoot).toBe(true);

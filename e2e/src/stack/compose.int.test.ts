@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { SERVICES } from '@kuik/contracts';
 import { parse, parseAllDocuments } from 'yaml';
 import { composeIdentities } from './compose-identities.ts';
+import { readDeclarations } from './declarations.ts';
 import { loadedBy } from './rendered-settings.ts';
 
 const run = promisify(execFile);
@@ -44,7 +45,8 @@ describe('docker-compose.yaml', () => {
     const settings = read(`deploy/compose/settings/${service}.yaml`);
     expect(await loadedBy(service, settings)).toMatchObject({ nats: { url: 'nats://nats:4222' } });
     const { volumes, environment } = compose.services[service]!;
-    expect(environment).toEqual({ KUIK_CONFIG: `/etc/kuik/settings/${service}.yaml` });
+    const { env } = readDeclarations().get(service)!;
+    expect(environment).toEqual({ KUIK_CONFIG: `/etc/kuik/settings/${service}.yaml`, ...env });
     const targets = volumes!.map((volume) => (typeof volume === 'string' ? volume.split(':')[1]! : volume.target));
     const named = [...settings.matchAll(/(?:File|kubeconfig): ([^\s,}]+)/g)].map(([, file]) => path.dirname(file!));
     expect(targets).toEqual(expect.arrayContaining(named));

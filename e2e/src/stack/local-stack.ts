@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { CRDS, SERVICES, type ServiceName } from '@kuik/contracts';
+import { CRDS, namespaceOf, SERVICES, type ServiceDeclaration, type ServiceName } from '@kuik/contracts';
 import { formatReference, parseReference } from '@kuik/image';
 import {
   freePort,
@@ -21,6 +21,7 @@ import {
 import { stringify } from 'yaml';
 import type { Pulled, World } from '../story/world.ts';
 import { identityObjects } from './chart-objects.ts';
+import { readDeclarations } from './declarations.ts';
 import { readMetric } from './metric.ts';
 import { settingsOf, type StackFacts } from './service-settings.ts';
 import { pullWithSkopeo } from './skopeo.ts';
@@ -36,21 +37,14 @@ export interface LocalStackOptions {
   readonly report?: (stage: 'parts' | 'services', waitingFor: string) => void;
 }
 
+const DECLARATIONS = readDeclarations();
+
 /** How many processes of each service a local stack runs. */
-export const REPLICAS: Record<ServiceName, number> = {
-  webhook: 1,
-  'pod-watcher': 2,
-  'image-copier': 2,
-  monitor: 2,
-  gc: 2,
-  'node-proxy': 1,
-};
+export const REPLICAS = Object.fromEntries(
+  [...DECLARATIONS].map(([service, { local }]) => [service, local.replicas]),
+) as Record<ServiceName, number>;
 const UPSTREAM_HOSTS = ['docker.io', 'registry.example.test'];
 const IGNORED = ['^local\\.example\\.test:5000/'];
-const PROXY_NAMESPACE = 'kuik-system-proxy';
-
-/** As the chart starts the node proxy. */
-const SMALL_MEMORY = { NODE_OPTIONS: '--max-semi-space-size=2', MALLOC_ARENA_MAX: '1' };
 
 type Parts = Stack<'nats' | 'redis' | 'cache' | 'upstream'>;
 
@@ -96,8 +90,8 @@ export async function startLocalParts({
       admissionPort,
       ignoreImages: IGNORED,
     };
-    await controlPlane.namespace('kuik-system');
-    await controlPlane.namespace(PROXY_NAMESPACE);
+    const namespaces = new Set([...DECLARATIONS.values()].map((service) => namespaceOf(service)));
+    for (const namespace of namespaces) await controlPlane.namespace(namespace);
     await controlPlane.applyAll(CRDS);
     await controlPlane.applyAll(await identityObjects(`https://127.0.0.1:${admissionPort}/mutate`));
     return { stack, controlPlane, faults, facts, environment, stop };
@@ -235,21 +229,22 @@ async function startReplicas(
   service: ServiceName,
   { stack, controlPlane, facts, environment = {} }: LocalParts,
 ): Promise<ServiceProcess[]> {
-  const options = service === 'node-proxy' ? { namespace: PROXY_NAMESPACE } : {};
+  const declaration = DECLARATIONS.get(service)!;
   const identity = await serviceIdentity(
     { controlPlane, nats: stack.nats, redis: stack.redis, cache: stack.cache },
     service,
-    options,
+    { namespace: namespaceOf(declaration) },
   );
   return Promise.all(
-    Array.from({ length: REPLICAS[service] }, async (_, index) => {
-      const name = REPLICAS[service] === 1 ? service : `${service}-${index + 1}`;
-      return startReplica(identity, name, facts, environment);
+    Array.from({ length: declaration.local.replicas }, async (_, index) => {
+      const name = declaration.local.replicas === 1 ? service : `${service}-${index + 1}`;
+      return startReplica(declaration, identity, name, facts, environment);
     }),
   );
 }
 
 async function startReplica(
+  declaration: ServiceDeclaration,
   identity: ServiceIdentity,
   name: string,
   facts: StackFacts,
@@ -257,10 +252,10 @@ async function startReplica(
 ): Promise<ServiceProcess> {
   const healthPort = await freePort();
   const file = path.join(identity.folder, `${name}.yaml`);
-  writeFileSync(file, stringify(settingsOf(identity, name, healthPort, facts)));
+  writeFileSync(file, stringify(settingsOf(declaration, identity, name, healthPort, facts)));
   return startService(identity.service, {
     name,
     healthPort,
-    env: { KUIK_CONFIG: file, ...(identity.service === 'node-proxy' ? SMALL_MEMORY : {}), ...environment },
+    env: { ...declaration.env, KUIK_CONFIG: file, ...environment },
   });
 }

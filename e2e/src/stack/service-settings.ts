@@ -1,6 +1,7 @@
+import { namespaceOf, type Need, type ServiceDeclaration } from '@kuik/contracts';
 import type { ServiceIdentity } from '@kuik/testbed';
 
-/** What the settings of every service are made of, beside who it is. */
+/** What the settings of every service are made of, beside who it is. A declaration names these: `${proxyPort}`. */
 export interface StackFacts {
   readonly registries: Readonly<Record<string, object>>;
   /** `localhost:<port>`: the proxy, as images name it. */
@@ -11,51 +12,50 @@ export interface StackFacts {
   readonly ignoreImages: readonly string[];
 }
 
-/** Times of a local stack: shorter than a cluster's, so that a story about dying workers is not a story about waiting. */
-const LEASE = { namespace: 'kuik-system', durationMs: 4_000, renewMs: 1_000, retryMs: 500 };
-const LOCK = { lockMs: 2_000, stallCheckMs: 1_000 };
-const REMOVAL = { graceMs: 1_000, checkMs: 500 };
+/** Shorter than a cluster's, so that a story about dying leaders is not a story about waiting. */
+const LEASE = { namespace: namespaceOf({ runs: 'replicated' }), durationMs: 4_000, renewMs: 1_000, retryMs: 500 };
 
 /** The configuration file of one replica of a service, as data; written as YAML and named in KUIK_CONFIG. */
 export function settingsOf(
-  identity: ServiceIdentity,
+  { needs, local }: Pick<ServiceDeclaration, 'needs' | 'local'>,
+  identity: Omit<ServiceIdentity, 'service'>,
   replica: string,
   httpPort: number,
   facts: StackFacts,
 ): Record<string, unknown> {
   const { nats, redis, cache, kubeconfig, brokerTokenFile } = identity;
-  const { registries } = facts;
-  const common = { http: { host: '127.0.0.1', port: httpPort }, nats };
-  const kube = { kubeconfig };
-  const lease = { ...LEASE, identity: replica };
-  const broker = { tokenFile: brokerTokenFile };
-  switch (identity.service) {
-    case 'webhook':
-      return {
-        ...common,
-        kube,
-        listen: { host: '127.0.0.1', port: facts.admissionPort },
-        certificate: { dnsNames: ['127.0.0.1', 'localhost'] },
-        proxyPrefixes: [facts.proxyPrefix],
-        rules: { ignoreImages: facts.ignoreImages },
-      };
-    case 'pod-watcher':
-      return {
-        ...common,
-        kube,
-        redis,
-        lease,
-        registries,
-        proxyPrefixes: [facts.proxyPrefix],
-        retry: { first: '500ms', max: '5s' },
-      };
-    case 'image-copier':
-      return { ...common, kube, redis, cache, broker, registries, copy: LOCK };
-    case 'monitor':
-      return { ...common, kube, redis, lease, broker, registries };
-    case 'gc':
-      return { ...common, kube, lease, cache, removal: REMOVAL };
-    case 'node-proxy':
-      return { ...common, node: 'node-1', listen: [`127.0.0.1:${facts.proxyPort}`], cache, broker, registries };
-  }
+  const sections: Record<Need, unknown> = {
+    kube: { kubeconfig },
+    lease: { ...LEASE, identity: replica },
+    redis,
+    broker: { tokenFile: brokerTokenFile },
+    registries: facts.registries,
+    proxyPrefixes: [facts.proxyPrefix],
+  };
+  return {
+    http: { host: '127.0.0.1', port: httpPort },
+    nats,
+    ...Object.fromEntries(needs.map((need) => [need, sections[need]])),
+    ...(cache === undefined ? {} : { cache }),
+    ...(filled(local.settings, { ...facts }) as Record<string, unknown>),
+  };
+}
+
+/**
+ * The value with `${name}` replaced by the fact of that name, wherever a string holds it; a string that is nothing else becomes the fact
+ * itself (a port stays a number). Throws when there is no such fact.
+ */
+export function filled(value: unknown, facts: Readonly<Record<string, unknown>>): unknown {
+  if (Array.isArray(value)) return value.map((item) => filled(item, facts));
+  if (typeof value === 'object' && value !== null)
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, filled(item, facts)]));
+  if (typeof value !== 'string') return value;
+  const fact = (name: string): unknown => {
+    if (!Object.hasOwn(facts, name))
+      throw new Error(`\${${name}} is not known in the local stack; there are ${Object.keys(facts).join(', ')}`);
+    return facts[name];
+  };
+  const whole = /^\$\{(\w+)\}$/.exec(value);
+  if (whole) return fact(whole[1]!);
+  return value.replaceAll(/\$\{(\w+)\}/g, (_, name: string) => String(fact(name)));
 }

@@ -2,6 +2,8 @@ import { CRDS, crdYaml } from './crds.ts';
 import { DEFAULTS } from './defaults.ts';
 import { ERROR_CODES } from './error-codes.ts';
 import { METRICS } from './metrics.ts';
+import type { DeclaredService } from './service-declaration.ts';
+import { whoSaysWhat } from './who-says-what.ts';
 
 /** A file of the repository that is written from these tables and never by hand. */
 export interface GeneratedDocument {
@@ -15,7 +17,10 @@ interface Table {
   readonly [name: string]: Value | Table;
 }
 
-const NOTICE = '<!-- Written by `node scripts/generate.ts` from packages/contracts; change it there. -->';
+type Row = readonly string[];
+
+const notice = (from: string): string =>
+  `<!-- Written by \`node scripts/generate.ts\` from ${from}; change it there. -->`;
 const MS_UNITS = [
   ['d', 86_400_000],
   ['h', 3_600_000],
@@ -27,13 +32,14 @@ const BYTE_UNITS = [
   ['KiB', 1024],
 ] as const;
 
-/** The chart's CRDs, and the tables of defaults, metrics and errors in docs/. */
-export function generatedDocuments(): GeneratedDocument[] {
+/** The chart's CRDs, and the tables of defaults, metrics, errors and services in docs/. */
+export function generatedDocuments(services: Readonly<Record<string, DeclaredService>>): GeneratedDocument[] {
   return [
     ...CRDS.map((crd) => ({ path: `charts/kube-image-keeper/crds/${crd.spec.names.plural}.yaml`, text: crdYaml(crd) })),
     { path: 'docs/defaults.md', text: defaultsPage() },
     { path: 'docs/metrics.md', text: metricsPage() },
     { path: 'docs/errors.md', text: errorsPage() },
+    { path: 'docs/services.md', text: servicesPage(services) },
   ];
 }
 
@@ -78,12 +84,41 @@ function errorsPage(): string {
   );
 }
 
-function page(title: string, intro: string, head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string =>
-    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
-  return [`# ${title}`, '', NOTICE, '', intro, '', line(head), line(head.map(() => '---')), ...rows.map(line), ''].join(
-    '\n',
-  );
+function servicesPage(services: Readonly<Record<string, DeclaredService>>): string {
+  const list = (names: readonly string[]): string => names.map((name) => `\`${name}\``).join(', ');
+  const rows = Object.entries(services).map(([name, { runs, needs, cache }]) => [
+    `\`${name}\``,
+    runs.replaceAll('-', ' '),
+    list(needs),
+    cache ?? '',
+  ]);
+  const ends = whoSaysWhat(services).map(({ name, kind, from, to, owners }) => [
+    `\`${name}\``,
+    kind,
+    list(from) + (owners.length === 0 ? '' : ` (made by ${list(owners)})`),
+    list(to),
+  ]);
+  return [
+    '# Services',
+    notice('services/*/service.yaml'),
+    'What each service says of itself in its folder (the schema is `packages/contracts/src/service-declaration.ts`), and what follows from it: ' +
+      'sections of its configuration beside `http` and `nats`, users and keys, permissions.',
+    table(['service', 'runs', 'needs', 'key of the cache'], rows),
+    '## Who says what',
+    'Subjects of NATS, buckets and queues. The permissions of each service on NATS and Redis are made of this and nothing else.',
+    table(['name', 'kind', 'from', 'to'], ends),
+  ]
+    .join('\n\n')
+    .concat('\n');
+}
+
+function page(title: string, intro: string, head: Row, rows: readonly Row[]): string {
+  return `${[`# ${title}`, notice('packages/contracts'), intro, table(head, rows)].join('\n\n')}\n`;
+}
+
+function table(head: Row, rows: readonly Row[]): string {
+  const line = (cells: Row): string => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
 }
 
 function flatten(table: Table, prefix = ''): [string, Value][] {

@@ -35,10 +35,9 @@ export const FIELD_MANAGERS = {
   webhook: 'kuik-webhook',
 } as const;
 
-/** Fixed names of Secrets and Leases. */
+/** Fixed names. */
 export const WEBHOOK_CA_SECRET = 'kuik-webhook-ca';
 export const WEBHOOK_CONFIGURATION = 'kuik-webhook';
-export const LEASES = { 'pod-watcher': 'kuik-pod-watcher', monitor: 'kuik-monitor', gc: 'kuik-gc' } as const;
 
 /** Event reasons on CachedImages. */
 export const EVENT_REASONS = {

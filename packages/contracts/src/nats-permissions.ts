@@ -1,5 +1,6 @@
-import { CORE_SUBJECTS, DURABLE_STREAMS, REQUEST_SUBJECTS, STATE_BUCKETS } from './subjects.ts';
-import { SERVICES, type DurableStream, type ServiceName } from './wire.ts';
+import { declaredService, SERVICES, type ServiceName } from './services.ts';
+import { DURABLE_STREAMS, STATE_BUCKETS } from './subjects.ts';
+import type { DurableStream } from './wire.ts';
 
 /** What one service's NATS user may do: subjects with wildcards, as the server's configuration takes them. */
 export interface NatsPermissions {
@@ -20,8 +21,8 @@ export function deadLetterStream(stream: Pick<DurableStream<unknown>, 'stream'>)
 }
 
 /**
- * The server's permissions, derived from the tables of subjects, streams and buckets: each service may publish and hear
- * exactly what a table names it for. JetStream's API is open per stream, not as a whole.
+ * The server's permissions, derived from what each service's folder declares: it may publish and hear exactly that.
+ * JetStream's API is open per stream, not as a whole.
  */
 export function natsPermissions(): Record<ServiceName, NatsPermissions> {
   return Object.fromEntries(SERVICES.map((service) => [service, permissionsOf(service)])) as Record<
@@ -31,36 +32,25 @@ export function natsPermissions(): Record<ServiceName, NatsPermissions> {
 }
 
 function permissionsOf(service: ServiceName): NatsPermissions {
-  const publish = new Set<string>();
-  const subscribe = new Set<string>([`${inboxPrefix(service)}.>`]);
-  let responds = false;
+  const { nats } = declaredService(service);
+  const publish = new Set<string>([...nats.publishes, ...nats.requests]);
+  const subscribe = new Set<string>([`${inboxPrefix(service)}.>`, ...nats.subscribes, ...nats.responds]);
   const mayPublish = (...subjects: string[]): void => subjects.forEach((subject) => publish.add(subject));
 
-  for (const { subject, publishers, subscribers } of CORE_SUBJECTS) {
-    if (has(publishers, service)) mayPublish(subject);
-    if (has(subscribers, service)) subscribe.add(subject);
-  }
-  for (const { subject, requesters, responders } of REQUEST_SUBJECTS) {
-    if (has(requesters, service)) mayPublish(subject);
-    if (has(responders, service)) {
-      subscribe.add(subject);
-      responds = true;
-    }
-  }
   for (const stream of DURABLE_STREAMS) {
-    if (has(stream.publishers, service)) mayPublish(stream.subject, ...streamReading(stream.stream));
-    if (has(stream.consumers, service)) mayPublish(stream.deadLetters, ...consuming(stream));
+    if (nats.publishes.includes(stream.subject)) mayPublish(...streamReading(stream.stream));
+    if (nats.consumes.includes(stream.subject)) mayPublish(stream.deadLetters, ...consuming(stream));
   }
-  for (const bucket of STATE_BUCKETS) {
-    const stream = `KV_${bucket.bucket}`;
-    if (has(bucket.readers, service)) {
+  for (const { bucket } of STATE_BUCKETS) {
+    const stream = `KV_${bucket}`;
+    if (nats.reads.includes(bucket)) {
       mayPublish(...streamReading(stream), ...keyReading(stream));
-      subscribe.add(`$KV.${bucket.bucket}.>`);
+      subscribe.add(`$KV.${bucket}.>`);
     }
-    if (has(bucket.writers, service)) mayPublish(`$KV.${bucket.bucket}.>`);
-    if (bucket.owner === service) mayPublish(...owning(stream));
+    if (nats.writes.includes(bucket)) mayPublish(`$KV.${bucket}.>`);
+    if (nats.owns.includes(bucket)) mayPublish(...owning(stream));
   }
-  return { publish: [...publish].sort(), subscribe: [...subscribe].sort(), responds };
+  return { publish: [...publish].sort(), subscribe: [...subscribe].sort(), responds: nats.responds.length > 0 };
 }
 
 /** Every JetStream user asks for the account's limits and its stream's state. */
@@ -104,10 +94,6 @@ function consuming(stream: DurableStream<unknown>): string[] {
 
 function owning(stream: string): string[] {
   return [`$JS.API.STREAM.CREATE.${stream}`, `$JS.API.STREAM.UPDATE.${stream}`, `$JS.API.STREAM.PURGE.${stream}`];
-}
-
-function has(services: readonly ServiceName[], service: ServiceName): boolean {
-  return services.includes(service);
 }
 
 /** The `authorization` block of nats-server's configuration: one nkey user per service, nothing for anybody else. */

@@ -25,8 +25,6 @@ export const COPY_QUEUE: JobQueue<CopyJob> = {
   queue: 'copy',
   prefix: 'kuik',
   schema: copyJob,
-  producers: ['pod-watcher'],
-  workers: ['image-copier'],
   dedupId: (job) => job.uid,
   paceKey: (job) => job.host,
   lockMs: DEFAULTS.copy.lockMs,

@@ -30,8 +30,6 @@ export const IMAGE_USED: Subject<ImageUsed> = {
   kind: 'core',
   subject: 'kuik.image.used',
   schema: imageUsed,
-  publishers: ['webhook'],
-  subscribers: ['pod-watcher'],
   maxBytes: 64 * 1024,
 };
 
@@ -60,8 +58,6 @@ export const IMAGE_SERVED: DurableStream<ImageServed> = {
   subject: 'kuik.image.served',
   deadLetters: 'kuik.dead.served',
   schema: imageServed,
-  publishers: ['node-proxy'],
-  consumers: ['pod-watcher'],
   maxBytes: 512 * 1024,
   maxAgeMs: 6 * 3_600_000,
   streamMaxBytes: 64 * MiB,
@@ -90,8 +86,6 @@ export const HOLDERS_CONFIRM: RequestSubject<HoldersConfirmRequest, HoldersConfi
   subject: 'kuik.holders.confirm',
   request: holdersConfirmRequest,
   reply: holdersConfirmReply,
-  requesters: ['gc'],
-  responders: ['pod-watcher'],
   maxBytes: 256 * 1024,
 };
 
@@ -123,8 +117,6 @@ export const CREDENTIALS: RequestSubject<CredentialRequest, CredentialReply> = {
   subject: 'kuik.credentials.request',
   request: credentialRequest,
   reply: credentialReply,
-  requesters: ['node-proxy', 'image-copier', 'monitor'],
-  responders: ['pod-watcher'],
   maxBytes: 32 * 1024,
 };
 
@@ -153,9 +145,6 @@ export const IMAGE_STATE: StateBucket<ImageState> = {
   kind: 'bucket',
   bucket: 'kuik_image_state',
   schema: imageState,
-  owner: 'pod-watcher',
-  writers: ['pod-watcher', 'image-copier', 'gc'],
-  readers: ['node-proxy', 'pod-watcher', 'image-copier', 'gc'],
   maxValueBytes: 8 * 1024,
   bucketMaxBytes: 256 * MiB,
 };

@@ -1,16 +1,12 @@
 import type { z } from 'zod';
 
-/** Every process that has an identity of its own on NATS, Redis, the API server and the cache registry. */
-export const SERVICES = ['webhook', 'pod-watcher', 'image-copier', 'monitor', 'gc', 'node-proxy'] as const;
-export type ServiceName = (typeof SERVICES)[number];
+// What crosses a process, in its kinds. Which service is at which end, each service's own folder says (service-declaration.ts).
 
 /** A core NATS subject: best effort, no acknowledgement. */
 export interface Subject<T> {
   readonly kind: 'core';
   readonly subject: string;
   readonly schema: z.ZodType<T>;
-  readonly publishers: readonly ServiceName[];
-  readonly subscribers: readonly ServiceName[];
   /** Largest payload in bytes that a publisher may send. */
   readonly maxBytes: number;
 }
@@ -21,8 +17,6 @@ export interface RequestSubject<Q, R> {
   readonly subject: string;
   readonly request: z.ZodType<Q>;
   readonly reply: z.ZodType<R>;
-  readonly requesters: readonly ServiceName[];
-  readonly responders: readonly ServiceName[];
   readonly maxBytes: number;
 }
 
@@ -33,8 +27,6 @@ export interface DurableStream<T> {
   readonly subject: string;
   readonly deadLetters: string;
   readonly schema: z.ZodType<T>;
-  readonly publishers: readonly ServiceName[];
-  readonly consumers: readonly ServiceName[];
   readonly maxBytes: number;
   readonly maxAgeMs: number;
   readonly streamMaxBytes: number;
@@ -48,10 +40,6 @@ export interface StateBucket<T> {
   readonly kind: 'bucket';
   readonly bucket: string;
   readonly schema: z.ZodType<T>;
-  /** Creates the bucket; also the only one whose unconditional writes are meant. */
-  readonly owner: ServiceName;
-  readonly writers: readonly ServiceName[];
-  readonly readers: readonly ServiceName[];
   readonly maxValueBytes: number;
   readonly bucketMaxBytes: number;
 }
@@ -63,8 +51,6 @@ export interface JobQueue<T> {
   /** Redis key prefix. */
   readonly prefix: string;
   readonly schema: z.ZodType<T>;
-  readonly producers: readonly ServiceName[];
-  readonly workers: readonly ServiceName[];
   dedupId(payload: T): string;
   /** Jobs that share this key share a pace (registry host). */
   paceKey(payload: T): string;

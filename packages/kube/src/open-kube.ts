@@ -1,5 +1,13 @@
 import { hostname } from 'node:os';
-import { METRICS, type CachedImage, type kubeConfig, type leaseConfig, LEASES, type MetricSpec } from '@kuik/contracts';
+import {
+  leaseName,
+  METRICS,
+  type CachedImage,
+  type kubeConfig,
+  type leaseConfig,
+  type MetricSpec,
+  type ServiceNeeding,
+} from '@kuik/contracts';
 import type { z } from 'zod';
 import { createKubeClient } from './client.ts';
 import { createLeadership } from './lease.ts';
@@ -40,16 +48,17 @@ export function identityOf(settings: z.output<typeof leaseConfig>): string {
 /** The candidacy for a service's Lease, told by log and metric. */
 export function openLeadership(
   settings: z.output<typeof leaseConfig>,
-  service: keyof typeof LEASES,
+  service: ServiceNeeding<'lease'>,
   client: KubeClient,
   { log, metrics }: KubeHost,
 ): Leadership {
   const gauge = metrics.gauge(METRICS.leader);
   const identity = identityOf(settings);
+  const name = leaseName(service);
   const leadership = createLeadership({
     client,
     namespace: settings.namespace,
-    name: LEASES[service],
+    name,
     identity,
     leaseMs: settings.durationMs,
     renewMs: settings.renewMs,
@@ -58,7 +67,7 @@ export function openLeadership(
   gauge.set(0);
   leadership.onChange((leader) => {
     gauge.set(leader ? 1 : 0);
-    log.info(leader ? 'leading' : 'not leading', { lease: LEASES[service], identity });
+    log.info(leader ? 'leading' : 'not leading', { lease: name, identity });
   });
   return leadership;
 }

@@ -1,4 +1,4 @@
-import type { ServiceName } from '@kuik/contracts';
+import type { RedisService, ServiceName } from '@kuik/contracts';
 
 /** A program the testbed runs but does not contain. */
 export type PartName =
@@ -40,7 +40,7 @@ export interface NatsServer extends PartProcess {
 /** redis-server >= 7, `noeviction`, one ACL user per service. */
 export interface RedisServer extends PartProcess {
   /** `redis://kuik-<service>:<password>@127.0.0.1:<port>/0` with that service's ACL. */
-  url(service: ServiceName): string;
+  url(service: RedisService): string;
   /** A user that may do everything, outside the product's ACL. */
   readonly testUrl: string;
   /** FLUSHALL. */

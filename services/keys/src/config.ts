@@ -1,11 +1,14 @@
-import { DEFAULTS, kubeConfig } from '@kuik/contracts';
+import { DEFAULTS, kubeConfig, namespaceOf } from '@kuik/contracts';
 import { loadConfig, type Env } from '@kuik/runtime';
 import { z } from 'zod';
 
 const keysConfig = z.strictObject({
   kube: kubeConfig.prefault({}),
   namespace: z.string().default(DEFAULTS.namespace).describe('Where the services and parts read their keys'),
-  proxyNamespace: z.string().default(`${DEFAULTS.namespace}-proxy`).describe('Where the node proxy reads its keys'),
+  proxyNamespace: z
+    .string()
+    .default(namespaceOf({ runs: 'on-each-node' }))
+    .describe('Where what runs on each node (the node proxy) reads its keys'),
   folder: z
     .string()
     .optional()

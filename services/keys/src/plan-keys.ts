@@ -1,4 +1,13 @@
-import { natsAuthorization, SERVICES, type ServiceName } from '@kuik/contracts';
+import {
+  declaredService,
+  natsAuthorization,
+  needs,
+  REDIS_SERVICES,
+  redisUsers,
+  SERVICES,
+  type RedisService,
+  type ServiceName,
+} from '@kuik/contracts';
 
 /** Secrets by name, each a map of file name to text. */
 export type SecretFiles = Record<string, Record<string, string>>;
@@ -10,16 +19,6 @@ export interface KeySource {
   password(): string;
   registryKey(issuer: string): { privateKey: string; certificate: string };
 }
-
-/** Which side of the cache registry a service may use. */
-const REGISTRY_SIDE: Partial<Record<ServiceName, 'writers' | 'readers'>> = {
-  'image-copier': 'writers',
-  gc: 'writers',
-  'node-proxy': 'readers',
-};
-/** Services with a Redis user. */
-const REDIS_USERS: readonly ServiceName[] = ['pod-watcher', 'image-copier', 'monitor'];
-const REDIS_ACL = '~kuik:* &kuik:* +@all -@dangerous -@admin +info';
 
 export const NATS_SECRET = 'kuik-nats';
 export const REDIS_SECRET = 'kuik-redis';
@@ -41,31 +40,34 @@ export function planKeys(existing: SecretFiles, source: KeySource): SecretFiles 
   };
   const plan: SecretFiles = {};
 
-  const seeds = fromServices((service) => held(secretOf(service), 'nkey') ?? source.nkeySeed());
-  const passwords = fromServices((service) => held(secretOf(service), 'redis-password') ?? source.password());
+  const seeds = forEach(SERVICES, (service) => held(secretOf(service), 'nkey') ?? source.nkeySeed());
+  const passwords = forEach(
+    REDIS_SERVICES,
+    (service) => held(secretOf(service), 'redis-password') ?? source.password(),
+  );
   const sides = {
-    writers: registrySide(held, source, 'kuik-w', 'writers', 'image-copier'),
-    readers: registrySide(held, source, 'kuik-r', 'readers', 'node-proxy'),
+    writer: registrySide(held, source, 'kuik-w', 'writer'),
+    reader: registrySide(held, source, 'kuik-r', 'reader'),
   };
   // Written first: what services share is decided by whoever makes this one.
   plan[REGISTRY_SECRET] = {
     'http-secret': held(REGISTRY_SECRET, 'http-secret') ?? source.password(),
-    'writers.crt': sides.writers.certificate,
-    'writers.key': sides.writers.privateKey,
-    'readers.crt': sides.readers.certificate,
-    'readers.key': sides.readers.privateKey,
+    'writers.crt': sides.writer.certificate,
+    'writers.key': sides.writer.privateKey,
+    'readers.crt': sides.reader.certificate,
+    'readers.key': sides.reader.privateKey,
   };
   for (const service of SERVICES) {
-    const side = REGISTRY_SIDE[service];
+    const side = declaredService(service).cache;
     plan[secretOf(service)] = {
       nkey: seeds[service],
-      ...(REDIS_USERS.includes(service) ? { 'redis-password': passwords[service] } : {}),
+      ...(needs(service, 'redis') ? { 'redis-password': passwords[service] } : {}),
       ...(side === undefined
         ? {}
         : { 'registry.key': sides[side].privateKey, 'registry.crt': sides[side].certificate }),
     };
   }
-  plan[NATS_SECRET] = { 'nats.conf': natsConf(fromServices((service) => source.publicNkey(seeds[service]))) };
+  plan[NATS_SECRET] = { 'nats.conf': natsConf(forEach(SERVICES, (service) => source.publicNkey(seeds[service]))) };
   plan[REDIS_SECRET] = redisFiles(passwords);
   return plan;
 }
@@ -74,12 +76,12 @@ function registrySide(
   held: (secret: string, file: string) => string | undefined,
   source: KeySource,
   issuer: string,
-  side: string,
-  service: ServiceName,
+  side: 'writer' | 'reader',
 ): { privateKey: string; certificate: string } {
+  const holders = SERVICES.filter((service) => declaredService(service).cache === side);
   const places = [
-    [REGISTRY_SECRET, `${side}.key`, `${side}.crt`],
-    [secretOf(service), 'registry.key', 'registry.crt'],
+    [REGISTRY_SECRET, `${side}s.key`, `${side}s.crt`],
+    ...holders.map((service) => [secretOf(service), 'registry.key', 'registry.crt'] as const),
   ] as const;
   for (const [secret, key, crt] of places) {
     const [privateKey, certificate] = [held(secret, key), held(secret, crt)];
@@ -88,8 +90,8 @@ function registrySide(
   return source.registryKey(issuer);
 }
 
-function fromServices(make: (service: ServiceName) => string): Record<ServiceName, string> {
-  return Object.fromEntries(SERVICES.map((service) => [service, make(service)])) as Record<ServiceName, string>;
+function forEach<S extends ServiceName>(services: readonly S[], make: (service: S) => string): Record<S, string> {
+  return Object.fromEntries(services.map((service) => [service, make(service)])) as Record<S, string>;
 }
 
 /** nats-server's configuration: JSON is within its grammar. */
@@ -104,10 +106,9 @@ function natsConf(publicKeys: Record<ServiceName, string>): string {
   return `${JSON.stringify(conf, undefined, 2)}\n`;
 }
 
-function redisFiles(passwords: Record<ServiceName, string>): Record<string, string> {
-  const users = REDIS_USERS.map((service) => `user kuik-${service} on >${passwords[service]} ${REDIS_ACL}`);
+function redisFiles(passwords: Record<RedisService, string>): Record<string, string> {
   return {
-    'users.acl': `${['user default off', ...users].join('\n')}\n`,
+    'users.acl': `${redisUsers(passwords).join('\n')}\n`,
     'redis.conf': [
       'port 6379',
       'dir /data',

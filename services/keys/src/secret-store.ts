@@ -1,5 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { declaredService, SERVICES } from '@kuik/contracts';
 import { isKubeError, type KubeClient, type KubeObject, SECRETS } from '@kuik/kube';
 import { secretOf, type SecretFiles } from './plan-keys.ts';
 
@@ -16,9 +17,14 @@ interface Secret extends KubeObject {
 
 const LABELS = { 'app.kubernetes.io/name': 'kube-image-keeper', 'app.kubernetes.io/managed-by': 'kuik-keys' };
 
-/** Secrets of the API server; the node proxy's lies in its own namespace. Only named Secrets are read or written, none listed. */
+/** Secrets of services on each node: they are read in the namespace that those live in. */
+const ON_NODES: ReadonlySet<string> = new Set(
+  SERVICES.filter((service) => declaredService(service).runs === 'on-each-node').map(secretOf),
+);
+
+/** Secrets of the API server, each where it is read. Only named Secrets are read or written, none listed. */
 export function kubeSecrets(kube: KubeClient, namespace: string, proxyNamespace: string): SecretStore {
-  const place = (name: string) => ({ name, namespace: name === secretOf('node-proxy') ? proxyNamespace : namespace });
+  const place = (name: string) => ({ name, namespace: ON_NODES.has(name) ? proxyNamespace : namespace });
   const get = async (name: string): Promise<Secret | undefined> => {
     try {
       return await kube.get<Secret>(SECRETS, place(name));

@@ -1,5 +1,5 @@
 import { type Bus, openBus } from '@kuik/bus';
-import { type CachedImage, IMAGE_STATE, LEASES } from '@kuik/contracts';
+import { type CachedImage, IMAGE_STATE, leaseName } from '@kuik/contracts';
 import {
   CACHED_IMAGES,
   createEventRecorder,
@@ -75,7 +75,7 @@ export function createApp(
   const leadership = createLeadership({
     client: kube,
     namespace: lease.namespace,
-    name: LEASES['pod-watcher'],
+    name: leaseName('pod-watcher'),
     identity,
     leaseMs: lease.durationMs,
     renewMs: lease.renewMs,

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { credentialRequesters } from '@kuik/contracts';
 import { ConfigError } from '@kuik/runtime';
 import { accountsOf, ignoredNamespaces, loadPodWatcherConfig } from './config.ts';
 
@@ -8,9 +9,10 @@ describe('configuration', () => {
   it('has a default for everything but where the parts are', () => {
     const config = loadPodWatcherConfig(env);
     expect(config.expiry.unused).toBe(30 * 86_400_000);
+    const { onEachNode, anywhere } = credentialRequesters();
     expect(accountsOf(config)).toEqual({
-      nodeProxies: ['kuik-system-proxy/kuik-node-proxy', 'kuik-system/kuik-node-proxy'],
-      services: ['kuik-system/kuik-image-copier', 'kuik-system/kuik-monitor'],
+      nodeProxies: onEachNode.flatMap((name) => [`kuik-system-proxy/kuik-${name}`, `kuik-system/kuik-${name}`]),
+      services: anywhere.map((name) => `kuik-system/kuik-${name}`),
     });
     expect(ignoredNamespaces(config)).toEqual(['kube-system', 'kuik-system', 'kuik-system-proxy']);
   });

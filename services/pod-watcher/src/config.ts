@@ -1,9 +1,11 @@
 import {
   addressPolicyConfig,
+  credentialRequesters,
   DEFAULTS,
   httpConfig,
   kubeConfig,
   leaseConfig,
+  namespaceOf,
   natsConfig,
   proxyPrefixes,
   redisConfig,
@@ -71,7 +73,7 @@ export const podWatcherConfig = z.strictObject({
     .strictObject({
       audience: z.string().default(DEFAULTS.broker.audience),
       nodeProxies: z.array(account).optional().describe("The node proxies' ServiceAccounts, namespace/name"),
-      services: z.array(account).optional().describe('ServiceAccounts of image-copier and monitor'),
+      services: z.array(account).optional().describe('ServiceAccounts of the other services that ask for credentials'),
       podWait: duration()
         .default(DEFAULTS.broker.podWaitMs)
         .describe('How long a pod is waited for that no watch has shown'),
@@ -97,9 +99,13 @@ export function accountsOf({ broker, lease: { namespace } }: PodWatcherConfig): 
   nodeProxies: string[];
   services: string[];
 } {
+  const { onEachNode, anywhere } = credentialRequesters();
+  const onNodes = namespaceOf({ runs: 'on-each-node' }, namespace);
   return {
-    nodeProxies: broker.nodeProxies ?? [`${namespace}-proxy/kuik-node-proxy`, `${namespace}/kuik-node-proxy`],
-    services: broker.services ?? [`${namespace}/kuik-image-copier`, `${namespace}/kuik-monitor`],
+    nodeProxies:
+      broker.nodeProxies ??
+      onEachNode.flatMap((service) => [`${onNodes}/kuik-${service}`, `${namespace}/kuik-${service}`]),
+    services: broker.services ?? anywhere.map((service) => `${namespace}/kuik-${service}`),
   };
 }
 

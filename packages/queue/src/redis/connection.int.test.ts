@@ -98,7 +98,7 @@ describe('as the user of a service', () => {
   });
 
   it('what is set apart wins over the URL', async () => {
-    const own = new URL(redis.url('gc'));
+    const own = new URL(redis.url('monitor'));
     const times = createTimeStore({
       url: `redis://nobody:wrong@127.0.0.1:${redis.port}/0`,
       username: own.username,
@@ -110,7 +110,7 @@ describe('as the user of a service', () => {
   });
 
   it('a password file that is not there is told at once', () => {
-    expect(() => createTimeStore({ url: redis.url('gc'), passwordFile: '/nowhere/password' })).toThrow(
+    expect(() => createTimeStore({ url: redis.url('monitor'), passwordFile: '/nowhere/password' })).toThrow(
       'redis.passwordFile /nowhere/password cannot be read (ENOENT)',
     );
   });

@@ -2,22 +2,19 @@ import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
-import { SERVICES, type ServiceName } from '@kuik/contracts';
+import { REDIS_SERVICES, redisUsers, type RedisService } from '@kuik/contracts';
 import { requirePart } from '../parts/find.ts';
 import type { RedisServer } from '../port.ts';
 import { dataFolder } from '../process/folders.ts';
 import { freePort } from '../process/free-port.ts';
 import { begin, Part, withFreshPorts } from '../process/part-process.ts';
 
-/** What each service's user may do; the chart gives the same (tried with BullMQ 6.7). */
-const SERVICE_ACL = '~kuik:* &kuik:* +@all -@dangerous -@admin +info';
-
 export interface RedisOptions {
   /** Default `redis`. */
   readonly name?: string;
 }
 
-/** Starts redis-server with an empty database, one user per service and no default user; written to disk at every change. */
+/** Starts redis-server with an empty database, one user per service that has one and no default user; written to disk at every change. */
 export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
   const command = await requirePart('redis-server');
   return withFreshPorts(async () => {
@@ -29,17 +26,16 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
 
 class Redis extends Part implements RedisServer {
   readonly testUrl: string;
-  readonly #passwords: Record<ServiceName, string>;
+  readonly #passwords: Record<RedisService, string>;
   readonly #testPassword: string;
 
   constructor(command: string, name: string, port: number) {
     const folder = dataFolder(name);
-    const passwords = Object.fromEntries(SERVICES.map((service) => [service, newPassword()])) as Record<
-      ServiceName,
+    const passwords = Object.fromEntries(REDIS_SERVICES.map((service) => [service, newPassword()])) as Record<
+      RedisService,
       string
     >;
     const testPassword = newPassword();
-    const users = SERVICES.map((service) => `user kuik-${service} on >${passwords[service]} ${SERVICE_ACL}`);
     const config = [
       `bind 127.0.0.1`,
       `port ${port}`,
@@ -50,8 +46,7 @@ class Redis extends Part implements RedisServer {
       'appendfsync everysec',
       'maxmemory 256mb',
       'maxmemory-policy noeviction',
-      'user default off',
-      ...users,
+      ...redisUsers(passwords),
       `user test on >${testPassword} ~* &* +@all`,
     ];
     const file = path.join(folder, 'redis.conf');
@@ -69,7 +64,7 @@ class Redis extends Part implements RedisServer {
     this.#testPassword = testPassword;
   }
 
-  url(service: ServiceName): string {
+  url(service: RedisService): string {
     return `redis://kuik-${service}:${this.#passwords[service]}@127.0.0.1:${this.port}/0`;
   }
 

@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { DEFAULTS, QUEUES, type ServiceName } from '@kuik/contracts';
+import { declaredService, DEFAULTS, needs, type RedisService, type ServiceName } from '@kuik/contracts';
 import type {
   CacheRegistry,
   ControlPlane,
@@ -11,16 +11,6 @@ import type {
   StackParts,
 } from '../port.ts';
 import { dataFolder } from '../process/folders.ts';
-
-/** Which key of the cache registry a service holds; the others hold none. */
-const CACHE_SIDES: Partial<Record<ServiceName, 'writer' | 'reader'>> = {
-  'image-copier': 'writer',
-  gc: 'writer',
-  'node-proxy': 'reader',
-};
-
-const WITH_API_SERVER = new Set<ServiceName>(['webhook', 'pod-watcher', 'image-copier', 'monitor', 'gc']);
-const WITH_BROKER = new Set<ServiceName>(['node-proxy', 'image-copier', 'monitor']);
 
 /**
  * Writes what the service proves itself with: a ServiceAccount's token, an nkey, an ACL password, a registry key; each only
@@ -42,7 +32,7 @@ export async function serviceIdentity(
     service,
     folder,
     ...(stack.nats ? { nats: natsIdentity(stack.nats, service, write) } : {}),
-    ...(stack.redis && usesRedis(service) ? { redis: redisIdentity(stack.redis, service, write) } : {}),
+    ...(stack.redis && needs(service, 'redis') ? { redis: redisIdentity(stack.redis, service, write) } : {}),
     ...(stack.cache ? cacheIdentity(stack.cache, service, write) : {}),
     ...(stack.controlPlane ? await kubeIdentity(stack.controlPlane, service, options, write) : {}),
   };
@@ -54,18 +44,13 @@ function natsIdentity(nats: NatsServer, service: ServiceName, write: Write): Non
   return { url: nats.url, nkeyFile: write('nkey', nats.seeds[service]) };
 }
 
-/** Producers and workers of a queue; monitor paces its requests there. */
-function usesRedis(service: ServiceName): boolean {
-  return service === 'monitor' || QUEUES.some(({ producers, workers }) => [...producers, ...workers].includes(service));
-}
-
-function redisIdentity(redis: RedisServer, service: ServiceName, write: Write): NonNullable<ServiceIdentity['redis']> {
+function redisIdentity(redis: RedisServer, service: RedisService, write: Write): NonNullable<ServiceIdentity['redis']> {
   const { host, username, password } = new URL(redis.url(service));
   return { url: `redis://${host}/0`, username, passwordFile: write('redis-password', password) };
 }
 
 function cacheIdentity(cache: CacheRegistry, service: ServiceName, write: Write): Pick<ServiceIdentity, 'cache'> {
-  const side = CACHE_SIDES[service];
+  const side = declaredService(service).cache;
   if (!side) return {};
   const { privateKey, certificate } = side === 'writer' ? cache.writerKey : cache.readerKey;
   return {
@@ -88,8 +73,8 @@ async function kubeIdentity(
   await plane.namespace(namespace);
   await plane.serviceAccount(namespace, serviceAccount);
   return {
-    ...(WITH_API_SERVER.has(service) ? { kubeconfig: await plane.kubeconfigFor(namespace, serviceAccount) } : {}),
-    ...(WITH_BROKER.has(service)
+    ...(needs(service, 'kube') ? { kubeconfig: await plane.kubeconfigFor(namespace, serviceAccount) } : {}),
+    ...(needs(service, 'broker')
       ? { brokerTokenFile: write('broker-token', await brokerToken(plane, namespace, serviceAccount, node)) }
       : {}),
   };

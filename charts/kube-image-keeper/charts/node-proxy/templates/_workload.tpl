@@ -20,5 +20,5 @@ spec:
   updateStrategy:
     type: RollingUpdate
     rollingUpdate: { maxUnavailable: 10% }
-  template: {{- include "kuik.podTemplate" (dict "root" $root "settings" .settings "component" "node-proxy" "kube" false "broker" true "hostNetwork" true "smallMemory" true "probeHost" $probeHost "fieldEnv" (dict "KUIK_NODE" "spec.nodeName") "ports" (list $pull $http)) | nindent 4 }}
+  template: {{- include "kuik.podTemplate" (dict "root" $root "settings" .settings "service" .service "hostNetwork" true "probeHost" $probeHost "fieldEnv" (dict "KUIK_NODE" "spec.nodeName") "ports" (list $pull $http)) | nindent 4 }}
 {{- end }}

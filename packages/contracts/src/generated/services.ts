@@ -1,0 +1,181 @@
+// Written by `node scripts/generate.ts` from services/*/service.yaml; change it there.
+import type { DeclaredService } from '../service-declaration.ts';
+
+export const DECLARED_SERVICES = {
+  "gc": {
+    "runs": "replicated",
+    "needs": [
+      "kube",
+      "lease"
+    ],
+    "cache": "writer",
+    "nats": {
+      "publishes": [],
+      "subscribes": [],
+      "consumes": [],
+      "requests": [
+        "kuik.holders.confirm"
+      ],
+      "responds": [],
+      "owns": [],
+      "writes": [
+        "kuik_image_state"
+      ],
+      "reads": [
+        "kuik_image_state"
+      ]
+    },
+    "queues": {
+      "produces": [],
+      "works": []
+    }
+  },
+  "image-copier": {
+    "runs": "replicated",
+    "needs": [
+      "kube",
+      "redis",
+      "broker",
+      "registries"
+    ],
+    "cache": "writer",
+    "nats": {
+      "publishes": [],
+      "subscribes": [],
+      "consumes": [],
+      "requests": [
+        "kuik.credentials.request"
+      ],
+      "responds": [],
+      "owns": [],
+      "writes": [
+        "kuik_image_state"
+      ],
+      "reads": [
+        "kuik_image_state"
+      ]
+    },
+    "queues": {
+      "produces": [],
+      "works": [
+        "copy"
+      ]
+    }
+  },
+  "monitor": {
+    "runs": "replicated",
+    "needs": [
+      "kube",
+      "lease",
+      "redis",
+      "broker",
+      "registries"
+    ],
+    "nats": {
+      "publishes": [],
+      "subscribes": [],
+      "consumes": [],
+      "requests": [
+        "kuik.credentials.request"
+      ],
+      "responds": [],
+      "owns": [],
+      "writes": [],
+      "reads": []
+    },
+    "queues": {
+      "produces": [],
+      "works": []
+    }
+  },
+  "node-proxy": {
+    "runs": "on-each-node",
+    "needs": [
+      "broker",
+      "registries"
+    ],
+    "cache": "reader",
+    "nats": {
+      "publishes": [
+        "kuik.image.served"
+      ],
+      "subscribes": [],
+      "consumes": [],
+      "requests": [
+        "kuik.credentials.request"
+      ],
+      "responds": [],
+      "owns": [],
+      "writes": [],
+      "reads": [
+        "kuik_image_state"
+      ]
+    },
+    "queues": {
+      "produces": [],
+      "works": []
+    }
+  },
+  "pod-watcher": {
+    "runs": "replicated",
+    "needs": [
+      "kube",
+      "lease",
+      "redis",
+      "registries",
+      "proxyPrefixes"
+    ],
+    "nats": {
+      "publishes": [],
+      "subscribes": [
+        "kuik.image.used"
+      ],
+      "consumes": [
+        "kuik.image.served"
+      ],
+      "requests": [],
+      "responds": [
+        "kuik.holders.confirm",
+        "kuik.credentials.request"
+      ],
+      "owns": [
+        "kuik_image_state"
+      ],
+      "writes": [
+        "kuik_image_state"
+      ],
+      "reads": [
+        "kuik_image_state"
+      ]
+    },
+    "queues": {
+      "produces": [
+        "copy"
+      ],
+      "works": []
+    }
+  },
+  "webhook": {
+    "runs": "replicated",
+    "needs": [
+      "kube",
+      "proxyPrefixes"
+    ],
+    "nats": {
+      "publishes": [
+        "kuik.image.used"
+      ],
+      "subscribes": [],
+      "consumes": [],
+      "requests": [],
+      "responds": [],
+      "owns": [],
+      "writes": [],
+      "reads": []
+    },
+    "queues": {
+      "produces": [],
+      "works": []
+    }
+  }
+} as const satisfies Readonly<Record<string, DeclaredService>>;
