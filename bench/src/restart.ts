@@ -2,8 +2,7 @@
 // and how long a killed leader's Lease waits. Run: node bench/src/restart.ts [--pods 1000,10000] [--images 1000] [--rounds 3]
 // [--cpu-prof <folder>]   (services must be built)
 import { parseArgs } from 'node:util';
-import { leaseName } from '@kuik/contracts';
-import { readDeclarations } from '@kuik/e2e';
+import { leaseName, needs, SERVICES } from '@kuik/contracts';
 import type { ServiceProcess } from '@kuik/testbed';
 import { until } from '@kuik/testbed';
 import { type AuditedRequest, isWrite } from './audit-log.ts';
@@ -114,9 +113,9 @@ async function killLeaders({ controlPlane, services, audit }: RestartBed): Promi
     const { spec } = await controlPlane.api.get<{ spec: { holderIdentity?: string } }>(path);
     return spec.holderIdentity ?? '';
   };
-  const leases = [...readDeclarations()]
-    .filter(([, { needs }]) => needs.includes('lease'))
-    .map(([service]) => [service, leaseName(service)] as const);
+  const leases = SERVICES.filter((service) => needs(service, 'lease')).map(
+    (service) => [service, leaseName(service)] as const,
+  );
   const before = new Map(await Promise.all(leases.map(async ([, lease]) => [lease, await holder(lease)] as const)));
   const leaders: ServiceProcess[] = [];
   for (const service of services) if (await leads(service)) leaders.push(service);

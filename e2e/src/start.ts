@@ -1,9 +1,10 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { SERVICES } from '@kuik/contracts';
+import { LEASES, SERVICES } from '@kuik/contracts';
 import { parse } from 'yaml';
 import { seconds, type Checklist } from './checklist.ts';
+import { leadersOf } from './stack/leaders.ts';
 import { LocalStack, REPLICAS, startLocalParts } from './stack/local-stack.ts';
 import { MAIN_JOB } from './story/main-job.ts';
 import { tellStory } from './story/tell-story.ts';
@@ -70,6 +71,14 @@ export async function runLocal(
   );
   let held = true;
   try {
+    await list.section(
+      'leaders',
+      (waitingFor) => (waitingFor('leaders to be elected'), leadersOf(stack.services)),
+      (leaders) =>
+        Object.keys(LEASES)
+          .map((service) => leaders.get(service) ?? `${service}: none yet`)
+          .join(' · '),
+    );
     mkdirSync(folder, { recursive: true });
     const env = localEnvironment(stack, folder);
     writeFileSync(path.join(folder, 'local.env'), env.text, { mode: 0o600 });

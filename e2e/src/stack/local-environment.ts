@@ -36,14 +36,16 @@ export function localEnvironment(stack: LocalStack, folder: string): { text: str
       .join('\n')}\n`,
     lines: [
       'The stack stays up (Ctrl-C stops it; logs in .kuik/runs). Try:',
-      '  set -a; . .kuik/local.env; set +a; kubectl get cachedimages',
+      '  set -a; . .kuik/local.env; set +a; kubectl get cachedimages; kubectl describe cachedimages',
       ...(pulled === undefined
         ? [
             `  kubectl run hello --image=<a registry of yours>/<path>:<tag>; skopeo inspect --tls-verify=false docker://${proxy}/<the same>`,
           ]
         : [
             `  skopeo inspect --tls-verify=false docker://${proxy}/${pulled}`,
+            `  kubectl run hello --image=${pulled}; kubectl get pod hello -o yaml     # what the webhook made of it, and its request id`,
             '  curl $FAULTS_URL          # script the upstream: faults, counts',
+            '  curl -s $METRICS_NODE_PROXY | grep kuik_proxy',
           ]),
     ],
   };

@@ -5,16 +5,22 @@ import { DEFAULTS } from './defaults.ts';
  * The parts of configuration that several services share, so that one setting has one name everywhere. Secrets are always files:
  * `...File` holds a path whose content is read at start (and again when the file changes, where said so).
  */
+/** The text is not repeated in the mistake: a URL may hold a password. */
+const url = (...starts: readonly string[]) =>
+  z.string().refine((text) => URL.canParse(text) && starts.some((start) => text.startsWith(start)), {
+    message: `must be a URL that starts with ${starts.join(' or ')}`,
+  });
+
 export const natsConfig = z
   .strictObject({
-    url: z.string().describe('nats://host:port of NATS'),
+    url: url('nats://', 'tls://').describe('nats://host:port of NATS'),
     nkeyFile: z.string().optional().describe("File with this service's nkey seed; absent: no authentication"),
   })
   .describe('NATS');
 
 export const redisConfig = z
   .strictObject({
-    url: z.string().describe('redis://host:port[/db] of Redis'),
+    url: url('redis://', 'rediss://').describe('redis://host:port[/db] of Redis'),
     username: z.string().optional().describe('ACL user of this service'),
     passwordFile: z.string().optional().describe("File with the ACL user's password"),
   })
@@ -28,15 +34,16 @@ export const kubeConfig = z
 
 export const cacheConfig = z
   .strictObject({
-    url: z
-      .string()
-      .describe(
-        'http(s)://host:port of the cache registry: the read-write process for writers, the read-only one for readers',
-      ),
+    url: url('http://', 'https://').describe(
+      'http(s)://host:port of the cache registry: the read-write process for writers, the read-only one for readers',
+    ),
     caFile: z.string().optional().describe('PEM of the CA of an https cache registry'),
     issuer: z.enum(['kuik-w', 'kuik-r']).optional().describe('Which key signs our tokens: writers or readers'),
     keyFile: z.string().optional().describe('PEM of the ES256 key that signs our tokens; absent: no authentication'),
     certificateFile: z.string().optional().describe("PEM of that key's certificate"),
+  })
+  .refine(({ keyFile, certificateFile }) => (keyFile === undefined) === (certificateFile === undefined), {
+    message: 'keyFile and certificateFile go together',
   })
   .describe('Cache registry');
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { addressPolicyConfig } from './config-parts.ts';
+import { addressPolicyConfig, cacheConfig, natsConfig, redisConfig } from './config-parts.ts';
 import { ERROR_CODES } from './error-codes.ts';
 import { generatedDocuments } from './generated-documents.ts';
 import { DECLARED_SERVICES } from './generated/services.ts';
@@ -138,4 +138,32 @@ describe('sealed credentials', () => {
   it.each(['', 'AAAA', 'not base64 at all'])('refuse the key %j', (key) =>
     expect(() => sealCredential(credential, key)).toThrow('X25519'),
   );
+});
+
+describe('shared configuration', () => {
+  it.each<[string, z.ZodType, object, string | undefined]>([
+    ['NATS', natsConfig, { url: 'nats://nats:4222' }, undefined],
+    ['NATS without a scheme', natsConfig, { url: 'nats:4222' }, 'must be a URL that starts with nats:// or tls://'],
+    [
+      'NATS by address alone',
+      natsConfig,
+      { url: '127.0.0.1:4222' },
+      'must be a URL that starts with nats:// or tls://',
+    ],
+    [
+      'Redis by another scheme, whose password is not repeated',
+      redisConfig,
+      { url: 'http://u:hunter2@redis' },
+      'must be a URL that starts with redis:// or rediss://',
+    ],
+    ['a cache by name', cacheConfig, { url: 'cache' }, 'must be a URL that starts with http:// or https://'],
+    [
+      'a key without its certificate',
+      cacheConfig,
+      { url: 'http://cache:5000', keyFile: '/key' },
+      'keyFile and certificateFile go together',
+    ],
+  ])('%s', (_name, schema, settings, mistake) => {
+    expect(schema.safeParse(settings).error?.issues.map(({ message }) => message)).toEqual(mistake && [mistake]);
+  });
 });

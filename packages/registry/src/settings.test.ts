@@ -31,6 +31,15 @@ describe('readCacheEndpoint', () => {
     });
   });
 
+  it.each([
+    [{ keyFile: '/nowhere/key', certificateFile: '/x' }, 'cache.keyFile: cannot read /nowhere/key: ENOENT'],
+    [{ caFile: '/nowhere/ca' }, 'cache.caFile: cannot read /nowhere/ca: ENOENT'],
+  ])('names the setting whose file cannot be read: %j', (files, message) => {
+    expect(() => readCacheEndpoint({ url: 'http://c', ...files }, ['pull'])).toThrow(
+      expect.objectContaining({ message, code: 'KUIK-CFG-001' }),
+    );
+  });
+
   it('signs nothing without a key', () => {
     expect(readCacheEndpoint({ url: 'http://c', caFile: file('ca') }, ['pull'])).toEqual({
       url: 'http://c',

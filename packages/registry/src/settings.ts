@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { BrokeredCredential, cacheConfig, registriesConfig } from '@kuik/contracts';
+import { type BrokeredCredential, type cacheConfig, ERROR_CODES, type registriesConfig } from '@kuik/contracts';
 import type { z } from 'zod';
 import type { CacheEndpoint, Credential, RegistryMap } from './port.ts';
 
@@ -12,14 +12,14 @@ export function readCacheEndpoint(
   actions: readonly ('pull' | 'push' | 'delete')[],
 ): CacheEndpoint {
   const { url, caFile, keyFile, certificateFile, issuer } = settings;
-  const ca = caFile === undefined ? {} : { ca: readFileSync(caFile, 'utf8') };
+  const ca = caFile === undefined ? {} : { ca: readSettingFile('cache.caFile', caFile) };
   if (keyFile === undefined) return { url, ...ca };
   if (certificateFile === undefined) throw new Error('cache.keyFile needs cache.certificateFile beside it');
   const signer = {
     issuer: issuer ?? (actions.includes('push') || actions.includes('delete') ? 'kuik-w' : 'kuik-r'),
     audience: 'kuik',
-    keyPem: readFileSync(keyFile, 'utf8'),
-    certificatePem: readFileSync(certificateFile, 'utf8'),
+    keyPem: readSettingFile('cache.keyFile', keyFile),
+    certificatePem: readSettingFile('cache.certificateFile', certificateFile),
     actions,
   };
   return { url, ...ca, signer };
@@ -29,11 +29,22 @@ export function readCacheEndpoint(
 export function readRegistries(settings: z.output<typeof registriesConfig>): RegistryMap {
   return Object.fromEntries(
     Object.entries(settings).map(([host, { caFile, ...rest }]) => {
-      const ca = caFile === undefined ? rest.ca : readFileSync(caFile, 'utf8');
+      const ca = caFile === undefined ? rest.ca : readSettingFile(`registries[${JSON.stringify(host)}].caFile`, caFile);
       const present = Object.entries({ ...rest, ca }).filter(([, value]) => value !== undefined);
       return [host, Object.fromEntries(present)];
     }),
   );
+}
+
+/** The file that a setting names. Throws with the setting, the path and the reason: the mistake of whoever wrote or mounted it. */
+function readSettingFile(setting: string, file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    const why = (error as NodeJS.ErrnoException).code ?? 'unreadable';
+    const { code } = ERROR_CODES.configInvalid;
+    throw Object.assign(new Error(`${setting}: cannot read ${file}: ${why}`, { cause: error }), { code });
+  }
 }
 
 /** What the broker handed out, as what is tried: nothing for anonymous, which the client tries anyway. */

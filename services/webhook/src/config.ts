@@ -5,7 +5,7 @@ import { patternMistake } from './rules.ts';
 
 const pattern = z.string().superRefine((text, context) => {
   const mistake = patternMistake(text);
-  if (mistake !== undefined) context.addIssue({ code: 'custom', message: `${mistake}: ${JSON.stringify(text)}` });
+  if (mistake !== undefined) context.addIssue({ code: 'custom', message: `${mistake}: "${text}"` });
 });
 
 const prefix = z.string().regex(/^[A-Za-z0-9.-]+(?::[0-9]+)?(?:\/[a-z0-9._-]+)*$/, 'must look like localhost:7439');

@@ -23,7 +23,9 @@ export function patternMistake(pattern: string): string | undefined {
     RE2JS.compile(pattern);
     return undefined;
   } catch (error) {
-    return `not a valid RE2 pattern: ${(error instanceof Error ? error.message : String(error)).replaceAll('\n', ' ')}`;
+    // `error parsing regexp: missing closing ): ` and the whole pattern once more.
+    const said = (error instanceof Error ? error.message : String(error)).replaceAll('\n', ' ');
+    return `not a valid RE2 pattern: ${said.replace(/^error parsing regexp: /, '').replace(/: `.*`$/, '')}`;
   }
 }
 
