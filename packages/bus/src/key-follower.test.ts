@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { eventually } from './bus.conformance.ts';
+import { eventually } from './conformance/room.ts';
 import { HintFollower } from './key-follower.ts';
 import type { Hint } from './key-follower.ts';
 import type { Entry } from './port.ts';

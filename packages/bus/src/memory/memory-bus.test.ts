@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { IMAGE_SERVED, IMAGE_STATE, IMAGE_USED } from '@kuik/contracts';
-import { busConformance, eventually, served, state, used } from '../bus.conformance.ts';
+import { busConformance } from '../bus.conformance.ts';
+import { eventually, served, state, used } from '../conformance/room.ts';
 import { memoryBus } from './memory-bus.ts';
 import { MemoryServer } from './memory-server.ts';
 
