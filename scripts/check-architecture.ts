@@ -9,6 +9,9 @@ interface Manifest {
   devDependencies?: Record<string, string>;
 }
 
+/** What tests of every workspace may use beside what its row allows. */
+const FOR_TESTS: readonly string[] = ['@kuik/testbed', '@kuik/tooling'];
+
 /** Rows of the map: workspace folder -> names of workspaces that it may depend on. */
 export function readMap(markdown: string): Map<string, Set<string>> {
   const rows = markdown.matchAll(/^\| `([a-z0-9/-]+)` +\| (?:noun|adapter|kit|bed|service) +\| [^|]+\| ([^|]+)\|$/gm);
@@ -60,7 +63,8 @@ export function compare(map: ReadonlyMap<string, ReadonlySet<string>>, tree: Rea
       if (!used.includes(`@kuik/${name}`)) wrong.push(`${folder}'s row names ${name}, which it does not depend on`);
     const dev = Object.keys(manifest.devDependencies ?? {}).filter((name) => name.startsWith('@kuik/'));
     for (const name of dev)
-      if (name !== '@kuik/testbed') wrong.push(`${folder} has ${name} as devDependency: only @kuik/testbed may be`);
+      if (!FOR_TESTS.includes(name))
+        wrong.push(`${folder} has ${name} as devDependency: only ${FOR_TESTS.join(' and ')} may be`);
   }
   return wrong;
 }
