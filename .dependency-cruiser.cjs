@@ -12,7 +12,7 @@ const FIXTURES = '(\\.(fixture|conformance)\\.ts|/(conformance|testing)/[^/]+\\.
 const DOORS = '^packages/[^/]+/src/(index|memory|(memory|conformance|testing)/index)\\.ts$';
 const OURS = '^(packages|services|e2e|bench)/';
 
-/** Files of `from` may import, of ours, only themselves and the listed packages; their tests the testbed too. */
+/** Files of `from` may import, of ours, only themselves and the listed packages; their tests the testbed and the tooling too. */
 function only(name, from, allowed, comment) {
   const rule = (suffix, names, files) => ({
     name: `${name}${suffix}`,
@@ -24,7 +24,7 @@ function only(name, from, allowed, comment) {
   const tests = `(${from}).*(${TESTS}|${FIXTURES})`;
   return [
     rule('', allowed, { pathNot: [TESTS, FIXTURES] }),
-    rule('-in-tests', [...allowed, 'testbed'], { path: tests }),
+    rule('-in-tests', [...allowed, 'testbed', 'tooling'], { path: tests }),
   ];
 }
 

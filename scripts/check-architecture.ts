@@ -9,6 +9,9 @@ interface Manifest {
   devDependencies?: Record<string, string>;
 }
 
+/** What tests of every workspace may use beside what its row allows. */
+const FOR_TESTS: readonly string[] = ['@kuik/testbed', '@kuik/tooling'];
+
 /** One row of the map: what the workspace is, and the names of workspaces that it may depend on. */
 interface Row {
   readonly kind: string;
@@ -68,7 +71,8 @@ export function compare(map: ReadonlyMap<string, Row>, tree: ReadonlyMap<string,
     }
     const dev = Object.keys(manifest.devDependencies ?? {}).filter((name) => name.startsWith('@kuik/'));
     for (const name of dev)
-      if (name !== '@kuik/testbed') wrong.push(`${folder} has ${name} as devDependency: only @kuik/testbed may be`);
+      if (!FOR_TESTS.includes(name))
+        wrong.push(`${folder} has ${name} as devDependency: only ${FOR_TESTS.join(' and ')} may be`);
   }
   return wrong;
 }

@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { obtainParts, PartMissing, PartsProgress, runFolder } from '../packages/testbed/src/index.ts';
+import { FULL_SIZE_VARIABLE } from '../packages/tooling/src/full-size.ts';
 import { buildServices } from './build-services.ts';
 import {
   countsOf,
@@ -43,7 +44,7 @@ async function runSuite(suite: Suite, folder: string): Promise<Counts> {
     `--outputFile=${output}`,
     ...request.jestArgs,
   ];
-  const env = { ...process.env, KUIK_RUN_FOLDER: folder, ...(request.full ? { KUIK_FULL: '1' } : {}) };
+  const env = { ...process.env, KUIK_RUN_FOLDER: folder, ...(request.full ? { [FULL_SIZE_VARIABLE]: '1' } : {}) };
   // jest prints its report to stderr, and would print the whole result to stdout.
   const child = spawn(process.execPath, args, { cwd: CHECKOUT, env, stdio: ['ignore', 'ignore', 'inherit'] });
   running = child;

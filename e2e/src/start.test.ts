@@ -8,7 +8,6 @@ let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(path.join(tmpdir(), 'kuik-start-'));
   writeFileSync(path.join(folder, 'good.yaml'), 'r.example.test: { address: "127.0.0.1:5000", plainHTTP: true }');
-  writeFileSync(path.join(folder, 'bad.yaml'), '- a list');
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -26,10 +25,8 @@ describe('readRequest', () => {
   it.each([
     [['--upstream', 'nowhere'], 'must be builtin or none'],
     [['--registries', 'x.yaml'], 'goes with --upstream none'],
-    [['--upstream', 'none', '--registries', 'BAD'], 'must be a map of registry hosts'],
     [['--what'], 'what'],
   ])('refuses %j', (args, message) => {
-    const real = args.map((arg) => (arg === 'BAD' ? path.join(folder, 'bad.yaml') : arg));
-    expect(() => readRequest(real)).toThrow(message);
+    expect(() => readRequest(args)).toThrow(message);
   });
 });

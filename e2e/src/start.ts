@@ -1,21 +1,22 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { LEASES, SERVICES } from '@kuik/contracts';
-import { parse } from 'yaml';
+import { needs, SERVICES } from '@kuik/contracts';
 import { seconds, type Checklist } from './checklist.ts';
+import { readOwnRegistries, type OwnRegistries } from './own-registries.ts';
 import { leadersOf } from './stack/leaders.ts';
 import { LocalStack, REPLICAS, startLocalParts } from './stack/local-stack.ts';
 import { MAIN_JOB } from './story/main-job.ts';
 import { tellStory } from './story/tell-story.ts';
 import { localEnvironment } from './stack/local-environment.ts';
+import { tryIt } from './try-it.ts';
 
 export interface StartRequest {
   /** End after the story. */
   readonly once: boolean;
   readonly upstream: 'builtin' | 'none';
   /** `registries.<host>` of every service, from a YAML file: how a person's own registries are reached. */
-  readonly registries: Readonly<Record<string, object>> | undefined;
+  readonly registries: OwnRegistries | undefined;
   /** `<step>:<breakage>`: a step's outcome is bent before it is checked, to prove that a broken story is told as broken. */
   readonly broken: string | undefined;
 }
@@ -39,7 +40,7 @@ export function readRequest(args: readonly string[]): StartRequest {
   return {
     once: values.once,
     upstream: values.upstream,
-    registries: values.registries === undefined ? undefined : readRegistries(values.registries),
+    registries: values.registries === undefined ? undefined : readOwnRegistries(values.registries),
     broken: values.break,
   };
 }
@@ -75,18 +76,18 @@ export async function runLocal(
       'leaders',
       (waitingFor) => (waitingFor('leaders to be elected'), leadersOf(stack.services)),
       (leaders) =>
-        Object.keys(LEASES)
+        SERVICES.filter((service) => needs(service, 'lease'))
           .map((service) => leaders.get(service) ?? `${service}: none yet`)
           .join(' · '),
     );
     mkdirSync(folder, { recursive: true });
-    const env = localEnvironment(stack, folder);
-    writeFileSync(path.join(folder, 'local.env'), env.text, { mode: 0o600 });
+    writeFileSync(path.join(folder, 'local.env'), localEnvironment(stack, folder), { mode: 0o600 });
     if (request.upstream === 'builtin')
       held = await tellStory(MAIN_JOB, stack, list, { broken: request.broken, signal });
     if (request.once || signal.aborted) return held;
     await bringUpstreamBack(stack);
-    for (const line of env.lines) list.line(line);
+    const pulled = [...stack.pushed.keys()].find((reference) => reference.includes('/shop:'));
+    for (const line of tryIt({ ...request, proxy: stack.proxyPrefix, pulled })) list.line(line);
     await new Promise<void>((resolve) => {
       if (signal.aborted) resolve();
       signal.addEventListener('abort', () => resolve(), { once: true });
@@ -99,17 +100,6 @@ export async function runLocal(
       (_, ms) => `everything stopped   ${seconds(ms)}`,
     );
   }
-}
-
-/** A YAML map of registry hosts. Throws Error that names the file. */
-function readRegistries(file: string): Readonly<Record<string, object>> {
-  const value: unknown = parse(readFileSync(file, 'utf8'));
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new Error(
-      `${file}: must be a map of registry hosts, such as registry.example.test: { address: "127.0.0.1:5000", plainHTTP: true }`,
-    );
-  }
-  return value as Record<string, object>;
 }
 
 /** The story ends with a dead upstream; whoever plays on gets a living one. */

@@ -27,8 +27,8 @@ export function config(tsconfigRootDir) {
       },
     },
     {
-      // The environment's own readers: config loading, the testbed (which finds servers) and the start scripts.
-      files: ['packages/runtime/src/**', 'packages/testbed/src/**', 'e2e/**', 'bench/**', 'scripts/**'],
+      // The environment's own readers: config loading, the testbed (which finds servers), the size of tests and the start scripts.
+      files: ['packages/{runtime,testbed,tooling}/src/**', 'e2e/**', 'bench/**', 'scripts/**'],
       rules: {
         'no-restricted-syntax': ['error', { selector: 'ExportDefaultDeclaration', message: 'Named exports only.' }],
       },

@@ -3,8 +3,6 @@ import { suite } from './jest.base.mjs';
 /** Adapters and services on real servers, leased from the testbed: `*.int.test.ts`. */
 export default suite({
   testMatch: ['<rootDir>/{packages,services,e2e}/**/src/**/*.int.test.ts'],
-  // A test that failed in the middle may leave a client that reconnects for ever: the suite ends all the same.
-  forceExit: true,
   testTimeout: 60_000,
   maxWorkers: 2,
   globalSetup: '<rootDir>/packages/testbed/src/jest/lease-setup.mjs',

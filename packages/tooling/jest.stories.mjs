@@ -3,8 +3,6 @@ import { suite } from './jest.base.mjs';
 /** Whole-system stories and faults on one running stack: `*.story.test.ts`, one at a time. */
 export default suite({
   testMatch: ['<rootDir>/e2e/src/**/*.story.test.ts'],
-  // A test that failed in the middle may leave a client that reconnects for ever: the suite ends all the same.
-  forceExit: true,
   testTimeout: 170_000,
   maxWorkers: 1,
 });

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { createKubeClient, PODS, type KubeClient } from '@kuik/kube';
+import { createKubeClient, createReflector, PODS, type KubeClient, type Reflector } from '@kuik/kube';
 import { makeIndex } from '@kuik/testbed';
 import { LocalStack } from '../stack/local-stack.ts';
 import { clusterWorld, type ClusterPod, type ClusterWorld } from './cluster-world.ts';
@@ -8,8 +8,9 @@ import { CLUSTER_STORY } from './story.ts';
 let stack: LocalStack;
 let kube: KubeClient;
 let world: ClusterWorld;
-const ending = new AbortController();
-let nodes: Promise<void>;
+let nodes: Reflector<ClusterPod>;
+/** What became of each pod, in the order of their creation. */
+const runs: Promise<unknown>[] = [];
 
 beforeAll(async () => {
   stack = await LocalStack.start();
@@ -19,47 +20,48 @@ beforeAll(async () => {
   // A control plane alone has neither controllers nor nodes.
   await stack.controlPlane.namespace(world.namespace);
   nodes = standInForNodes();
+  nodes.start();
 });
 afterAll(async () => {
-  ending.abort();
-  await nodes;
+  await nodes?.stop();
+  await Promise.allSettled(runs);
   await kube?.close();
   await stack?.stop();
 });
 
-/** Binds the story's pods, really pulls their images through the proxy, and reports what a kubelet would. */
-async function standInForNodes(): Promise<void> {
-  const prefix = `${stack.proxyPrefix}/`;
-  const { controlPlane } = stack;
-  while (!ending.signal.aborted) {
-    const { items } = await kube.list<ClusterPod>(PODS, { namespace: world.namespace });
-    for (const { metadata, spec } of items.filter((pod) => pod.spec.nodeName === undefined)) {
-      await controlPlane.bindPod(world.namespace, metadata.name);
-      const image = spec.containers[0]!.image;
-      const { digest } = await stack.pull(image.replace(prefix, ''), { all: true });
-      const repository = image.replace(/(:[^:/@]+)?(@.*)?$/, '');
-      const state = { terminated: { exitCode: 0 } };
-      const container = {
-        name: 'main',
-        image,
-        imageID: `${repository}@${digest}`,
-        ready: false,
-        restartCount: 0,
-        state,
-      };
-      const status = { phase: 'Succeeded', containerStatuses: [container] };
-      await kube.mergePatch(
-        PODS,
-        { name: metadata.name, namespace: world.namespace },
-        { status },
-        { subresource: 'status' },
-      );
-    }
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+/** Follows the story's pods and runs each new one. */
+function standInForNodes(): Reflector<ClusterPod> {
+  return createReflector<ClusterPod, ClusterPod>({
+    client: kube,
+    resource: PODS,
+    namespace: world.namespace,
+    project: (object) => object,
+    onChange: ({ old, now }) => {
+      if (old !== undefined || now === undefined) return;
+      const ran = run(now);
+      // Told at the end: until then the story itself tells what it misses.
+      ran.catch(() => undefined);
+      runs.push(ran);
+    },
+  });
+}
+
+/** Binds a pod, really pulls its image through the proxy, and reports what a kubelet would. */
+async function run({ metadata: { name }, spec }: ClusterPod): Promise<void> {
+  const { namespace } = world;
+  await stack.controlPlane.bindPod(namespace, name);
+  const image = spec.containers[0]!.image;
+  const { digest } = await stack.pull(image.replace(`${stack.proxyPrefix}/`, ''), { all: true });
+  const repository = image.replace(/(:[^:/@]+)?(@.*)?$/, '');
+  const state = { terminated: { exitCode: 0 } };
+  const container = { name: 'main', image, imageID: `${repository}@${digest}`, ready: false, restartCount: 0, state };
+  const status = { phase: 'Succeeded', containerStatuses: [container] };
+  await kube.mergePatch(PODS, { name, namespace }, { status }, { subresource: 'status' });
 }
 
 describe('the main job, seen on any cluster through its API alone', () => {
+  afterAll(() => Promise.all(runs));
+
   it.each(CLUSTER_STORY.map((step) => [step.title, step] as const))('%s', async (_title, step) => {
     const { good, broken } = await step.prove(world);
     expect(good).toEqual([]);

@@ -1,66 +1,80 @@
-import { createHash } from 'node:crypto';
-import type { LocalStack } from '../stack/local-stack.ts';
+import { PullBroken, pullImage, type WantedImage } from './pull-image.ts';
 
 export interface PullRecord {
-  readonly reference: string;
-  readonly at: number;
+  readonly image: string;
   readonly ok: boolean;
+  /** Empty when every byte came. */
   readonly why: string;
+  /** Nobody could have served it: upstream was away at some moment of the pull, and no copy was known when it began. */
+  readonly hopeless: boolean;
+  readonly ms: number;
 }
 
-const TIMEOUT_MS = 15_000;
-const ACCEPT = 'application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json';
+/** What is asked around a pull to judge it. */
+export interface Surroundings {
+  /** How often the proxy began, undefined while it is dead: a pull during which this changed is no pull. */
+  readonly proxyLife: () => number | undefined;
+  /** The same of the upstream registry. */
+  readonly upstreamLife: () => number | undefined;
+  readonly isCached: (image: string) => boolean;
+}
 
-/**
- * Pulls manifests through the proxy again and again until stopped, one after the other, and checks the bytes of each answer against the
- * digest that upstream pushed. A pull while the proxy itself is dead is no pull: `proxyAlive` says so.
- */
+const AT_A_TIME = 3;
+
+/** Pulls images through the proxy, whole ones, several at a time, again and again until stopped. */
 export class Puller {
   readonly records: PullRecord[] = [];
   readonly #ending = new AbortController();
-  readonly #done: Promise<void>;
+  readonly #surroundings: Surroundings;
+  readonly #done: Promise<unknown>;
 
-  constructor(
-    stack: LocalStack,
-    wanted: readonly { reference: string; path: string; digest: string }[],
-    proxyAlive: () => boolean,
-  ) {
-    this.#done = this.#run(stack, wanted, proxyAlive);
+  constructor(wanted: ReadonlyMap<string, WantedImage>, surroundings: Surroundings) {
+    this.#surroundings = surroundings;
+    const images = [...wanted];
+    // Each begins elsewhere, so that different images are on their way at a time.
+    this.#done = Promise.all(
+      Array.from({ length: AT_A_TIME }, (_, at) => {
+        const first = Math.floor((at * images.length) / AT_A_TIME);
+        return this.#run([...images.slice(first), ...images.slice(0, first)]);
+      }),
+    );
   }
 
+  /** What is under way is given up and counts for nothing. */
   async stop(): Promise<PullRecord[]> {
     this.#ending.abort();
     await this.#done;
     return this.records;
   }
 
-  async #run(
-    stack: LocalStack,
-    wanted: readonly { reference: string; path: string; digest: string }[],
-    proxyAlive: () => boolean,
-  ): Promise<void> {
+  async #run(images: readonly (readonly [string, WantedImage])[]): Promise<void> {
     while (!this.#ending.signal.aborted) {
-      for (const { reference, path, digest } of wanted) {
+      for (const [image, wanted] of images) {
         if (this.#ending.signal.aborted) return;
-        const aliveBefore = proxyAlive();
-        const why = await pull(`http://${stack.proxyPrefix}${path}`, digest);
-        if (why === '' || (aliveBefore && proxyAlive()))
-          this.records.push({ reference, at: Date.now(), ok: why === '', why });
+        await this.#pull(image, wanted);
       }
-      await new Promise((resolve) => setImmediate(resolve));
     }
   }
-}
 
-/** Empty when the right bytes came; otherwise what came instead. */
-async function pull(url: string, digest: string): Promise<string> {
-  try {
-    const answer = await fetch(url, { headers: { accept: ACCEPT }, signal: AbortSignal.timeout(TIMEOUT_MS) });
-    const bytes = Buffer.from(await answer.arrayBuffer());
-    if (answer.status !== 200) return `${answer.status} ${bytes.toString().slice(0, 200)}`;
-    const got = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
-    return got === digest ? '' : `wrong bytes: ${got}`;
-  } catch (error) {
-    return `${(error as Error).name}: ${((error as { cause?: Error }).cause ?? (error as Error)).message}`;
+  async #pull(image: string, wanted: WantedImage): Promise<void> {
+    const { proxyLife, upstreamLife, isCached } = this.#surroundings;
+    const [proxy, upstream, cached] = [proxyLife(), upstreamLife(), isCached(image)];
+    const since = performance.now();
+    const why = await pullImage(wanted, this.#ending.signal).then(
+      () => '',
+      (error: unknown) => {
+        if (error instanceof PullBroken) return error.message;
+        if (!this.#ending.signal.aborted) throw error;
+        return undefined;
+      },
+    );
+    // A dead proxy refuses at once: others get their turn before the next try.
+    await new Promise((resolve) => setImmediate(resolve));
+    if (why === undefined) return;
+    const sameProxy = proxy !== undefined && proxyLife() === proxy;
+    if (why !== '' && !sameProxy) return;
+    const upstreamAway = upstream === undefined || upstreamLife() !== upstream;
+    const ms = performance.now() - since;
+    this.records.push({ image, ok: why === '', why, hopeless: upstreamAway && !cached, ms });
   }
 }

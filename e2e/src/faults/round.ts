@@ -1,24 +1,28 @@
-import { makeImage, makeIndex, until, type PartProcess } from '@kuik/testbed';
-import { untilReady } from '../story/cached-images.ts';
+import type { CachedImage } from '@kuik/contracts';
+import { until } from '@kuik/testbed';
+import { cachedImages, untilReady } from '../story/cached-images.ts';
 import { pod } from '../story/pods.ts';
-import { HOST } from '../story/world.ts';
 import type { LocalStack } from '../stack/local-stack.ts';
 import { endState, type EndState } from './end-state.ts';
+import { pushImages } from './images.ts';
+import { Lives } from './lives.ts';
 import { Puller, type PullRecord } from './puller.ts';
 import { seeded } from './seeded.ts';
 
-const KiB = 1024;
+const LOOK_MS = 100;
 const SETTLE_MS = 60_000;
 
 export interface RoundResult {
   readonly state: EndState;
   readonly pulls: PullRecord[];
   readonly killed: string[];
+  /** Bodies that the proxy continued from another place, or from the same one again, as far as its lives were seen. */
+  readonly resumed: number;
 }
 
 /**
- * One round: images are pushed and used by pods while, unless `calm`, every process of the system is killed (SIGKILL) at a random moment
- * and started again. Ends when everything has settled. `name` keeps the images of rounds apart.
+ * One round: images are pushed and used by pods, and pulled whole through the proxy, while, unless `calm`, every process of the system is
+ * killed (SIGKILL) at a random moment and started again. Ends when everything has settled. `name` keeps the images of rounds apart.
  */
 export async function round(
   stack: LocalStack,
@@ -27,45 +31,36 @@ export async function round(
   options: { calm: boolean },
 ): Promise<RoundResult> {
   const random = seeded(seed);
-  const wanted: { reference: string; path: string; digest: string }[] = [];
-  const images = await Promise.all(
-    Array.from({ length: 6 }, async (_, index) => {
-      const make = index % 2 === 0 ? makeIndex : makeImage;
-      const image = await make({ seed: `faults/${index}`, layers: [64 * KiB, (1 + index) * 256 * KiB] });
-      const pushed = await stack.push(HOST, `${name}/app-${index}`, ['1'], image);
-      wanted.push({
-        reference: `app-${index}`,
-        path: `/v2/${HOST}/${name}/app-${index}/manifests/${index % 3 === 0 ? pushed.digest : '1'}`,
-        digest: pushed.digest,
-      });
-      return index % 3 === 0 ? `${HOST}/${name}/app-${index}@${pushed.digest}` : `${HOST}/${name}/app-${index}:1`;
-    }),
-  );
-  let proxyAlive = true;
-  const puller = new Puller(stack, wanted, () => proxyAlive);
-  const killed: string[] = [];
+  const wanted = await pushImages(stack, name);
+  const images = [...wanted.keys()];
+  const lives = new Lives(stack.processes());
+  const cached = new Set<string>();
+  const looking = new AbortController();
+  const puller = new Puller(wanted, {
+    proxyLife: () => lives.of('node-proxy'),
+    upstreamLife: () => lives.of('upstream'),
+    isCached: (image) => cached.has(image),
+  });
+  const watching = watchCached(stack, cached, looking.signal);
   const victims = options.calm ? [] : random.shuffled(stack.processes());
+  const proxy = stack.services['node-proxy'][0]!;
+  const resumes = (): Promise<number> => stack.metric(proxy, 'kuik_proxy_resumes_total');
+  let resumed = -(await resumes());
   try {
     const creating = createPods(stack, name, images, victims.length);
     for (const victim of victims) {
       await pause(50 + random.below(400));
-      if (victim.name === 'node-proxy') proxyAlive = false;
-      await bounce(victim);
-      if (victim.name === 'node-proxy') proxyAlive = true;
-      killed.push(victim.name);
+      if (victim === proxy) resumed += await resumes();
+      await lives.bounce(victim);
     }
     await creating;
     await untilReady(stack.api, images, () => undefined, SETTLE_MS);
+    resumed += await resumes();
   } finally {
-    await puller.stop();
+    looking.abort();
+    await Promise.all([puller.stop(), watching]);
   }
-  return { state: await settled(stack), pulls: puller.records, killed };
-}
-
-/** Killed, and started again at once; what depends on it has to cope in between. */
-async function bounce(victim: PartProcess): Promise<void> {
-  await victim.kill('SIGKILL');
-  await victim.restart();
+  return { state: await settled(stack), pulls: puller.records, killed: lives.ended, resumed };
 }
 
 /** Pods one by one while things die; the API server itself may be away for a moment. */
@@ -81,6 +76,16 @@ async function createPods(stack: LocalStack, name: string, images: readonly stri
       { timeoutMs: SETTLE_MS, everyMs: 100, what: `pod ${object.metadata.name} to be created` },
     );
     if (victims > 0) await pause(300);
+  }
+}
+
+/** Notes which images the system says it has cached; none of them goes away in a round. */
+async function watchCached(stack: LocalStack, cached: Set<string>, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    // The API server dies too: then nothing new is known.
+    const images = await cachedImages(stack.api).catch(() => new Map<string, CachedImage>());
+    for (const [reference, { status }] of images) if (status?.phase === 'Ready') cached.add(reference);
+    await pause(LOOK_MS);
   }
 }
 

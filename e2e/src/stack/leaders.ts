@@ -1,4 +1,4 @@
-import { LEASES, type ServiceName } from '@kuik/contracts';
+import { needs, SERVICES, type ServiceName } from '@kuik/contracts';
 import { until, WaitTimeout, type ServiceProcess } from '@kuik/testbed';
 import { readMetric } from './metric.ts';
 
@@ -10,7 +10,7 @@ export async function leadersOf(
 ): Promise<ReadonlyMap<string, string>> {
   const leaders = new Map<string, string>();
   await Promise.all(
-    (Object.keys(LEASES) as (keyof typeof LEASES)[]).map(async (service) => {
+    SERVICES.filter((service) => needs(service, 'lease')).map(async (service) => {
       const leader = await leaderAmong(service, services[service]);
       if (leader !== undefined) leaders.set(service, leader);
     }),

@@ -1,8 +1,11 @@
-import { describe, expect, it } from '@jest/globals';
-import { eventually } from './bus.conformance.ts';
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { eventually } from './conformance/room.ts';
 import { HintFollower } from './key-follower.ts';
 import type { Hint } from './key-follower.ts';
 import type { Entry } from './port.ts';
+
+const open: HintFollower<string>[] = [];
+afterEach(() => Promise.all(open.splice(0).map((follower) => follower.stop())));
 
 /** A source whose reads, hints and reconnects the test decides. */
 function bench(): {
@@ -38,6 +41,7 @@ function bench(): {
     },
     (_, entry) => told.push(entry?.value),
   );
+  open.push(follower);
   return { told, follower, store, hint: (value) => onHint({ value }), reconnect: () => onConnected() };
 }
 

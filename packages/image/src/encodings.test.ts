@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { sized } from '@kuik/tooling';
 import fc from 'fast-check';
 import { anchorTag, cacheTag, digestOfAnchor, fromCacheRepository, toCacheRepository } from './cache-name.ts';
 import { digestOf, parseDigest } from './digest.ts';
@@ -9,6 +10,7 @@ import { formatReference, parseReference, parseRepository, repositoryName } from
 import { references } from './arbitrary-reference.ts';
 
 const PREFIX = 'localhost:7439';
+const RUNS = { numRuns: sized({ usual: 100, full: 5_000 }) };
 const SHA = `sha256:${'5b16'.repeat(16)}`;
 
 describe('through the proxy', () => {
@@ -33,6 +35,7 @@ describe('through the proxy', () => {
         const image = toProxyImage(reference, PREFIX);
         if (image !== undefined) expect(fromProxyImage(image, ['other:1', PREFIX])[0]).toEqual(reference);
       }),
+      RUNS,
     );
   });
 
@@ -87,6 +90,7 @@ describe('in the cache', () => {
         if (nameA !== undefined && nameA === nameB) expect(repositoryName(a)).toBe(repositoryName(b));
         if (nameA !== undefined) expect(fromCacheRepository(nameA)).toEqual({ host: a.host, path: a.path });
       }),
+      RUNS,
     );
   });
 
@@ -183,6 +187,7 @@ describe('names', () => {
         expect(name).toMatch(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/);
         expect(stateKey(reference)).toMatch(/^[0-9a-f]{16}\.[0-9a-f]{32}$/);
       }),
+      RUNS,
     );
     expect(cachedImageName(parseReference(`x.y/${'a'.repeat(250)}:${'t'.repeat(120)}`))).toHaveLength(253);
     expect(cachedImageName(parseReference('nginx:1.27'))).toMatch(/^docker\.io-library-nginx-1\.27-[0-9a-f]{8}$/);

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { sized } from '@kuik/tooling';
 import fc from 'fast-check';
 import { references } from './arbitrary-reference.ts';
 import {
@@ -103,6 +104,7 @@ describe('properties', () => {
   it('the canonical text parses back to the same reference', () => {
     fc.assert(
       fc.property(references, (reference) => expect(parseReference(formatReference(reference))).toEqual(reference)),
+      { numRuns: sized({ usual: 100, full: 5_000 }) },
     );
   });
 
@@ -112,7 +114,7 @@ describe('properties', () => {
         const parsed = tryParseReference(text);
         if (parsed !== undefined) expect(parseReference(formatReference(parsed))).toEqual(parsed);
       }),
-      { numRuns: 2000 },
+      { numRuns: sized({ usual: 2_000, full: 100_000 }) },
     );
   });
 });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { sized } from '@kuik/tooling';
 import { BodyRing } from './body-ring.ts';
 
 /** A deterministic stream of numbers in [0, 1). */
@@ -11,7 +12,7 @@ function random(seed: number): () => number {
 }
 
 describe('BodyRing', () => {
-  it.each(Array.from({ length: 40 }, (_, seed) => [seed]))(
+  it.each(Array.from({ length: sized({ usual: 40, full: 1_000 }) }, (_, seed) => [seed]))(
     'hands on every byte once, in order, whatever the pace (seed %i)',
     (seed) => {
       const next = random(seed + 1);

@@ -85,7 +85,7 @@ export interface CacheRegistry {
 
 /** A plain registry on loopback: anonymous, HTTP, deletes allowed. The fault proxy stands in front of it. */
 export interface UpstreamRegistry extends PartProcess {
-  /** `http://127.0.0.1:<port>` */
+  /** `http://127.0.0.1:<port>`, or https */
   readonly url: string;
   /** `127.0.0.1:<port>` */
   readonly host: string;

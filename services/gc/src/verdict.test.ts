@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { sized } from '@kuik/tooling';
 import fc from 'fast-check';
 import { at, condemned, GRACE_MS, imageOf, NOW, type ImageChange } from './fixtures.ts';
 import { expiry, finalizersOf, verdict } from './verdict.ts';
@@ -130,6 +131,7 @@ describe('verdict', () => {
         expect(expiry(image, NOW).expired).toBe(false);
         expect(['keep', 'leave']).toContain(verdict(image, NOW, GRACE_MS).do);
       }),
+      { numRuns: sized({ usual: 100, full: 5_000 }) },
     );
   });
 });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { sized } from '@kuik/tooling';
 import fc from 'fast-check';
 import { schedule, type Budget, type Candidate } from './schedule.ts';
 
@@ -135,7 +136,7 @@ describe('schedule', () => {
         }
         for (const { uid } of candidates) expect(made.some((check) => check.uid === uid)).toBe(true);
       }),
-      { numRuns: 50 },
+      { numRuns: sized({ usual: 50, full: 1_000 }) },
     );
   });
 });

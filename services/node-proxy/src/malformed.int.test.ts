@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { sized } from '@kuik/tooling';
 import { ask, HOST, startProxyWorld, type ProxyWorld, type RunningProxy } from './proxy-world.fixture.ts';
 
 /** Sends bytes as they are and gives everything that comes back until the connection ends. */
@@ -114,7 +115,7 @@ describe('requests that nobody should send', () => {
   });
 
   it('survives random bytes and half requests', async () => {
-    for (let seed = 1; seed <= 30; seed += 1) {
+    for (let seed = 1; seed <= sized({ usual: 30, full: 1_000 }); seed += 1) {
       const bytes = Buffer.from(Array.from({ length: 300 }, (_, at) => (seed * 7919 + at * 104_729 * seed) % 256));
       await raw(proxy.port, Buffer.concat([bytes, Buffer.from('\r\n\r\n')]));
     }

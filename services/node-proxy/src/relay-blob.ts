@@ -95,7 +95,10 @@ export class BlobRelay {
       }, signal);
     } catch (error) {
       if (begun || !(error instanceof RegistryError) || error.code === 'aborted') throw error;
-      throw failureOf([new UpstreamFailure(error.code, error.message, { credentialUsed: false, cause: error })], 'blob');
+      throw failureOf(
+        [new UpstreamFailure(error.code, error.message, { credentialUsed: false, cause: error })],
+        'blob',
+      );
     }
     start();
     client.end();

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { IMAGE_USED } from '@kuik/contracts';
+import { sized } from '@kuik/tooling';
 import fc from 'fast-check';
 import { admit } from './admit.ts';
 import { DecisionMemo } from './decision-memo.ts';
@@ -269,6 +270,9 @@ describe('admit of what is no pod', () => {
       },
       { requiredKeys: [] },
     );
-    fc.assert(fc.property(pods, (pod) => void applyPatch(pod, admit(requestOf(pod), config).patch)));
+    fc.assert(
+      fc.property(pods, (pod) => void applyPatch(pod, admit(requestOf(pod), config).patch)),
+      { numRuns: sized({ usual: 100, full: 5_000 }) },
+    );
   });
 });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { formatReference, toProxyImage } from '@kuik/image';
+import { sized } from '@kuik/tooling';
 import fc from 'fast-check';
 import { decide, leavePodAlone, REASONS } from './decide.ts';
 import { DecisionMemo } from './decision-memo.ts';
@@ -108,6 +109,7 @@ describe('decide', () => {
           expect(again).toMatchObject({ reason: 'AlreadyRewritten', reference: first.reference });
         } else expect(first.image).toBe(image);
       }),
+      { numRuns: sized({ usual: 100, full: 5_000 }) },
     );
   });
 });

@@ -1,6 +1,8 @@
-import { describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import { IMAGE_SERVED, IMAGE_STATE, IMAGE_USED } from '@kuik/contracts';
-import { busConformance, eventually, served, state, used } from '../bus.conformance.ts';
+import { busConformance } from '../bus.conformance.ts';
+import { eventually, served, state, used } from '../conformance/room.ts';
+import type { Bus } from '../port.ts';
 import { memoryBus } from './memory-bus.ts';
 import { MemoryServer } from './memory-server.ts';
 
@@ -16,10 +18,14 @@ busConformance('memoryBus', async () => {
 });
 
 describe('memoryBus without its server', () => {
+  const open: Bus[] = [];
+  afterEach(() => Promise.all(open.splice(0).map((bus) => bus.close())));
+
   it('drops hints, fails calls, and follows again afterwards', async () => {
     const server = new MemoryServer();
     const fates: string[] = [];
     const bus = memoryBus(server, { count: (_, fate) => fates.push(fate) });
+    open.push(bus);
     const bucket = bus.bucket(IMAGE_STATE, { create: true });
     await bucket.put('k', state('1'));
     const told: (string | undefined)[] = [];
@@ -37,6 +43,5 @@ describe('memoryBus without its server', () => {
     server.reconnect();
     await bucket.put('k', state('2'));
     await eventually(() => told.includes('2') || undefined);
-    await bus.close();
   });
 });

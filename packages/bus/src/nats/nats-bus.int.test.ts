@@ -1,8 +1,9 @@
 import { deadLetterStream, IMAGE_SERVED } from '@kuik/contracts';
 import { startNats } from '@kuik/testbed';
 import { connect, nkeyAuthenticator } from 'nats';
-import { busConformance, eventually } from '../bus.conformance.ts';
-import type { Bed } from '../bus.conformance.ts';
+import { busConformance } from '../bus.conformance.ts';
+import { eventually } from '../conformance/room.ts';
+import type { Bed } from '../conformance/room.ts';
 import { connectBus } from './nats-bus.ts';
 import { seedFiles } from './seed-files.fixture.ts';
 

@@ -7,7 +7,7 @@ import type { ServiceName } from '@kuik/contracts';
 import { startNats } from '@kuik/testbed';
 import type { NatsServer } from '@kuik/testbed';
 import { nkeys } from 'nats';
-import { eventually, served, state, used } from '../bus.conformance.ts';
+import { eventually, served, state, used } from '../conformance/room.ts';
 import type { Bus, BusLog, BusStatus } from '../port.ts';
 import { connectBus } from './nats-bus.ts';
 import { seedFiles } from './seed-files.fixture.ts';

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { startRedis, until } from '@kuik/testbed';
 import type { RedisServer } from '@kuik/testbed';
 import { Redis } from 'ioredis';
@@ -13,9 +13,18 @@ import { createWorker } from './worker.ts';
 
 let redis: RedisServer;
 let admin: Redis;
+const cleanUp: (() => unknown)[] = [];
+/** Closed after the test, however it ends. */
+function keep<C extends { close(): Promise<void> }>(opened: C): C {
+  cleanUp.push(() => opened.close());
+  return opened;
+}
 beforeAll(async () => {
   redis = await startRedis();
   admin = new Redis(redis.testUrl);
+});
+afterEach(async () => {
+  for (const clean of cleanUp.splice(0).reverse()) await clean();
 });
 afterAll(async () => {
   admin.disconnect();
@@ -27,7 +36,7 @@ describe('as the user of a service', () => {
     await admin.call('ACL', 'LOG', 'RESET');
     const connection = { url: redis.url('image-copier') };
     const queue = freshQueue();
-    const producer = createProducer(queue, connection);
+    const producer = keep(createProducer(queue, connection));
     let runs = 0;
     const worker = createWorker(
       queue,
@@ -38,8 +47,9 @@ describe('as the user of a service', () => {
       },
       { concurrency: 1, lockMs: 400, stallCheckMs: 200 },
     );
-    const pacer = createPacer(connection);
-    const times = createTimeStore(connection);
+    cleanUp.push(() => worker.close(0));
+    const pacer = keep(createPacer(connection));
+    const times = keep(createTimeStore(connection));
     await producer.enqueue(copy('a'));
     await until(() => runs === 2, { what: 'both runs' });
     await producer.counts();
@@ -58,54 +68,51 @@ describe('as the user of a service', () => {
 
   it('a password that changed is read again from its file', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'kuik-redis-'));
-    try {
-      const passwordFile = join(folder, 'password');
-      writeFileSync(passwordFile, 'one\n');
-      await admin.call('ACL', 'SETUSER', 'rotating', 'on', '>one', '~kuik:*', '+@all');
-      const lines: string[] = [];
-      const log = { debug: () => undefined, info: () => undefined, error: () => undefined };
-      const warn = (message: string, fields?: object): unknown => lines.push(message + JSON.stringify(fields));
-      const url = `redis://127.0.0.1:${redis.port}/0`;
-      const times = createTimeStore({ url, username: 'rotating', passwordFile }, { log: { ...log, warn } });
-      await times.set('checked', [['rotating', 1]]);
-      await admin.call('ACL', 'SETUSER', 'rotating', 'resetpass', '>two');
-      await admin.call('CLIENT', 'KILL', 'USER', 'rotating');
-      await until(() => lines.length > 0, { what: 'the refusal to be told' });
-      writeFileSync(passwordFile, 'two\n');
-      await until(async () => (await times.get('checked', ['rotating']).catch(() => []))[0] === 1, {
-        what: 'the new password to be used',
-      });
-      expect(lines.join()).not.toMatch(/\b(one|two)\b/);
-      await times.close();
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
+    cleanUp.push(() => rmSync(folder, { recursive: true }));
+    const passwordFile = join(folder, 'password');
+    writeFileSync(passwordFile, 'one\n');
+    await admin.call('ACL', 'SETUSER', 'rotating', 'on', '>one', '~kuik:*', '+@all');
+    const lines: string[] = [];
+    const log = { debug: () => undefined, info: () => undefined, error: () => undefined };
+    const warn = (message: string, fields?: object): unknown => lines.push(message + JSON.stringify(fields));
+    const url = `redis://127.0.0.1:${redis.port}/0`;
+    const times = keep(createTimeStore({ url, username: 'rotating', passwordFile }, { log: { ...log, warn } }));
+    await times.set('checked', [['rotating', 1]]);
+    await admin.call('ACL', 'SETUSER', 'rotating', 'resetpass', '>two');
+    await admin.call('CLIENT', 'KILL', 'USER', 'rotating');
+    await until(() => lines.length > 0, { what: 'the refusal to be told' });
+    writeFileSync(passwordFile, 'two\n');
+    await until(async () => (await times.get('checked', ['rotating']).catch(() => []))[0] === 1, {
+      what: 'the new password to be used',
+    });
+    expect(lines.join()).not.toMatch(/\b(one|two)\b/);
   });
 
   it('a thousand intents at once, before there is a connection, are a thousand jobs', async () => {
     const warnings: string[] = [];
     const onWarning = (warning: Error): unknown => warnings.push(warning.message);
     process.on('warning', onWarning);
-    const producer = createProducer(freshQueue(), { url: redis.url('pod-watcher') });
+    cleanUp.push(() => process.off('warning', onWarning));
+    const producer = keep(createProducer(freshQueue(), { url: redis.url('pod-watcher') }));
     const taken = await Promise.all(
       Array.from({ length: 1_000 }, (_, id) => producer.enqueue(copy(`u${id}`), { timeoutMs: 10_000 })),
     );
     expect(taken.every(Boolean)).toBe(true);
     expect(await producer.counts()).toEqual({ waiting: 1_000, active: 0, delayed: 0 });
     await producer.close();
-    process.off('warning', onWarning);
     expect(warnings).toEqual([]);
   });
 
   it('what is set apart wins over the URL', async () => {
     const own = new URL(redis.url('monitor'));
-    const times = createTimeStore({
-      url: `redis://nobody:wrong@127.0.0.1:${redis.port}/0`,
-      username: own.username,
-      password: own.password,
-    });
+    const times = keep(
+      createTimeStore({
+        url: `redis://nobody:wrong@127.0.0.1:${redis.port}/0`,
+        username: own.username,
+        password: own.password,
+      }),
+    );
     await times.set('checked', [['apart', 1]]);
-    await times.close();
     expect(() => createTimeStore({ url: 'nowhere' })).toThrow('redis.url is not a URL');
   });
 

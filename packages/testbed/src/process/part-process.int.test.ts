@@ -14,11 +14,14 @@ import { until } from './until.ts';
 
 let folder: string;
 let parts: Part[];
+let cleanUp: (() => unknown)[];
 beforeEach(() => {
   folder = mkdtempSync(path.join(tmpdir(), 'part-'));
   parts = [];
+  cleanUp = [];
 });
 afterEach(async () => {
+  for (const clean of cleanUp) clean();
   await Promise.all(parts.map((part) => part.stop()));
   rmSync(folder, { recursive: true, force: true });
 });
@@ -74,7 +77,9 @@ describe('a part', () => {
     await part.restart();
     expect(part.pid).not.toBe(first);
     await accepts(part.port);
-    expect(readFileSync(part.logFile, 'utf8').match(/listening/g)).toHaveLength(2);
+    // The port is open before the line about it is in the file.
+    const lines = (): number => readFileSync(part.logFile, 'utf8').match(/listening/g)?.length ?? 0;
+    await until(() => lines() === 2, { what: 'a second line in the same log' });
   });
 
   it('can be frozen and thawed', async () => {
@@ -129,6 +134,7 @@ describe('a part', () => {
 describe('withFreshPorts', () => {
   it('tries again when a port was taken meanwhile, and only then', async () => {
     const taken = createServer().listen(0, '127.0.0.1');
+    cleanUp.push(() => taken.close());
     await once(taken, 'listening');
     const { port: first } = taken.address() as { port: number };
     const ports = [first, await freePort()];
@@ -139,7 +145,6 @@ describe('withFreshPorts', () => {
     });
     parts.push(part);
     expect(part.port).not.toBe(first);
-    taken.close();
     let tries = 0;
     const failing = withFreshPorts(() => {
       tries++;
@@ -172,6 +177,7 @@ setInterval(() => {}, 1000);
       stdio: ['ignore', 'pipe', 'inherit'],
       env: { ...process.env, KUIK_RUN_FOLDER: folder },
     });
+    cleanUp.push(() => parent.kill('SIGKILL'));
     const [line] = (await once(createInterface({ input: parent.stdout }), 'line')) as [string];
     const { pids, data, log } = JSON.parse(line) as { pids: number[]; data: string; log: string };
     const nested = await until(() => Number(readFileSync(log, 'utf8')) || undefined, { what: 'the child of a child' });

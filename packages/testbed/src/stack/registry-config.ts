@@ -5,16 +5,21 @@ export interface RegistryProcess {
   /** Signs upload sessions; the same for every process over one storage. */
   readonly httpSecret: string;
   readonly readOnly?: boolean;
-  /** Token authentication; anonymous when absent. */
+  /** Token authentication; without it, or `htpasswdFile`, anonymous. */
   readonly trust?: { readonly issuer: string; readonly audience: string; readonly certificateFile: string };
+  /** Basic authentication: lines of `name:<bcrypt hash>`. */
+  readonly htpasswdFile?: string;
+  /** HTTPS; plain HTTP when absent. */
+  readonly tls?: { readonly certificateFile: string; readonly keyFile: string };
 }
 
 /**
  * Configuration of Distribution 3, as JSON (which is YAML). No blob descriptor cache: it lies after a collection. Sparse
  * indexes and manifests with foreign layers are accepted, because they are kept byte for byte.
  */
-export function registryConfig({ port, folder, httpSecret, readOnly = false, trust }: RegistryProcess): string {
-  const auth = trust && {
+export function registryConfig(settings: RegistryProcess): string {
+  const { port, folder, httpSecret, readOnly = false, trust, htpasswdFile, tls } = settings;
+  const token = trust && {
     token: {
       // Our services sign their own tokens unasked, so nobody ever goes to the realm.
       realm: 'https://unused.invalid/token',
@@ -31,8 +36,14 @@ export function registryConfig({ port, folder, httpSecret, readOnly = false, tru
       delete: { enabled: true },
       maintenance: { uploadpurging: { enabled: false }, readonly: { enabled: readOnly } },
     },
-    http: { addr: `127.0.0.1:${port}`, secret: httpSecret, relativeurls: true },
+    http: {
+      addr: `127.0.0.1:${port}`,
+      secret: httpSecret,
+      relativeurls: true,
+      ...(tls && { tls: { certificate: tls.certificateFile, key: tls.keyFile } }),
+    },
     validation: { manifests: { urls: { allow: ['^https?://'] }, indexes: { platforms: 'none' } } },
-    ...(auth ? { auth } : {}),
+    ...(token && { auth: token }),
+    ...(htpasswdFile && { auth: { htpasswd: { realm: 'registry', path: htpasswdFile } } }),
   });
 }

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { answers } from '../process/health-check.ts';
+import { accepts, answers } from '../process/health-check.ts';
 import type { Launch } from '../process/part-process.ts';
 import { registryConfig, type RegistryProcess } from './registry-config.ts';
 
@@ -21,6 +21,9 @@ export function registryLaunch(
     env: { OTEL_TRACES_EXPORTER: 'none' },
     port: settings.port,
     folders,
-    check: () => answers(`http://127.0.0.1:${settings.port}/v2/`, settings.trust ? [401] : [200]),
+    check: () =>
+      settings.tls
+        ? accepts(settings.port)
+        : answers(`http://127.0.0.1:${settings.port}/v2/`, (settings.trust ?? settings.htpasswdFile) ? [401] : [200]),
   };
 }

@@ -1,23 +1,29 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import type { Certificate } from '../faults/listener.ts';
 import { requirePart } from '../parts/find.ts';
 import type { UpstreamRegistry } from '../port.ts';
 import { dataFolder } from '../process/folders.ts';
 import { freePort } from '../process/free-port.ts';
 import { begin, Part, withFreshPorts } from '../process/part-process.ts';
+import type { RegistryProcess } from './registry-config.ts';
 import { registryLaunch } from './registry-process.ts';
 
 export interface UpstreamOptions {
   /** Default `upstream`. */
   readonly name?: string;
+  /** HTTPS with this certificate, good for 127.0.0.1; plain HTTP without it. */
+  readonly certificate?: Certificate;
+  /** Basic authentication: `name:<bcrypt hash>`, one per user; anonymous without it. */
+  readonly htpasswd?: string;
 }
 
-/** Starts an empty, anonymous registry over plain HTTP. */
+/** Starts an empty registry: anonymous and over plain HTTP unless told otherwise. */
 export async function startUpstreamRegistry(options: UpstreamOptions = {}): Promise<UpstreamRegistry> {
   const command = await requirePart('registry');
   return withFreshPorts(async () => {
-    const server = new Upstream(command, options.name ?? 'upstream', await freePort());
+    const server = new Upstream(command, options, await freePort());
     await begin(server);
     return server;
   });
@@ -28,13 +34,27 @@ class Upstream extends Part implements UpstreamRegistry {
   readonly host: string;
   readonly folder: string;
 
-  constructor(command: string, name: string, port: number) {
+  constructor(command: string, { name = 'upstream', certificate, htpasswd }: UpstreamOptions, port: number) {
     const data = dataFolder(name);
     const folder = path.join(data, 'storage');
     mkdirSync(folder);
-    super(registryLaunch(command, name, data, { port, folder, httpSecret: randomBytes(16).toString('hex') }, [data]));
+    const file = (base: string, text: string): string => {
+      const at = path.join(data, base);
+      writeFileSync(at, text, { mode: 0o600 });
+      return at;
+    };
+    const settings: RegistryProcess = {
+      port,
+      folder,
+      httpSecret: randomBytes(16).toString('hex'),
+      ...(certificate && {
+        tls: { certificateFile: file('certificate.pem', certificate.cert), keyFile: file('key.pem', certificate.key) },
+      }),
+      ...(htpasswd && { htpasswdFile: file('htpasswd', htpasswd) }),
+    };
+    super(registryLaunch(command, name, data, settings, [data]));
     this.host = `127.0.0.1:${port}`;
-    this.url = `http://${this.host}`;
+    this.url = `${certificate ? 'https' : 'http'}://${this.host}`;
     this.folder = folder;
   }
 }

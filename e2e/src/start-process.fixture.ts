@@ -1,0 +1,39 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import { until } from '@kuik/testbed';
+
+const START = path.resolve(import.meta.dirname, '../../scripts/start.ts');
+
+/** `npm start` as a process: what a person gets, without the bootstrap. */
+export class StartProcess {
+  output = '';
+  readonly #child;
+  readonly #closed: Promise<unknown>;
+
+  constructor(args: readonly string[]) {
+    this.#child = spawn(process.execPath, [START, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    for (const stream of [this.#child.stdout, this.#child.stderr])
+      stream.on('data', (chunk) => (this.output += String(chunk)));
+    this.#closed = once(this.#child, 'close');
+  }
+
+  /** Waits until it has printed a text; throws with all that it printed when it ends before, or takes too long. */
+  async says(text: string, timeoutMs: number): Promise<void> {
+    const said = (): boolean => this.output.includes(text);
+    await until(() => said() || this.#child.exitCode !== null, { what: `"${text}"`, timeoutMs }).catch(() => undefined);
+    if (!said()) throw new Error(`npm start did not say "${text}":\n${this.output}`);
+  }
+
+  /** Its exit code, once it has ended by itself. */
+  async ended(): Promise<number | null> {
+    await this.#closed;
+    return this.#child.exitCode;
+  }
+
+  /** Ctrl-C. */
+  interrupt(): Promise<number | null> {
+    this.#child.kill('SIGINT');
+    return this.ended();
+  }
+}
