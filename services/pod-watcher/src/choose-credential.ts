@@ -5,16 +5,21 @@ import { BriefMemory } from './brief-memory.ts';
 import { readPullSecret } from './pull-secret.ts';
 import type { ReadSecret } from './secret-reader.ts';
 
-/** A refusal that may leave the process: a code, one line, secret names at most. */
+/**
+ * A refusal that may leave the process: a code and one line. `message` names secrets at most, for our own services; `anonymised` names none: a
+ * node hands it to whoever pulls there, and the secrets that were tried may be those of other namespaces' pods.
+ */
 export class BrokerRefusal extends Error {
   readonly code: ErrorCode;
   readonly retry: boolean;
+  readonly anonymised: string;
 
-  constructor(code: ErrorCode, message: string, retry: boolean) {
+  constructor(code: ErrorCode, message: string, retry: boolean, anonymised = message) {
     super(message);
     this.name = 'BrokerRefusal';
     this.code = code;
     this.retry = retry;
+    this.anonymised = anonymised;
   }
 }
 
@@ -116,13 +121,21 @@ export class CredentialChooser {
 
 const ANONYMOUS: Candidate = { label: 'anonymous', credential: { kind: 'anonymous' } };
 
-function candidatesOf(secrets: readonly ReadSecret[], host: string): { candidates: Candidate[]; mistakes: string[] } {
+interface SecretMistake {
+  readonly label: string;
+  readonly mistake: string;
+}
+
+function candidatesOf(
+  secrets: readonly ReadSecret[],
+  host: string,
+): { candidates: Candidate[]; mistakes: SecretMistake[] } {
   const candidates: Candidate[] = [];
-  const mistakes: string[] = [];
+  const mistakes: SecretMistake[] = [];
   for (const { source, secret, mistake } of secrets) {
     const label = `${source.namespace}/${source.name}`;
     const reading = secret === undefined ? { mistake: mistake ?? 'cannot be read' } : readPullSecret(secret, host);
-    if ('mistake' in reading) mistakes.push(`secret ${label} ${reading.mistake}`);
+    if ('mistake' in reading) mistakes.push({ label, mistake: reading.mistake });
     else for (const login of reading.logins) candidates.push({ label, credential: { kind: 'basic', ...login } });
   }
   return { candidates, mistakes };
@@ -136,15 +149,21 @@ function refusedAll(
   host: string,
   repository: string,
   tried: readonly string[],
-  mistakes: readonly string[],
+  mistakes: readonly SecretMistake[],
 ): BrokerRefusal {
-  const image = `${host}/${repository}`;
+  const cannot = `cannot read ${host}/${repository}: `;
+  const names = tried.join(', ');
+  const secrets = new Set(tried.filter((label) => label !== ANONYMOUS.label)).size;
+  const numbers = `${secrets === 0 ? 'no' : secrets} pull ${secrets === 1 ? 'secret' : 'secrets'}, ${ANONYMOUS.label}`;
   if (mistakes.length > 0) {
-    const message = `cannot read ${image}: ${mistakes.join('; ')} (tried: ${tried.join(', ')})`;
-    return new BrokerRefusal(ERROR_CODES.secretInvalid, message, false);
+    const named = mistakes.map(({ label, mistake }) => `secret ${label} ${mistake}`).join('; ');
+    const unnamed = [...new Set(mistakes.map(({ mistake }) => `a pull secret ${mistake}`))].join('; ');
+    const { secretInvalid } = ERROR_CODES;
+    const anonymised = `${cannot}${unnamed} (tried: ${numbers})`;
+    return new BrokerRefusal(secretInvalid, `${cannot}${named} (tried: ${names})`, false, anonymised);
   }
-  const message = `cannot read ${image}: the registry refused every credential (${tried.join(', ')})`;
-  return new BrokerRefusal(ERROR_CODES.unauthorized, message, false);
+  const refused = `${cannot}the registry refused every credential`;
+  return new BrokerRefusal(ERROR_CODES.unauthorized, `${refused} (${names})`, false, `${refused} (${numbers})`);
 }
 
 /** The registry, or its token server, could not be asked. */

@@ -35,7 +35,8 @@ const REFUSED_TTL_MS = 5_000;
 
 /**
  * One credential request: who asks (TokenReview), may they have this repository, which secrets count for it, what does the registry
- * give for them; the answer sealed to the asker's key. Tokens and secrets reach no log, no error and no other payload.
+ * give for them; the answer sealed to the asker's key. Tokens and secrets reach no log, no error and no other payload; names of
+ * secrets reach the log and our own services, never a node.
  */
 export class CredentialBroker {
   readonly #parts: BrokerParts;
@@ -68,12 +69,12 @@ export class CredentialBroker {
       });
       return { sealed };
     } catch (error) {
-      const { code, message, retry } = refusalOf(error);
+      const { code, message, anonymised, retry } = refusalOf(error);
       count(asker, code);
       if (!(error instanceof BrokerRefusal))
         log.warn('credential request failed', { host, repository, requestId, error });
       log.info('credential refused', { host, repository, requestId, requester: asker, code, reason: message });
-      return { error: { code, message, retry } };
+      return { error: { code, message: asker === 'service' ? message : anonymised, retry } };
     }
   }
 
@@ -147,14 +148,11 @@ function seal(credential: BrokeredCredential, publicKey: string): string {
   }
 }
 
-function refusalOf(error: unknown): { code: string; message: string; retry: boolean } {
-  if (error instanceof BrokerRefusal) return { code: error.code.code, message: error.message, retry: error.retry };
-  if (isKubeError(error)) {
-    return {
-      code: ERROR_CODES.brokerUnavailable.code,
-      message: `the API server cannot be asked: ${error.code}`,
-      retry: true,
-    };
+function refusalOf(error: unknown): { code: string; message: string; anonymised: string; retry: boolean } {
+  if (error instanceof BrokerRefusal) {
+    const { code, message, anonymised, retry } = error;
+    return { code: code.code, message, anonymised, retry };
   }
-  return { code: ERROR_CODES.brokerUnavailable.code, message: 'the broker failed', retry: true };
+  const message = isKubeError(error) ? `the API server cannot be asked: ${error.code}` : 'the broker failed';
+  return { code: ERROR_CODES.brokerUnavailable.code, message, anonymised: message, retry: true };
 }
