@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { type Credential, type PullToken, RegistryError } from '@kuik/registry';
-import { CredentialChooser } from './choose-credential.ts';
+import { type BrokerRefusal, CredentialChooser } from './choose-credential.ts';
 import type { ReadSecret } from './secret-reader.ts';
 import { NOW } from './testing/objects.ts';
 
@@ -110,6 +110,7 @@ describe('CredentialChooser', () => {
       code: { code: 'KUIK-REG-401' },
       retry: false,
       message: 'the registry refused every credential (pull secret shop/s1; anonymous)',
+      anonymised: 'the registry refused every credential (1 pull secret, anonymous)',
       tried: ['shop/s1'],
     });
     expect(JSON.stringify([error, (error as Error).message])).not.toContain('hunter2');
@@ -130,7 +131,22 @@ describe('CredentialChooser', () => {
     await expect(setup([]).choose([broken])).rejects.toMatchObject({
       code: { code: 'KUIK-CRD-422' },
       message: 'secret shop/broken kuik may not read it (tried: anonymous)',
+      anonymised: 'a pull secret kuik may not read it (tried: no pull secrets, anonymous)',
     });
+  });
+
+  it.each([
+    ['no secret', [], 'no pull secrets'],
+    ['one secret with two logins', [secret('s1', 'u1'), secret('s1', 'u2')], '1 pull secret'],
+    ['two secrets and broken ones', [secret('s1', 'u1'), broken, secret('s2', 'u2'), broken], '2 pull secrets'],
+  ])('has a form without any name for nodes: %s', async (_name, secrets, numbers) => {
+    const error = await setup([])
+      .choose(secrets)
+      .catch((caught: unknown) => caught as BrokerRefusal);
+    const { anonymised, message } = error as BrokerRefusal;
+    expect(anonymised).toContain(`${numbers}, anonymous`);
+    expect(anonymised).not.toMatch(/shop|s1|s2|broken/);
+    for (const { source } of secrets) expect(message).toContain(`${source.namespace}/${source.name}`);
   });
 
   it.each([

@@ -11,19 +11,29 @@ import { BriefMemory } from './brief-memory.ts';
 import { readPullSecret } from './pull-secret.ts';
 import type { ReadSecret } from './secret-reader.ts';
 
-/** A refusal that may leave the process: a code, one line, secret names at most. */
+/**
+ * A refusal that may leave the process: a code and one line. `message` names secrets at most, for our own services; `anonymised` names none: a
+ * node hands it to whoever pulls there, and the secrets that were tried may be those of other namespaces' pods.
+ */
 export class BrokerRefusal extends Error {
   readonly code: ErrorCode;
   readonly retry: boolean;
-  /** Pull secrets that were tried, `namespace/name`. */
+  readonly anonymised: string;
+  /** Pull secrets that were tried, `namespace/name`: for our own services, as `message` is. */
   readonly tried: readonly string[];
 
-  constructor(code: ErrorCode, message: string, retry: boolean, tried: readonly string[] = []) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    retry: boolean,
+    details: { anonymised?: string; tried?: readonly string[] } = {},
+  ) {
     super(message);
     this.name = 'BrokerRefusal';
     this.code = code;
     this.retry = retry;
-    this.tried = tried;
+    this.anonymised = details.anonymised ?? message;
+    this.tried = details.tried ?? [];
   }
 }
 
@@ -128,13 +138,21 @@ export class CredentialChooser {
 
 const ANONYMOUS: Candidate = { label: 'anonymous', credential: { kind: 'anonymous' } };
 
-function candidatesOf(secrets: readonly ReadSecret[], host: string): { candidates: Candidate[]; mistakes: string[] } {
+interface SecretMistake {
+  readonly label: string;
+  readonly mistake: string;
+}
+
+function candidatesOf(
+  secrets: readonly ReadSecret[],
+  host: string,
+): { candidates: Candidate[]; mistakes: SecretMistake[] } {
   const candidates: Candidate[] = [];
-  const mistakes: string[] = [];
+  const mistakes: SecretMistake[] = [];
   for (const { source, secret, mistake } of secrets) {
     const label = `${source.namespace}/${source.name}`;
     const reading = secret === undefined ? { mistake: mistake ?? 'cannot be read' } : readPullSecret(secret, host);
-    if ('mistake' in reading) mistakes.push(`secret ${label} ${reading.mistake}`);
+    if ('mistake' in reading) mistakes.push({ label, mistake: reading.mistake });
     else for (const login of reading.logins) candidates.push({ label, credential: { kind: 'basic', ...login } });
   }
   return { candidates, mistakes };
@@ -147,14 +165,25 @@ function isRefusal(error: RegistryError): boolean {
 function refusedAll(
   repository: ExplainedRepository,
   secrets: readonly string[],
-  mistakes: readonly string[],
+  mistakes: readonly SecretMistake[],
 ): BrokerRefusal {
   const tried = secretNames(secrets);
+  const number = `${tried.length === 0 ? 'no' : tried.length} pull ${tried.length === 1 ? 'secret' : 'secrets'}`;
   if (mistakes.length > 0) {
-    const message = `${mistakes.join('; ')} (tried: ${[...tried, ANONYMOUS.label].join(', ')})`;
-    return new BrokerRefusal(ERROR_CODES.secretInvalid, message, false, tried);
+    const named = mistakes.map(({ label, mistake }) => `secret ${label} ${mistake}`).join('; ');
+    const unnamed = [...new Set(mistakes.map(({ mistake }) => `a pull secret ${mistake}`))].join('; ');
+    return new BrokerRefusal(
+      ERROR_CODES.secretInvalid,
+      `${named} (tried: ${[...tried, ANONYMOUS.label].join(', ')})`,
+      false,
+      { anonymised: `${unnamed} (tried: ${number}, ${ANONYMOUS.label})`, tried },
+    );
   }
-  return new BrokerRefusal(ERROR_CODES.unauthorized, explainRefusal(repository, tried).why, false, tried);
+  const anonymised = `the registry refused every credential (${number}, ${ANONYMOUS.label})`;
+  return new BrokerRefusal(ERROR_CODES.unauthorized, explainRefusal(repository, tried).why, false, {
+    anonymised,
+    tried,
+  });
 }
 
 /** Each secret once (it may hold several logins), and no more than an answer may hold. */

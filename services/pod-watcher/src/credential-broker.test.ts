@@ -1,14 +1,16 @@
 import { describe, expect, it } from '@jest/globals';
-import { type BrokeredCredential, newSealingKey, openCredential } from '@kuik/contracts';
+import { type BrokeredCredential, ERROR_CODES, newSealingKey, openCredential } from '@kuik/contracts';
 import { type KubeObject, SECRETS, SERVICE_ACCOUNTS } from '@kuik/kube';
 import { memoryKube } from '@kuik/kube/memory';
 import { silentLogger } from '@kuik/runtime';
+import { BrokerRefusal } from './choose-credential.ts';
 import { ClusterView } from './cluster-view.ts';
 import { CredentialBroker } from './credential-broker.ts';
 import { SecretReader } from './secret-reader.ts';
 import { cachedImage, NOW, podView } from './testing/objects.ts';
 
 const TOKEN: BrokeredCredential = { kind: 'bearer', token: 'pull-me', expiresAtMs: NOW + 1000 };
+const CHOSEN: BrokeredCredential = { ...TOKEN, tried: ['default/regcred'] };
 const PROXY = {
   authenticated: true,
   audiences: ['kuik-broker'],
@@ -28,6 +30,7 @@ function setup() {
   const view = new ClusterView(usageOptions, now);
   const chosen: string[][] = [];
   const counted: string[] = [];
+  const registry: { refusal?: BrokerRefusal } = {};
   const broker = new CredentialBroker({
     kube,
     view,
@@ -37,7 +40,7 @@ function setup() {
         chosen.push(
           secrets.map(({ source, mistake }) => `${source.namespace}/${source.name}${mistake === undefined ? '' : '!'}`),
         );
-        return Promise.resolve(TOKEN);
+        return registry.refusal === undefined ? Promise.resolve(CHOSEN) : Promise.reject(registry.refusal);
       },
     },
     rules: { audience: 'kuik-broker', nodeProxies: ['proxy/kuik-node-proxy'], services: ['kuik/kuik-monitor'] },
@@ -51,7 +54,7 @@ function setup() {
   const ask = (token: string, change = {}) =>
     broker.answer({ host: 'registry.example.test', repository: 'shop', token, publicKey: key.publicKey, ...change });
   const secret = (name: string) => kube.put<KubeObject>(SECRETS, { metadata: { name, namespace: 'default' } });
-  return { kube, view, clock, chosen, counted, key, ask, secret };
+  return { kube, view, clock, registry, chosen, counted, key, ask, secret };
 }
 
 describe('CredentialBroker', () => {
@@ -85,6 +88,30 @@ describe('CredentialBroker', () => {
     const reply = await ask(token, change);
     expect(reply).toMatchObject({ error: { code, retry } });
     expect(JSON.stringify(reply)).not.toContain(key.publicKey);
+  });
+
+  it.each([
+    ['of-node-1', 'refused 1 pull secret'],
+    ['of-monitor', 'refused default/regcred'],
+  ])('tells names of secrets to our own services, never to a node: %s', async (token, message) => {
+    const { view, ask, registry } = setup();
+    view.putPod(podView({ pullSecrets: ['regcred'] }));
+    view.putImage(cachedImage());
+    registry.refusal = new BrokerRefusal(
+      ERROR_CODES.unauthorized,
+      'refused default/regcred',
+      false,
+      { anonymised: 'refused 1 pull secret', tried: ['default/regcred'] },
+    );
+    const tried = token === 'of-monitor' ? { tried: ['default/regcred'] } : {};
+    expect(await ask(token)).toEqual({ error: { code: 'KUIK-REG-401', message, retry: false, ...tried } });
+  });
+
+  it('tells our own services which secrets were tried for a credential', async () => {
+    const { view, ask, key } = setup();
+    view.putImage(cachedImage());
+    const { sealed } = (await ask('of-monitor')) as { sealed: string };
+    expect(openCredential(sealed, key.privateKey)).toEqual(CHOSEN);
   });
 
   it('waits for a pod that no watch has shown yet', async () => {

@@ -35,7 +35,8 @@ const REFUSED_TTL_MS = 5_000;
 
 /**
  * One credential request: who asks (TokenReview), may they have this repository, which secrets count for it, what does the registry
- * give for them; the answer sealed to the asker's key. Tokens and secrets reach no log, no error and no other payload.
+ * give for them; the answer sealed to the asker's key. Tokens and secrets reach no log, no error and no other payload; names of
+ * secrets reach the log and our own services, never a node.
  */
 export class CredentialBroker {
   readonly #parts: BrokerParts;
@@ -56,7 +57,9 @@ export class CredentialBroker {
       const requester = await this.#requester(request.token);
       asker = requester.kind;
       const credential = await this.#credential(request, requester);
-      const sealed = seal(credential, request.publicKey);
+      // The names of what was tried before are for our own services alone.
+      const { tried: _names, ...unnamed } = credential;
+      const sealed = seal(asker === 'service' ? credential : unnamed, request.publicKey);
       count(asker, credential.kind);
       log.debug('credential given', {
         host,
@@ -68,12 +71,13 @@ export class CredentialBroker {
       });
       return { sealed };
     } catch (error) {
-      const { code, message, retry, tried } = refusalOf(error);
+      const { code, message, anonymised, retry, tried } = refusalOf(error);
       count(asker, code);
       if (!(error instanceof BrokerRefusal))
         log.warn('credential request failed', { host, repository, requestId, error });
       log.info('credential refused', { host, repository, requestId, requester: asker, code, reason: message });
-      return { error: { code, message, retry, ...(tried === undefined ? {} : { tried: [...tried] }) } };
+      if (asker !== 'service') return { error: { code, message: anonymised, retry } };
+      return { error: { code, message, retry, ...(tried.length === 0 ? {} : { tried: [...tried] }) } };
     }
   }
 
@@ -147,17 +151,13 @@ function seal(credential: BrokeredCredential, publicKey: string): string {
   }
 }
 
-function refusalOf(error: unknown): { code: string; message: string; retry: boolean; tried?: readonly string[] } {
+function refusalOf(
+  error: unknown,
+): Pick<BrokerRefusal, 'message' | 'anonymised' | 'retry' | 'tried'> & { readonly code: string } {
   if (error instanceof BrokerRefusal) {
-    const { code, message, retry, tried } = error;
-    return { code: code.code, message, retry, ...(tried.length === 0 ? {} : { tried }) };
+    const { code, message, anonymised, retry, tried } = error;
+    return { code: code.code, message, anonymised, retry, tried };
   }
-  if (isKubeError(error)) {
-    return {
-      code: ERROR_CODES.brokerUnavailable.code,
-      message: `the API server cannot be asked: ${error.code}`,
-      retry: true,
-    };
-  }
-  return { code: ERROR_CODES.brokerUnavailable.code, message: 'the broker failed', retry: true };
+  const message = isKubeError(error) ? `the API server cannot be asked: ${error.code}` : 'the broker failed';
+  return { code: ERROR_CODES.brokerUnavailable.code, message, anonymised: message, retry: true, tried: [] };
 }

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { CredentialClient } from '@kuik/bus';
 import { type CachedImage, HOLDERS_CONFIRM, IMAGE_STATE, project } from '@kuik/contracts';
 import { type KubeObject, until } from '@kuik/testbed';
 import { HOST, type Replica, startStack, type TestStack } from './testing/stack.ts';
@@ -260,15 +261,21 @@ describe('the credential broker on real servers', () => {
     await expect(own.credential(HOST, 'team/secret')).rejects.toMatchObject({ failure: 'brokerDenied' });
   });
 
-  it('says which secrets were refused when the password is wrong everywhere', async () => {
+  it('says to our services which secrets were refused when the password is wrong everywhere, to a node how many', async () => {
     await stack.faults.host(HOST).auth({ scheme: 'basic', users: [{ username: 'else', password: 'x' }] });
-    const proxy = await stack.proxyOn('node-2');
-    const error = await proxy
-      .credential(HOST, 'team/private', { renew: true })
-      .catch((caught: unknown) => caught as Error);
-    expect(error).toMatchObject({ failure: 'unauthorized' });
-    expect((error as Error).message).toContain('default/a-poor, default/b-robot, anonymous');
-    expect((error as Error).message).not.toContain('hunter2');
+    const told = async (client: CredentialClient): Promise<string> => {
+      const asked = client.credential(HOST, 'team/private', { renew: true });
+      const error = await asked.catch((caught: unknown) => caught as Error);
+      expect(error).toMatchObject({ failure: 'unauthorized' });
+      return (error as Error).message;
+    };
+    const service = await told(await stack.copier());
+    expect(service).toContain('default/a-poor, default/b-robot, anonymous');
+    expect(service).not.toContain('hunter2');
+    // Whoever pulls on the node reads this: the secrets may be another namespace's.
+    const node = await told(await stack.proxyOn('node-2'));
+    expect(node).toContain('2 pull secrets, anonymous');
+    expect(node).not.toMatch(/a-poor|b-robot|hunter2/);
   });
 
   it('gives the header of a Basic-only registry', async () => {

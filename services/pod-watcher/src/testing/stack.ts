@@ -60,6 +60,13 @@ export async function startStack() {
     return bus;
   };
 
+  const askingAs = async (service: ServiceIdentity): Promise<CredentialClient> => {
+    const token = readFileSync(service.brokerTokenFile!, 'utf8');
+    const bus = busOf(service);
+    await until(() => bus.status() === 'connected', { what: `${service.service} to be connected` });
+    return createCredentialClient(bus, { readToken: () => token, timeoutMs: 5000 });
+  };
+
   return {
     stack,
     faults,
@@ -134,13 +141,9 @@ export async function startStack() {
       );
     },
     /** The asking side of a node proxy on a node. */
-    async proxyOn(node: string): Promise<CredentialClient> {
-      const proxy = await serviceIdentity(stack, 'node-proxy', { node });
-      const token = readFileSync(proxy.brokerTokenFile!, 'utf8');
-      const bus = busOf(proxy);
-      await until(() => bus.status() === 'connected', { what: 'the proxy to be connected' });
-      return createCredentialClient(bus, { readToken: () => token, timeoutMs: 5000 });
-    },
+    proxyOn: async (node: string) => askingAs(await serviceIdentity(stack, 'node-proxy', { node })),
+    /** The asking side of a service of ours. */
+    copier: () => askingAs(copier),
     /** What a node proxy tells once a minute. */
     async served(reference: string, lastPulled: string) {
       const bus = busOf(await serviceIdentity(stack, 'node-proxy'));
