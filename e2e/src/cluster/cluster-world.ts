@@ -73,8 +73,16 @@ export function readyImage(world: ClusterWorld, reference: string): Promise<Cach
 }
 
 /** Creates a pod of one container that ends at once; returns it as it was admitted. */
-export function createPod(world: ClusterWorld, name: string, image: string): Promise<ClusterPod> {
-  const { kube, namespace } = world;
+export function createPod({ kube, namespace }: ClusterWorld, name: string, image: string): Promise<ClusterPod> {
+  return kube.create<ClusterPod>(PODS, podOf(name, image), { namespace });
+}
+
+/** The same pod as it would be admitted; nothing is created. */
+export function tryPod({ kube, namespace }: ClusterWorld, name: string, image: string): Promise<ClusterPod> {
+  return kube.raw<ClusterPod>('POST', `/api/v1/namespaces/${namespace}/pods?dryRun=All`, podOf(name, image));
+}
+
+function podOf(name: string, image: string): object {
   const securityContext = {
     allowPrivilegeEscalation: false,
     runAsNonRoot: true,
@@ -83,11 +91,7 @@ export function createPod(world: ClusterWorld, name: string, image: string): Pro
     seccompProfile: { type: 'RuntimeDefault' },
   };
   const container = { name: 'main', image, command: ['true'], securityContext };
-  return kube.create<ClusterPod>(
-    PODS,
-    { ...body('Pod', name), spec: { restartPolicy: 'Never', containers: [container] } },
-    { namespace },
-  );
+  return { ...body('Pod', name), spec: { restartPolicy: 'Never', containers: [container] } };
 }
 
 function body(kind: string, name: string): object {

@@ -2,7 +2,7 @@ import { MUTATING_WEBHOOK_CONFIGURATIONS, PODS, type KubeObject } from '@kuik/ku
 import { until } from '@kuik/testbed';
 import { bytes, short } from '../checklist.ts';
 import { expectEqual, expectTrue, step, type AnyStep } from '../story/step.ts';
-import { createPod, enter, readyImage, type ClusterPod, type ClusterWorld } from './cluster-world.ts';
+import { createPod, enter, readyImage, tryPod, type ClusterPod, type ClusterWorld } from './cluster-world.ts';
 
 const GIVEN = `sha256:${'0'.repeat(64)}`;
 
@@ -11,14 +11,19 @@ interface Registration extends KubeObject {
 }
 
 interface Installed {
+  /** The image of a pod that was only tried: what the API server makes of it once it calls the webhook. */
+  expected: string;
+  got: string;
+  asked: string;
   webhooks: { failurePolicy: string; hasCa: boolean }[];
 }
 
 const installed = step<ClusterWorld, Installed>({
   id: 'installed',
-  title: 'kube-image-keeper is installed: its webhook is registered and has made its CA',
+  title: 'kube-image-keeper is installed: its webhook has made its CA, and the API server calls it',
   logs: [],
-  async act({ kube, patienceMs }, progress) {
+  async act(world, progress) {
+    const { kube, patienceMs, image, namespace } = world;
     progress('the webhook to write its CA into its registration');
     const webhooks = await until(
       async () => {
@@ -31,9 +36,23 @@ const installed = step<ClusterWorld, Installed>({
       },
       { timeoutMs: patienceMs, everyMs: 500, what: 'caBundle of MutatingWebhookConfiguration kuik-webhook' },
     );
-    return { webhooks };
+    progress(`namespace ${namespace}`);
+    await enter(world);
+    // The API server reads the registration a moment after it was written; until then it admits pods unchanged.
+    progress('the API server to call the webhook');
+    const expected = `${world.proxyPrefix}/${image}`;
+    const got = await until(
+      async () => {
+        const { spec } = await tryPod(world, 'probe', image);
+        if (spec.containers[0]!.image === expected) return expected;
+        throw new Error(`a pod would be admitted with image ${spec.containers[0]!.image}`);
+      },
+      { timeoutMs: patienceMs, everyMs: 250, what: `the API server to send pods of ${namespace} to the webhook` },
+    );
+    return { webhooks, expected, got, asked: image };
   },
-  check: ({ webhooks }) => [
+  check: ({ webhooks, expected, got }) => [
+    ...expectEqual('image of a pod that was only tried', expected, got),
     ...expectEqual('webhooks registered', 1, webhooks.length),
     ...webhooks.flatMap(({ failurePolicy, hasCa }) => [
       ...expectEqual('failurePolicy', 'Ignore', failurePolicy),
@@ -42,8 +61,9 @@ const installed = step<ClusterWorld, Installed>({
   ],
   tell: () => [],
   breakages: [
-    { name: 'no webhook', bend: () => ({ webhooks: [] }) },
-    { name: 'no CA', bend: () => ({ webhooks: [{ failurePolicy: 'Ignore', hasCa: false }] }) },
+    { name: 'no webhook', bend: (o) => ({ ...o, webhooks: [] }) },
+    { name: 'no CA', bend: (o) => ({ ...o, webhooks: [{ failurePolicy: 'Ignore', hasCa: false }] }) },
+    { name: 'a webhook that is not called', bend: (o) => ({ ...o, got: o.asked }) },
   ],
 });
 
@@ -59,9 +79,7 @@ const admitted = step<ClusterWorld, Admitted>({
   id: 'admitted',
   title: 'a pod was created; its image goes through the proxy',
   logs: [],
-  async act(world, progress) {
-    progress(`namespace ${world.namespace}`);
-    await enter(world);
+  async act(world) {
     const since = performance.now();
     const pod = await createPod(world, 'hello', world.image);
     const annotation = pod.metadata.annotations?.['kuik.enix.io/original-images'] ?? '{}';

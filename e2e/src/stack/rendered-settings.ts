@@ -19,7 +19,7 @@ catch (error) { if (!error.render) throw error; console.log(error.render()); }`;
 
 /**
  * What a service makes of a configuration file (YAML) and of environment variables: its settings, defaults included, or the text of its
- * mistakes. Runs the service's own config.ts in a process of its own.
+ * mistakes. The files that the configuration file names need not exist. Runs the service's own config.ts in a process of its own.
  */
 export async function loadedBy(
   service: string,
@@ -29,7 +29,10 @@ export async function loadedBy(
   const folder = mkdtempSync(path.join(tmpdir(), 'kuik-settings-'));
   try {
     const written = path.join(folder, 'config.yaml');
-    if (file !== undefined) writeFileSync(written, file);
+    // The files that it names are another machine's; here each of them is this one.
+    const named = path.join(folder, 'named');
+    writeFileSync(named, '');
+    if (file !== undefined) writeFileSync(written, file.replaceAll(/(File"?: )[^\s,}]+/g, `$1${named}`));
     const modules = [`${service}/src/config.ts`, '../packages/runtime/src/index.ts'].map((module) =>
       path.join(SERVICES_FOLDER, module),
     );

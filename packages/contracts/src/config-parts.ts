@@ -1,26 +1,45 @@
 import { z } from 'zod';
 import { DEFAULTS } from './defaults.ts';
 
-/**
+/*
  * The parts of configuration that several services share, so that one setting has one name everywhere. Secrets are always files:
  * `...File` holds a path whose content is read at start (and again when the file changes, where said so).
  */
-/** The text is not repeated in the mistake: a URL may hold a password. */
-const url = (...starts: readonly string[]) =>
-  z.string().refine((text) => URL.canParse(text) && starts.some((start) => text.startsWith(start)), {
-    message: `must be a URL that starts with ${starts.join(' or ')}`,
-  });
+
+/** An absolute URL of one of the protocols. The text may hold a password: no message repeats it. */
+export function serverUrl(...protocols: readonly string[]): z.ZodString {
+  const wanted = protocols.map((name) => `${name}://`).join(' or ');
+  return z.string().refine((text) => {
+    const url = URL.canParse(text) ? new URL(text) : undefined;
+    return url !== undefined && url.hostname !== '' && protocols.includes(url.protocol.slice(0, -1));
+  }, `must be a URL that starts with ${wanted}`);
+}
+
+/** For an object whose certificate is of no use without its key, nor the key without the certificate. Said beside its other mistakes. */
+export function keyAndCertificate<T extends z.ZodType<KeyAndCertificate>>(settings: T): T {
+  return settings.refine(
+    ({ keyFile, certificateFile }) => (keyFile === undefined) === (certificateFile === undefined),
+    {
+      message: 'keyFile and certificateFile go together',
+      when: ({ value }) => typeof value === 'object' && value !== null,
+    },
+  );
+}
+interface KeyAndCertificate {
+  keyFile?: string | undefined;
+  certificateFile?: string | undefined;
+}
 
 export const natsConfig = z
   .strictObject({
-    url: url('nats://', 'tls://').describe('nats://host:port of NATS'),
+    url: serverUrl('nats', 'tls').describe('nats://host:port of NATS'),
     nkeyFile: z.string().optional().describe("File with this service's nkey seed; absent: no authentication"),
   })
   .describe('NATS');
 
 export const redisConfig = z
   .strictObject({
-    url: url('redis://', 'rediss://').describe('redis://host:port[/db] of Redis'),
+    url: serverUrl('redis', 'rediss').describe('redis://host:port[/db] of Redis'),
     username: z.string().optional().describe('ACL user of this service'),
     passwordFile: z.string().optional().describe("File with the ACL user's password"),
   })
@@ -32,20 +51,17 @@ export const kubeConfig = z
   })
   .describe('Kubernetes API server');
 
-export const cacheConfig = z
-  .strictObject({
-    url: url('http://', 'https://').describe(
+export const cacheConfig = keyAndCertificate(
+  z.strictObject({
+    url: serverUrl('http', 'https').describe(
       'http(s)://host:port of the cache registry: the read-write process for writers, the read-only one for readers',
     ),
     caFile: z.string().optional().describe('PEM of the CA of an https cache registry'),
     issuer: z.enum(['kuik-w', 'kuik-r']).optional().describe('Which key signs our tokens: writers or readers'),
     keyFile: z.string().optional().describe('PEM of the ES256 key that signs our tokens; absent: no authentication'),
     certificateFile: z.string().optional().describe("PEM of that key's certificate"),
-  })
-  .refine(({ keyFile, certificateFile }) => (keyFile === undefined) === (certificateFile === undefined), {
-    message: 'keyFile and certificateFile go together',
-  })
-  .describe('Cache registry');
+  }),
+).describe('Cache registry');
 
 /** `registries.<host>`: how a registry is reached; mirrors RegistryEndpoint of the registry package. */
 export const registryConfig = z.strictObject({

@@ -1,13 +1,12 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { inspect } from 'node:util';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { z } from 'zod';
 import { loadConfig } from './config.ts';
 import type { Env } from './config.ts';
 import { ConfigError } from './config-error.ts';
-import { duration, healthSettings, secretFile, serverUrl, size } from './setting-types.ts';
+import { duration } from './setting-types.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'kuik-config-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -21,13 +20,13 @@ function written(text: string): string {
 
 const schema = z.object({
   cache: z.object({
-    url: serverUrl(['http', 'https']),
+    url: z.string().refine((text) => URL.canParse(text), 'must be a URL'),
     connectTimeout: duration({ minMs: 10 }).default(1000),
-    memory: size().default(64),
+    memory: z.number().int().default(64),
   }),
-  redis: z.object({ passwordFile: secretFile().optional(), db: z.number().int().default(0) }),
+  redis: z.object({ passwordFile: z.string().optional(), db: z.number().int().default(0) }),
   registries: z
-    .record(z.string(), z.object({ insecure: z.boolean().optional(), address: z.string().optional() }))
+    .record(z.string(), z.object({ insecure: z.boolean().optional(), caFile: z.string().optional() }))
     .default({}),
   rules: z
     .array(z.object({ match: z.string().refine((text) => !text.includes('('), 'not a valid pattern') }))
@@ -35,12 +34,12 @@ const schema = z.object({
   prefixes: z.array(z.string()).default(['localhost:7439']),
   mode: z.enum(['on', 'off']).default('on'),
   dryRun: z.boolean().default(false),
-  health: healthSettings,
+  health: z.object({ host: z.string().default('0.0.0.0'), port: z.number().int().min(0).default(8081) }),
 });
 
 const load = (env: Env, yaml?: string): z.output<typeof schema> =>
   loadConfig({ name: 'test', schema, env, ...(yaml === undefined ? {} : { file: written(yaml) }) });
-const good: Env = { KUIK_CACHE_URL: 'http://cache:5000/' };
+const good: Env = { KUIK_CACHE_URL: 'http://cache:5000' };
 
 function mistakesOf(run: () => unknown): Record<string, string> {
   try {
@@ -66,7 +65,7 @@ describe('loadConfig', () => {
   it('lets the environment win over the file', () => {
     const config = load(
       { KUIK_CACHE_CONNECT_TIMEOUT: '2s', KUIK_HEALTH_PORT: '0' },
-      'cache: { url: "https://c", connectTimeout: 5m, memory: 1KiB }',
+      'cache: { url: "https://c", connectTimeout: 5m, memory: 1024 }',
     );
     expect(config.cache).toEqual({ url: 'https://c', connectTimeout: 2000, memory: 1024 });
     expect(config.health.port).toBe(0);
@@ -88,7 +87,7 @@ describe('loadConfig', () => {
   it('reports every mistake at once, of the file and of the environment', () => {
     const yaml = [
       'cache: { connectTimeout: 5, memory: much }',
-      'registries: { quay.io: { insecur: true } }',
+      'registries: { quay.io: { insecur: true }, ghcr.io: { caFile: /nowhere/ca.pem } }',
       'rules: [{ match: a }, { match: "(" }, {}]',
       'mode: maybe',
       'helth: {}',
@@ -99,13 +98,14 @@ describe('loadConfig', () => {
     ).toEqual({
       'cache.url': 'missing',
       'cache.connectTimeout': '5 is not a duration; write 500ms, 30s, 5m, 1h30m or 30d',
-      'cache.memory': '"much" is not a size; write 512KiB, 64MiB or 10Gi',
+      'cache.memory': 'must be a number',
       'registries["quay.io"]': 'unknown key "insecur"; did you mean "insecure"?',
       'rules[1].match': 'not a valid pattern',
       'rules[2].match': 'missing',
       mode: 'must be on or off',
       helth: 'unknown key "helth"; did you mean "health"?',
       'redis.passwordFile': 'cannot read /nowhere/password: ENOENT',
+      'registries["ghcr.io"].caFile': 'cannot read /nowhere/ca.pem: ENOENT',
       'redis.db': 'must be a number (from KUIK_REDIS_DB)',
       dryRun: 'must be true or false (from KUIK_DRY_RUN)',
       KUIK_HEALTH_PORTS: 'unknown variable; did you mean KUIK_HEALTH_PORT?',
@@ -152,23 +152,13 @@ describe('loadConfig', () => {
     expect(load({ ...good, ...links }).health.port).toBe(8081);
   });
 
-  it('keeps a secret out of everything printed, and follows its file', () => {
+  it('takes files that can be read, wherever they are named', () => {
     const path = written('hunter2\n');
-    const { redis } = load({ ...good, KUIK_REDIS_PASSWORD_FILE: path });
-    const secret = redis.passwordFile!;
-    expect(secret.reveal()).toBe('hunter2');
-
-    expect(
-      `${String(secret)} ${JSON.stringify(redis)} ${inspect(redis, { depth: 5, showHidden: true })}`,
-    ).not.toContain('hunter2');
-    writeFileSync(path, 'hunter3\n');
-    expect(secret.reveal()).toBe('hunter3');
-    rmSync(path);
-    expect(secret.reveal()).toBe('hunter3');
-  });
-
-  it('never repeats a URL that was refused', () => {
-    expect(JSON.stringify(mistakesOf(() => load({ KUIK_CACHE_URL: 'redis://u:hunter2@x' })))).not.toContain('hunter2');
+    const config = load({ ...good, KUIK_REDIS_PASSWORD_FILE: path }, `registries: { quay.io: { caFile: ${path} } }`);
+    expect(config).toMatchObject({ redis: { passwordFile: path }, registries: { 'quay.io': { caFile: path } } });
+    expect(mistakesOf(() => load({ ...good, KUIK_REDIS_PASSWORD_FILE: '/nowhere/password' }))).toEqual({
+      'redis.passwordFile': 'cannot read /nowhere/password: ENOENT',
+    });
   });
 
   it('freezes what it returns, deeply', () => {

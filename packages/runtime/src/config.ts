@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { ConfigError } from './config-error.ts';
 import { overlayEnv } from './env-overlay.ts';
 import type { Mistake, Tree } from './env-overlay.ts';
+import { unreadableFiles } from './named-files.ts';
 import { nearest } from './nearest.ts';
 import { kindOf, renderPath, settingsOf } from './setting-paths.ts';
 import type { Step } from './setting-paths.ts';
@@ -21,7 +22,8 @@ export interface ConfigSource<S extends z.ZodObject> {
 
 /**
  * Configuration from an optional YAML file and, over it, the environment (`cache.url` <-> `KUIK_CACHE_URL`).
- * Returns the parsed, deeply frozen values. Throws ConfigError with every mistake; nothing but the file and secret files is touched.
+ * Returns the parsed, deeply frozen values. Throws ConfigError with every mistake, files that settings name and that cannot be read among
+ * them; nothing is connected to.
  */
 export function loadConfig<S extends z.ZodObject>({
   schema,
@@ -34,6 +36,7 @@ export function loadConfig<S extends z.ZodObject>({
   if (file !== undefined && file !== '') mistakes.push(...readFile(file, tree));
   mistakes.push(...unknownKeys(schema, tree, []));
   mistakes.push(...overlayEnv(tree, settingsOf(schema), env));
+  mistakes.push(...unreadableFiles(tree));
   completeObjects(schema, tree);
   const parsed = schema.safeParse(tree);
   if (!parsed.success) {

@@ -1,7 +1,7 @@
 export type { App, Logger, Part } from './port.ts';
-export { backoffMs, DEFAULT_BACKOFF, retryForever } from './backoff.ts';
-export type { Backoff, RetryOptions } from './backoff.ts';
-export { DeadlineError, systemClock, wait, withDeadline } from './clock.ts';
+export { backoffMs } from './backoff.ts';
+export type { Backoff } from './backoff.ts';
+export { systemClock, wait } from './clock.ts';
 export type { Clock } from './clock.ts';
 export { composeParts } from './compose-parts.ts';
 export type { ComposeOptions, Composition } from './compose-parts.ts';
@@ -18,11 +18,9 @@ export { loopPart, reportRounds, type LoopMetrics, type LoopPartOptions } from '
 export type { LoopOptions, Round } from './loop.ts';
 export { createMetrics } from './metrics.ts';
 export type { Counter, Gauge, Histogram, Labels, Metrics, MetricSpec, MetricsOptions } from './metrics.ts';
-export { redact, redactText } from './redact.ts';
-export { EXIT, runService } from './run-service.ts';
+export { runService } from './run-service.ts';
 export type { ServiceContext, ServiceDefinition } from './run-service.ts';
-export { Secret } from './secret.ts';
-export { duration, healthSettings, listenPort, secretFile, serverUrl, size } from './setting-types.ts';
-export { formatDuration, parseDuration, parseSize } from './units.ts';
+export { duration } from './setting-types.ts';
+export { formatDuration } from './units.ts';
 export { createAuthority, issueCertificate } from './x509.ts';
 export type { AuthorityOptions, CertificateOptions, KeyAndCertificate } from './x509.ts';

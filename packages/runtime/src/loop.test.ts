@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { backoffMs, retryForever } from './backoff.ts';
+import { backoffMs } from './backoff.ts';
 import { wait, withDeadline } from './clock.ts';
 import { loop } from './loop.ts';
 import type { Round } from './loop.ts';
@@ -35,36 +35,6 @@ describe('withDeadline', () => {
       code: 'deadline',
       message: 'it took longer than 5 ms',
     });
-  });
-});
-
-describe('retryForever', () => {
-  it('tries until it works and tells each failure', async () => {
-    const failures: number[] = [];
-    let left = 2;
-    const attempt = async (): Promise<string> => {
-      if (left-- > 0) throw new Error('not yet');
-      return 'done';
-    };
-    const told = (failure: { failures: number }): void => void failures.push(failure.failures);
-    await expect(
-      retryForever({
-        signal: new AbortController().signal,
-        attempt,
-        backoff: { firstMs: 1, maxMs: 2 },
-        onFailure: told,
-      }),
-    ).resolves.toBe('done');
-    expect(failures).toEqual([1, 2]);
-  });
-
-  it('ends with its signal', async () => {
-    const ending = new AbortController();
-    const attempt = async (): Promise<never> => {
-      ending.abort(new Error('enough'));
-      throw new Error('not yet');
-    };
-    await expect(retryForever({ signal: ending.signal, attempt })).rejects.toThrow('enough');
   });
 });
 

@@ -66,7 +66,7 @@ export function kindOf(schema: z.core.$ZodType): Kind {
     case 'template_literal':
       return { kind: 'text' };
     case 'union':
-      // duration() and size(): written as text, or as a number in YAML.
+      // duration(): written as text, or as a number in YAML.
       return def.options.some((option) => kindOf(option).kind === 'text') ? { kind: 'text' } : { kind: 'other' };
     default:
       return { kind: 'other' };

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { formatDuration, parseDuration, parseSize } from './units.ts';
+import { formatDuration, parseDuration } from './units.ts';
 
 describe('parseDuration', () => {
   it.each([
@@ -22,21 +22,5 @@ describe('parseDuration', () => {
 
   it.each([0, 1, 999, 1000, 5_400_000, 2_592_000_000, 90_061_001])('is the inverse of formatDuration for %d', (ms) => {
     expect(parseDuration(formatDuration(ms))).toBe(ms);
-  });
-});
-
-describe('parseSize', () => {
-  it.each([
-    ['1024', 1024],
-    ['64MiB', 67_108_864],
-    ['10Gi', 10_737_418_240],
-    ['5GB', 5_000_000_000],
-    ['1.5 KiB', 1536],
-  ])('reads %j', (text, bytes) => {
-    expect(parseSize(text)).toBe(bytes);
-  });
-
-  it.each(['', 'MiB', '-1', '5 apples', '1_000'])('refuses %j', (text) => {
-    expect(parseSize(text)).toBeUndefined();
   });
 });

@@ -1,4 +1,4 @@
-import { DEFAULTS, httpConfig, kubeConfig, natsConfig, proxyPrefixes } from '@kuik/contracts';
+import { DEFAULTS, httpConfig, keyAndCertificate, kubeConfig, natsConfig, proxyPrefixes } from '@kuik/contracts';
 import { loadConfig, type Env } from '@kuik/runtime';
 import { z } from 'zod';
 import { patternMistake } from './rules.ts';
@@ -23,8 +23,8 @@ export const webhookConfig = z.strictObject({
       bodyLimitBytes: z.number().int().positive().default(DEFAULTS.webhook.bodyLimitBytes),
     })
     .prefault({}),
-  certificate: z
-    .strictObject({
+  certificate: keyAndCertificate(
+    z.strictObject({
       dnsNames: z
         .array(z.string())
         .default([])
@@ -38,11 +38,8 @@ export const webhookConfig = z.strictObject({
         .optional()
         .describe('PEM made by somebody else; then no Secret and no caBundle is touched'),
       keyFile: z.string().optional(),
-    })
-    .prefault({})
-    .refine((value) => (value.certificateFile === undefined) === (value.keyFile === undefined), {
-      message: 'certificateFile and keyFile go together',
     }),
+  ).prefault({}),
   proxyPrefixes: proxyPrefixes.pipe(z.array(prefix)),
   rules: z
     .strictObject({

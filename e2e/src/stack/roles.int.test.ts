@@ -1,0 +1,125 @@
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { SERVICES } from '@kuik/contracts';
+import { chartObjects, type ChartObject } from './chart-objects.ts';
+
+interface Rule {
+  apiGroups: string[];
+  resources: string[];
+  resourceNames?: string[];
+  verbs: string[];
+}
+interface Binding extends ChartObject {
+  roleRef: { kind: string; name: string };
+  subjects: { name: string; namespace: string }[];
+}
+
+let objects: ChartObject[];
+beforeAll(async () => {
+  objects = await chartObjects();
+}, 30_000);
+
+/** `[namespace: ]resource.group[=name]: verbs` of everything that is bound to a service account, sorted. */
+function grants(account: string): string[] {
+  const bindings = objects.filter(
+    (object): object is Binding =>
+      /RoleBinding$/.test(object.kind) && (object as Binding).subjects.some(({ name }) => name === account),
+  );
+  return bindings
+    .flatMap(({ roleRef, metadata: { namespace } }) => {
+      const role = objects.find(
+        ({ kind, metadata }) =>
+          kind === roleRef.kind &&
+          metadata.name === roleRef.name &&
+          (kind === 'ClusterRole' || metadata.namespace === namespace),
+      );
+      const where = namespace === undefined ? '' : `${namespace}: `;
+      return (role!['rules'] as Rule[]).flatMap(({ apiGroups, resources, resourceNames = [''], verbs }) =>
+        apiGroups.flatMap((group) =>
+          resources.flatMap((resource) =>
+            resourceNames.map(
+              (name) =>
+                `${where}${resource}${group === '' ? '' : `.${group}`}${name === '' ? '' : `=${name}`}: ${verbs.join(' ')}`,
+            ),
+          ),
+        ),
+      );
+    })
+    .sort();
+}
+
+const lease = (name: string): string[] => [
+  // packages/kube/src/lease.ts
+  'kuik-system: leases.coordination.k8s.io: create',
+  `kuik-system: leases.coordination.k8s.io=${name}: get patch`,
+];
+const secret = (namespace: string, name: string): string => `${namespace}: secrets=${name}: get patch`;
+
+// What each service calls, from its code. A verb more is a risk without a use; one less shows on the local stack, whose services have
+// these roles. Whoever applies a stanza also gets the object: one that met another object is withdrawn (packages/kube/src/client.ts).
+const CALLS: Readonly<Record<string, readonly string[]>> = {
+  webhook: [
+    // ca-bundle.ts
+    'mutatingwebhookconfigurations.admissionregistration.k8s.io=kuik-webhook: get patch',
+    // certificate-secret.ts
+    'kuik-system: secrets: create',
+    secret('kuik-system', 'kuik-webhook-ca'),
+  ],
+  'pod-watcher': [
+    // watches.ts
+    'pods: list watch',
+    // secret-reader.ts
+    'secrets: get',
+    'serviceaccounts: get',
+    // resource-writer.ts; `delete` of a CachedImage: see the role
+    'cachedimages.kuik.enix.io: get list watch create patch delete',
+    'cachedimages/status.kuik.enix.io: patch',
+    'repositories.kuik.enix.io: get list watch create patch delete',
+    'repositories/status.kuik.enix.io: patch',
+    // credential-broker.ts
+    'tokenreviews.authentication.k8s.io: create',
+    // packages/kube/src/event-recorder.ts
+    'events.events.k8s.io: create patch',
+    ...lease('kuik-pod-watcher'),
+  ],
+  // cached-images.ts
+  'image-copier': ['cachedimages.kuik.enix.io: get', 'cachedimages/status.kuik.enix.io: patch'],
+  monitor: [
+    // candidates and record-upstream.ts
+    'cachedimages.kuik.enix.io: get list watch',
+    'cachedimages/status.kuik.enix.io: patch',
+    ...lease('kuik-monitor'),
+  ],
+  gc: [
+    // removal.ts, removal-stanza.ts
+    'cachedimages.kuik.enix.io: get list watch patch delete',
+    'cachedimages/status.kuik.enix.io: patch',
+    'events.events.k8s.io: create patch',
+    ...lease('kuik-gc'),
+  ],
+  'node-proxy': [],
+  // secret-store.ts
+  keys: [
+    'kuik-system: secrets: create',
+    'kuik-system-proxy: secrets: create',
+    secret('kuik-system-proxy', 'kuik-keys-node-proxy'),
+    ...['webhook', 'pod-watcher', 'image-copier', 'monitor', 'gc'].map((name) =>
+      secret('kuik-system', `kuik-keys-${name}`),
+    ),
+    ...['nats', 'redis', 'registry'].map((name) => secret('kuik-system', `kuik-${name}`)),
+  ],
+};
+
+describe('what the chart lets each service do on the API server', () => {
+  it.each([...SERVICES, 'keys'])('%s: what it calls, and nothing more', (service) => {
+    expect(grants(`kuik-${service}`)).toEqual([...CALLS[service]!].sort());
+  });
+
+  it('is given to nobody else', () => {
+    const accounts = objects
+      .filter(({ kind }) => /RoleBinding$/.test(kind))
+      .flatMap((object) => (object as Binding).subjects.map(({ name }) => name));
+    expect(new Set(accounts)).toEqual(
+      new Set([...SERVICES, 'keys'].filter((name) => CALLS[name]!.length > 0).map((name) => `kuik-${name}`)),
+    );
+  });
+});
