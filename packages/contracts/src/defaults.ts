@@ -15,6 +15,8 @@ export const DEFAULTS = {
     maxStalledCount: 1000,
     drainMs: 20 * SECOND,
     blobsPerImage: 3,
+    turnWaitMs: 5 * MINUTE,
+    rememberMs: 7 * DAY,
   },
   retry: { firstMs: 5 * SECOND, maxMs: 30 * MINUTE, unavailableMs: 6 * HOUR },
   lease: { durationMs: 15 * SECOND, renewMs: 5 * SECOND, retryMs: 2 * SECOND },
