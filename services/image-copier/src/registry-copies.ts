@@ -1,4 +1,11 @@
-import { copyImage, describeImage, RegistryError, type CacheEndpoint, type RegistryAccess } from '@kuik/registry';
+import {
+  copyImage,
+  describeImage,
+  RegistryError,
+  type BlobTurns,
+  type CacheEndpoint,
+  type RegistryAccess,
+} from '@kuik/registry';
 import type { CopyParts } from './copy-loop.ts';
 import type { CopyCredentials } from './credentials.ts';
 import { Sides } from './sides.ts';
@@ -7,6 +14,8 @@ export interface CopyRoute {
   readonly registry: RegistryAccess;
   readonly cache: CacheEndpoint;
   readonly credentials: () => CopyCredentials;
+  /** What all workers know of the cache's blobs, by upstream host. */
+  readonly turns: { of(host: string): BlobTurns };
   /** Blobs of one image at once. */
   readonly concurrency: number;
 }
@@ -16,6 +25,7 @@ export function registryCopies({
   registry,
   cache,
   credentials,
+  turns,
   concurrency,
 }: CopyRoute): Pick<CopyParts, 'copy' | 'failureOf'> {
   const sides = new Sides();
@@ -33,6 +43,7 @@ export function registryCopies({
           target: to,
           targetTag: target.cacheTag,
           thorough: target.thorough,
+          turns: turns.of(host),
           concurrency,
           signal,
           onProgress: ({ bytesDone, bytesTotal, blobsDone, blobsTotal }) =>
