@@ -17,6 +17,8 @@ export const DEFAULTS = {
     blobsPerImage: 3,
     progressAfterMs: 2 * SECOND,
     progressEveryMs: MINUTE,
+    turnWaitMs: 5 * MINUTE,
+    rememberMs: 7 * DAY,
   },
   retry: { firstMs: 5 * SECOND, maxMs: 30 * MINUTE, unavailableMs: 6 * HOUR },
   lease: { durationMs: 15 * SECOND, renewMs: 5 * SECOND, retryMs: 2 * SECOND },

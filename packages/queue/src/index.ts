@@ -1,4 +1,6 @@
 export type {
+  BlobTurns,
+  BlobTurnsOptions,
   Job,
   JobCounts,
   JobEnd,
@@ -20,6 +22,7 @@ export type {
 export { QueueError } from './queue-error.ts';
 export type { QueueErrorCode } from './queue-error.ts';
 export type { RedisSettings } from './redis/connection.ts';
+export { createBlobTurns } from './redis/blob-turns.ts';
 export { createPacer } from './redis/pacer.ts';
 export { createProducer } from './redis/producer.ts';
 export { createTimeStore } from './redis/time-store.ts';

@@ -15,7 +15,7 @@ export interface QueueLog {
 export type JobEnd = 'done' | 'parked' | 'failed' | 'invalid' | 'held' | 'interrupted' | 'lost';
 
 /** What was wanted of Redis while it was away. */
-export type Missed = 'enqueue' | 'counts' | 'take' | 'park' | 'parkedUntil' | 'times';
+export type Missed = 'enqueue' | 'counts' | 'take' | 'park' | 'parkedUntil' | 'times' | 'turns';
 
 /** Where producers, workers, pacers and time stores report to; all optional. */
 export interface QueueReports {
@@ -130,6 +130,41 @@ export interface TimeStore {
   forget(kind: string, ids: readonly string[]): Promise<void>;
   close(): Promise<void>;
 }
+
+export interface BlobTurnsOptions {
+  /** A worker silent for this long loses its turn. Default: the copy queue's lock, 10 s. */
+  readonly lockMs?: number;
+  /** Longest wait for a turn of somebody else; then both go on. Default 5 min. */
+  readonly waitMs?: number;
+  /** How long a repository is remembered after it was named last. Default 7 days. */
+  readonly rememberMs?: number;
+}
+
+/**
+ * What copies know of the blobs in the cache registry: which repositories hold one, and who brings one right now, so that a layer is
+ * read from its upstream once. All of it is advice. A wrong repository costs a request, and a turn binds nobody: with Redis away, or
+ * its owner silent, a copy goes on by itself. A blob's name is its content, so two who bring one write the same bytes.
+ */
+export interface BlobTurns {
+  /** The blobs of one upstream host: what one host let us read proves nothing about another's readers. */
+  of(host: string): HostBlobs;
+  close(): Promise<void>;
+}
+
+export interface HostBlobs {
+  /**
+   * Where to look for the blob (newest first, none of `except`), or the turn to bring it. While somebody else brings it this waits, at
+   * most `waitMs`. Throws only when `signal` aborts.
+   */
+  take(digest: string, options: { except: readonly string[]; signal: AbortSignal }): Promise<BlobTurn>;
+  /** The repository holds the blob. Never throws, waits for nobody. */
+  landed(digest: string, repository: string): void;
+}
+
+/** `end` has to be called, with the repository that holds the blob now or without one; it never throws, and counts once. */
+export type BlobTurn =
+  | { readonly do: 'look'; readonly in: readonly string[] }
+  | { readonly do: 'bring'; end(landedIn?: string): Promise<void> };
 
 /** Marks contract use in signatures: the queue a producer or worker was made for. */
 export type QueueOf<T> = JobQueue<T>;

@@ -6,6 +6,7 @@ import { describePaces } from './conformance/paces.ts';
 import { Room } from './conformance/room.ts';
 import type { Bed } from './conformance/room.ts';
 import { describeTimes } from './conformance/times.ts';
+import { describeTurns } from './conformance/turns.ts';
 
 /** What both the adapter and its twin do. */
 export function queueConformance(name: string, makeBed: () => Promise<Bed>): void {
@@ -20,6 +21,7 @@ export function queueConformance(name: string, makeBed: () => Promise<Bed>): voi
     describeClosing(room);
     describePaces(room);
     describeTimes(room);
+    describeTurns(room);
     describeAway(room);
   });
 }

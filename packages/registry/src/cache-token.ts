@@ -68,7 +68,9 @@ export class CacheAuthorizer implements Authorizer {
   }
 
   first(need: Need): Promise<Attempt> {
-    const token = this.#tokens?.token(this.#repository, need.mountFrom);
+    // What a repository is mounted from itself needs nothing beyond the token that every other request carries.
+    const from = need.mountFrom === this.#repository ? undefined : need.mountFrom;
+    const token = this.#tokens?.token(this.#repository, from);
     return Promise.resolve({ header: token === undefined ? undefined : `Bearer ${token}` });
   }
 

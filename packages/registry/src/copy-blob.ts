@@ -1,22 +1,24 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { abortedError, RegistryError } from './errors.ts';
+import { BlobFinder } from './find-blob.ts';
 import { blobSource, openResuming } from './resume.ts';
 import { DigestGate } from './verify.ts';
+import type { BlobTurn, BlobTurns } from './blob-turns.ts';
 import type { Descriptor } from './plan.ts';
 import type { ByteSink, RepositoryClient, Upload } from './port.ts';
 
 /** Up to here one PUT is tried anew as a whole; larger blobs go in PATCHes, whose bytes survive a cut. */
 const WHOLE_MAX = 8 * 1024 * 1024;
 const FAILURES_MAX = 5;
-const MOUNTS_MAX = 2;
+/** How often a copy lets itself be sent somewhere to look before it goes on by itself. */
+const LOOKS_MAX = 4;
 const SOURCE_ROUNDS = 4;
 
 export interface BlobCopy {
   source: RepositoryClient;
   target: RepositoryClient;
   blob: Descriptor;
-  /** Repositories of the target's registry that may hold the blob. */
-  mountFrom: readonly string[];
+  turns: BlobTurns;
   /** The bytes, when they are at hand. */
   inline: Buffer | undefined;
   chunkBytes: number;
@@ -30,19 +32,53 @@ export interface BlobCopy {
  * upload at the byte that the session says it has. A wrong digest is found before the last bytes leave; the session is then deleted.
  */
 export async function copyBlob(copy: BlobCopy): Promise<'present' | 'mounted' | 'copied'> {
-  const { target, blob, signal } = copy;
-  let upload: Upload | undefined;
-  for (const from of copy.mountFrom.filter((name) => name !== target.repository).slice(0, MOUNTS_MAX)) {
-    await upload?.abort();
-    const answer = await target.startUpload({ mount: { digest: blob.digest, from }, signal });
-    if (answer.mounted) return 'mounted';
-    upload = answer.upload;
+  const { target, blob, turns } = copy;
+  const finder = new BlobFinder(copy);
+  try {
+    for (let looks = 0; ; looks += 1) {
+      const turn = looks < LOOKS_MAX ? await takeTurn(copy, finder.tried) : ownTurn(copy);
+      if (turn.do === 'bring') return await bring(copy, finder, turn);
+      const found = await finder.lookIn(turn.in);
+      if (found === 'mounted') turns.landed(blob.digest, target.repository);
+      if (found !== undefined) return found;
+    }
+  } finally {
+    await finder.takeSession()?.abort();
   }
-  if ((await target.headBlob(blob.digest, { signal })) !== undefined) {
-    await upload?.abort();
-    return 'present';
+}
+
+type Turn = Extract<BlobTurn, { do: 'bring' }>;
+
+async function bring(copy: BlobCopy, finder: BlobFinder, turn: Turn): Promise<'present' | 'copied'> {
+  let landedIn: string | undefined;
+  try {
+    const outcome = (await finder.lookAtTarget()) ?? (await new Transfer(copy).run(finder.takeSession()));
+    landedIn = copy.target.repository;
+    return outcome;
+  } finally {
+    await turn.end(landedIn);
   }
-  return new Transfer(copy).run(upload);
+}
+
+/** Whose turn it is; ours without asking when the bytes are here already, or when nobody can tell. */
+async function takeTurn(copy: BlobCopy, except: readonly string[]): Promise<BlobTurn> {
+  if (copy.inline !== undefined) return ownTurn(copy);
+  try {
+    return await copy.turns.take(copy.blob.digest, { except, signal: copy.signal });
+  } catch {
+    if (copy.signal.aborted) throw abortedError(`copying blob ${copy.blob.digest}`, copy.signal);
+    return ownTurn(copy);
+  }
+}
+
+function ownTurn({ blob, turns }: BlobCopy): Turn {
+  return {
+    do: 'bring',
+    end: (landedIn) => {
+      if (landedIn !== undefined) turns.landed(blob.digest, landedIn);
+      return Promise.resolve();
+    },
+  };
 }
 
 class Transfer {
@@ -57,7 +93,7 @@ class Transfer {
     this.#gate = new DigestGate(copy.blob.digest, copy.blob.size);
   }
 
-  async run(first: Upload | undefined): Promise<'present' | 'copied'> {
+  async run(first: Upload | undefined): Promise<'copied'> {
     const { target, blob, signal } = this.#copy;
     let upload = first ?? (await this.#session());
     let at = 0;

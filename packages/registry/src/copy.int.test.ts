@@ -14,6 +14,7 @@ import {
 import { createRegistryAccess, type RegistryAccessOptions } from './access.ts';
 import { copyImage, type CopyOptions } from './copy.ts';
 import { readBlob } from './open-blob.ts';
+import { toldPlaces } from './testing/told-places.ts';
 
 const HUB = 'docker.io';
 const MiB = 1024 * 1024;
@@ -175,9 +176,15 @@ describe('copying into Distribution', () => {
     const { copy, sibling, target } = await world('sibling', image);
     await copy();
     faults.log.reset();
-    const result = await copy({ target: sibling, mountCandidates: () => [target.repository] });
-    expect(result.blobs).toMatchObject({ copied: 0, mounted: image.blobs.length });
-    expect(faults.log.requests({ kind: 'blob' }).length).toBeLessThanOrEqual(1);
+    const result = await copy({ target: sibling, turns: toldPlaces(() => [target.repository]) });
+    // The config of an image was read on the way: it is sent, not mounted.
+    const [config, ...layers] = image.blobs;
+    expect(result.blobs).toMatchObject({ copied: 1, mounted: layers.length, present: 0 });
+    expect(faults.log.requests({ kind: 'blob', method: 'GET' }).map(({ reference }) => reference)).toEqual([
+      config!.digest,
+    ]);
+    const proofs = faults.log.requests({ kind: 'blob', method: 'HEAD' }).map(({ reference }) => reference);
+    expect(proofs).toEqual(layers.map(({ digest }) => digest));
   });
 
   it('carries a foreign layer without its bytes', async () => {
@@ -209,7 +216,7 @@ describe('copying into Distribution', () => {
   it('tells how long to wait when the source has had enough', async () => {
     const image = await makeImage({ seed: 'limited', layers: [raw(1000)] });
     const { copy } = await world('limited', image);
-    faults.host(HUB).on({ kind: 'manifest-digest' }).rateLimited({ retryAfter: 90, limit: 100 });
+    faults.host(HUB).on({ kind: 'manifest', method: 'GET' }).rateLimited({ retryAfter: 90, limit: 100 });
     await expect(copy()).rejects.toMatchObject({ code: 'rate-limited', retryAfterMs: 90_000 });
   });
 

@@ -5,6 +5,7 @@ import { RegistryError } from './errors.ts';
 import { memoryRegistry, type MemoryRequest } from './memory.ts';
 import { platformOf } from './plan.ts';
 import type { RepositoryClient, Upload } from './port.ts';
+import { toldPlaces } from './testing/told-places.ts';
 
 async function push(client: RepositoryClient, image: MadeImage, tag: string): Promise<void> {
   for (const blob of image.blobs) {
@@ -76,6 +77,27 @@ describe('copyImage', () => {
     expect(since(at, 'cache.test')).toEqual(['head-manifest v1']);
   });
 
+  it('asks for no more than it needs', async () => {
+    const { copy, mark, since } = await world(index);
+    const at = mark();
+    await copy();
+    const [blobs, manifests] = [index.blobs.length, index.manifests.length];
+    // The source: each manifest and blob once. The target: is the tag there; a session and its bytes for each blob; manifests, root by tag; the tag again.
+    expect(since(at, 'up.test')).toHaveLength(manifests + blobs);
+    expect(since(at, 'cache.test')).toHaveLength(1 + blobs + (manifests + 1) + 1);
+    expect(since(at, 'cache.test').filter((line) => line.startsWith('head-blob'))).toEqual([]);
+  });
+
+  it('resolves a tag that moved before it reads', async () => {
+    const moved = await makeImage({ seed: 'moved' });
+    const { copy, source, mark, since } = await world(index);
+    await copy();
+    await push(source, moved, 'v1');
+    const at = mark();
+    expect(await copy()).toMatchObject({ digest: moved.digest, skipped: false });
+    expect(since(at, 'up.test').slice(0, 2)).toEqual(['head-manifest v1', `open-manifest ${moved.digest}`]);
+  });
+
   it('asks the source for nothing when a digest is already there', async () => {
     const { copy, mark, since } = await world(index);
     await copy({ reference: index.digest, targetTag: 'anchor' });
@@ -139,9 +161,11 @@ describe('copyImage', () => {
     const bytes = (at: typeof first) => Buffer.concat([...at!.open()]);
     registry.putBlob('cache.test', 'other/app', bytes(first), first!.digest);
     registry.putBlob('cache.test', 'up.test/team/app', bytes(second), second!.digest);
-    const result = await copy({
-      mountCandidates: (digest) => (digest === config!.digest ? ['nobody/has-it'] : ['other/app']),
-    });
+    const places = new Map([
+      [config!.digest, ['nobody/has-it']],
+      [first!.digest, ['other/app']],
+    ]);
+    const result = await copy({ turns: toldPlaces((digest) => places.get(digest) ?? []) });
     expect(result.blobs).toEqual({ total: 4, copied: 2, mounted: 1, present: 1 });
     expect(result.bytesCopied).toBe(image.bytes - image.root.size - first!.size - second!.size);
   });

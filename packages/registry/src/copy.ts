@@ -1,4 +1,5 @@
 import { isDigest } from '@kuik/image';
+import { ALONE, type BlobTurns } from './blob-turns.ts';
 import { copyBlob } from './copy-blob.ts';
 import { RegistryError } from './errors.ts';
 import { inParallel } from './in-parallel.ts';
@@ -22,8 +23,8 @@ export interface CopyOptions {
   target: RepositoryClient;
   /** Tag written last at the target. */
   targetTag: string;
-  /** Repositories at the target that may hold a blob, best first. */
-  mountCandidates?: (digest: string) => readonly string[];
+  /** What other copies into the target know of its blobs. Default: nothing. */
+  turns?: BlobTurns;
   /** Which platforms of an index to copy; the index itself stays whole. Default: all. */
   wants?: (child: Descriptor) => boolean;
   /** Blobs at a time. Default 3. */
@@ -60,14 +61,16 @@ export async function copyImage(options: CopyOptions): Promise<CopyResult> {
   const stop = new AbortController();
   const signal = options.signal === undefined ? stop.signal : AbortSignal.any([options.signal, stop.signal]);
   try {
-    const [head, held] = await Promise.all([resolve(options, signal), find(target, targetTag, signal)]);
-    if (held !== undefined && held.digest === head.digest && options.thorough !== true) return nothingToDo(held, head);
-    const root = await openRoot(source, options.reference, head.digest, signal);
+    const held = await find(target, targetTag, signal);
+    // The target is close, upstream counts: what has to be read anyway is not asked for before.
+    const head = held === undefined || options.thorough === true ? undefined : await resolve(options, signal);
+    if (held !== undefined && held.digest === head?.digest) return nothingToDo(held, head);
+    const root = await openRoot(source, options.reference, head?.digest, signal);
     const tree = await walkManifests(source, root, { wants: options.wants, held: target, signal });
     const blobs = blobsToCopy(tree.blobs);
     const counts = await copyBlobs(options, tree, blobs, stop, signal);
     await putManifests(target, targetTag, tree, signal);
-    const rateLimit = root.rateLimit ?? head.rateLimit;
+    const rateLimit = root.rateLimit ?? head?.rateLimit;
     return {
       digest: root.digest,
       mediaType: readManifest(root).mediaType,
@@ -117,17 +120,17 @@ async function find(target: RepositoryClient, tag: string, signal: AbortSignal):
   }
 }
 
-/** The root by its digest, so that a tag that moves meanwhile changes nothing; by tag when the registry forgot that digest at once. */
+/** The root: by the digest that was resolved, so that a tag that moves meanwhile changes nothing; by tag when the registry forgot it at once. */
 async function openRoot(
   source: RepositoryClient,
   reference: string,
-  digest: string,
+  digest: string | undefined,
   signal: AbortSignal,
 ): Promise<Manifest> {
   try {
-    return await source.openManifest(digest, { signal });
+    return await source.openManifest(digest ?? reference, { signal });
   } catch (error) {
-    const moved = error instanceof RegistryError && error.code === 'not-found' && reference !== digest;
+    const moved = error instanceof RegistryError && error.code === 'not-found' && (digest ?? reference) !== reference;
     if (!moved) throw error;
     return source.openManifest(reference, { signal });
   }
@@ -161,7 +164,7 @@ async function copyBlobs(
         source: options.source,
         target: options.target,
         blob,
-        mountFrom: options.mountCandidates?.(blob.digest) ?? [],
+        turns: options.turns ?? ALONE,
         inline: tree.inline.get(blob.digest),
         chunkBytes: options.chunkBytes ?? 256 * MiB,
         signal,

@@ -21,6 +21,7 @@ export { createRegistryAccess, type RegistryAccessOptions } from './access.ts';
 export { RegistryError } from './errors.ts';
 export { readBlob } from './open-blob.ts';
 export { MANIFEST_TYPES } from './manifests.ts';
+export type { BlobTurns } from './blob-turns.ts';
 export type { Timeouts } from './timeouts.ts';
 export type { RegistryEvent } from './repository-requests.ts';
 export type { Lookup } from './connect.ts';

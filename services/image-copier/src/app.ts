@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { announceState, createCredentialClient, openBus, type Bus } from '@kuik/bus';
 import { COPY_QUEUE, IMAGE_STATE, METRICS } from '@kuik/contracts';
 import { openKube, type KubeClient } from '@kuik/kube';
-import { createPacer, createWorker, type Worker } from '@kuik/queue';
+import { createBlobTurns, createPacer, createWorker, type Worker } from '@kuik/queue';
 import { createRegistryAccess, readCacheEndpoint, readRegistries } from '@kuik/registry';
 import { composeParts, HealthServer, type App, type Part, type ServiceContext } from '@kuik/runtime';
 import { cachedImages } from './cached-images.ts';
@@ -41,11 +41,14 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
       : brokeredCredentials(createCredentialClient(bus, { readToken: () => readFile(tokenFile, 'utf8'), timeoutMs }));
   const pacer = createPacer(config.redis, { pace: config.pace, hosts: config.pace.hosts, log });
   const states = bus.bucket(IMAGE_STATE);
-  const { concurrency, blobsPerImage, lockMs, stallCheckMs, drainMs, progressAfterMs, progressEveryMs } = config.copy;
+  const { concurrency, blobsPerImage, lockMs, stallCheckMs, drainMs, turnWaitMs, rememberMs } = config.copy;
+  const { progressAfterMs, progressEveryMs } = config.copy;
+  const turns = createBlobTurns(config.redis, { lockMs, waitMs: turnWaitMs, rememberMs, log });
   const copies = registryCopies({
     registry,
     cache: readCacheEndpoint(config.cache, ['pull', 'push']),
     credentials,
+    turns,
     concurrency: blobsPerImage,
   });
   const parts: CopyParts = {
@@ -87,6 +90,7 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
       { name: 'kube', close: () => kube.close() },
       { name: 'registry', close: () => registry.close() },
       { name: 'pacer', close: () => pacer.close() },
+      { name: 'turns', close: () => turns.close() },
       work,
     ],
     { log, closeMs: drainMs + 5_000 },

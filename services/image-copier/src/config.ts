@@ -37,6 +37,12 @@ export const copierConfig = z.strictObject({
         .max(16)
         .default(DEFAULTS.copy.blobsPerImage)
         .describe('Blobs of one image at once'),
+      turnWaitMs: ms
+        .default(DEFAULTS.copy.turnWaitMs)
+        .describe('How long a copy waits for another one that brings the same blob'),
+      rememberMs: ms
+        .default(DEFAULTS.copy.rememberMs)
+        .describe('How long it is remembered which repositories of the cache hold a blob'),
       lockMs: ms.default(DEFAULTS.copy.lockMs).describe('A worker silent for this long loses its job'),
       stallCheckMs: ms.default(DEFAULTS.copy.stallCheckMs),
       progressAfterMs: ms

@@ -108,6 +108,8 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
       bytes: result.bytes,
       bytesCopied: result.bytesCopied,
       blobs: result.blobs.total,
+      sharedBlobs: result.blobs.mounted + result.blobs.present,
+      mountedBlobs: result.blobs.mounted,
       ms: Math.round(parts.clock.monotonic() - started),
       reason: job.payload.reason,
     });

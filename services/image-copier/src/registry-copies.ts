@@ -1,4 +1,11 @@
-import { copyImage, describeImage, RegistryError, type CacheEndpoint, type RegistryAccess } from '@kuik/registry';
+import {
+  copyImage,
+  describeImage,
+  RegistryError,
+  type BlobTurns,
+  type CacheEndpoint,
+  type RegistryAccess,
+} from '@kuik/registry';
 import { anchorPin } from './anchor-pin.ts';
 import type { CopyParts, CopyResult } from './copy-loop.ts';
 import type { CopyFailure } from './judge.ts';
@@ -9,6 +16,8 @@ export interface CopyRoute {
   readonly registry: RegistryAccess;
   readonly cache: CacheEndpoint;
   readonly credentials: (origin: CopyOrigin) => CopyCredentials;
+  /** What all workers know of the cache's blobs, by upstream host. */
+  readonly turns: { of(host: string): BlobTurns };
   /** Blobs of one image at once. */
   readonly concurrency: number;
 }
@@ -18,6 +27,7 @@ export function registryCopies({
   registry,
   cache,
   credentials,
+  turns,
   concurrency,
 }: CopyRoute): Pick<CopyParts, 'copy' | 'failureOf'> {
   const sides = new Sides();
@@ -39,6 +49,7 @@ export function registryCopies({
           target: to,
           targetTag: target.cacheTag,
           thorough: target.thorough,
+          turns: turns.of(host),
           concurrency,
           signal,
           onProgress: ({ bytesDone, bytesTotal, blobsDone, blobsTotal }) =>

@@ -2,6 +2,8 @@ import { COPY_QUEUE } from '@kuik/contracts';
 import type { CopyJob, JobQueue } from '@kuik/contracts';
 import { until } from '@kuik/testbed';
 import type {
+  BlobTurns,
+  BlobTurnsOptions,
   Job,
   JobEnd,
   Missed,
@@ -22,6 +24,7 @@ export interface Bed {
   createWorker<T>(queue: JobQueue<T>, work: Work<T>, options: WorkerOptions & QueueReports): Worker;
   createPacer(options?: PacerOptions & QueueReports): Pacer;
   createTimeStore(reports?: QueueReports): TimeStore;
+  createBlobTurns(options?: BlobTurnsOptions & QueueReports): BlobTurns;
   goAway(): Promise<void>;
   comeBack(): Promise<void>;
   stop(): Promise<void>;

@@ -1,17 +1,30 @@
 import type { JobQueue } from '@kuik/contracts';
 import { checkPayload } from '../payload.ts';
-import type { Pacer, PacerOptions, Producer, QueueReports, TimeStore, Work, Worker, WorkerOptions } from '../port.ts';
+import type {
+  BlobTurns,
+  BlobTurnsOptions,
+  Pacer,
+  PacerOptions,
+  Producer,
+  QueueReports,
+  TimeStore,
+  Work,
+  Worker,
+  WorkerOptions,
+} from '../port.ts';
 import { QueueError } from '../queue-error.ts';
 import { MemoryJobs } from './memory-jobs.ts';
 import { MemoryPaces } from './memory-paces.ts';
+import { MemoryTurns } from './memory-turns.ts';
 import { MemoryWorker } from './memory-worker.ts';
 
-/** One process that plays Redis: everything made by it shares its jobs, paces and times. Locks are not modelled: nobody dies here. */
+/** One process that plays Redis: everything made by it shares its jobs, paces, times and turns. Locks are not modelled: nobody dies here. */
 export interface MemoryQueue {
   createProducer<T>(queue: JobQueue<T>, reports?: QueueReports): Producer<T>;
   createWorker<T>(queue: JobQueue<T>, work: Work<T>, options: WorkerOptions & QueueReports): Worker;
   createPacer(options?: PacerOptions & QueueReports): Pacer;
   createTimeStore(reports?: QueueReports): TimeStore;
+  createBlobTurns(options?: BlobTurnsOptions & QueueReports): BlobTurns;
   /** As if Redis went away (true) or came back; what was in it stays. */
   setAway(away: boolean): void;
 }
@@ -20,6 +33,7 @@ export interface MemoryQueue {
 export function memoryQueue({ now = Date.now }: { now?: () => number } = {}): MemoryQueue {
   const queues = new Map<string, MemoryJobs>();
   const paces = new MemoryPaces(now);
+  const turns = new MemoryTurns();
   const times = new Map<string, Map<string, number>>();
   let away = false;
 
@@ -63,6 +77,7 @@ export function memoryQueue({ now = Date.now }: { now?: () => number } = {}): Me
       new MemoryWorker(queue, jobsOf(queue.queue), work, options),
 
     createPacer: (options = {}) => paces.pacer(options, () => away),
+    createBlobTurns: (options = {}) => turns.turns(options, () => away),
 
     createTimeStore(reports = {}) {
       let closed = false;

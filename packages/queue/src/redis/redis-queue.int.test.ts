@@ -1,5 +1,6 @@
 import { startRedis } from '@kuik/testbed';
 import { queueConformance } from '../queue.conformance.ts';
+import { createBlobTurns } from './blob-turns.ts';
 import { createPacer } from './pacer.ts';
 import { createProducer } from './producer.ts';
 import { createTimeStore } from './time-store.ts';
@@ -14,6 +15,7 @@ queueConformance('queue over Redis', async () => {
       createWorker(queue, connection, work, { lockMs: 2_000, stallCheckMs: 1_000, ...options }),
     createPacer: (options) => createPacer(connection, options),
     createTimeStore: (reports) => createTimeStore(connection, reports),
+    createBlobTurns: (options) => createBlobTurns(connection, { lockMs: 2_000, ...options }),
     goAway: () => redis.kill(),
     comeBack: () => redis.restart(),
     stop: () => redis.stop(),

@@ -1,0 +1,47 @@
+import { TurnsOver, type TurnStore } from '../blob-turns.ts';
+import type { BlobTurns, BlobTurnsOptions, QueueReports } from '../port.ts';
+import { RememberedPlaces } from '../remembered-places.ts';
+
+/** What Redis would hold of turns and places. Locks do not run out: nobody dies here. */
+export class MemoryTurns {
+  readonly #places = new RememberedPlaces(Infinity);
+  readonly #owners = new Map<string, string>();
+
+  turns(options: BlobTurnsOptions & QueueReports, away: () => boolean): BlobTurns {
+    return new TurnsOver(this.#store(options, away), options);
+  }
+
+  #store(reports: QueueReports, away: () => boolean): TurnStore {
+    const ask = async <T>(call: () => T): Promise<T | undefined> => {
+      await Promise.resolve();
+      if (!away()) return call();
+      reports.missed?.('turns');
+      return undefined;
+    };
+    return {
+      claim: (key, token, except) =>
+        ask(() => {
+          const known = this.#places.find(key, except);
+          if (known.length > 0) return { do: 'look', in: known };
+          if (this.#owners.has(key)) return { do: 'wait' };
+          this.#owners.set(key, token);
+          return { do: 'bring' };
+        }),
+      renew: (key, token) =>
+        ask(() => {
+          if (!this.#owners.has(key)) this.#owners.set(key, token);
+          return this.#owners.get(key) === token;
+        }),
+      release: async (key, token, landedIn) => {
+        await ask(() => {
+          if (this.#owners.get(key) === token) this.#owners.delete(key);
+          if (landedIn !== undefined) this.#places.add(key, landedIn);
+        });
+      },
+      remember: async (key, repository) => {
+        await ask(() => this.#places.add(key, repository));
+      },
+      close: () => Promise.resolve(),
+    };
+  }
+}
