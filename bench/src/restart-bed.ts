@@ -17,8 +17,8 @@ import { AuditLog } from './audit-log.ts';
 /** What holds state about pods and images: the services that a restart of the whole control side begins anew. */
 export const RESTARTED = ['webhook', 'pod-watcher', 'gc', 'monitor'] as const satisfies readonly ServiceName[];
 
-/** As the chart starts them. */
-const CHART_ENVIRONMENT = { NODE_OPTIONS: '--max-semi-space-size=2', MALLOC_ARENA_MAX: '1' };
+/** As the chart starts all of them but the webhook. */
+const SMALL_MEMORY = { NODE_OPTIONS: '--max-semi-space-size=2', MALLOC_ARENA_MAX: '1' };
 
 /** Real servers, our services with the product's own times, and kube-apiserver's account of what they ask. */
 export interface RestartBed {
@@ -64,7 +64,7 @@ export async function startRestartBed(environment: Readonly<Record<string, strin
         const own = lease === undefined ? {} : { lease: { namespace: 'kuik-system' } };
         writeFileSync(file, JSON.stringify({ ...settings, ...own }));
         const extra = service === 'pod-watcher' ? environment : {};
-        const env = { ...CHART_ENVIRONMENT, KUIK_CONFIG: file, ...extra };
+        const env = { KUIK_CONFIG: file, ...(service === 'webhook' ? {} : SMALL_MEMORY), ...extra };
         services.push(await startService(service, { name, healthPort, env }));
       }
     }

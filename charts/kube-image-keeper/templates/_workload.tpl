@@ -1,6 +1,6 @@
 {{/*
 The pod template of one of our services. Context: root (the subchart's scope), component, settings (YAML text), kube (needs the API server),
-broker (needs the credential broker), ports, fieldEnv, lingerSeconds, hostNetwork, probeHost.
+broker (needs the credential broker), smallMemory, ports, fieldEnv, lingerSeconds, hostNetwork, probeHost.
 Secrets are mounted as files; the root file system is read-only; nothing runs as root.
 */}}
 {{- define "kuik.podTemplate" -}}
@@ -57,7 +57,7 @@ spec:
         - { name: KUIK_CONFIG, value: /etc/kuik/config/config.yaml }
         - { name: LOG_LEVEL, value: {{ $g.logLevel | quote }} }
         {{- if .smallMemory }}
-        # Bytes pass through, few objects are made: a small young generation and one malloc arena keep the process half as large.
+        # Bytes and lists pass through, little of them stays: a small young generation and one malloc arena keep the process half as large.
         - { name: NODE_OPTIONS, value: "--max-semi-space-size=2" }
         - { name: MALLOC_ARENA_MAX, value: "1" }
         {{- end }}

@@ -1,5 +1,5 @@
 {{/* Rendered by the umbrella chart, which alone knows the settings: their checksum restarts the pods when they change. */}}
 {{- define "kuik.workload.pod-watcher" -}}
 {{- $http := list (dict "name" "http" "containerPort" 8080) -}}
-{{ include "kuik.deployment" (dict "root" .root "settings" .settings "component" "pod-watcher" "kube" true "broker" false "ports" $http) }}
+{{ include "kuik.deployment" (dict "root" .root "settings" .settings "component" "pod-watcher" "kube" true "broker" false "smallMemory" true "ports" $http) }}
 {{- end }}
