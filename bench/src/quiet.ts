@@ -11,11 +11,12 @@ export interface Activity {
   readonly requests: readonly AuditedRequest[];
 }
 
-/** Waits until nothing was asked for `QUIET_MS`. `since` is epoch ms; throws after `timeoutMs`. */
+/** Waits until nothing was asked for `QUIET_MS`, from now on. `since` is epoch ms; throws after `timeoutMs`. */
 export async function untilQuiet(audit: AuditLog, since: number, timeoutMs = 300_000): Promise<Activity> {
   const requests: AuditedRequest[] = [];
+  const from = Date.now();
   let last = since;
-  while (Date.now() - last < QUIET_MS) {
+  while (Date.now() - Math.max(last, from) < QUIET_MS) {
     if (Date.now() - since > timeoutMs) throw new Error(`not quiet after ${timeoutMs / 1000} s`);
     await sleep(LOOK_EVERY_MS);
     for (const request of audit.take()) {

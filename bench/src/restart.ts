@@ -67,13 +67,16 @@ try {
   await bed.stop();
 }
 
-/** All replicas down, then all up at once. */
-async function restart({ services, audit }: RestartBed, signal: NodeJS.Signals): Promise<Restart> {
+/** All replicas down, then all up at once; quiet counts once every Lease has a new holder. */
+async function restart(bed: RestartBed, signal: NodeJS.Signals): Promise<Restart> {
+  const { services, audit } = bed;
+  const before = await holders(bed);
   await Promise.all(services.map((service) => service.kill(signal)));
   audit.take();
   const since = Date.now();
   await Promise.all(services.map((service) => service.restart()));
   const ready = (Date.now() - since) / 1000;
+  await Promise.all(before.map(([lease, holder]) => newHolder(bed, lease, holder)));
   const { seconds, requests } = await untilQuiet(audit, since);
   const cpu = services.reduce((sum, { pid }) => sum + cpuSeconds(pid), 0);
   return { ready, quiet: seconds, cpu, requests };
@@ -106,36 +109,50 @@ function memory(when: string): void {
   line(`RSS MiB ${when}: ${each.join(', ')}`);
 }
 
-/** SIGKILLs every leader; tells when the other replica held the Lease, and when pod-watcher's had done what there was to do. */
-async function killLeaders({ controlPlane, services, audit }: RestartBed): Promise<void> {
-  const holder = async (lease: string): Promise<string> => {
-    const path = `/apis/coordination.k8s.io/v1/namespaces/kuik-system/leases/${lease}`;
-    const { spec } = await controlPlane.api.get<{ spec: { holderIdentity?: string } }>(path);
-    return spec.holderIdentity ?? '';
-  };
-  const leases = SERVICES.filter((service) => needs(service, 'lease')).map(
-    (service) => [service, leaseName(service)] as const,
-  );
-  const before = new Map(await Promise.all(leases.map(async ([, lease]) => [lease, await holder(lease)] as const)));
+/** SIGKILLs every leader; tells when the other replica held the Lease, and when there was nothing left to do. */
+async function killLeaders(bed: RestartBed): Promise<void> {
+  const { services, audit } = bed;
+  const before = await holders(bed);
   const leaders: ServiceProcess[] = [];
   for (const service of services) if (await leads(service)) leaders.push(service);
   audit.take();
   const since = Date.now();
   await Promise.all(leaders.map((leader) => leader.kill('SIGKILL')));
   const taken = await Promise.all(
-    leases.map(async ([name, lease]) => {
-      await until(async () => !['', before.get(lease)].includes(await holder(lease)), {
-        what: `another holder of ${lease}`,
-        timeoutMs: 60_000,
-        everyMs: 50,
-      });
-      return `${name} ${((Date.now() - since) / 1000).toFixed(1)} s`;
+    before.map(async ([lease, holder]) => {
+      await newHolder(bed, lease, holder);
+      return `${lease} ${((Date.now() - since) / 1000).toFixed(1)} s`;
     }),
   );
   const { seconds, requests } = await untilQuiet(audit, since);
   line(
-    `leaders killed: Lease taken after ${taken.join(', ')}; quiet ${seconds.toFixed(1)} s, ${requests.filter(isWrite).length} writes`,
+    `leaders killed: Leases taken after ${taken.join(', ')}; quiet ${seconds.toFixed(1)} s, ` +
+      `${requests.filter(isWrite).length} writes`,
   );
+}
+
+/** Who holds each of our Leases. */
+function holders(bed: RestartBed): Promise<(readonly [lease: string, holder: string])[]> {
+  return Promise.all(
+    SERVICES.filter((service) => needs(service, 'lease')).map(async (service) => {
+      const lease = leaseName(service);
+      return [lease, await holderOf(bed, lease)] as const;
+    }),
+  );
+}
+
+async function holderOf({ controlPlane }: RestartBed, lease: string): Promise<string> {
+  const path = `/apis/coordination.k8s.io/v1/namespaces/kuik-system/leases/${lease}`;
+  const { spec } = await controlPlane.api.get<{ spec: { holderIdentity?: string } }>(path);
+  return spec.holderIdentity ?? '';
+}
+
+async function newHolder(bed: RestartBed, lease: string, old: string): Promise<void> {
+  await until(async () => !['', old].includes(await holderOf(bed, lease)), {
+    what: `another holder of ${lease}`,
+    timeoutMs: 60_000,
+    everyMs: 50,
+  });
 }
 
 async function leads({ metricsUrl }: ServiceProcess): Promise<boolean> {
