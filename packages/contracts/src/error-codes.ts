@@ -132,7 +132,7 @@ export const ERROR_CODES = {
     403,
     'DENIED',
     'this node runs no pod that uses the repository',
-    'none: only the node of a pod may pull its private images',
+    'check on which node the pod runs: only that one may pull its private images',
   ),
   secretInvalid: define(
     'KUIK-CRD-422',
