@@ -37,7 +37,7 @@ export const ERROR_CODES = {
     404,
     'MANIFEST_UNKNOWN',
     'neither the cache nor the upstream registry has it',
-    'check the name and the tag',
+    'check the name and the tag, and that a private image has its pull secret',
   ),
   blobNotFound: define(
     'KUIK-REG-405',
