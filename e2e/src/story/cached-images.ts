@@ -32,7 +32,7 @@ export async function untilReady(
 
 interface PrintedTable {
   columnDefinitions: { name: string; priority: number }[];
-  rows: { cells: unknown[] }[];
+  rows: { cells: (string | number | boolean | null)[] }[];
 }
 
 /** What `kubectl get cachedimages` prints, column by column (those that it shows without `-o wide`): rendered by the API server. */

@@ -8,8 +8,8 @@ export interface LogLine {
 export function linesOf(log: string): LogLine[] {
   return log.split('\n').flatMap((text) => {
     try {
-      const value: unknown = JSON.parse(text);
-      return typeof value === 'object' && value !== null ? [value as LogLine] : [];
+      const value = JSON.parse(text) as LogLine | null;
+      return typeof value === 'object' && value !== null ? [value] : [];
     } catch {
       return [];
     }

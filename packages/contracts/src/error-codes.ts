@@ -37,7 +37,7 @@ export const ERROR_CODES = {
     404,
     'MANIFEST_UNKNOWN',
     'neither the cache nor the upstream registry has it',
-    'check the name and the tag',
+    'check the name and the tag, and that a private image has its pull secret',
   ),
   blobNotFound: define(
     'KUIK-REG-405',
@@ -132,7 +132,7 @@ export const ERROR_CODES = {
     403,
     'DENIED',
     'this node runs no pod that uses the repository',
-    'none: only the node of a pod may pull its private images',
+    'check on which node the pod runs: only that one may pull its private images',
   ),
   secretInvalid: define(
     'KUIK-CRD-422',

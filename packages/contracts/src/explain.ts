@@ -14,8 +14,9 @@ export function explain(doing: string, why: string, remedy: string): string {
   return `${doing}: ${why}. ${remedy.charAt(0).toUpperCase()}${remedy.slice(1)}.`;
 }
 
-/** A code's remedy, with the settings of this host named in full: `registries["quay.io"].ca`. */
-export function remedyFor({ remedy }: Pick<ErrorCode, 'remedy'>, host: string): string {
+/** A code's remedy, with the settings of this host (when it is known) named in full: `registries["quay.io"].ca`. */
+export function remedyFor({ remedy }: Pick<ErrorCode, 'remedy'>, host: string | undefined): string {
+  if (host === undefined) return remedy;
   return remedy.replaceAll('registries.<host>', `registries[${JSON.stringify(host)}]`);
 }
 

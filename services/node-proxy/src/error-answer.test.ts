@@ -15,8 +15,10 @@ describe('errorAnswer', () => {
       };
       expect(errors).toHaveLength(1);
       expect(errors[0]!.code).toBe(ERROR_CODES[name].oci);
-      expect(errors[0]!.message).toBe(`${ERROR_CODES[name].code}: what happened`);
-      expect(errors[0]!.detail).toEqual({ code: ERROR_CODES[name].code, remedy: ERROR_CODES[name].remedy, ...context });
+      const remedy = ERROR_CODES[name].remedy.replaceAll('registries.<host>', 'registries["quay.io"]');
+      const sentence = remedy.charAt(0).toUpperCase() + remedy.slice(1);
+      expect(errors[0]!.message).toBe(`${ERROR_CODES[name].code}: what happened. ${sentence}.`);
+      expect(errors[0]!.detail).toEqual({ code: ERROR_CODES[name].code, remedy, ...context });
       expect(answer.status).toBe(ERROR_CODES[name].http);
       expect(answer.headers['Content-Length']).toBe(String(answer.body.length));
       expect(answer.headers['Docker-Distribution-Api-Version']).toBe('registry/2.0');

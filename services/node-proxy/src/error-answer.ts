@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import { ERROR_CODES } from '@kuik/contracts';
+import { ERROR_CODES, explain, remedyFor } from '@kuik/contracts';
 import type { PullFailure } from './failure.ts';
 
 /** What the failure was about: goes into `detail`, never holds a secret. */
@@ -21,13 +21,14 @@ export const API_VERSION = { 'Docker-Distribution-Api-Version': 'registry/2.0' }
 
 /**
  * The one place where a failure becomes an HTTP answer: `{"errors":[{code,message,detail}]}` of the distribution spec, with the
- * KUIK code in message and detail, and a remedy.
+ * KUIK code and a remedy in message and detail: a kubelet's event shows the message alone.
  */
 export function errorAnswer(failure: PullFailure, context: AnswerContext): ErrorAnswer {
-  const { code, http, oci, remedy } = ERROR_CODES[failure.failure];
+  const { code, http, oci } = ERROR_CODES[failure.failure];
+  const remedy = remedyFor(ERROR_CODES[failure.failure], context.repository?.split('/')[0]);
   const body = Buffer.from(
     `${JSON.stringify({
-      errors: [{ code: oci, message: `${code}: ${failure.message}`, detail: { code, remedy, ...context } }],
+      errors: [{ code: oci, message: explain(code, failure.message, remedy), detail: { code, remedy, ...context } }],
     })}\n`,
   );
   const headers: Record<string, string> = {

@@ -228,6 +228,21 @@ describe('a leader', () => {
     await eventually('its intent', () => world.jobs.some(({ uid }) => uid === anew.metadata.uid));
   });
 
+  it('shows a copy under way as long as its worker is heard of, and no longer', async () => {
+    world.pod('web', IMAGE);
+    await world.replica().start();
+    const image = await summarised();
+    const [since, until] = [Date.now(), Date.now() + 2_000].map((ms) => new Date(ms).toISOString());
+    const copying = { since: since!, until: until!, bytesDone: 1, bytesTotal: 2 };
+    putImage({ ...image, status: { ...image.status, cache: { forUid: image.metadata.uid, copying } } });
+    const phase = (wanted: string) =>
+      eventually(`phase ${wanted}`, () => world.image(IMAGE)?.status?.phase === wanted || undefined);
+    await phase('Pulling');
+    await phase('Waiting');
+    expect(Date.now()).toBeGreaterThanOrEqual(Date.parse(until!));
+    expect(world.jobs).toHaveLength(1);
+  });
+
   it('makes nothing of hints alone, however many; the copy of a pod that is stored carries the request’s id', async () => {
     await world.replica().start();
     await leading();

@@ -196,7 +196,7 @@ const UPSTREAM_MESSAGES: Readonly<Record<UpstreamView['state'], string>> = {
   Available: 'upstream has the image',
   Moved: 'upstream has another image under this tag',
   Deleted: 'upstream does not have the image',
-  Unauthorized: 'upstream refused every credential',
+  Unauthorized: 'upstream refuses us',
   RateLimited: 'upstream limits our requests',
   Unreachable: 'upstream cannot be reached',
   Error: 'upstream answered with an error',
