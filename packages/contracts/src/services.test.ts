@@ -79,6 +79,8 @@ describe('what follows', () => {
     const { onEachNode, anywhere } = credentialRequesters();
     expect(onEachNode).toContain('node-proxy');
     expect(anywhere).toEqual(expect.arrayContaining(['image-copier', 'monitor']));
+    expect(anywhere).not.toContain('node-proxy');
+    for (const service of ['image-copier', 'monitor'] as const) expect(onEachNode).not.toContain(service);
     for (const service of ['gc', 'webhook', 'pod-watcher'] as const)
       expect([...onEachNode, ...anywhere]).not.toContain(service);
   });
