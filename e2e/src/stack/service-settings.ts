@@ -56,6 +56,14 @@ export function settingsOf(
     case 'gc':
       return { ...common, kube, lease, cache, removal: REMOVAL };
     case 'node-proxy':
-      return { ...common, node: 'node-1', listen: [`127.0.0.1:${facts.proxyPort}`], cache, broker, registries };
+      return {
+        ...common,
+        node: 'node-1',
+        listen: [`127.0.0.1:${facts.proxyPort}`],
+        cache,
+        broker,
+        registries,
+        proxy: { servedIntervalMs: 2_000 },
+      };
   }
 }

@@ -33,6 +33,8 @@ export interface CopyParts {
   /** Whether the API server refused for good: trying again changes nothing. (A role that is missing may be one not loaded yet.) */
   refusedForGood(error: unknown): boolean;
   copy(target: CopyTarget, onProgress: (progress: CopyProgress) => void, signal: AbortSignal): Promise<CopyResult>;
+  /** Whether the cache does not have the digest any more that a node missed. Throws when it cannot be asked. */
+  lost(target: CopyTarget): Promise<boolean>;
   /** Reads a thrown error; undefined when it is none of a registry's (a mistake of ours, an abort). */
   failureOf(error: unknown): CopyFailure | undefined;
   announce(image: CachedImage): Promise<void>;
@@ -126,7 +128,10 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
       side: failure.side,
       attempts: judged.error.attempts,
     });
-    const stanza: CacheStanza = { ...(before ?? { forUid: image.metadata.uid }), error: judged.error };
+    // What is neither in the cache nor to be had upstream is not cached: the stanza says so. Unknown is not gone.
+    const lost = await parts.lost(verdict.target).catch(() => false);
+    const kept = before === undefined || lost ? { forUid: image.metadata.uid } : before;
+    const stanza: CacheStanza = { ...kept, error: judged.error };
     return (await record(parts, image, stanza)) ? { do: 'done' } : apiServerAway();
   } finally {
     parts.count.progress(job.id, undefined);

@@ -1,7 +1,15 @@
-import { copyImage, describeImage, RegistryError, type CacheEndpoint, type RegistryAccess } from '@kuik/registry';
+import {
+  copyImage,
+  describeImage,
+  RegistryError,
+  type CacheEndpoint,
+  type CopyResult,
+  type RegistryAccess,
+} from '@kuik/registry';
 import { anchorPin } from './anchor-pin.ts';
 import type { CopyParts } from './copy-loop.ts';
 import type { CopyCredentials } from './credentials.ts';
+import { headOf, refill } from './refill.ts';
 import { Sides } from './sides.ts';
 
 export interface CopyRoute {
@@ -18,7 +26,7 @@ export function registryCopies({
   cache,
   credentials,
   concurrency,
-}: CopyRoute): Pick<CopyParts, 'copy' | 'failureOf'> {
+}: CopyRoute): Pick<CopyParts, 'copy' | 'failureOf' | 'lost'> {
   const sides = new Sides();
   const brokers = new WeakMap<RegistryError, NonNullable<ReturnType<CopyCredentials['failure']>>>();
   return {
@@ -29,18 +37,30 @@ export function registryCopies({
       const to = sides.watch(registry.cache(cache, target.cacheRepository), 'cache');
       try {
         if (target.pin !== undefined)
-          await anchorPin(target.pin, { source, to, thorough: target.thorough, concurrency, signal });
-        const result = await copyImage({
-          source,
-          reference: target.upstreamReference,
-          target: to,
-          targetTag: target.cacheTag,
-          thorough: target.thorough,
-          concurrency,
-          signal,
-          onProgress: ({ bytesDone, bytesTotal, blobsDone, blobsTotal }) =>
-            onProgress({ bytesDone, bytesTotal, step: `${blobsDone}/${blobsTotal} blobs` }),
-        });
+          await anchorPin(target.pin, {
+            source,
+            to,
+            thorough: target.thorough || target.verify !== undefined,
+            concurrency,
+            signal,
+          });
+        const copy = (reference: string, thorough: boolean): Promise<CopyResult> =>
+          copyImage({
+            source,
+            reference,
+            target: to,
+            targetTag: target.cacheTag,
+            thorough,
+            concurrency,
+            signal,
+            onProgress: ({ bytesDone, bytesTotal, blobsDone, blobsTotal }) =>
+              onProgress({ bytesDone, bytesTotal, step: `${blobsDone}/${blobsTotal} blobs` }),
+          });
+        const { upstreamReference, verify } = target;
+        const result =
+          verify === undefined
+            ? await copy(upstreamReference, target.thorough)
+            : await refill({ to, tag: target.cacheTag, digest: verify, upstreamReference, copy, signal });
         // Copied before (by a worker that died, or for an earlier object): what it holds is read from the cache, not from upstream.
         const held = result.skipped ? { ...result, ...(await describeImage(to, target.cacheTag, { signal })) } : result;
         return { ...held, platforms: heldPlatforms(held.platforms) };
@@ -49,6 +69,11 @@ export function registryCopies({
         if (failure !== undefined && error instanceof RegistryError) brokers.set(error, failure);
         throw error;
       }
+    },
+    async lost(target) {
+      if (target.verify === undefined) return false;
+      const to = registry.cache(cache, target.cacheRepository);
+      return (await headOf(to, target.verify)) === undefined;
     },
     failureOf(error) {
       if (!(error instanceof RegistryError)) return undefined;

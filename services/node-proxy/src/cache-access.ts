@@ -35,6 +35,8 @@ export interface CacheAccessOptions {
   readonly breaker: Breaker;
   /** Told of each failure, for log and metric. */
   readonly onDown?: (error: CacheDown) => void;
+  /** Told of each thing that the cache does not have. */
+  readonly onMiss?: (repository: Repository, what: string) => void;
 }
 
 /** What the cache registry says (or fails to say) when it serves nobody. */
@@ -63,7 +65,7 @@ export class CacheAccess {
    * pass as they are.
    */
   async ask<T>(repository: Repository, what: string, work: (client: RepositoryClient) => Promise<T>): Promise<T> {
-    const { registry, endpoint, breaker, onDown } = this.#options;
+    const { registry, endpoint, breaker, onDown, onMiss } = this.#options;
     const name = toCacheRepository(repository);
     if (name === undefined) throw new CacheMiss(what);
     if (!breaker.admit()) throw new CacheDown('it failed a moment ago and is being spared');
@@ -74,7 +76,9 @@ export class CacheAccess {
     } catch (error) {
       if (error instanceof RegistryError && (error.code === 'not-found' || error.code === 'range-not-satisfiable')) {
         breaker.succeeded();
-        throw error.code === 'not-found' ? new CacheMiss(what) : error;
+        if (error.code !== 'not-found') throw error;
+        onMiss?.(repository, what);
+        throw new CacheMiss(what);
       }
       if (!(error instanceof RegistryError) || error.code === 'aborted') throw error;
       // One damaged object says nothing about the others: only a cache that does not serve at all is spared.
