@@ -28,6 +28,7 @@ const KNOWN = ['big', 'frozen', 'kept', 'pair', 'moves', 'fresh', 'nowhere', 'de
 let stack: LocalStack;
 let floor: ShopFloor;
 let big: MadeImage;
+let kept: MadeImage;
 const pushed: Record<string, PushedImage> = {};
 /** Pods that were created while the webhook was dead, as the API server stored them. */
 const unhooked: Pod[] = [];
@@ -54,7 +55,8 @@ beforeAll(async () => {
   big = await makeImage({ seed: 'behaviours/big', layers: [96 * MiB] });
   await supply('big', ['1'], big);
   await supply('frozen', ['1'], await makeImage({ seed: 'behaviours/frozen', layers: [MiB] }));
-  await supply('kept', ['1'], await makeIndex({ seed: 'behaviours/kept', layers: [2000] }));
+  kept = await makeIndex({ seed: 'behaviours/kept', layers: [2000] });
+  await supply('kept', ['1'], kept);
   await supply('pair', ['1.0', '1.0.0'], await makeImage({ seed: 'behaviours/pair' }));
   await supply('moves', ['1'], await makeImage({ seed: 'behaviours/moves/1' }));
   await supply('fresh', ['1', '2'], await makeImage({ seed: 'behaviours/fresh' }));
@@ -284,5 +286,38 @@ describe('our own parts come and go', () => {
       for (const verb of ['patch', 'apply', 'update', 'create'])
         expect(await stack.metric(process, 'kuik_kube_calls_total', { verb, resource: 'pods' })).toBe(0);
     }
+  });
+});
+
+describe('a cache that lost everything while its resources say that it is there', () => {
+  it('is not noticed by pulls, and is filled again by itself after the next one', async () => {
+    const { digest, blobs } = kept;
+    const parts = kept.manifests.map((manifest) => `manifests/${manifest.digest}`);
+    const pull = () =>
+      Promise.all(
+        ['manifests/1', ...parts, ...blobs.map((blob) => `blobs/${blob.digest}`)].map((part) =>
+          floor.get(`kept/${part}`),
+        ),
+      );
+    const answered = (answers: Answer[]) => answers.map((answer) => [answer.status, answer.complete]);
+    const well = answered(await pull());
+    const before = (await floor.image(`${HOST}/kept:1`))!.status!.cache!;
+    await stack.stack.cache.wipe();
+    expect(await floor.inCache(`${HOST}/kept:1`)).toBeUndefined();
+    expect((await floor.image(`${HOST}/kept:1`))?.status?.phase).toBe('Ready');
+
+    expect(answered(await pull())).toEqual(well);
+    await floor.until('the cache to hold it again', async () => (await floor.inCache(`${HOST}/kept:1`)) === digest);
+    await floor.until('word of that', async () => {
+      const status = (await floor.image(`${HOST}/kept:1`))?.status;
+      return status?.phase === 'Ready' && Date.parse(status.cache!.copiedAt!) > Date.parse(before.copiedAt!);
+    });
+    await stack.faults.host(HOST).down();
+    const withoutUpstream = answered(await pull());
+    await stack.faults.host(HOST).up();
+    expect(withoutUpstream).toEqual(well);
+    expect(well.every(([status, complete]) => status === 200 && complete === true)).toBe(true);
+    // What nobody pulled is left to the next pull.
+    expect(await floor.inCache(`${HOST}/frozen:1`)).toBeUndefined();
   });
 });

@@ -15,6 +15,8 @@ export const copyJob = z.object({
   host: z.string(),
   /** Why, a reason constant of `nextStep`. */
   reason: z.string(),
+  /** A node did not find in the cache what the resource says is there: look at every manifest and blob, fetch what is missing. */
+  verify: z.boolean().optional(),
   /** Follows the image from admission to the first byte. */
   requestId: z.string().optional(),
 });

@@ -33,6 +33,16 @@ export const IMAGE_USED: Subject<ImageUsed> = {
   maxBytes: 64 * 1024,
 };
 
+/** One manifest that is not in the cache, or not whole there, as far as a node could see. */
+const missingContent = z.object({
+  /** Canonical repository, `docker.io/library/nginx`. */
+  repository: z.string().min(1).max(512),
+  digest: z.string().min(1).max(160),
+  /** When it was last missed, RFC 3339. */
+  at: z.string(),
+});
+export type MissingContent = z.infer<typeof missingContent>;
+
 /** What a node proxy served in the last minute, per image; becomes events and `status.lastPulled`. */
 export const imageServed = z.object({
   node: z.string(),
@@ -49,6 +59,8 @@ export const imageServed = z.object({
       }),
     )
     .max(1000),
+  /** Content that the cache registry did not have when it was asked: manifests, and those that hang on them or list them. */
+  missing: z.array(missingContent).max(200).optional(),
 });
 export type ImageServed = z.infer<typeof imageServed>;
 

@@ -27,6 +27,10 @@ export class World {
   holders: Holders = 'free';
   leader = true;
   cacheDown = false;
+  /** What others do before each of gc's effects. */
+  meanwhile: () => void = () => undefined;
+  /** Who holds what is asked about; `holders` unless a test knows better. */
+  holdersOf: (reference: string) => Holders = () => this.holders;
   /** Effects until the process dies; undefined: it lives. */
   lifetime: number | undefined;
 
@@ -34,7 +38,7 @@ export class World {
     const world = new World();
     await world.watcher.bucket(IMAGE_STATE, { create: true }).keys();
     world.watcher.respond(HOLDERS_CONFIRM, ({ images }) =>
-      Promise.resolve({ images: images.map(({ uid }) => ({ uid, verdict: world.holders })) }),
+      Promise.resolve({ images: images.map(({ uid, reference }) => ({ uid, verdict: world.holdersOf(reference) })) }),
     );
     return world;
   }
@@ -82,6 +86,7 @@ export class World {
     const dying = <A extends unknown[], R>(effect: (...args: A) => Promise<R>) => {
       return async (...args: A): Promise<R> => {
         if (this.lifetime !== undefined && this.lifetime-- <= 0) throw new Error('SIGKILL');
+        this.meanwhile();
         return effect(...args);
       };
     };

@@ -41,6 +41,7 @@ const result: CopyResult = {
 interface World {
   object: CachedImage | undefined;
   copy: CopyParts['copy'];
+  lost: CopyParts['lost'];
   waitMs: number;
   writeFails: boolean | 'for good';
   /** Made anew while copying; `late`: between our look and our write. */
@@ -53,6 +54,7 @@ async function run(bend: (world: World) => void = () => undefined, signal = new 
   const world: World = {
     object: image(),
     copy: async () => result,
+    lost: async () => false,
     waitMs: 0,
     writeFails: false,
     replacedWhileCopying: false,
@@ -92,6 +94,7 @@ async function run(bend: (world: World) => void = () => undefined, signal = new 
       elapsedMs += world.copyTakesMs;
       return world.copy(...call);
     },
+    lost: world.lost,
     failureOf: (error) =>
       error instanceof Refusal ? { code: error.code, message: error.message, side: error.side } : undefined,
     announce: async (written) => void seen.announced.push(written.metadata.resourceVersion),
@@ -169,6 +172,20 @@ describe('workOn', () => {
     expect(stanzas[0]).toMatchObject({ digest: DIGEST, error: { code: 'KUIK-REG-504', attempts: 3 } });
     expect(ended).toEqual(['failed:KUIK-REG-504']);
     expect(parked).toEqual([]);
+  });
+
+  it.each<[string, CopyParts['lost'], string | undefined]>([
+    ['says that it is not cached when the cache lost it', async () => true, undefined],
+    ['keeps what the cache holds', async () => false, DIGEST],
+    ['keeps it when the cache cannot be asked', () => Promise.reject(new Error('away')), DIGEST],
+  ])('that cannot refill what a node missed %s', async (_name, lost, digest) => {
+    const { stanzas } = await run((world) => {
+      world.object = image({}, 'shop.example/app:1', { cache: { forUid: 'u1', digest: DIGEST, tag: '1' } });
+      world.copy = () => Promise.reject(new Refusal('not-found'));
+      world.lost = lost;
+    });
+    expect(stanzas[0]?.digest).toBe(digest);
+    expect(stanzas[0]?.error?.code).toBe('KUIK-REG-404');
   });
 
   it('parks the host, not the job, when upstream limits', async () => {
@@ -273,6 +290,26 @@ describe('decideJob and a pin', () => {
     const spec = { ...object.spec, ...(pin === undefined ? {} : { pin }) };
     const verdict = decideJob(payload, { ...object, spec });
     expect(verdict.do === 'copy' && verdict.target.pin).toEqual(anchor);
+  });
+});
+
+describe('decideJob and content that a node missed', () => {
+  const cache = { forUid: 'u1', digest: DIGEST, tag: '1' };
+  it.each([
+    ['is verified', { cache }, true, DIGEST],
+    ['is not when nobody asks', { cache }, undefined, undefined],
+    ['is copied anew when the resource holds nothing', {}, true, undefined],
+    ['is copied anew when the stanza speaks of another object', { cache: { ...cache, forUid: 'u0' } }, true, undefined],
+  ])('%s', (_name, status, verify, digest) => {
+    const job = { ...payload, ...(verify === undefined ? {} : { verify }) };
+    const verdict = decideJob(job, image({}, 'shop.example/app:1', status));
+    expect(verdict.do === 'copy' && verdict.target.verify).toBe(digest);
+  });
+
+  it('follows the tag when a person forces a copy as well', () => {
+    const annotations = { 'kuik.enix.io/force-update': 'true' };
+    const verdict = decideJob({ ...payload, verify: true }, image({ annotations }, 'shop.example/app:1', { cache }));
+    expect(verdict.do === 'copy' && [verdict.target.verify, verdict.target.thorough]).toEqual([undefined, true]);
   });
 });
 

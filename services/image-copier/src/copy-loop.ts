@@ -28,6 +28,8 @@ export interface CopyParts extends ProgressTellerParts {
   /** Whether the API server refused for good: trying again changes nothing. (A role that is missing may be one not loaded yet.) */
   refusedForGood(error: unknown): boolean;
   copy(target: CopyTarget, onProgress: (progress: CopyProgress) => void, signal: AbortSignal): Promise<CopyResult>;
+  /** Whether the cache does not have the digest any more that a node missed. Throws when it cannot be asked. */
+  lost(target: CopyTarget): Promise<boolean>;
   /** Reads a thrown error; undefined when it is none of a registry's (a mistake of ours, an abort). */
   failureOf(error: unknown): CopyFailure | undefined;
   announce(image: CachedImage): Promise<void>;
@@ -128,7 +130,9 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
       side: failure.side,
       attempts: judged.error.attempts,
     });
-    const { copying: _left, ...kept } = before ?? { forUid: image.metadata.uid };
+    // What is neither in the cache nor to be had upstream is not cached: the stanza says so. Unknown is not gone.
+    const lost = await parts.lost(verdict.target).catch(() => false);
+    const { copying: _left, ...kept } = before === undefined || lost ? { forUid: image.metadata.uid } : before;
     const stanza: CacheStanza = { ...kept, error: judged.error };
     return (await record(parts, image, stanza, readAt)) ? { do: 'done' } : apiServerAway();
   } finally {

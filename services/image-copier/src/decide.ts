@@ -7,7 +7,13 @@ import {
   toCacheRepository,
   tryParseReference,
 } from '@kuik/image';
-import { type CachedImage, type CopyJob, FORCE_UPDATE_ANNOTATION, FORCE_UPDATE_ANNOTATION_V1 } from '@kuik/contracts';
+import {
+  type CachedImage,
+  type CopyJob,
+  FORCE_UPDATE_ANNOTATION,
+  FORCE_UPDATE_ANNOTATION_V1,
+  stanzaOf,
+} from '@kuik/contracts';
 
 /** Why a job is not worked on; each reaches log and metric unchanged. */
 export const SKIP_REASONS = {
@@ -27,6 +33,8 @@ export interface CopyTarget {
   readonly cacheTag: string;
   /** Look at every blob although the tag is right: what the cache lost comes back. */
   readonly thorough: boolean;
+  /** The digest that the resource says is there and a node did not find whole: it is looked at, and what it lacks comes back. */
+  readonly verify?: string;
   /** What is served whatever the tag says (`spec.pin`), and the tag that keeps it when the image's own moves on. */
   readonly pin?: { readonly digest: string; readonly tag: string };
   /** The admission that this copy follows, for the logs of others. */
@@ -49,6 +57,9 @@ export function decideJob(job: CopyJob, image: CachedImage | undefined): JobVerd
   const cacheRepository = toCacheRepository(reference);
   if (cacheRepository === undefined) return { do: 'skip', reason: SKIP_REASONS.notEncodable };
   const { pin } = image.spec;
+  const forced = forceWish(image) !== undefined;
+  // A forced copy looks at everything as well, and follows the tag.
+  const verify = job.verify === true && !forced ? stanzaOf(image, 'cache')?.digest : undefined;
   return {
     do: 'copy',
     target: {
@@ -56,7 +67,8 @@ export function decideJob(job: CopyJob, image: CachedImage | undefined): JobVerd
       upstreamReference: reference.digest ?? reference.tag!,
       cacheRepository,
       cacheTag: cacheTag(reference),
-      thorough: forceWish(image) !== undefined,
+      thorough: forced,
+      ...(verify === undefined ? {} : { verify }),
       ...(pin !== undefined && isDigest(pin) ? { pin: { digest: pin, tag: anchorTag(pin) } } : {}),
       ...(job.requestId === undefined ? {} : { requestId: job.requestId }),
     },

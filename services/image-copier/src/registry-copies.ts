@@ -4,12 +4,14 @@ import {
   RegistryError,
   type BlobTurns,
   type CacheEndpoint,
+  type CopyResult as Copied,
   type RegistryAccess,
 } from '@kuik/registry';
 import { anchorPin } from './anchor-pin.ts';
 import type { CopyParts, CopyResult } from './copy-loop.ts';
-import type { CopyFailure } from './judge.ts';
 import type { CopyCredentials, CopyOrigin } from './credentials.ts';
+import type { CopyFailure } from './judge.ts';
+import { headOf, refill } from './refill.ts';
 import { Sides } from './sides.ts';
 
 export interface CopyRoute {
@@ -29,7 +31,7 @@ export function registryCopies({
   credentials,
   turns,
   concurrency,
-}: CopyRoute): Pick<CopyParts, 'copy' | 'failureOf'> {
+}: CopyRoute): Pick<CopyParts, 'copy' | 'failureOf' | 'lost'> {
   const sides = new Sides();
   const credentialsTold = new WeakMap<RegistryError, Pick<CopyFailure, 'broker' | 'tried'>>();
   return {
@@ -42,19 +44,31 @@ export function registryCopies({
       const to = sides.watch(registry.cache(cache, target.cacheRepository, origin), 'cache');
       try {
         if (target.pin !== undefined)
-          await anchorPin(target.pin, { source, to, thorough: target.thorough, concurrency, signal });
-        const result = await copyImage({
-          source,
-          reference: target.upstreamReference,
-          target: to,
-          targetTag: target.cacheTag,
-          thorough: target.thorough,
-          turns: turns.of(host),
-          concurrency,
-          signal,
-          onProgress: ({ bytesDone, bytesTotal, blobsDone, blobsTotal }) =>
-            onProgress({ bytesDone, bytesTotal, step: `${blobsDone}/${blobsTotal} blobs` }),
-        });
+          await anchorPin(target.pin, {
+            source,
+            to,
+            thorough: target.thorough || target.verify !== undefined,
+            concurrency,
+            signal,
+          });
+        const copy = (reference: string, thorough: boolean): Promise<Copied> =>
+          copyImage({
+            source,
+            reference,
+            target: to,
+            targetTag: target.cacheTag,
+            thorough,
+            turns: turns.of(host),
+            concurrency,
+            signal,
+            onProgress: ({ bytesDone, bytesTotal, blobsDone, blobsTotal }) =>
+              onProgress({ bytesDone, bytesTotal, step: `${blobsDone}/${blobsTotal} blobs` }),
+          });
+        const { upstreamReference, verify } = target;
+        const result =
+          verify === undefined
+            ? await copy(upstreamReference, target.thorough)
+            : await refill({ to, tag: target.cacheTag, digest: verify, upstreamReference, copy, signal });
         // Copied before (by a worker that died, or for an earlier object): what it holds is read from the cache, not from upstream.
         const held = result.skipped ? { ...result, ...(await describeImage(to, target.cacheTag, { signal })) } : result;
         return { ...held, ...platformsOf(held.platforms) };
@@ -62,6 +76,11 @@ export function registryCopies({
         if (error instanceof RegistryError) credentialsTold.set(error, toldOf(own));
         throw error;
       }
+    },
+    async lost(target) {
+      if (target.verify === undefined) return false;
+      const to = registry.cache(cache, target.cacheRepository);
+      return (await headOf(to, target.verify)) === undefined;
     },
     failureOf(error) {
       if (!(error instanceof RegistryError)) return undefined;

@@ -1,10 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { createCredentialClient, openBus, type Bus } from '@kuik/bus';
-import { METRICS } from '@kuik/contracts';
+import { METRICS, type MissingContent } from '@kuik/contracts';
 import { createRegistryAccess, readCacheEndpoint, readRegistries, type RegistryAccess } from '@kuik/registry';
 import { composeParts, HealthServer, loop, type App, type Part, type ServiceContext } from '@kuik/runtime';
 import { Breaker } from './breaker.ts';
 import { CacheAccess } from './cache-access.ts';
+import { CacheMisses } from './cache-misses.ts';
 import { CachedManifests } from './cached-manifests.ts';
 import type { Config } from './config.ts';
 import { FindManifest } from './find-manifest.ts';
@@ -54,10 +55,12 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
   const breaker = new Breaker({ failures: cacheTimeouts.breakerFailures, openMs: cacheTimeouts.breakerMs, now });
   const breakerOpen = metrics.gauge(METRICS.proxyBreaker);
   metrics.onCollect(() => breakerOpen.set(breaker.open ? 1 : 0));
+  const misses = new CacheMisses();
   const cache = new CacheAccess({
     registry,
     endpoint: readCacheEndpoint(config.cache, ['pull']),
     breaker,
+    onMiss: (repository, what) => misses.add(repository, what, clock.now()),
     onDown: (error) => log.warn('cache cannot be asked', { error: error.message, spared: breaker.open }),
   });
   const { tokenFile, timeoutMs } = config.broker;
@@ -94,7 +97,8 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
   });
   const server = new PullServer({ listen: config.listen, handle: pulls.handle, drainMs: proxy.drainMs });
 
-  const report: Part = reporting(served, bus, config, context);
+  const missing = (): MissingContent[] => misses.take((repository) => manifests.of(repository));
+  const report: Part = reporting(served, missing, bus, config, context);
   const outside: Part = {
     name: 'outside',
     async close() {
@@ -113,9 +117,10 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
   };
 }
 
-/** Once a minute, and once more at the end: what was served. */
+/** Once a minute, and once more at the end: what was served, and what the cache did not have. */
 function reporting(
   served: ServedTally,
+  missing: () => MissingContent[],
   bus: Bus | undefined,
   config: Config,
   { log, metrics, clock }: ServiceContext,
@@ -123,7 +128,9 @@ function reporting(
   const ending = new AbortController();
   const failures = metrics.counter(METRICS.loopFailures);
   const send = async (): Promise<void> => {
-    if (bus !== undefined && bus.status() === 'connected') await sendServed(served, bus, config.node, clock.now());
+    if (bus !== undefined && bus.status() === 'connected') {
+      await sendServed(served, bus, config.node, clock.now(), missing());
+    }
   };
   let running: Promise<void> = Promise.resolve();
   return {

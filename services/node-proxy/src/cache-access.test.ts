@@ -43,4 +43,18 @@ describe('CacheAccess', () => {
     expect(thrown).toBeInstanceOf(CacheMiss);
     expect(open).toBe(false);
   });
+
+  it('tells what the cache does not have, and nothing when it cannot be asked', async () => {
+    const missed: string[] = [];
+    const cache = new CacheAccess({
+      registry: { cache: () => ({}) as RepositoryClient },
+      endpoint: { url: 'http://cache' },
+      breaker: new Breaker({ failures: 3, openMs: 5000, now: () => 0 }),
+      onMiss: ({ host, path }, what) => missed.push(`${host}/${path} ${what}`),
+    });
+    for (const code of ['not-found', 'timeout', 'range-not-satisfiable', 'aborted'] as const) {
+      await cache.ask(REPOSITORY, code, () => Promise.reject(new RegistryError(code, code))).catch(() => undefined);
+    }
+    expect(missed).toEqual(['a.example/app not-found']);
+  });
 });

@@ -31,6 +31,8 @@ export interface CacheAccessOptions {
   readonly breaker: Breaker;
   /** Told of each failure, for log and metric. */
   readonly onDown?: (error: CacheDown) => void;
+  /** Told of each thing that the cache does not have. */
+  readonly onMiss?: (repository: Repository, what: string) => void;
 }
 
 /** What the cache registry says (or fails to say) when it serves nobody. */
@@ -64,7 +66,7 @@ export class CacheAccess {
     work: (client: RepositoryClient) => Promise<T>,
     requestId?: string,
   ): Promise<T> {
-    const { registry, endpoint, breaker } = this.#options;
+    const { registry, endpoint, breaker, onMiss } = this.#options;
     const name = toCacheRepository(repository);
     if (name === undefined) throw new CacheMiss(what);
     if (!breaker.admit()) throw new CacheDown('it failed a moment ago and is being spared');
@@ -75,7 +77,9 @@ export class CacheAccess {
     } catch (error) {
       if (error instanceof RegistryError && (error.code === 'not-found' || error.code === 'range-not-satisfiable')) {
         breaker.succeeded();
-        throw error.code === 'not-found' ? new CacheMiss(what) : error;
+        if (error.code !== 'not-found') throw error;
+        onMiss?.(repository, what);
+        throw new CacheMiss(what);
       }
       if (!(error instanceof RegistryError) || error.code === 'aborted') throw error;
       throw this.broke(error);

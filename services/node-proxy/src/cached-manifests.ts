@@ -41,6 +41,14 @@ export class CachedManifests {
     return this.#memory.weight;
   }
 
+  /** What is in memory of a repository (`host/path`), the most recently used first. */
+  of(repository: string): Manifest[] {
+    return [...this.#memory.entries()]
+      .filter(([key]) => key.startsWith(`${repository}@`))
+      .map(([, { manifest }]) => manifest)
+      .reverse();
+  }
+
   /** The manifest; throws CacheMiss or CacheDown. */
   async get(repository: Repository, digest: string, requestId?: string): Promise<CachedManifest> {
     const key = `${repositoryName(repository)}@${digest}`;

@@ -1,17 +1,19 @@
-import { IMAGE_SERVED, type ImageServed } from '@kuik/contracts';
+import { IMAGE_SERVED, type ImageServed, type MissingContent } from '@kuik/contracts';
 
 type ServedImage = ImageServed['images'][number];
 /** What is counted: a time becomes a text only when it is sent. */
 type Tally = Omit<ServedImage, 'lastPulled'> & { lastPulledMs: number };
 
-/** Messages hold this many images at most; as many messages may wait for NATS. */
-const PER_MESSAGE = 1000;
-const WAITING_MAX = 10;
+/** Messages hold this many images at most (each of the longest legal reference); as many messages may wait for NATS. */
+const PER_MESSAGE = 500;
+const WAITING_MAX = 20;
 
 /** Counts what was served since the last report. Bounded: beyond that many images new ones are not counted (a hint, not a ledger). */
 export class ServedTally {
   #images = new Map<string, Tally>();
   #sinceMs: number;
+  /** What could not be sent the last time. */
+  #missing: readonly MissingContent[] = [];
   /** Images that found no room. */
   dropped = 0;
 
@@ -34,8 +36,8 @@ export class ServedTally {
     image.lastPulledMs = nowMs;
   }
 
-  /** What was counted, as messages, and a fresh start. */
-  take(node: string, nowMs: number): ImageServed[] {
+  /** What was counted, as messages, and a fresh start; `missing` goes with the first. */
+  take(node: string, nowMs: number, missing: readonly MissingContent[] = []): ImageServed[] {
     const images = [...this.#images.values()].map(({ lastPulledMs, ...image }) => ({
       ...image,
       lastPulled: new Date(lastPulledMs).toISOString(),
@@ -47,12 +49,16 @@ export class ServedTally {
     for (let at = 0; at < images.length; at += PER_MESSAGE) {
       messages.push({ node, since, images: images.slice(at, at + PER_MESSAGE) });
     }
-    return messages;
+    const [first = { node, since, images: [] }, ...rest] = messages;
+    const told = missing.length > 0 ? [...missing] : [...this.#missing];
+    this.#missing = [];
+    return told.length === 0 ? messages : [{ ...first, missing: told }, ...rest];
   }
 
   /** Puts back what could not be sent. */
   putBack(message: ImageServed): void {
     this.#sinceMs = Math.min(this.#sinceMs, Date.parse(message.since));
+    if (message.missing !== undefined) this.#missing = message.missing;
     for (const image of message.images) {
       const now = this.#images.get(image.reference);
       if (now === undefined && this.#images.size >= PER_MESSAGE * WAITING_MAX) {
@@ -75,8 +81,14 @@ export interface ServedSink {
 }
 
 /** Sends what was counted; what NATS did not take is kept for the next time. Throws the first failure, for the loop's metric. */
-export async function sendServed(tally: ServedTally, sink: ServedSink, node: string, nowMs: number): Promise<void> {
-  const messages = tally.take(node, nowMs);
+export async function sendServed(
+  tally: ServedTally,
+  sink: ServedSink,
+  node: string,
+  nowMs: number,
+  missing: readonly MissingContent[] = [],
+): Promise<void> {
+  const messages = tally.take(node, nowMs, missing);
   let failure: { error: unknown } | undefined;
   for (const message of messages) {
     if (failure !== undefined) {

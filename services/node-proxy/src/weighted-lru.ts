@@ -41,6 +41,11 @@ export class WeightedLru<V> {
     return this.#entries.delete(key);
   }
 
+  /** Everything that is kept, the least recently used first; looking at it is no use of it. */
+  *entries(): IterableIterator<[string, V]> {
+    for (const [key, { value }] of this.#entries) yield [key, value];
+  }
+
   get weight(): number {
     return this.#weight;
   }

@@ -9,7 +9,7 @@ import {
   project,
   type Repository,
 } from '@kuik/contracts';
-import { cacheStanza, DIGEST, failedCopy, IMAGE, removalStanza } from './testing/objects.ts';
+import { cacheStanza, DIGEST, failedCopy, IMAGE, OTHER_DIGEST, removalStanza } from './testing/objects.ts';
 import { createWorld, eventually } from './testing/world.ts';
 
 let world: ReturnType<typeof createWorld>;
@@ -351,6 +351,29 @@ describe('a leader', () => {
     const reasons = () => world.kube.objects<KubeObject & { reason: string }>(EVENTS).map(({ reason }) => reason);
     await eventually('phase Expiring', () => world.image(IMAGE)?.status?.phase === 'Expiring');
     await eventually('events', () => ['Copied', 'ServedStale'].every((reason) => reasons().includes(reason)));
+    await proxy.close();
+  });
+
+  it('sends the copier to look at an image that a node did not find in the cache, once', async () => {
+    world.pod('web', IMAGE);
+    await world.replica().start();
+    const image = await copied({ copiedAt: new Date(Date.now() - 60_000).toISOString() });
+    const proxy = world.bus();
+    const report = (digest: string) =>
+      proxy.publishDurable(IMAGE_SERVED, {
+        node: 'node-1',
+        since: new Date().toISOString(),
+        images: [],
+        missing: [{ repository: 'registry.example.test/shop', digest, at: new Date().toISOString() }],
+      });
+    await report(OTHER_DIGEST);
+    await report(DIGEST);
+    const job = await eventually('a job', () => world.jobs[1]);
+    expect(job).toMatchObject({ uid: image.metadata.uid, reason: 'ContentMissing', verify: true });
+    await report(DIGEST);
+    world.pod('late', 'quay.io/a/late:1');
+    await eventually('the next job', () => world.jobs.find(({ reference }) => reference === 'quay.io/a/late:1'));
+    expect(world.jobs).toHaveLength(3);
     await proxy.close();
   });
 

@@ -21,6 +21,7 @@ import { ImageReconciler } from './image-reconciler.ts';
 import { SKIP_REASONS } from './images-of.ts';
 import { Intents } from './intents.ts';
 import { Lead } from './lead.ts';
+import { MissingContentBook } from './missing-content.ts';
 import { reportGauges, reportMetrics } from './report-metrics.ts';
 import { RepositoryReconciler } from './repository-reconciler.ts';
 import { ResourceWriter } from './resource-writer.ts';
@@ -106,6 +107,7 @@ export function createApp(
 
   const hints = new HintBook(now);
   const served = new ServedPulls({ images: view.images, events, times: redis.times, log });
+  const missing = new MissingContentBook({ view, now, log });
   const intents = new Intents(redis.producer);
   const writer = new ResourceWriter(kube, leadership, view);
   const projection = new StateProjection(
@@ -122,6 +124,7 @@ export function createApp(
       writer,
       intents,
       hints: { expected: (image) => hints.expected(image), lastPulled: (image) => served.lastPulled(image) },
+      missing,
       clock,
       log,
       retry: retryTimes,
@@ -135,7 +138,7 @@ export function createApp(
     hints,
     bus,
     onServed: async (windows) => {
-      for (const image of await served.take(windows)) lead.look(image);
+      for (const image of [...(await served.take(windows)), ...missing.take(windows)]) lead.look(image);
     },
     spacingMs: reconcile.spacing,
     settleMs: reconcile.settle,

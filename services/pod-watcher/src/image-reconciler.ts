@@ -6,8 +6,9 @@ import type { ClusterView } from './cluster-view.ts';
 import { factsOf, recordedFacts, withFacts } from './facts.ts';
 import { freeImageName, freeRepositoryName, imageIdentity } from './identity.ts';
 import type { Intents } from './intents.ts';
+import type { MissingContentBook } from './missing-content.ts';
 import { neverCached } from './never-cached.ts';
-import { nextStep, type RetryTimes, type Step } from './next-step.ts';
+import { nextStep, type RetryTimes, type Step, STEP_REASONS } from './next-step.ts';
 import type { ResourceWriter } from './resource-writer.ts';
 import { recordedSummary, summarise } from './summary.ts';
 import { sameJson } from './same-json.ts';
@@ -28,6 +29,7 @@ export interface ImageReconcilerParts {
   >;
   readonly intents: Intents;
   readonly hints: ImageHints;
+  readonly missing: Pick<MissingContentBook, 'wants' | 'sent'>;
   readonly clock: Clock;
   readonly log: Logger;
   readonly retry: RetryTimes;
@@ -128,17 +130,26 @@ export class ImageReconciler {
     held: boolean,
     requestId?: string,
   ): Promise<number | undefined> {
-    const { intents, clock, retry, count, log, writer } = this.#parts;
+    const { intents, missing, clock, retry, count, log, writer } = this.#parts;
     if (intents.forceAnswered(image)) {
       await writer.dropForceWish(image);
       return undefined;
     }
-    const context = { duplicate: false, held, forced: intents.unraisedForce(image), retry };
+    const context = {
+      duplicate: false,
+      held,
+      forced: intents.unraisedForce(image),
+      missing: missing.wants(image),
+      retry,
+    };
     const step = nextStep(image, context, clock.now());
     count(step);
     if (step.do === 'wait') return step.until - clock.now();
     if (step.do === 'nothing') return undefined;
-    if (await intents.raise(image, reference, step.reason, requestId)) return undefined;
+    if (await intents.raise(image, reference, step.reason, requestId)) {
+      if (step.reason === STEP_REASONS.contentMissing) missing.sent(image);
+      return undefined;
+    }
     log.warn('copy intent waits for the queue', { image: imageIdentity(image), reason: step.reason });
     return QUEUE_RETRY_MS;
   }

@@ -17,7 +17,7 @@ function setup() {
       return Promise.resolve(true);
     },
   });
-  const raise = (image: CachedImage, reason: 'NotCached' | 'Retry' | 'Forced' = 'NotCached') =>
+  const raise = (image: CachedImage, reason: 'NotCached' | 'Retry' | 'Forced' | 'ContentMissing' = 'NotCached') =>
     intents.raise(image, REFERENCE, reason);
   return { jobs, redis, intents, raise };
 }
@@ -33,6 +33,19 @@ describe('Intents', () => {
     await raise(cachedImage({ status: { cache: failedCopy() } }), 'Retry');
     await raise(cachedImage({ status: { cache: failedCopy({ at: at(5) }) } }), 'Retry');
     expect(jobs.map(({ reason }) => reason)).toEqual(['NotCached', 'Retry', 'Retry']);
+  });
+
+  it('sends somebody to look at what nodes miss, although no stanza has changed', async () => {
+    const { jobs, raise } = setup();
+    const image = cachedImage({ status: { cache: cacheStanza() } });
+    await raise(image);
+    await raise(image, 'ContentMissing');
+    await raise(image, 'ContentMissing');
+    expect(jobs.map(({ verify, reason }) => [reason, verify])).toEqual([
+      ['NotCached', undefined],
+      ['ContentMissing', true],
+      ['ContentMissing', true],
+    ]);
   });
 
   it('raises it again after the queue was away, after a resync, and for a new object', async () => {

@@ -33,7 +33,9 @@ export class Intents {
     const { uid, name } = image.metadata;
     const basis = basisOf(image);
     const before = this.#raised.get(uid);
-    if (before?.basis === basis) return true;
+    // What nodes miss in the cache shows in no stanza.
+    const verify = reason === STEP_REASONS.contentMissing;
+    if (before?.basis === basis && !verify) return true;
     const wish = reason === STEP_REASONS.forced ? forceWish(image) : undefined;
     const force = wish === undefined ? before?.force : { wish, copiedAt: stanzaOf(image, 'cache')?.copiedAt };
     this.#raised.set(uid, { basis, force });
@@ -43,6 +45,7 @@ export class Intents {
       reference: formatReference(reference),
       host: reference.host,
       reason,
+      ...(verify ? { verify } : {}),
       ...(requestId === undefined ? {} : { requestId }),
     };
     const taken = await this.#producer.enqueue(job).catch(() => false);

@@ -14,7 +14,7 @@ import {
 } from './testing/objects.ts';
 
 const retry = { firstMs: 5_000, maxMs: 30 * MINUTE, unavailableMs: 6 * 60 * MINUTE };
-const context: StepContext = { duplicate: false, held: true, forced: false, retry };
+const context: StepContext = { duplicate: false, held: true, forced: false, missing: false, retry };
 const FORCE = { annotations: { 'kuik.enix.io/force-update': '1' } };
 
 const step = (image: CachedImage, change: Partial<StepContext> = {}) => nextStep(image, { ...context, ...change }, NOW);
@@ -43,6 +43,31 @@ describe('nextStep', () => {
       {},
       copy('NotCached'),
     ],
+    [
+      'a cached image that a node missed',
+      cachedImage({ status: { cache: cacheStanza() } }),
+      { missing: true },
+      copy('ContentMissing'),
+    ],
+    [
+      'one that a node missed, and whose later copy failed',
+      cachedImage({ status: { cache: { ...cacheStanza(), ...failedCopy() } } }),
+      { missing: true },
+      copy('ContentMissing'),
+    ],
+    [
+      'one that a node missed while a person forces a copy, which looks at everything as well',
+      cachedImage({ status: { cache: cacheStanza() } }),
+      { missing: true, forced: true },
+      copy('Forced'),
+    ],
+    [
+      'one that a node missed, and that is on its way out',
+      cachedImage({ status: { cache: cacheStanza(), removal: removalStanza() } }),
+      { missing: true },
+      nothing('Cached'),
+    ],
+    ['one that a node missed and that was never copied', cachedImage(), { missing: true }, copy('NotCached')],
     [
       'a forced copy of a cached image',
       cachedImage({ status: { cache: cacheStanza() } }),

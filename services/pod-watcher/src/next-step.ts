@@ -16,6 +16,7 @@ export const STEP_REASONS = {
   ...NEVER_REASONS,
   duplicate: 'Duplicate',
   forced: 'Forced',
+  contentMissing: 'ContentMissing',
   condemned: 'Condemned',
   removed: 'Removed',
   removedAndUsed: 'RemovedAndUsed',
@@ -41,6 +42,8 @@ export interface StepContext {
   readonly held: boolean;
   /** A copy was asked for by annotation, and that wish was not raised as an intent yet. */
   readonly forced: boolean;
+  /** A node did not find in the cache what the resource says is there, and nobody was sent to look yet. */
+  readonly missing: boolean;
   readonly retry: RetryTimes;
 }
 
@@ -55,9 +58,9 @@ export interface RetryTimes {
 /**
  * What has to be done for an image now. The first rule that applies:
  * 1. it is being deleted; 2. it can never be cached; 3. it is a duplicate: nothing; 4. a person forces a copy: copy;
- * 5. gc removed it and nobody uses it: nothing; 6. it is cached, and no forced copy failed: nothing; 7. it is condemned: nothing,
- * to un-condemn it is gc's;
- * 8. no copy was tried yet: copy; 9. the last try failed, and the monitor saw the image upstream since: copy; 10. copy when its
+ * 5. gc removed it and nobody uses it: nothing; 6. it is cached, but a node missed it in the cache: copy; 7. it is cached, and no forced
+ * copy failed: nothing; 8. it is condemned: nothing, to un-condemn it is gc's;
+ * 9. no copy was tried yet: copy; 10. the last try failed, and the monitor saw the image upstream since: copy; 11. copy when its
  * time has come, else wait until then. An image that upstream does not have waits the monitor's pace; a time that upstream
  * named is kept; else it backs off.
  */
@@ -70,6 +73,7 @@ export function nextStep(image: CachedImage, context: StepContext, now: number):
 
   const { cache, removal, cached, removed } = holdingOf(image);
   if (removed && !context.held) return nothing(STEP_REASONS.removed);
+  if (cached && removal === undefined && context.missing) return { do: 'copy', reason: STEP_REASONS.contentMissing };
   const forcedFailed = forceWish(image) !== undefined && cache?.error !== undefined;
   if (cached && !forcedFailed) return nothing(STEP_REASONS.cached);
   if (removal !== undefined && !removed) return nothing(STEP_REASONS.condemned);

@@ -1,0 +1,45 @@
+import { describeImage, holdsWholeImage, RegistryError, type CopyResult, type RepositoryClient } from '@kuik/registry';
+
+export interface Refill {
+  /** The cache's copy of the repository. */
+  readonly to: RepositoryClient;
+  readonly tag: string;
+  /** What the resource says that the cache holds under the tag. */
+  readonly digest: string;
+  /** What upstream is asked for when it does not have the digest any more. */
+  readonly upstreamReference: string;
+  /** Copies a reference from upstream, going through every blob when `thorough`. */
+  readonly copy: (reference: string, thorough: boolean) => Promise<CopyResult>;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Looks whether the cache holds an image whole, and brings back what it lacks: the digest that it held, so that a tag stays what it was; when
+ * upstream has forgotten that digest, what the tag names there now. A cache that lacks nothing costs upstream no request. Throws RegistryError.
+ */
+export async function refill({ to, tag, digest, upstreamReference, copy, signal }: Refill): Promise<CopyResult> {
+  if ((await headOf(to, tag, signal)) === digest && (await holdsWholeImage(to, digest, { signal }))) {
+    return { ...(await describeImage(to, digest, { signal })), skipped: false, bytesCopied: 0 };
+  }
+  try {
+    return await copy(digest, true);
+  } catch (error) {
+    const forgotten = error instanceof RegistryError && error.code === 'not-found';
+    if (!forgotten || upstreamReference === digest) throw error;
+    return copy(upstreamReference, true);
+  }
+}
+
+/** The digest of a tag or digest that a registry has; undefined when it does not have it. Throws RegistryError. */
+export async function headOf(
+  client: RepositoryClient,
+  reference: string,
+  signal?: AbortSignal,
+): Promise<string | undefined> {
+  try {
+    return (await client.headManifest(reference, signal === undefined ? {} : { signal })).digest;
+  } catch (error) {
+    if (error instanceof RegistryError && error.code === 'not-found') return undefined;
+    throw error;
+  }
+}

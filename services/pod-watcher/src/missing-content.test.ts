@@ -1,0 +1,89 @@
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import type { CachedImage } from '@kuik/contracts';
+import { silentLogger } from '@kuik/runtime';
+import { MissingContentBook } from './missing-content.ts';
+import {
+  at,
+  cachedImage,
+  cacheStanza,
+  DIGEST,
+  IMAGE,
+  MINUTE,
+  NOW,
+  OTHER_DIGEST,
+  removalStanza,
+} from './testing/objects.ts';
+
+const REPOSITORY = 'registry.example.test/shop';
+const cached = (change: Parameters<typeof cachedImage>[0] = {}) =>
+  cachedImage({ status: { cache: cacheStanza() }, ...change });
+
+describe('MissingContentBook', () => {
+  let now: number;
+  let images: CachedImage[];
+  let book: MissingContentBook;
+  beforeEach(() => {
+    now = NOW;
+    images = [cached()];
+    const view = { imagesOfRepository: (repository: string) => (repository === REPOSITORY ? images : []) };
+    book = new MissingContentBook({ view, now: () => now, log: silentLogger });
+  });
+  const report = (digest = DIGEST, ms = 0, repository = REPOSITORY) =>
+    book.take({ node: 'node-1', since: at(0), images: [], missing: [{ repository, digest, at: at(ms) }] });
+
+  it.each<[string, CachedImage, string, string[]]>([
+    ['what a cached image holds', cached(), DIGEST, [IMAGE]],
+    ['what a cached image pins', cached({ spec: { pin: OTHER_DIGEST } }), OTHER_DIGEST, [IMAGE]],
+    ['what no image of the repository holds', cached(), OTHER_DIGEST, []],
+    ['what was not copied yet', cachedImage(), DIGEST, []],
+    [
+      'what gc removed',
+      cached({ status: { cache: cacheStanza(), removal: removalStanza({ removedAt: at(-1) }) } }),
+      DIGEST,
+      [],
+    ],
+    ['what was copied since', cached({ status: { cache: cacheStanza({ copiedAt: at(1) }) } }), DIGEST, []],
+    [
+      'what was copied a moment before, by another clock',
+      cached({ status: { cache: cacheStanza({ copiedAt: at(-4_000) }) } }),
+      DIGEST,
+      [],
+    ],
+  ])('takes a report of %s', (_name, image, digest, told) => {
+    images = [image];
+    expect(report(digest)).toEqual(told);
+    expect(book.wants(image)).toBe(told.length > 0);
+  });
+
+  it('knows nothing of another repository, and of reports without anything', () => {
+    expect(report(DIGEST, 0, 'registry.example.test/other')).toEqual([]);
+    expect(book.take({ node: 'node-1', since: at(0), images: [] })).toEqual([]);
+  });
+
+  it('sends somebody once in ten minutes, however often it is missed', () => {
+    report();
+    book.sent(images[0]!);
+    for (let minute = 1; minute < 10; minute += 1) {
+      now = NOW + minute * MINUTE;
+      expect(report(DIGEST, minute * MINUTE)).toEqual([]);
+      expect(book.wants(images[0]!)).toBe(false);
+    }
+    now = NOW + 10 * MINUTE;
+    expect(book.wants(images[0]!)).toBe(true);
+  });
+
+  it('is content when a copy came after', () => {
+    report();
+    expect(book.wants(cached({ status: { cache: cacheStanza({ copiedAt: at(1_000) }) } }))).toBe(false);
+  });
+
+  it('takes a node whose clock is far ahead for one of now', () => {
+    report(DIGEST, 365 * 24 * 60 * MINUTE);
+    expect(book.wants(cached({ status: { cache: cacheStanza({ copiedAt: at(1_000) }) } }))).toBe(false);
+  });
+
+  it('goes without a time that is none', () => {
+    const missing = [{ repository: REPOSITORY, digest: DIGEST, at: 'yesterday' }];
+    expect(book.take({ node: 'node-1', since: at(0), images: [], missing })).toEqual([]);
+  });
+});

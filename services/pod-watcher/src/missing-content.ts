@@ -1,0 +1,73 @@
+import { type CachedImage, type ImageServed, stanzaOf } from '@kuik/contracts';
+import { tryParseReference } from '@kuik/image';
+import type { Logger } from '@kuik/runtime';
+import { holdingOf } from './cached.ts';
+import type { ClusterView } from './cluster-view.ts';
+import { imageIdentity } from './identity.ts';
+
+export interface MissingContentParts {
+  readonly view: Pick<ClusterView, 'imagesOfRepository'>;
+  readonly now: () => number;
+  readonly log: Logger;
+}
+
+/** However often nodes miss it, somebody is sent to look at an image this often at most. */
+const EVERY_MS = 10 * 60_000;
+/** A node's clock may be ahead: what was missed just before the copy was there says nothing of the copy. */
+const SLACK_MS = 5_000;
+const KEPT_MAX = 10_000;
+
+/**
+ * Images that a node did not find whole in the cache although their resource says that they are there. Only a report: the copier finds out
+ * what is missing. In memory alone: the next pull tells again.
+ */
+export class MissingContentBook {
+  readonly #parts: MissingContentParts;
+  readonly #images = new Map<string, { missedAt: number; sentAt: number }>();
+
+  constructor(parts: MissingContentParts) {
+    this.#parts = parts;
+  }
+
+  /** Takes one proxy's report in; returns the images (canonical text) that somebody should look at. */
+  take({ missing = [], node }: ImageServed): string[] {
+    const { view, now, log } = this.#parts;
+    const images: string[] = [];
+    for (const { repository, digest, at } of missing) {
+      for (const image of view.imagesOfRepository(repository)) {
+        if (!holdingOf(image).cached || !digestsOf(image).includes(digest)) continue;
+        const { uid } = image.metadata;
+        const sentAt = this.#images.get(uid)?.sentAt ?? -Infinity;
+        this.#images.delete(uid);
+        this.#images.set(uid, { missedAt: Math.min(Date.parse(at), now()), sentAt });
+        if (!this.wants(image)) continue;
+        images.push(imageIdentity(image));
+        log.warn('cache lacks what its resource says is there', { image: image.spec.sourceImage, digest, node });
+      }
+    }
+    for (const uid of this.#images.keys()) {
+      if (this.#images.size <= KEPT_MAX) break;
+      this.#images.delete(uid);
+    }
+    return images;
+  }
+
+  /** It was missed since it was last copied, and nobody was sent for a while. */
+  wants(image: CachedImage): boolean {
+    const missed = this.#images.get(image.metadata.uid);
+    if (missed === undefined || missed.sentAt + EVERY_MS > this.#parts.now()) return false;
+    return missed.missedAt > Date.parse(stanzaOf(image, 'cache')?.copiedAt ?? '') + SLACK_MS;
+  }
+
+  /** Somebody was sent to look. */
+  sent({ metadata: { uid } }: CachedImage): void {
+    const missed = this.#images.get(uid);
+    if (missed !== undefined) this.#images.set(uid, { ...missed, sentAt: this.#parts.now() });
+  }
+}
+
+/** The manifests that an image is served by. */
+function digestsOf(image: CachedImage): (string | undefined)[] {
+  const named = tryParseReference(image.spec.sourceImage)?.digest;
+  return [stanzaOf(image, 'cache')?.digest, named, image.spec.pin];
+}
