@@ -67,6 +67,23 @@ describe('exchangePullToken', () => {
     expect(asked.slice(paths.length)[0]).toBe('/v2/');
   });
 
+  it('looks again at a registry that refuses what it asked for a moment ago', async () => {
+    let basic = false;
+    const { asked, exchange } = await registry((path, authorization) => {
+      if (path === '/token') return basic ? { status: 404 } : { status: 200, body: { token: 't' } };
+      if (!basic) return { status: 401, headers: bearer() };
+      return authorization === undefined
+        ? { status: 401, headers: { 'www-authenticate': 'Basic realm="reg"' } }
+        : { status: 200 };
+    });
+    const credential = { kind: 'basic', username: 'u', password: 'p' } as const;
+    expect(await exchange(credential)).toMatchObject({ kind: 'bearer' });
+    basic = true;
+    asked.length = 0;
+    expect(await exchange(credential)).toMatchObject({ kind: 'header' });
+    expect(asked.map((line) => line.split(' ')[0])).toEqual(['/token', '/v2/', '/v2/']);
+  });
+
   it('asks the token server for pull of one repository', async () => {
     const { exchange, asked } = await registry((path, authorization, url) => {
       if (path !== '/token') return { status: 401, headers: bearer() };

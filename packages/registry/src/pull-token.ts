@@ -39,7 +39,28 @@ export async function exchangePullToken(
 ): Promise<PullToken> {
   if (credential.kind === 'bearer' || credential.kind === 'header') return credential;
   const secret = credential.kind === 'basic' ? credential : undefined;
-  const challenge = await challengeOf(request, signal);
+  const { fronts, site } = request;
+  const remembered = fronts.get(site.base.origin);
+  const front = remembered ?? (await learnFront(request, signal));
+  try {
+    return await exchangeAt(request, front, secret, verify, signal);
+  } catch (error) {
+    // What it wants may have changed since: then this says nothing of the credential.
+    if (remembered === undefined || !(error instanceof RegistryError) || error.code === 'aborted') throw error;
+    const now = await learnFront(request, signal);
+    if (JSON.stringify(now) === JSON.stringify(remembered)) throw error;
+    return exchangeAt(request, now, secret, verify, signal);
+  }
+}
+
+async function exchangeAt(
+  request: PullTokenRequest,
+  front: Front,
+  secret: Secret | undefined,
+  verify: boolean,
+  signal?: AbortSignal,
+): Promise<PullToken> {
+  const challenge = front === 'open' ? await challengeAt(request, tagsPath(request), signal) : front;
   if (challenge === undefined) return { kind: 'anonymous' };
   if (challenge.scheme === 'bearer') {
     const token = await fetchToken(request, challenge, secret, signal);
@@ -63,21 +84,17 @@ function tagsPath({ repository }: PullTokenRequest): string {
   return `/v2/${repository}/tags/list?n=1`;
 }
 
-/** What the registry wants before it shows this repository; undefined: nothing. */
-async function challengeOf(request: PullTokenRequest, signal?: AbortSignal): Promise<Challenge | undefined> {
-  const { fronts, site } = request;
-  let front = fronts.get(site.base.origin);
-  if (front === undefined) {
-    front = (await challengeAt(request, '/v2/', signal)) ?? 'open';
-    fronts.set(site.base.origin, front, FRONT_TTL_MS);
-  }
-  return front === 'open' ? challengeAt(request, tagsPath(request), signal) : front;
+/** What the registry wants before it shows anything; `open`: nothing, but its repositories may. */
+async function learnFront(request: PullTokenRequest, signal?: AbortSignal): Promise<Front> {
+  const front = (await challengeAt(request, '/v2/', signal)) ?? 'open';
+  request.fronts.set(request.site.base.origin, front, FRONT_TTL_MS);
+  return front;
 }
 
 async function challengeAt(
   request: PullTokenRequest,
   path: string,
-  signal: AbortSignal | undefined,
+  signal?: AbortSignal,
 ): Promise<Challenge | undefined> {
   const answer = await ask(request, path, {}, signal);
   if (answer.status === 429 || answer.status >= 500) throw refused(request, answer);
