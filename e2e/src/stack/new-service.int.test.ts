@@ -7,6 +7,7 @@ import { requirePart } from '@kuik/testbed';
 import { parse, parseAllDocuments } from 'yaml';
 import type { ChartObject } from './chart-objects.ts';
 import { checkoutWithEcho, type NewCheckout } from './new-service.fixture.ts';
+import { loadedBy } from './rendered-settings.ts';
 
 const run = promisify(execFile);
 
@@ -108,11 +109,8 @@ describe('a service is added by its folder', () => {
     });
     expect(JSON.stringify(services['echo']!.volumes)).toContain('kuik-keys-echo');
     expect(checkout.read('deploy/compose/accounts.json')).toContain('"service": "echo"');
-    const settings = path.join(checkout.folder, 'deploy/compose/settings/echo.yaml');
-    const loaded = await ask(`
-      import { loadEchoConfig } from '../../../services/echo/src/config.ts';
-      console.log(JSON.stringify(loadEchoConfig({ KUIK_CONFIG: ${JSON.stringify(settings)} })));
-    `);
+    const settings = checkout.read('deploy/compose/settings/echo.yaml');
+    const loaded = await loadedBy('echo', settings, {}, path.join(checkout.folder, 'services'));
     expect(loaded).toMatchObject({ cache: { url: 'http://cache-reader:5000' }, redis: { username: 'kuik-echo' } });
   });
 

@@ -19,12 +19,14 @@ catch (error) { if (!error.render) throw error; console.log(error.render()); }`;
 
 /**
  * What a service makes of a configuration file (YAML) and of environment variables: its settings, defaults included, or the text of its
- * mistakes. The files that the configuration file names need not exist. Runs the service's own config.ts in a process of its own.
+ * mistakes. The files that the configuration file names need not exist. Runs the service's own config.ts, below
+ * `servicesFolder`, in a process of its own.
  */
 export async function loadedBy(
   service: string,
   file: string | undefined,
   env: Readonly<Record<string, string>> = {},
+  servicesFolder = SERVICES_FOLDER,
 ): Promise<Record<string, unknown> | string> {
   const folder = mkdtempSync(path.join(tmpdir(), 'kuik-settings-'));
   try {
@@ -34,7 +36,7 @@ export async function loadedBy(
     writeFileSync(named, '');
     if (file !== undefined) writeFileSync(written, file.replaceAll(/(File"?: )[^\s,}]+/g, `$1${named}`));
     const modules = [`${service}/src/config.ts`, '../packages/runtime/src/index.ts'].map((module) =>
-      path.join(SERVICES_FOLDER, module),
+      path.join(servicesFolder, module),
     );
     const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', LOADER, ...modules, service], {
       env: { PATH: process.env['PATH'], ...(file === undefined ? {} : { KUIK_CONFIG: written }), ...env },
