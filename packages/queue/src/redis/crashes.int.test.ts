@@ -6,10 +6,13 @@ import type { CopyJob, JobQueue } from '@kuik/contracts';
 import { startRedis, until } from '@kuik/testbed';
 import type { RedisServer } from '@kuik/testbed';
 import { copy, DONE, freshQueue } from '../conformance/room.ts';
+import type { BlobTurnsOptions } from '../port.ts';
+import { createBlobTurns } from './blob-turns.ts';
 import { createProducer } from './producer.ts';
 import { createWorker } from './worker.ts';
 
-const PROGRAM = fileURLToPath(new URL('../fixtures/worker-process.ts', import.meta.url));
+const WORKER = fileURLToPath(new URL('../fixtures/worker-process.ts', import.meta.url));
+const TURN = fileURLToPath(new URL('../fixtures/turn-process.ts', import.meta.url));
 /** Lock 2 s; two looks, 1 s apart, until a silent job is moved; and some for a busy machine. */
 const TAKEOVER_MS = 20_000;
 
@@ -23,8 +26,10 @@ afterEach(async () => {
 });
 afterAll(() => redis.stop());
 
-function startWorker(queue: JobQueue<CopyJob>, mode: 'hold' | 'finish') {
-  const child = spawn(process.execPath, [PROGRAM, redis.url('image-copier'), queue.queue, mode], {
+const startWorker = (queue: JobQueue<CopyJob>, mode: 'hold' | 'finish') => startProgram(WORKER, queue.queue, mode);
+
+function startProgram(program: string, ...args: string[]) {
+  const child = spawn(process.execPath, [program, redis.url('image-copier'), ...args], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   const events: string[] = [];
@@ -95,6 +100,40 @@ describe('the job of a worker that dies', () => {
     expect(first.events.slice(1)).toEqual(['aborted', 'ended interrupted', 'closed']);
     expect(first.child.exitCode).toBe(0);
     expect(await producer.counts()).toEqual({ waiting: 1, active: 0, delayed: 0 });
+  });
+});
+
+describe('the turn of a worker', () => {
+  const HOST = 'registry.example';
+  const signal = new AbortController().signal;
+  const workers = (options: BlobTurnsOptions = {}) => {
+    const turns = createBlobTurns({ url: redis.url('image-copier') }, { lockMs: 1_000, ...options });
+    cleanUp.push(() => turns.close());
+    return turns.of(HOST);
+  };
+
+  it('that dies is the next one’s when its lock ends', async () => {
+    const doomed = startProgram(TURN, HOST, 'sha256:doomed');
+    await doomed.says('bring');
+    const waiting = workers().take('sha256:doomed', { except: [], signal });
+    await doomed.kill();
+    expect((await waiting).do).toBe('bring');
+  });
+
+  it('that froze ends nobody else’s turn when it wakes, and what it brought is known', async () => {
+    const frozen = startProgram(TURN, HOST, 'sha256:frozen');
+    await frozen.says('bring');
+    frozen.child.kill('SIGSTOP');
+    const [one, two] = [workers(), workers()];
+    const turn = await one.take('sha256:frozen', { except: [], signal });
+    expect(turn.do).toBe('bring');
+    frozen.child.kill('SIGCONT');
+    frozen.child.stdin.write('late/app\n');
+    await frozen.says('ended');
+    expect(await two.take('sha256:frozen', { except: [], signal })).toEqual({ do: 'look', in: ['late/app'] });
+    const startedMs = performance.now();
+    const patient = await workers({ waitMs: 1_500 }).take('sha256:frozen', { except: ['late/app'], signal });
+    expect([patient.do, performance.now() - startedMs > 1_490]).toEqual(['bring', true]);
   });
 });
 

@@ -6,7 +6,16 @@ import { COPY_QUEUE, CRDS, IMAGE_STATE, project, type CachedImage, type CacheSta
 import { cachedImageName, parseReference, toCacheRepository } from '@kuik/image';
 import { createProducer } from '@kuik/queue';
 import { createMetrics, silentLogger, systemClock } from '@kuik/runtime';
-import { leaseTestbed, serviceIdentity, startFaultProxy, until, type KubeObject } from '@kuik/testbed';
+import {
+  freePort,
+  leaseTestbed,
+  serviceIdentity,
+  startFaultProxy,
+  startService,
+  until,
+  type KubeObject,
+  type ServiceProcess,
+} from '@kuik/testbed';
 import { createApp, type CopierApp } from '../app.ts';
 import { copierConfig } from '../config.ts';
 import { tcpGate } from './tcp-gate.ts';
@@ -50,6 +59,18 @@ export async function startCopierWorld(hosts: readonly string[]) {
   const states = bus.bucket(IMAGE_STATE, { create: true });
   await until(async () => (await states.keys()).length === 0, { what: 'the bucket of states' });
   const apps: Copier[] = [];
+  const processes: ServiceProcess[] = [];
+  const settingsOf = (copy: object, port: number): object => ({
+    http: { host: '127.0.0.1', port },
+    nats: identity.nats,
+    redis: identity.redis,
+    cache: identity.cache,
+    kube: { kubeconfig },
+    registries: faults.registries(),
+    broker: { tokenFile: identity.brokerTokenFile, timeoutMs: 1_000 },
+    upstreamTimeouts: { headersMs: 1_500, idleMs: 2_000 },
+    copy: { lockMs: 2_000, stallCheckMs: 500, drainMs: 5_000, ...copy },
+  });
 
   const find = (name: string) => api.find<Image>(`${IMAGES}/${name}`);
   const create = (reference: string, name = cachedImageName(parseReference(reference))) =>
@@ -81,21 +102,9 @@ export async function startCopierWorld(hosts: readonly string[]) {
     enqueue,
     readCache,
 
-    /** `settings` of a copier that are not the world's own. */
+    /** A copier in this process; `settings` are those that are not the world's own. */
     async start(copy: object = {}, settings: object = {}): Promise<Copier> {
-      const { nats, redis, cache: writer } = identity;
-      const config = copierConfig.parse({
-        http: { host: '127.0.0.1', port: 0 },
-        nats,
-        redis,
-        cache: writer,
-        kube: { kubeconfig },
-        registries: faults.registries(),
-        broker: { tokenFile: identity.brokerTokenFile, timeoutMs: 1_000 },
-        upstreamTimeouts: { headersMs: 1_500, idleMs: 2_000 },
-        copy: { lockMs: 2_000, stallCheckMs: 500, drainMs: 5_000, ...copy },
-        ...settings,
-      });
+      const config = copierConfig.parse({ ...settingsOf(copy, 0), ...settings });
       const metrics = createMetrics({ service: 'image-copier', defaults: false });
       const context = { name: 'image-copier', log: silentLogger, metrics, clock: systemClock };
       const app = createApp(config, context);
@@ -114,6 +123,17 @@ export async function startCopierWorld(hosts: readonly string[]) {
       };
       apps.push(copier);
       return copier;
+    },
+
+    /** A copier in a process of its own, to be killed. */
+    async startProcess(copy: object = {}): Promise<ServiceProcess> {
+      const healthPort = await freePort();
+      const file = path.join(identity.folder, `copier-${healthPort}.yaml`);
+      await writeFile(file, JSON.stringify(settingsOf(copy, healthPort)));
+      const env = { KUIK_CONFIG: file };
+      const started = await startService('image-copier', { healthPort, from: 'source', env });
+      processes.push(started);
+      return started;
     },
 
     /** Makes the object, raises its job and waits for the stanza that `done` accepts (default: a digest or an error). */
@@ -183,7 +203,7 @@ export async function startCopierWorld(hosts: readonly string[]) {
     },
 
     async close(): Promise<void> {
-      await Promise.all(apps.map((app) => app.close()));
+      await Promise.all([...apps.map((app) => app.close()), ...processes.map((started) => started.stop())]);
       await Promise.all([bus.close(), producer.close()]);
       await gate.close();
       await faults.close();
