@@ -7,7 +7,7 @@ import { DEFAULTS } from './defaults.ts';
  */
 
 /** An absolute URL of one of the protocols. The text may hold a password: no message repeats it. */
-export function serverUrl(...protocols: readonly string[]): z.ZodString {
+function serverUrl(...protocols: readonly string[]): z.ZodString {
   const wanted = protocols.map((name) => `${name}://`).join(' or ');
   return z.string().refine((text) => {
     const url = URL.canParse(text) ? new URL(text) : undefined;
