@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { registriesConfig } from '@kuik/contracts';
-import { canonicalHost } from '@kuik/image';
+import { canonicalHost, isLoopbackHost } from '@kuik/image';
 import { parse } from 'yaml';
 
 /** `registries.<host>` of a service's configuration, with one setting named. */
@@ -16,9 +16,6 @@ export type OwnRegistries = Readonly<Record<string, OwnRegistry>>;
 /** What such a file looks like; shown where one is missing or wrong. */
 export const EXAMPLE = 'registry.example.test: { address: "127.0.0.1:5000", plainHTTP: true }';
 
-/** Whole loopback names: their images stay as they are, so they never reach the proxy. */
-const LOOPBACK = /^(localhost|127\.[0-9.]+)(:[0-9]+)?$/;
-
 /**
  * Reads a YAML map of registry hosts, checked as the services check it; `caFile` counts from the file's folder. Throws Error that names
  * the file, each host and each mistake.
@@ -28,7 +25,7 @@ export function readOwnRegistries(file: string): OwnRegistries {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new Error(`${file}: must be a map of registry hosts, such as ${EXAMPLE}`);
   const mistakes = Object.keys(value).flatMap((host) => {
-    if (LOOPBACK.test(host)) return [`${host}: images on loopback are left as they are; give the registry a name`];
+    if (isLoopbackHost(host)) return [`${host}: images on loopback are left as they are; give the registry a name`];
     return canonicalHost(host) === host ? [] : [`${host}: not the name of a registry host`];
   });
   const parsed = registriesConfig.safeParse(value);

@@ -7,7 +7,7 @@ import { DEFAULTS } from './defaults.ts';
  */
 
 /** An absolute URL of one of the protocols. The text may hold a password: no message repeats it. */
-export function serverUrl(...protocols: readonly string[]): z.ZodString {
+function serverUrl(...protocols: readonly string[]): z.ZodString {
   const wanted = protocols.map((name) => `${name}://`).join(' or ');
   return z.string().refine((text) => {
     const url = URL.canParse(text) ? new URL(text) : undefined;
@@ -105,9 +105,9 @@ const ms = z.number().int().positive();
 
 export const upstreamTimeoutsConfig = z
   .strictObject({
-    connectMs: ms.default(DEFAULTS.upstream.connectMs).describe('To a connection, TLS included'),
-    headersMs: ms.default(DEFAULTS.upstream.headersMs).describe('From a request to the head of its answer'),
-    idleMs: ms.default(DEFAULTS.upstream.idleMs).describe('Longest silence in a body'),
+    connectMs: ms.default(DEFAULTS.upstreamTimeouts.connectMs).describe('To a connection, TLS included'),
+    headersMs: ms.default(DEFAULTS.upstreamTimeouts.headersMs).describe('From a request to the head of its answer'),
+    idleMs: ms.default(DEFAULTS.upstreamTimeouts.idleMs).describe('Longest silence in a body'),
   })
   .prefault({})
   .describe('How long registries of others are waited for');
@@ -119,7 +119,7 @@ export const brokerClientConfig = z
       .string()
       .optional()
       .describe('Projected ServiceAccount token with audience kuik-broker; read again for each request'),
-    timeoutMs: z.number().int().positive().default(DEFAULTS.broker.requestTimeoutMs),
+    timeoutMs: z.number().int().positive().default(DEFAULTS.broker.timeoutMs),
   })
   .prefault({})
   .describe('Credential broker');
@@ -138,7 +138,6 @@ export const leaseConfig = z
     identity: z.string().optional().describe("Name of this replica; absent: the host's name"),
     durationMs: z.number().int().positive().default(DEFAULTS.lease.durationMs),
     renewMs: z.number().int().positive().default(DEFAULTS.lease.renewMs),
-    retryMs: z.number().int().positive().default(DEFAULTS.lease.retryMs),
   })
   .prefault({})
   .describe('Leader election');

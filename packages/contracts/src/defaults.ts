@@ -4,7 +4,10 @@ const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 const MiB = 1024 * 1024;
 
-/** One table of defaults. Durations in ms, sizes in bytes; every one is configuration of the service that uses it. */
+/**
+ * One table of defaults. Durations in ms, sizes in bytes. Each is a setting of the services that use it, by the same path: a test holds
+ * every leaf against their settings.
+ */
 export const DEFAULTS = {
   proxyPrefixes: ['localhost:7439'],
   namespace: 'kuik-system',
@@ -12,7 +15,6 @@ export const DEFAULTS = {
     concurrency: 4,
     lockMs: 10 * SECOND,
     stallCheckMs: 5 * SECOND,
-    maxStalledCount: 1000,
     drainMs: 20 * SECOND,
     blobsPerImage: 3,
     progressAfterMs: 2 * SECOND,
@@ -21,14 +23,14 @@ export const DEFAULTS = {
     rememberMs: 7 * DAY,
   },
   retry: { firstMs: 5 * SECOND, maxMs: 30 * MINUTE, unavailableMs: 6 * HOUR },
-  lease: { durationMs: 15 * SECOND, renewMs: 5 * SECOND, retryMs: 2 * SECOND },
+  lease: { durationMs: 15 * SECOND, renewMs: 5 * SECOND },
   expiry: { unusedMs: 30 * DAY },
   removal: { graceMs: 5 * MINUTE, confirmTimeoutMs: 5 * SECOND },
   monitor: { intervalMs: 6 * HOUR, budgetPerInterval: 60, timeoutMs: 10 * SECOND },
   /** Meant for registries that say nothing about their limits: generous to bursts, quick to be parked. */
   pace: { perSecond: 20, burst: 60 },
-  upstream: { connectMs: 3 * SECOND, headersMs: 10 * SECOND, idleMs: 30 * SECOND },
-  cache: {
+  upstreamTimeouts: { connectMs: 3 * SECOND, headersMs: 10 * SECOND, idleMs: 30 * SECOND },
+  cacheTimeouts: {
     connectMs: 1 * SECOND,
     headersMs: 2 * SECOND,
     idleMs: 5 * SECOND,
@@ -44,7 +46,15 @@ export const DEFAULTS = {
     servedIntervalMs: MINUTE,
     tagMemoryMs: 2 * SECOND,
   },
-  broker: { audience: 'kuik-broker', podWaitMs: 1 * SECOND, requestTimeoutMs: 3 * SECOND, reviewTtlMs: 5 * MINUTE },
-  webhook: { bodyLimitBytes: 4 * MiB, certificateDays: 365 },
+  broker: { audience: 'kuik-broker', podWaitMs: 1 * SECOND, timeoutMs: 3 * SECOND, reviewTtlMs: 5 * MINUTE },
+  listen: { bodyLimitBytes: 4 * MiB },
+  certificate: { days: 365 },
+} as const;
+
+/** What no setting changes. */
+export const FIXED = {
+  /** A job whose worker died is taken up by another one, however often that happens: its copy goes on where it was. */
+  maxStalledCount: 1000,
+  /** Of one manifest; larger ones are refused by registries, too. */
   manifestMaxBytes: 4 * MiB,
 } as const;

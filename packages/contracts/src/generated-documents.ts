@@ -1,5 +1,5 @@
 import { CRDS, crdYaml } from './crds.ts';
-import { DEFAULTS } from './defaults.ts';
+import { DEFAULTS, FIXED } from './defaults.ts';
 import { ERROR_CODES } from './error-codes.ts';
 import { METRICS } from './metrics.ts';
 import type { DeclaredService } from './service-declaration.ts';
@@ -44,14 +44,19 @@ export function generatedDocuments(services: Readonly<Record<string, DeclaredSer
 }
 
 function defaultsPage(): string {
-  const rows = flatten(DEFAULTS).map(([name, value]) => [`\`${name}\``, readable(name, value)]);
-  return page(
-    'Defaults',
-    'The defaults that several parts lean on. Each is a setting of the service that uses it; what one service alone decides, and what every ' +
-      'setting is called, is in its `src/config.ts` (environment `KUIK_...`, or YAML in the file that `KUIK_CONFIG` names).',
-    ['default', 'value'],
-    rows,
-  );
+  const rows = (values: Table): Row[] => flatten(values).map(([name, value]) => [`\`${name}\``, readable(name, value)]);
+  return [
+    '# Defaults',
+    notice('packages/contracts'),
+    'The defaults that several parts lean on. Each is a setting of that name of the services that use it; what one service alone decides is in ' +
+      'its `src/config.ts` (environment `KUIK_...`, or YAML in the file that `KUIK_CONFIG` names).',
+    table(['setting', 'default'], rows(DEFAULTS)),
+    '## Fixed',
+    'What no setting changes.',
+    table(['name', 'value'], rows(FIXED)),
+  ]
+    .join('\n\n')
+    .concat('\n');
 }
 
 function metricsPage(): string {

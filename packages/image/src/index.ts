@@ -11,6 +11,7 @@ export {
   tryParseReference,
   type Reference,
 } from './reference.ts';
+export { isLoopbackHost } from './loopback-host.ts';
 export { formatPlatform, normalizePlatform, parsePlatform, samePlatform, type Platform } from './platform.ts';
 export { fromProxyImage, repositoriesOf, toProxyImage } from './proxy-image.ts';
 export { anchorTag, cacheTag, digestOfAnchor, fromCacheRepository, toCacheRepository } from './cache-name.ts';

@@ -45,7 +45,7 @@ export function identityOf(settings: z.output<typeof leaseConfig>): string {
   return settings.identity ?? `${hostname()}-${process.pid}`;
 }
 
-/** The candidacy for a service's Lease, told by log and metric. */
+/** The candidacy for a service's Lease, told by log and metric: who leads, and each round that failed. */
 export function openLeadership(
   settings: z.output<typeof leaseConfig>,
   service: ServiceNeeding<'lease'>,
@@ -53,6 +53,7 @@ export function openLeadership(
   { log, metrics }: KubeHost,
 ): Leadership {
   const gauge = metrics.gauge(METRICS.leader);
+  const failures = metrics.counter(METRICS.loopFailures);
   const identity = identityOf(settings);
   const name = leaseName(service);
   const leadership = createLeadership({
@@ -62,7 +63,10 @@ export function openLeadership(
     identity,
     leaseMs: settings.durationMs,
     renewMs: settings.renewMs,
-    onError: (error) => log.warn('lease not renewed', { error }),
+    onError(error) {
+      failures.inc({ loop: 'lease', code: (error as { code?: string }).code ?? 'unexpected' });
+      log.warn('lease not renewed', { lease: name, error });
+    },
   });
   gauge.set(0);
   leadership.onChange((leader) => {

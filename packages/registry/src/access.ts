@@ -1,4 +1,4 @@
-import { DEFAULTS } from '@kuik/contracts';
+import { DEFAULTS, FIXED } from '@kuik/contracts';
 import { isRepositoryPath } from '@kuik/image';
 import { createAddressPolicy } from './address-policy.ts';
 import { BufferPool } from './buffer-pool.ts';
@@ -90,7 +90,7 @@ export function createRegistryAccess(options: RegistryAccessOptions = {}): Regis
   ): Omit<RepositoryContext, 'site' | 'auth' | 'requestId'> => {
     if (!isRepositoryPath(repository))
       throw new RegistryError('rejected', `"${repository.slice(0, 300)}" is not a repository`);
-    const manifestMaxBytes = options.manifestMaxBytes ?? DEFAULTS.manifestMaxBytes;
+    const manifestMaxBytes = options.manifestMaxBytes ?? FIXED.manifestMaxBytes;
     return {
       host,
       repository,

@@ -11,8 +11,8 @@ export interface Timeouts {
   commitMs: number;
 }
 
-export const UPSTREAM_TIMEOUTS: Timeouts = { ...pick(DEFAULTS.upstream), commitMs: 120_000 };
-export const CACHE_TIMEOUTS: Timeouts = { ...pick(DEFAULTS.cache), commitMs: 120_000 };
+export const UPSTREAM_TIMEOUTS: Timeouts = { ...pick(DEFAULTS.upstreamTimeouts), commitMs: 120_000 };
+export const CACHE_TIMEOUTS: Timeouts = { ...pick(DEFAULTS.cacheTimeouts), commitMs: 120_000 };
 
 function pick(from: { connectMs: number; headersMs: number; idleMs: number }): Omit<Timeouts, 'commitMs'> {
   return { connectMs: from.connectMs, headersMs: from.headersMs, idleMs: from.idleMs };

@@ -1,6 +1,7 @@
 export type { App, Logger, Part } from './port.ts';
 export { backoffMs } from './backoff.ts';
 export type { Backoff } from './backoff.ts';
+export { BriefMemory } from './brief-memory.ts';
 export { systemClock, wait } from './clock.ts';
 export type { Clock } from './clock.ts';
 export { composeParts } from './compose-parts.ts';

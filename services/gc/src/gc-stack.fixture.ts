@@ -71,7 +71,7 @@ export class GcStack {
     const { cacheUrl, port = 0 } = change;
     const cache = { ...this.identity.cache, ...(cacheUrl === undefined ? {} : { url: cacheUrl }) };
     const http = { host: '127.0.0.1', port };
-    const lease = { namespace: NAMESPACE, identity: replica, durationMs: 2_000, renewMs: 400, retryMs: 200 };
+    const lease = { namespace: NAMESPACE, identity: replica, durationMs: 2_000, renewMs: 400 };
     const removal = { graceMs: GRACE_MS, confirmTimeoutMs: 1_000, checkMs: 50 };
     await writeFile(file, JSON.stringify({ http, nats, cache, kube: { kubeconfig }, lease, removal }));
     return file;

@@ -87,7 +87,7 @@ async function start(replica: string): Promise<void> {
     nats,
     redis,
     kube: { kubeconfig },
-    lease: { namespace: NAMESPACE, identity: replica, durationMs: 2_000, renewMs: 400, retryMs: 200 },
+    lease: { namespace: NAMESPACE, identity: replica, durationMs: 2_000, renewMs: 400 },
     broker: { tokenFile: brokerTokenFile },
     registries: faults.registries(),
     monitor: { intervalMs: 3_600_000, budgetPerInterval: BUDGET, timeoutMs: 1_000, idleMs: 50 },

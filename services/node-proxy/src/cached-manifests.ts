@@ -1,6 +1,6 @@
 import { repositoryName } from '@kuik/image';
 import type { Manifest } from '@kuik/registry';
-import { BriefMemory } from './brief-memory.ts';
+import { BriefMemory } from '@kuik/runtime';
 import { CacheMiss, type CacheAccess } from './cache-access.ts';
 import type { Repository } from './pull-path.ts';
 import { WeightedLru } from './weighted-lru.ts';

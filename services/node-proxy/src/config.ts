@@ -12,7 +12,7 @@ import { z } from 'zod';
 import { parseListenAddress } from './listen.ts';
 
 const ms = z.number().int().positive();
-const { proxy, cache } = DEFAULTS;
+const { proxy, cacheTimeouts: cache } = DEFAULTS;
 
 const listenAddress = z.string().transform((written, context) => {
   const address = parseListenAddress(written);

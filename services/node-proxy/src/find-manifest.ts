@@ -1,6 +1,6 @@
 import { repositoryName } from '@kuik/image';
 import type { ManifestHead } from '@kuik/registry';
-import { BriefMemory } from './brief-memory.ts';
+import { BriefMemory } from '@kuik/runtime';
 import { CacheDown, type CacheAccess, CacheMiss } from './cache-access.ts';
 import type { CachedManifests } from './cached-manifests.ts';
 import { failureOf, isNoSuchImage, isSilence, UpstreamFailure } from './failure.ts';

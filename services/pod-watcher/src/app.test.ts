@@ -444,6 +444,11 @@ describe('image state', () => {
 });
 
 describe('two replicas', () => {
+  const leads = async ({ healthPort }: { healthPort: number }): Promise<number> => {
+    const text = await (await fetch(`http://127.0.0.1:${healthPort}/metrics`)).text();
+    return Number(/^kuik_leader (\d)$/m.exec(text)![1]);
+  };
+
   it('have one leader; the other takes over, and neither writes what is there', async () => {
     world.pod('web', IMAGE);
     const one = world.replica('one');
@@ -453,9 +458,11 @@ describe('two replicas', () => {
     await summarised();
     await eventually('one leader', () => one.leading !== two.leading);
     const [leader, follower] = one.leading ? [one, two] : [two, one];
+    expect([await leads(leader), await leads(follower)]).toEqual([1, 0]);
     await leader.close();
     world.pod('api', 'quay.io/a/b:1');
     await eventually('the other leads', () => follower.leading);
+    expect(await leads(follower)).toBe(1);
     await summarised('quay.io/a/b:1');
     expect(world.images()).toHaveLength(2);
     const creations = world.kube.calls.filter(({ verb, resource }) => verb === 'create' && resource === 'cachedimages');

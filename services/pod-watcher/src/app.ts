@@ -1,13 +1,6 @@
 import { type Bus, openBus } from '@kuik/bus';
-import { type CachedImage, IMAGE_STATE, leaseName } from '@kuik/contracts';
-import {
-  CACHED_IMAGES,
-  createEventRecorder,
-  createLeadership,
-  identityOf,
-  type KubeClient,
-  openKube,
-} from '@kuik/kube';
+import { type CachedImage, IMAGE_STATE } from '@kuik/contracts';
+import { CACHED_IMAGES, createEventRecorder, identityOf, type KubeClient, openKube, openLeadership } from '@kuik/kube';
 import { createRegistryAccess, type PullTokenExchange, readRegistries } from '@kuik/registry';
 import { type App, composeParts, HealthServer, type ServiceContext } from '@kuik/runtime';
 import { Answers } from './answers.ts';
@@ -68,23 +61,12 @@ export function createApp(
       now,
     });
 
-  const { proxyPrefixes, lease, expiry, retry, reconcile, broker: brokerConfig } = config;
+  const { proxyPrefixes, expiry, retry, reconcile, broker: brokerConfig } = config;
   const view = new ClusterView(
     { proxyPrefixes, ignoreNamespaces: ignoredNamespaces(config), completedHoldMs: config.usage.completedHold },
     now,
   );
-  const leadership = createLeadership({
-    client: kube,
-    namespace: lease.namespace,
-    name: leaseName('pod-watcher'),
-    identity,
-    leaseMs: lease.durationMs,
-    renewMs: lease.renewMs,
-    onError: (error) => {
-      reports.loopFailed('lease', error);
-      log.warn('lease could not be renewed', { error });
-    },
-  });
+  const leadership = openLeadership(config.lease, 'pod-watcher', kube, context);
   const events = createEventRecorder({
     client: kube,
     controller: 'kuik.enix.io/pod-watcher',
@@ -181,11 +163,7 @@ export function createApp(
     readImage: (name) => kube.get<CachedImage>(CACHED_IMAGES, { name }),
   });
 
-  reportGauges(metrics, {
-    view,
-    watches,
-    leads: () => leadership.isLeader(),
-  });
+  reportGauges(metrics, { view, watches });
   bus.onStatus((status) => {
     // Whatever NATS lost while it was away, the resources still know.
     if (status === 'connected') lead.refill();

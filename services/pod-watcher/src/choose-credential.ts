@@ -7,7 +7,7 @@ import {
   explainRefusal,
 } from '@kuik/contracts';
 import { type Credential, type PullToken, type PullTokenExchange, RegistryError } from '@kuik/registry';
-import { BriefMemory } from './brief-memory.ts';
+import { BriefMemory } from '@kuik/runtime';
 import { readPullSecret } from './pull-secret.ts';
 import type { ReadSecret } from './secret-reader.ts';
 
@@ -69,7 +69,7 @@ export class CredentialChooser {
 
   constructor(options: ChooseOptions) {
     this.#options = options;
-    this.#tokens = new BriefMemory(TOKENS_KEPT, options.now);
+    this.#tokens = new BriefMemory({ forMs: 0, entries: TOKENS_KEPT, now: options.now });
   }
 
   /** Throws BrokerRefusal. */
@@ -120,7 +120,7 @@ export class CredentialChooser {
       this.#askedAt.set(token, askedAt);
       return token;
     };
-    return this.#tokens.get(key, work, (token) => this.#until(token), renew === true ? { renew } : {});
+    return this.#tokens.get(key, work, { until: (token) => this.#until(token), renew: renew === true });
   }
 
   #until(token: PullToken): number {

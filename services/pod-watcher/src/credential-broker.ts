@@ -8,8 +8,7 @@ import {
 } from '@kuik/contracts';
 import { canonicalHost, isRepositoryPath } from '@kuik/image';
 import { isKubeError, type KubeClient } from '@kuik/kube';
-import type { Logger } from '@kuik/runtime';
-import { BriefMemory } from './brief-memory.ts';
+import { BriefMemory, type Logger } from '@kuik/runtime';
 import { BrokerRefusal, type CredentialChooser } from './choose-credential.ts';
 import type { ClusterView } from './cluster-view.ts';
 import { type PullSources, pullSourcesFor } from './pull-sources.ts';
@@ -44,7 +43,7 @@ export class CredentialBroker {
 
   constructor(parts: BrokerParts) {
     this.#parts = parts;
-    this.#reviews = new BriefMemory(REVIEWS_KEPT, parts.now);
+    this.#reviews = new BriefMemory({ forMs: parts.reviewTtlMs, entries: REVIEWS_KEPT, now: parts.now });
   }
 
   /** Never throws: what goes wrong is the reply. */
@@ -101,7 +100,8 @@ export class CredentialBroker {
         (namespace, pod) => view.usage.pod(namespace, pod)?.pod.node,
       );
     const key = createHash('sha256').update(token).digest('base64');
-    return this.#reviews.get(key, work, ({ kind }) => now() + (kind === 'nobody' ? REFUSED_TTL_MS : reviewTtlMs));
+    const until = ({ kind }: Requester): number => now() + (kind === 'nobody' ? REFUSED_TTL_MS : reviewTtlMs);
+    return this.#reviews.get(key, work, { until });
   }
 
   /** The pod may be so new that its watch event is still on its way. Throws BrokerRefusal. */

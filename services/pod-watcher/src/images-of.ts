@@ -1,4 +1,11 @@
-import { formatReference, fromProxyImage, toCacheRepository, tryParseReference, type Reference } from '@kuik/image';
+import {
+  formatReference,
+  fromProxyImage,
+  isLoopbackHost,
+  toCacheRepository,
+  tryParseReference,
+  type Reference,
+} from '@kuik/image';
 import type { PodImage, PodView } from './pod-view.ts';
 
 /** Why an image of a pod is not kept; stable. */
@@ -37,9 +44,6 @@ export interface UsageRules {
   /** Namespaces whose pods are none of our business: kube-system and our own. */
   readonly ignoreNamespaces: readonly string[];
 }
-
-/** Hosts that mean the node itself: nobody else can copy from there. */
-const LOOPBACK = /^(?:localhost|[a-z0-9.-]+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])(?::\d+)?$/;
 
 /**
  * The images that a pod uses. The first rule that applies, per image:
@@ -93,7 +97,7 @@ export class ImageReadings {
     return this.#once(image, () => {
       const reference = tryParseReference(image);
       if (reference === undefined) return SKIP_REASONS.notAReference;
-      if (LOOPBACK.test(reference.host)) return SKIP_REASONS.localRegistry;
+      if (isLoopbackHost(reference.host)) return SKIP_REASONS.localRegistry;
       return kept(reference);
     });
   }

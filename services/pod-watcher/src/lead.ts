@@ -146,8 +146,7 @@ export class Lead implements Part {
 
   async #begin(): Promise<void> {
     if (this.#leading) return;
-    const { watches, intents, bus, log } = this.#parts;
-    log.info('leading');
+    const { watches, intents, bus } = this.#parts;
     intents.clear();
     this.#leading = true;
     this.#queue.open();
@@ -165,7 +164,6 @@ export class Lead implements Part {
 
   async #end(): Promise<void> {
     if (!this.#leading) return;
-    this.#parts.log.info('not leading any more');
     this.#leading = false;
     await this.#consumer?.stop();
     this.#consumer = undefined;

@@ -30,13 +30,9 @@ export function reportMetrics(metrics: Metrics): MetricReports {
 }
 
 /** Gauges that are read from the view at each scrape. */
-export function reportGauges(
-  metrics: Metrics,
-  { view, watches, leads }: { view: ClusterView; watches: Watches; leads: () => boolean },
-): void {
+export function reportGauges(metrics: Metrics, { view, watches }: { view: ClusterView; watches: Watches }): void {
   const objects = metrics.gauge(METRICS.watchObjects);
   const contact = metrics.gauge(METRICS.watchContactSeconds);
-  const leader = metrics.gauge(METRICS.leader);
   const images = metrics.gauge(METRICS.cachedImages);
   const holders = metrics.gauge(METRICS.holders);
   metrics.onCollect(() => {
@@ -51,7 +47,6 @@ export function reportGauges(
     }
     for (const [phase, count] of phases) images.set(count, { phase });
     holders.set(view.usage.holds);
-    leader.set(leads() ? 1 : 0);
   });
 }
 

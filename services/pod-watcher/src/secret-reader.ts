@@ -1,5 +1,5 @@
 import { isKubeError, type KubeClient, type KubeObject, SECRETS, SERVICE_ACCOUNTS } from '@kuik/kube';
-import { BriefMemory } from './brief-memory.ts';
+import { BriefMemory } from '@kuik/runtime';
 import type { SecretObject } from './pull-secret.ts';
 import { distinct, type PullSources, type SecretName } from './pull-sources.ts';
 
@@ -19,17 +19,13 @@ const KEPT = 2_000;
 /** Reads users' secrets and service accounts, by name and on demand only; what was read is kept for seconds, in memory. */
 export class SecretReader {
   readonly #kube: KubeClient;
-  readonly #ttlMs: number;
-  readonly #now: () => number;
   readonly #accounts: BriefMemory<readonly string[]>;
   readonly #secrets: BriefMemory<SecretObject | undefined>;
 
   constructor(kube: KubeClient, ttlMs: number, now: () => number) {
     this.#kube = kube;
-    this.#ttlMs = ttlMs;
-    this.#now = now;
-    this.#accounts = new BriefMemory(KEPT, now);
-    this.#secrets = new BriefMemory(KEPT, now);
+    this.#accounts = new BriefMemory({ forMs: ttlMs, entries: KEPT, now });
+    this.#secrets = new BriefMemory({ forMs: ttlMs, entries: KEPT, now });
   }
 
   /** Every secret of these sources; those that do not exist are left out. Throws KubeError when the API server is away. */
@@ -50,14 +46,14 @@ export class SecretReader {
       const found = await this.#find<ServiceAccountObject>(this.#kube.get(SERVICE_ACCOUNTS, account));
       return (found?.imagePullSecrets ?? []).flatMap(({ name }) => (name ? [name] : []));
     };
-    return this.#accounts.get(`${account.namespace}/${account.name}`, work, () => this.#now() + this.#ttlMs, options);
+    return this.#accounts.get(`${account.namespace}/${account.name}`, work, options);
   }
 
   async #readSecret(source: SecretName, options: { renew?: boolean }): Promise<ReadSecret> {
     const work = (): Promise<SecretObject | undefined> => this.#find(this.#kube.get<SecretObject>(SECRETS, source));
     try {
       const key = `${source.namespace}/${source.name}`;
-      const secret = await this.#secrets.get(key, work, () => this.#now() + this.#ttlMs, options);
+      const secret = await this.#secrets.get(key, work, options);
       return { source, ...(secret === undefined ? {} : { secret }) };
     } catch (error) {
       if (isKubeError(error, 'forbidden')) return { source, mistake: 'kuik may not read it' };

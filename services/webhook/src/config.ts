@@ -20,7 +20,7 @@ export const webhookConfig = z.strictObject({
     .strictObject({
       host: z.string().default('0.0.0.0'),
       port: z.number().int().min(0).max(65535).default(9443).describe('HTTPS; 0 takes a free port'),
-      bodyLimitBytes: z.number().int().positive().default(DEFAULTS.webhook.bodyLimitBytes),
+      bodyLimitBytes: z.number().int().positive().default(DEFAULTS.listen.bodyLimitBytes),
     })
     .prefault({}),
   certificate: keyAndCertificate(
@@ -31,7 +31,7 @@ export const webhookConfig = z.strictObject({
         .describe(
           'Names and addresses the API server calls us by; empty: those of Service kuik-webhook in our namespace',
         ),
-      days: z.number().int().min(1).max(3650).default(DEFAULTS.webhook.certificateDays),
+      days: z.number().int().min(1).max(3650).default(DEFAULTS.certificate.days),
       checkMs: z.number().int().min(100).default(30_000).describe('How often Secret and registration are compared'),
       certificateFile: z
         .string()

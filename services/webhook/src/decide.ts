@@ -1,4 +1,4 @@
-import { formatReference, fromProxyImage, toProxyImage, tryParseReference } from '@kuik/image';
+import { formatReference, fromProxyImage, isLoopbackHost, toProxyImage, tryParseReference } from '@kuik/image';
 import type { Rules } from './rules.ts';
 
 /** Why an image goes through the proxy, or stays as it was written. Stable: they reach logs and metrics unchanged. */
@@ -30,9 +30,6 @@ export interface Decision {
   readonly reference?: string;
 }
 
-/** Hosts that mean the node itself: what they serve can be reached from nowhere else. */
-const LOOPBACK = /^(?:localhost|[a-z0-9.-]+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])(?::\d+)?$/;
-
 /**
  * Decides one image by its text and pull policy alone. The first rule that applies:
  * 1. it goes through the proxy already: kept; 2. it names the proxy but nothing readable behind it: kept;
@@ -61,7 +58,7 @@ export function decide(
   if (ignoredBy !== undefined) return keep(REASONS.ignored, ignoredBy);
   const acceptedBy = rules.accepted(spellings);
   if (acceptedBy === undefined) return keep(REASONS.notAccepted, 'acceptImages');
-  if (LOOPBACK.test(reference.host)) return keep(REASONS.localRegistry, 'localhost');
+  if (isLoopbackHost(reference.host)) return keep(REASONS.localRegistry, 'localhost');
   const rewritten = toProxyImage(reference, prefixes[0] ?? '');
   if (rewritten === undefined) return keep(REASONS.notEncodable, 'encoding');
   return { verdict: 'rewrite', reason: REASONS.rewritten, rule: acceptedBy, image: rewritten, reference: canonical };

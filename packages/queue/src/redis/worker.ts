@@ -1,6 +1,6 @@
 import { DelayedError, UnrecoverableError, WaitingError, Worker as BullWorker } from 'bullmq';
 import type { Job as BullJob } from 'bullmq';
-import { DEFAULTS } from '@kuik/contracts';
+import { FIXED } from '@kuik/contracts';
 import type { JobQueue } from '@kuik/contracts';
 import { settledWithin } from '../bounded.ts';
 import { readPayload } from '../payload.ts';
@@ -58,7 +58,7 @@ class RedisWorker<T> implements Worker {
       concurrency,
       lockDuration: lockMs,
       stalledInterval: stallCheckMs,
-      maxStalledCount: DEFAULTS.copy.maxStalledCount,
+      maxStalledCount: FIXED.maxStalledCount,
       runRetryDelay: 1_000,
     });
     this.#bull.on('error', (error) => options.log?.debug('BullMQ', { error: error.message }));
