@@ -11,9 +11,13 @@ import type { Repository } from './pull-path.ts';
 
 /** The cache registry could not be asked: away, too slow, spared, or it refuses our key. Everything falls through to upstream. */
 export class CacheDown extends Error {
-  constructor(why: string, details: { cause?: unknown } = {}) {
+  /** It was not even tried. */
+  readonly spared: boolean;
+
+  constructor(why: string, details: { cause?: unknown; spared?: boolean } = {}) {
     super(`the cache registry cannot be asked: ${why}`, { cause: details.cause });
     this.name = 'CacheDown';
+    this.spared = details.spared ?? false;
   }
 }
 
@@ -23,6 +27,13 @@ export class CacheMiss extends Error {
     super(`the cache does not have ${what}`);
     this.name = 'CacheMiss';
   }
+}
+
+export interface CacheAsk {
+  /** Of the client's request: it goes on to the cache's log. */
+  readonly requestId?: string | undefined;
+  /** Also while the cache is being spared. */
+  readonly insist?: boolean | undefined;
 }
 
 export interface CacheAccessOptions {
@@ -64,12 +75,13 @@ export class CacheAccess {
     repository: Repository,
     what: string,
     work: (client: RepositoryClient) => Promise<T>,
-    requestId?: string,
+    { requestId, insist = false }: CacheAsk = {},
   ): Promise<T> {
     const { registry, endpoint, breaker, onMiss } = this.#options;
     const name = toCacheRepository(repository);
     if (name === undefined) throw new CacheMiss(what);
-    if (!breaker.admit()) throw new CacheDown('it failed a moment ago and is being spared');
+    if (!breaker.admit() && !insist)
+      throw new CacheDown('it failed a moment ago and is being spared', { spared: true });
     try {
       const answer = await work(registry.cache(endpoint, name, { requestId }));
       breaker.succeeded();

@@ -1,7 +1,7 @@
 import { repositoryName } from '@kuik/image';
 import type { Manifest } from '@kuik/registry';
 import { BriefMemory } from '@kuik/runtime';
-import { CacheMiss, type CacheAccess } from './cache-access.ts';
+import { CacheMiss, type CacheAccess, type CacheAsk } from './cache-access.ts';
 import type { Repository } from './pull-path.ts';
 import { WeightedLru } from './weighted-lru.ts';
 
@@ -50,34 +50,29 @@ export class CachedManifests {
   }
 
   /** The manifest; throws CacheMiss or CacheDown. */
-  async get(repository: Repository, digest: string, requestId?: string): Promise<CachedManifest> {
+  async get(repository: Repository, digest: string, ask: CacheAsk = {}): Promise<CachedManifest> {
     const key = `${repositoryName(repository)}@${digest}`;
     const kept = this.#memory.get(key);
     if (kept !== undefined) {
       const age = this.#now() - kept.checkedAtMs;
       if (age <= CHECK_BEHIND_MS) return { manifest: kept.manifest, fromMemory: true };
-      const check = this.#checking.get(key, () => this.#stillThere(key, repository, digest, requestId));
+      const check = this.#checking.get(key, () => this.#stillThere(key, repository, digest, ask));
       if (age <= CHECK_BEFORE_MS || (await check)) return { manifest: kept.manifest, fromMemory: true };
       throw new CacheMiss(key);
     }
     const askedAtMs = this.#now();
     const manifest = await this.#fetching.get(key, () =>
-      this.#cache.ask(repository, key, (client) => client.openManifest(digest), requestId),
+      this.#cache.ask(repository, key, (client) => client.openManifest(digest), ask),
     );
     this.#memory.set(key, { manifest, checkedAtMs: askedAtMs }, manifest.bytes.length + ENTRY_BYTES);
     return { manifest, fromMemory: false };
   }
 
   /** Never throws: when the cache cannot be asked, what is in memory stays. */
-  async #stillThere(
-    key: string,
-    repository: Repository,
-    digest: string,
-    requestId: string | undefined,
-  ): Promise<boolean> {
+  async #stillThere(key: string, repository: Repository, digest: string, ask: CacheAsk): Promise<boolean> {
     const askedAtMs = this.#now();
     try {
-      await this.#cache.ask(repository, key, (client) => client.headManifest(digest), requestId);
+      await this.#cache.ask(repository, key, (client) => client.headManifest(digest), ask);
     } catch (error) {
       if (error instanceof CacheMiss) {
         this.#memory.delete(key);

@@ -1,11 +1,11 @@
 import { repositoryName } from '@kuik/image';
 import type { ManifestHead } from '@kuik/registry';
 import { BriefMemory } from '@kuik/runtime';
-import { CacheDown, type CacheAccess, CacheMiss } from './cache-access.ts';
+import { CacheDown, type CacheAccess, type CacheAsk, CacheMiss } from './cache-access.ts';
 import type { CachedManifests } from './cached-manifests.ts';
 import { failureOf, isNoSuchImage, isSilence, UpstreamFailure } from './failure.ts';
 import type { Repository } from './pull-path.ts';
-import { mayRun, route, type RouteRequest, type Seen, type Step } from './route.ts';
+import { mayRun, NOTHING_SEEN, route, type RouteRequest, type Seen, type Step } from './route.ts';
 import type { TagKnowledge } from './tag-knowledge.ts';
 import type { UpstreamAccess } from './upstream-access.ts';
 import { WeightedLru } from './weighted-lru.ts';
@@ -66,7 +66,7 @@ export class FindManifest {
       'tag' in reference ? await Promise.all(repositories.map((one) => tags.of({ ...one, tag: reference.tag }))) : [];
     const steps = route(request, knowledge, now());
 
-    let seen: Seen = { cacheDown: false, upstreamSilent: false, noSuchImage: false };
+    let seen = NOTHING_SEEN;
     const failures: unknown[] = [];
     for (const [index, step] of steps.entries()) {
       if (!mayRun(step, seen)) continue;
@@ -129,25 +129,26 @@ export class FindManifest {
   async #read(step: Step, options: { headOnly: boolean; requestId: string }): Promise<FoundManifest> {
     const { repository, reference } = step;
     const { requestId } = options;
+    const ask: CacheAsk = { requestId, insist: step.lastResort };
     const isDigest = reference.includes(':');
     if (step.from === 'cache') {
-      const digest = isDigest ? reference : (await this.#cacheTag(repository, reference, requestId)).digest;
-      return { ...(await this.#fromCache(repository, digest, requestId)), step };
+      const digest = isDigest ? reference : (await this.#cacheTag(repository, reference, ask)).digest;
+      return { ...(await this.#fromCache(repository, digest, ask)), step };
     }
     if (isDigest) return { ...(await this.#fromUpstream(repository, reference, options)), step };
     const head = await this.#upstreamTag(repository, reference, requestId);
     if (options.headOnly) return { ...pick(head), from: 'upstream', fromMemory: false, step };
     try {
       // Upstream has said which digest; the cache may well have its bytes.
-      return { ...(await this.#fromCache(repository, head.digest, requestId)), step };
+      return { ...(await this.#fromCache(repository, head.digest, ask)), step };
     } catch (error) {
       if (!(error instanceof CacheMiss) && !(error instanceof CacheDown)) throw error;
       return { ...(await this.#fromUpstream(repository, head.digest, options)), step };
     }
   }
 
-  async #fromCache(repository: Repository, digest: string, requestId: string): Promise<Read> {
-    const { manifest, fromMemory } = await this.#options.manifests.get(repository, digest, requestId);
+  async #fromCache(repository: Repository, digest: string, ask: CacheAsk): Promise<Read> {
+    const { manifest, fromMemory } = await this.#options.manifests.get(repository, digest, ask);
     return { ...pick(manifest), bytes: manifest.bytes, from: 'cache', fromMemory };
   }
 
@@ -166,10 +167,10 @@ export class FindManifest {
     );
   }
 
-  #cacheTag(repository: Repository, tag: string, requestId: string): Promise<ManifestHead> {
+  #cacheTag(repository: Repository, tag: string, ask: CacheAsk): Promise<ManifestHead> {
     const name = `${repositoryName(repository)}:${tag}`;
     return this.#cacheTags.get(name, () =>
-      this.#options.cache.ask(repository, name, (client) => client.headManifest(tag), requestId),
+      this.#options.cache.ask(repository, name, (client) => client.headManifest(tag), ask),
     );
   }
 
@@ -183,7 +184,7 @@ export class FindManifest {
 /** What one more failed step has shown. */
 function look(seen: Seen, error: unknown): Seen {
   if (error instanceof CacheMiss) return seen;
-  if (error instanceof CacheDown) return { ...seen, cacheDown: true };
+  if (error instanceof CacheDown) return { ...seen, cacheDown: true, cacheSpared: seen.cacheSpared || error.spared };
   if (error instanceof UpstreamFailure) {
     return { ...seen, upstreamSilent: seen.upstreamSilent || isSilence(error), noSuchImage: isNoSuchImage(error) };
   }

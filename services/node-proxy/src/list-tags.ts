@@ -50,7 +50,7 @@ export async function listTags(
   }
   for (const repository of request.repositories) {
     try {
-      const found = await parts.cache.ask(repository, 'the tags', (client) => client.listTags(page), request.requestId);
+      const found = await parts.cache.ask(repository, 'the tags', (client) => client.listTags(page), request);
       return { ...found, tags: found.tags.filter((tag) => !ANCHOR.test(tag)), from: 'cache' };
     } catch (error) {
       if (!(error instanceof CacheMiss) && !(error instanceof CacheDown)) throw error;

@@ -5,7 +5,7 @@ import { CacheDown, type CacheAccess, CacheMiss } from './cache-access.ts';
 import type { ClientStream } from './client-stream.ts';
 import { failureOf, isNoSuchImage, PullFailure, UpstreamFailure } from './failure.ts';
 import type { Repository } from './pull-path.ts';
-import { mayRun, route, type Seen, type Step } from './route.ts';
+import { NOTHING_SEEN, type Step, mayRun, route } from './route.ts';
 import type { UpstreamAccess } from './upstream-access.ts';
 
 export interface BlobRequest {
@@ -118,7 +118,7 @@ export class BlobRelay {
     sources: readonly Source[],
     ask: (source: Source) => Promise<T>,
   ): Promise<{ source: Source; answer: T }> {
-    let seen: Seen = { cacheDown: false, upstreamSilent: false, noSuchImage: false };
+    let seen = NOTHING_SEEN;
     const failures: unknown[] = [];
     for (const source of sources) {
       if (!mayRun(source.step, seen)) continue;
@@ -130,6 +130,7 @@ export class BlobRelay {
         if (!(error instanceof CacheMiss || error instanceof CacheDown || error instanceof UpstreamFailure))
           throw error;
         if (error instanceof UpstreamFailure) seen = { ...seen, noSuchImage: isNoSuchImage(error) };
+        if (error instanceof CacheDown && error.spared) seen = { ...seen, cacheSpared: true };
         failures.push(error);
       }
     }
@@ -158,7 +159,10 @@ export class BlobRelay {
     request: { digest: string; requestId: string },
     work: (client: RepositoryClient) => Promise<T>,
   ): Promise<T> {
-    if (step.from === 'cache') return this.#options.cache.ask(step.repository, request.digest, work, request.requestId);
+    if (step.from === 'cache') {
+      const { digest, requestId } = request;
+      return this.#options.cache.ask(step.repository, digest, work, { requestId, insist: step.lastResort });
+    }
     return this.#options.upstream.ask(step.repository, request.requestId, work);
   }
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { ImageState } from '@kuik/contracts';
-import { CONFIRMED_FOR_MS, mayRun, route, type Knowledge, type Step } from './route.ts';
+import { CONFIRMED_FOR_MS, mayRun, NOTHING_SEEN, route, type Knowledge, type Step } from './route.ts';
 
 const D = `sha256:${'d'.repeat(64)}`;
 const PIN = `sha256:${'b'.repeat(64)}`;
@@ -22,10 +22,18 @@ const old = (extra?: Partial<ImageState>): Knowledge => ({
   confirmedAtMs: NOW - CONFIRMED_FOR_MS - 1,
 });
 
-/** `cache app:1 Reason [when] [stale]`, one line per step. */
+/** `cache app:1 Reason [when] [stale] [lastResort]`, one line per step. */
 function lines(steps: readonly Step[]): string[] {
-  return steps.map(({ from, repository, reference, reason, when, stale }) =>
-    [from, `${repository.host}/${repository.path}`, reference.slice(0, 8), reason, when, stale && 'stale']
+  return steps.map(({ from, repository, reference, reason, when, stale, lastResort }) =>
+    [
+      from,
+      `${repository.host}/${repository.path}`,
+      reference.slice(0, 8),
+      reason,
+      when,
+      stale && 'stale',
+      lastResort && 'lastResort',
+    ]
       .filter((part) => part !== undefined)
       .join(' '),
   );
@@ -39,7 +47,11 @@ describe('route', () => {
       'a digest needs no state',
       { digest: D },
       [],
-      [`cache ${NAME} sha256:d ByDigest`, `upstream ${NAME} sha256:d ByDigest`],
+      [
+        `cache ${NAME} sha256:d ByDigest`,
+        `upstream ${NAME} sha256:d ByDigest`,
+        `cache ${NAME} sha256:d ByDigest lastResort`,
+      ],
     ],
     [
       'a kept tag is its cached digest',
@@ -50,31 +62,41 @@ describe('route', () => {
         `upstream ${NAME} sha256:d CacheLost`,
         `upstream ${NAME} 1 CacheLost`,
         `cache ${NAME} 1 UpstreamSilent upstreamSilent stale`,
+        `cache ${NAME} sha256:d CachedTag lastResort`,
+        `cache ${NAME} 1 UpstreamSilent upstreamSilent stale lastResort`,
       ],
     ],
     [
       'a pin wins',
       { tag: '1' },
       [confirmed({ pin: PIN, condemned: true })],
-      [`cache ${NAME} sha256:b Pinned`, `upstream ${NAME} sha256:b Pinned`],
+      [`cache ${NAME} sha256:b Pinned`, `upstream ${NAME} sha256:b Pinned`, `cache ${NAME} sha256:b Pinned lastResort`],
     ],
     [
       'a pin wins also when nobody confirms it',
       { tag: '1' },
       [old({ pin: PIN })],
-      [`cache ${NAME} sha256:b Pinned`, `upstream ${NAME} sha256:b Pinned`],
+      [`cache ${NAME} sha256:b Pinned`, `upstream ${NAME} sha256:b Pinned`, `cache ${NAME} sha256:b Pinned lastResort`],
     ],
     [
       'a condemned tag is asked upstream first',
       { tag: '1' },
       [confirmed({ condemned: true })],
-      [`upstream ${NAME} 1 Condemned`, `cache ${NAME} 1 UpstreamSilent upstreamSilent stale`],
+      [
+        `upstream ${NAME} 1 Condemned`,
+        `cache ${NAME} 1 UpstreamSilent upstreamSilent stale`,
+        `cache ${NAME} 1 UpstreamSilent upstreamSilent stale lastResort`,
+      ],
     ],
     [
       'a tag that was never copied',
       { tag: '1' },
       [{ state: { reference: 'x', uid: 'u', resourceVersion: '1' }, confirmedAtMs: NOW }],
-      [`upstream ${NAME} 1 NotKept`, `cache ${NAME} 1 UpstreamSilent upstreamSilent stale`],
+      [
+        `upstream ${NAME} 1 NotKept`,
+        `cache ${NAME} 1 UpstreamSilent upstreamSilent stale`,
+        `cache ${NAME} 1 UpstreamSilent upstreamSilent stale lastResort`,
+      ],
     ],
     [
       'what was known before NATS went away',
@@ -85,19 +107,29 @@ describe('route', () => {
         `cache ${NAME} sha256:d StateUnconfirmed cacheDown`,
         `upstream ${NAME} sha256:d StateUnconfirmed cacheDown`,
         `upstream ${NAME} 1 CacheLost`,
+        `cache ${NAME} 1 StateUnconfirmed lastResort`,
+        `cache ${NAME} sha256:d StateUnconfirmed cacheDown lastResort`,
       ],
     ],
     [
       'a tag that kuik does not keep',
       { tag: '1' },
       [{ confirmedAtMs: NOW }],
-      [`upstream ${NAME} 1 NotKept`, `cache ${NAME} 1 UpstreamSilent upstreamSilent stale`],
+      [
+        `upstream ${NAME} 1 NotKept`,
+        `cache ${NAME} 1 UpstreamSilent upstreamSilent stale`,
+        `cache ${NAME} 1 UpstreamSilent upstreamSilent stale lastResort`,
+      ],
     ],
     [
       'a tag of which nobody can tell anything',
       { tag: '1' },
       [{}],
-      [`upstream ${NAME} 1 StateUnavailable`, `cache ${NAME} 1 UpstreamSilent upstreamSilent stale`],
+      [
+        `upstream ${NAME} 1 StateUnavailable`,
+        `cache ${NAME} 1 UpstreamSilent upstreamSilent stale`,
+        `cache ${NAME} 1 UpstreamSilent upstreamSilent stale lastResort`,
+      ],
     ],
   ])('%s', (_what, reference, knowledge, expected) => {
     expect(lines(route({ repositories: [app], reference }, knowledge, NOW))).toEqual(expected);
@@ -123,18 +155,22 @@ describe('route', () => {
       'upstream host.example:5000/app 1 NotKept noSuchImage',
       'cache host.example-5000/app 1 UpstreamSilent upstreamSilent stale',
       'cache host.example:5000/app 1 UpstreamSilent upstreamSilent stale',
+      'cache host.example-5000/app 1 UpstreamSilent upstreamSilent stale lastResort',
+      'cache host.example:5000/app 1 UpstreamSilent upstreamSilent stale lastResort',
     ]);
     expect(lines(route({ ...request, reference: { digest: D } }, [], NOW))).toEqual([
       'cache host.example-5000/app sha256:d ByDigest',
       'cache host.example:5000/app sha256:d ByDigest',
       'upstream host.example-5000/app sha256:d ByDigest',
       'upstream host.example:5000/app sha256:d ByDigest noSuchImage',
+      'cache host.example-5000/app sha256:d ByDigest lastResort',
+      'cache host.example:5000/app sha256:d ByDigest lastResort',
     ]);
   });
 });
 
 describe('mayRun', () => {
-  const nothing = { cacheDown: false, upstreamSilent: false, noSuchImage: false };
+  const nothing = NOTHING_SEEN;
   it.each([
     [undefined, nothing, true],
     ['cacheDown' as const, nothing, false],
@@ -146,5 +182,15 @@ describe('mayRun', () => {
   ])('%s after %j: %s', (when, seen, expected) => {
     const step: Step = { from: 'cache', repository: app, reference: '1', reason: 'ByDigest', ...(when && { when }) };
     expect(mayRun(step, seen)).toBe(expected);
+  });
+
+  it.each([
+    [undefined, { ...nothing, cacheDown: true }, false],
+    [undefined, { ...nothing, cacheSpared: true }, true],
+    ['upstreamSilent' as const, { ...nothing, cacheSpared: true }, false],
+    ['upstreamSilent' as const, { ...nothing, cacheSpared: true, upstreamSilent: true }, true],
+  ])('%s as a last resort, after %j: %s', (when, seen, expected) => {
+    const again: Step = { from: 'cache', repository: app, reference: '1', reason: 'ByDigest', lastResort: true };
+    expect(mayRun({ ...again, ...(when && { when }) }, seen)).toBe(expected);
   });
 });

@@ -29,6 +29,8 @@ export interface Step {
   readonly when?: 'cacheDown' | 'upstreamSilent' | 'noSuchImage';
   /** What it gives may be outdated: it is marked so for the client. */
   readonly stale?: true;
+  /** Asked although the cache is being spared, and only because it was. */
+  readonly lastResort?: true;
 }
 
 /** What is known of one tag. */
@@ -57,8 +59,18 @@ export const CONFIRMED_FOR_MS = 5000;
  * 5. A kept tag whose state is confirmed is its cached digest; when the cache lost that, upstream by digest, then by tag.
  * 6. A kept tag whose state is not confirmed any more is what the cache's own tag says now; what is known counts when the cache is away.
  * 7. Anything else is upstream's; when upstream cannot answer, the cache's own tag, marked stale.
+ * 8. What was not asked of the cache because it failed a moment ago is asked all the same when nobody else has an answer: it may be back.
  */
 export function route(request: RouteRequest, knowledge: readonly Knowledge[], now: number): readonly Step[] {
+  const steps = plan(request, knowledge, now);
+  return [
+    ...steps,
+    ...steps.filter(({ from }) => from === 'cache').map((again) => ({ ...again, lastResort: true as const })),
+  ];
+}
+
+/** Rules 1 to 7. */
+function plan(request: RouteRequest, knowledge: readonly Knowledge[], now: number): readonly Step[] {
   const { repositories, reference } = request;
   if ('digest' in reference) {
     const { digest } = reference;
@@ -111,14 +123,20 @@ export function route(request: RouteRequest, knowledge: readonly Knowledge[], no
 export interface Seen {
   /** The cache could not be asked. */
   readonly cacheDown: boolean;
+  /** It was not even tried, because it had failed a moment ago. */
+  readonly cacheSpared: boolean;
   /** Upstream could not answer (see `isSilence`). */
   readonly upstreamSilent: boolean;
   /** Upstream answered, or its name told, that there is no such image. */
   readonly noSuchImage: boolean;
 }
 
+/** Before the first step. */
+export const NOTHING_SEEN: Seen = { cacheDown: false, cacheSpared: false, upstreamSilent: false, noSuchImage: false };
+
 /** Whether a step's condition holds. `noSuchImage` is asked of every upstream so far: a silent one may well be the one that is meant. */
-export function mayRun({ when }: Step, seen: Seen): boolean {
+export function mayRun({ when, lastResort }: Step, seen: Seen): boolean {
+  if (lastResort === true && !seen.cacheSpared) return false;
   switch (when) {
     case undefined:
       break;

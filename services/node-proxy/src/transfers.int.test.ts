@@ -125,6 +125,24 @@ describe('transfers', () => {
     await spared.close();
   });
 
+  it.each(['manifests/1', 'manifests/<digest>', 'blobs/<config>'])(
+    'asks a cache that it was sparing when nobody else has an answer, for it may be back: %s',
+    async (what) => {
+      const config = big.blobs.find(({ size }) => size < MiB)!.digest;
+      const rest = what.replace('<digest>', big.digest).replace('<config>', config);
+      const spared = await world.start({ settings: { cacheTimeouts: { breakerMs: 60_000 } } });
+      await world.cache.reader.kill();
+      for (let pull = 0; pull < 4; pull += 1) expect((await ask(url(`far/blobs/${config}`, spared))).status).toBe(200);
+      expect(await spared.metrics.render()).toContain('kuik_proxy_cache_breaker_open 1');
+      await world.cache.reader.restart();
+      await world.faults.host(HOST).down();
+      const answer = await ask(url(`big/${rest}`, spared));
+      expect([answer.status, spared.lineOf(answer)?.origin]).toEqual([200, 'cache']);
+      // What it learned, it goes by.
+      expect(await spared.metrics.render()).toContain('kuik_proxy_cache_breaker_open 0');
+    },
+  );
+
   it('answers within its bounds when upstream never does', async () => {
     const bounded = await world.start({ settings: { upstreamTimeouts: { headersMs: 500, connectMs: 500 } } });
     world.faults.host(HOST).on().fault({ do: 'hang' });
