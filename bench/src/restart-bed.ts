@@ -18,7 +18,9 @@ import { AuditLog } from './audit-log.ts';
 export const RESTARTED = ['webhook', 'pod-watcher', 'gc', 'monitor'] as const satisfies readonly ServiceName[];
 
 /** As the chart starts all of them but the webhook. */
-const SMALL_MEMORY = { NODE_OPTIONS: '--max-semi-space-size=2', MALLOC_ARENA_MAX: '1' };
+const SMALL_MEMORY = { options: '--max-semi-space-size=2', environment: { MALLOC_ARENA_MAX: '1' } };
+/** What Node takes as its limit in a container with the chart's memory limit (half of it, seen with 512 MiB); here it would see the machine. */
+const OLD_SPACE_MIB = { webhook: 128, 'pod-watcher': 256, gc: 128, monitor: 128 };
 
 /** Real servers, our services with the product's own times, and kube-apiserver's account of what they ask. */
 export interface RestartBed {
@@ -29,8 +31,8 @@ export interface RestartBed {
   stop(): Promise<void>;
 }
 
-/** `environment` is added to that of `pod-watcher`, for a profiler. */
-export async function startRestartBed(environment: Readonly<Record<string, string>> = {}): Promise<RestartBed> {
+/** `profiles`: a folder for CPU profiles of pod-watcher. */
+export async function startRestartBed(profiles?: string): Promise<RestartBed> {
   const folder = mkdtempSync(path.join(tmpdir(), 'kuik-bench-'));
   const audit = new AuditLog(folder);
   const [stack, controlPlane] = await Promise.all([
@@ -63,8 +65,7 @@ export async function startRestartBed(environment: Readonly<Record<string, strin
         // The product's own Lease, not the story's short one, and a holder's name that a new process does not share.
         const own = lease === undefined ? {} : { lease: { namespace: 'kuik-system' } };
         writeFileSync(file, JSON.stringify({ ...settings, ...own }));
-        const extra = service === 'pod-watcher' ? environment : {};
-        const env = { KUIK_CONFIG: file, ...(service === 'webhook' ? {} : SMALL_MEMORY), ...extra };
+        const env = { KUIK_CONFIG: file, ...environmentOf(service, profiles) };
         services.push(await startService(service, { name, healthPort, env }));
       }
     }
@@ -73,6 +74,16 @@ export async function startRestartBed(environment: Readonly<Record<string, strin
     await stop();
     throw error;
   }
+}
+
+function environmentOf(service: (typeof RESTARTED)[number], profiles: string | undefined): Record<string, string> {
+  const small = service !== 'webhook';
+  const options = [
+    `--max-old-space-size=${OLD_SPACE_MIB[service]}`,
+    ...(small ? [SMALL_MEMORY.options] : []),
+    ...(profiles === undefined || service !== 'pod-watcher' ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}`]),
+  ];
+  return { NODE_OPTIONS: options.join(' '), ...(small ? SMALL_MEMORY.environment : {}) };
 }
 
 function withoutAdmission<T extends { kind: string }>(object: T): T {
