@@ -17,6 +17,9 @@ import { AuditLog } from './audit-log.ts';
 /** What holds state about pods and images: the services that a restart of the whole control side begins anew. */
 export const RESTARTED = ['webhook', 'pod-watcher', 'gc', 'monitor'] as const satisfies readonly ServiceName[];
 
+/** What Node takes as its limit in a container with the chart's memory limit (half of it, seen with 512 MiB); here it would see the machine. */
+const OLD_SPACE_MIB = { webhook: 128, 'pod-watcher': 256, gc: 128, monitor: 128 };
+
 /** Real servers, our services with the product's own times, and kube-apiserver's account of what they ask. */
 export interface RestartBed {
   readonly controlPlane: OwnControlPlane;
@@ -26,8 +29,8 @@ export interface RestartBed {
   stop(): Promise<void>;
 }
 
-/** `environment` is added to that of `pod-watcher`, for a profiler. */
-export async function startRestartBed(environment: Readonly<Record<string, string>> = {}): Promise<RestartBed> {
+/** `profiles`: a folder for CPU profiles of pod-watcher. */
+export async function startRestartBed(profiles?: string): Promise<RestartBed> {
   const folder = mkdtempSync(path.join(tmpdir(), 'kuik-bench-'));
   const audit = new AuditLog(folder);
   const [stack, controlPlane] = await Promise.all([
@@ -62,8 +65,7 @@ export async function startRestartBed(environment: Readonly<Record<string, strin
         // The product's own Lease, not the story's short one, and a holder's name that a new process does not share.
         const own = lease === undefined ? {} : { lease: { namespace: 'kuik-system' } };
         writeFileSync(file, JSON.stringify({ ...settings, ...own }));
-        const extra = service === 'pod-watcher' ? environment : {};
-        const env = { ...declaration.env, KUIK_CONFIG: file, ...extra };
+        const env = { KUIK_CONFIG: file, ...environmentOf(service, declaration.env, profiles) };
         services.push(await startService(service, { name, healthPort, env }));
       }
     }
@@ -72,6 +74,20 @@ export async function startRestartBed(environment: Readonly<Record<string, strin
     await stop();
     throw error;
   }
+}
+
+/** What the service declares, with the heap limit of its container, and a profiler when there is a folder for it. */
+function environmentOf(
+  service: (typeof RESTARTED)[number],
+  declared: Readonly<Record<string, string>>,
+  profiles: string | undefined,
+): Record<string, string> {
+  const options = [
+    declared['NODE_OPTIONS'],
+    `--max-old-space-size=${OLD_SPACE_MIB[service]}`,
+    ...(profiles === undefined || service !== 'pod-watcher' ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}`]),
+  ];
+  return { ...declared, NODE_OPTIONS: options.filter((option) => option !== undefined).join(' ') };
 }
 
 function withoutAdmission<T extends { kind: string }>(object: T): T {

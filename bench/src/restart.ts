@@ -22,7 +22,6 @@ const { values } = parseArgs({
 });
 const rounds = Number(values.rounds);
 const images = Number(values.images);
-const profile = values['cpu-prof'];
 
 interface Restart {
   readonly ready: number;
@@ -32,9 +31,7 @@ interface Restart {
 }
 
 const line = (text: string): void => void process.stdout.write(`${text}\n`);
-const bed = await startRestartBed(
-  profile === undefined ? {} : { NODE_OPTIONS: `--max-semi-space-size=2 --cpu-prof --cpu-prof-dir=${profile}` },
-);
+const bed = await startRestartBed(values['cpu-prof']);
 try {
   await untilQuiet(bed.audit, Date.now());
   memory('no pods');
