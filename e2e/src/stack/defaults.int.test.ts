@@ -30,6 +30,11 @@ beforeAll(async () => {
 
 describe('the table of defaults', () => {
   it.each(leavesOf(DEFAULTS))('%s is the default of a setting of that name', (name, value) => {
-    expect(settings.get(name) ?? settings.get(name.replace(/Ms$/, ''))).toEqual(new Set([JSON.stringify(value)]));
+    expect(settings.get(name.replace(/Ms$/, ''))).toEqual(new Set([JSON.stringify(value)]));
   });
+});
+
+it('no setting is a number of milliseconds: durations are written with their units', () => {
+  expect(settings.size).toBeGreaterThan(60);
+  expect([...settings.keys()].filter((name) => /(Ms|Seconds|Minutes|Hours)$/.test(name))).toEqual([]);
 });

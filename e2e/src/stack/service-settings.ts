@@ -13,7 +13,7 @@ export interface StackFacts {
 }
 
 /** Shorter than a cluster's, so that a story about dying leaders is not a story about waiting. */
-const LEASE = { namespace: namespaceOf({ runs: 'replicated' }), durationMs: 4_000, renewMs: 1_000 };
+const LEASE = { namespace: namespaceOf({ runs: 'replicated' }), duration: '4s', renew: '1s' };
 
 /** The configuration file of one replica of a service, as data; written as YAML and named in KUIK_CONFIG. */
 export function settingsOf(

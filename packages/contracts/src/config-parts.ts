@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { DEFAULTS } from './defaults.ts';
+import { duration } from './duration.ts';
 
 /*
  * The parts of configuration that several services share, so that one setting has one name everywhere. Secrets are always files:
@@ -101,13 +102,15 @@ export const paceConfig = z
   .prefault({})
   .describe('Copies and checks of one registry host');
 
-const ms = z.number().int().positive();
+const atLeast1ms = duration({ minMs: 1 });
 
 export const upstreamTimeoutsConfig = z
   .strictObject({
-    connectMs: ms.default(DEFAULTS.upstreamTimeouts.connectMs).describe('To a connection, TLS included'),
-    headersMs: ms.default(DEFAULTS.upstreamTimeouts.headersMs).describe('From a request to the head of its answer'),
-    idleMs: ms.default(DEFAULTS.upstreamTimeouts.idleMs).describe('Longest silence in a body'),
+    connect: atLeast1ms.default(DEFAULTS.upstreamTimeouts.connectMs).describe('To a connection, TLS included'),
+    headers: atLeast1ms
+      .default(DEFAULTS.upstreamTimeouts.headersMs)
+      .describe('From a request to the head of its answer'),
+    idle: atLeast1ms.default(DEFAULTS.upstreamTimeouts.idleMs).describe('Longest silence in a body'),
   })
   .prefault({})
   .describe('How long registries of others are waited for');
@@ -119,7 +122,7 @@ export const brokerClientConfig = z
       .string()
       .optional()
       .describe('Projected ServiceAccount token with audience kuik-broker; read again for each request'),
-    timeoutMs: z.number().int().positive().default(DEFAULTS.broker.timeoutMs),
+    timeout: atLeast1ms.default(DEFAULTS.broker.timeoutMs).describe('How long its answer is waited for'),
   })
   .prefault({})
   .describe('Credential broker');
@@ -136,8 +139,8 @@ export const leaseConfig = z
   .strictObject({
     namespace: z.string().default(DEFAULTS.namespace),
     identity: z.string().optional().describe("Name of this replica; absent: the host's name"),
-    durationMs: z.number().int().positive().default(DEFAULTS.lease.durationMs),
-    renewMs: z.number().int().positive().default(DEFAULTS.lease.renewMs),
+    duration: atLeast1ms.default(DEFAULTS.lease.durationMs).describe('A leader silent for this long is replaced'),
+    renew: atLeast1ms.default(DEFAULTS.lease.renewMs).describe('How often a leader says that it is there'),
   })
   .prefault({})
   .describe('Leader election');

@@ -103,9 +103,9 @@ describe('what is written from these tables', () => {
     const text = (path: string): string => documents.find((document) => document.path === path)!.text;
     for (const { code } of Object.values(ERROR_CODES)) expect(text('docs/errors.md')).toContain(`| \`${code}\` |`);
     for (const { name } of Object.values(METRICS)) expect(text('docs/metrics.md')).toContain(`| \`${name}\` |`);
-    expect(text('docs/defaults.md')).toContain('| `expiry.unusedMs` | 30 d |');
+    expect(text('docs/defaults.md')).toContain('| `expiry.unused` | 30d |');
     expect(text('docs/defaults.md')).toContain('| `proxy.bufferMinBytes` | 64 KiB |');
-    expect(text('docs/defaults.md')).toContain('| `proxy.stateTimeoutMs` | 250 ms |');
+    expect(text('docs/defaults.md')).toContain('| `proxy.stateTimeout` | 250ms |');
     expect(text('docs/defaults.md')).toContain('| `proxyPrefixes` | localhost:7439 |');
   });
 });

@@ -35,7 +35,7 @@ export const DEFAULTS = {
     headersMs: 2 * SECOND,
     idleMs: 5 * SECOND,
     breakerFailures: 3,
-    breakerMs: 5 * SECOND,
+    breakerOpenMs: 5 * SECOND,
   },
   proxy: {
     manifestCacheBytes: 32 * MiB,

@@ -1,5 +1,6 @@
 import { CRDS, crdYaml } from './crds.ts';
 import { DEFAULTS, FIXED } from './defaults.ts';
+import { formatDuration } from './duration.ts';
 import { ERROR_CODES } from './error-codes.ts';
 import { METRICS } from './metrics.ts';
 import type { DeclaredService } from './service-declaration.ts';
@@ -21,12 +22,6 @@ type Row = readonly string[];
 
 const notice = (from: string): string =>
   `<!-- Written by \`node scripts/generate.ts\` from ${from}; change it there. -->`;
-const MS_UNITS = [
-  ['d', 86_400_000],
-  ['h', 3_600_000],
-  ['min', 60_000],
-  ['s', 1000],
-] as const;
 const BYTE_UNITS = [
   ['MiB', 1024 * 1024],
   ['KiB', 1024],
@@ -44,12 +39,14 @@ export function generatedDocuments(services: Readonly<Record<string, DeclaredSer
 }
 
 function defaultsPage(): string {
-  const rows = (values: Table): Row[] => flatten(values).map(([name, value]) => [`\`${name}\``, readable(name, value)]);
+  const rows = (values: Table): Row[] =>
+    flatten(values).map(([name, value]) => [`\`${settingOf(name)}\``, readable(name, value)]);
   return [
     '# Defaults',
     notice('packages/contracts'),
     'The defaults that several parts lean on. Each is a setting of that name of the services that use it; what one service alone decides is in ' +
-      'its `src/config.ts` (environment `KUIK_...`, or YAML in the file that `KUIK_CONFIG` names).',
+      'its `src/config.ts` (environment `KUIK_...`, or YAML in the file that `KUIK_CONFIG` names). Durations are written with their ' +
+      'units: `500ms`, `30s`, `1h30m`, `7d`.',
     table(['setting', 'default'], rows(DEFAULTS)),
     '## Fixed',
     'What no setting changes.',
@@ -134,10 +131,15 @@ function flatten(table: Table, prefix = ''): [string, Value][] {
   );
 }
 
-/** `60000` of `graceMs` is `1 min`; sizes likewise; everything else as it is. */
+/** `graceMs` of the table is the setting `grace`, which is written with its unit. */
+function settingOf(name: string): string {
+  return name.replace(/Ms$/, '');
+}
+
+/** `60000` of `graceMs` is `1m`, as it is written in a configuration; sizes likewise; everything else as it is. */
 function readable(name: string, value: Value): string {
   if (typeof value !== 'number') return [value].flat().join(', ');
-  if (name.endsWith('Ms')) return inUnits(value, MS_UNITS, 'ms');
+  if (name.endsWith('Ms')) return formatDuration(value);
   if (name.endsWith('Bytes')) return inUnits(value, BYTE_UNITS, 'B');
   return String(value);
 }

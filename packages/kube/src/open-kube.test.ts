@@ -28,7 +28,7 @@ const host: KubeHost = {
 beforeEach(() => {
   client = memoryKube();
   [said, counted] = [[], {}];
-  const lease = { namespace: 'kuik-system', identity: 'one', durationMs: 2_000, renewMs: 20 };
+  const lease = { namespace: 'kuik-system', identity: 'one', duration: 2_000, renew: 20 };
   leadership = openLeadership(lease, 'gc', client, host);
 });
 afterEach(() => leadership.stop());

@@ -61,8 +61,8 @@ export function openLeadership(
     namespace: settings.namespace,
     name,
     identity,
-    leaseMs: settings.durationMs,
-    renewMs: settings.renewMs,
+    leaseMs: settings.duration,
+    renewMs: settings.renew,
     onError(error) {
       failures.inc({ loop: 'lease', code: (error as { code?: string }).code ?? 'unexpected' });
       log.warn('lease not renewed', { lease: name, error });

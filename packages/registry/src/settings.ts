@@ -1,7 +1,14 @@
 import { readFileSync } from 'node:fs';
-import { type BrokeredCredential, type cacheConfig, ERROR_CODES, type registriesConfig } from '@kuik/contracts';
+import {
+  type BrokeredCredential,
+  type cacheConfig,
+  ERROR_CODES,
+  type registriesConfig,
+  type upstreamTimeoutsConfig,
+} from '@kuik/contracts';
 import type { z } from 'zod';
 import type { CacheEndpoint, Credential, RegistryMap } from './port.ts';
+import type { Timeouts } from './timeouts.ts';
 
 /**
  * The cache registry of a service's configuration, with its key files read. Without a key nothing is signed. Throws when a file cannot
@@ -34,6 +41,15 @@ export function readRegistries(settings: z.output<typeof registriesConfig>): Reg
       return [host, Object.fromEntries(present)];
     }),
   );
+}
+
+/** Bounds of a service's configuration. */
+export function readTimeouts({
+  connect,
+  headers,
+  idle,
+}: Pick<z.output<typeof upstreamTimeoutsConfig>, 'connect' | 'headers' | 'idle'>): Partial<Timeouts> {
+  return { connectMs: connect, headersMs: headers, idleMs: idle };
 }
 
 /** The file that a setting names. Throws with the setting, the path and the reason: the mistake of whoever wrote or mounted it. */

@@ -21,7 +21,5 @@ export { createMetrics } from './metrics.ts';
 export type { Counter, Gauge, Histogram, Labels, Metrics, MetricSpec, MetricsOptions } from './metrics.ts';
 export { runService } from './run-service.ts';
 export type { ServiceContext, ServiceDefinition } from './run-service.ts';
-export { duration } from './setting-types.ts';
-export { formatDuration } from './units.ts';
 export { createAuthority, issueCertificate } from './x509.ts';
 export type { AuthorityOptions, CertificateOptions, KeyAndCertificate } from './x509.ts';

@@ -14,7 +14,7 @@ export function renderPath(path: readonly PropertyKey[]): string {
   return text === '' ? '(whole file)' : text;
 }
 
-/** `cache.connectMs` -> `KUIK_CACHE_CONNECT_MS`. */
+/** `cacheTimeouts.connect` -> `KUIK_CACHE_TIMEOUTS_CONNECT`. */
 export function envName(path: readonly string[]): string {
   const words = path.map((step) =>
     step.replace(/([a-z0-9])([A-Z])/g, '$1_$2').replace(/([A-Z])([A-Z][a-z])/g, '$1_$2'),
@@ -66,7 +66,7 @@ export function kindOf(schema: z.core.$ZodType): Kind {
     case 'template_literal':
       return { kind: 'text' };
     case 'union':
-      // duration(): written as text, or as a number in YAML.
+      // Written as text, or as a number in YAML: a duration, say.
       return def.options.some((option) => kindOf(option).kind === 'text') ? { kind: 'text' } : { kind: 'other' };
     default:
       return { kind: 'other' };

@@ -31,7 +31,7 @@ export interface GcApp extends App {
 /** Wires gc; starts nothing. */
 export function createApp(config: GcConfig, context: ServiceContext, adapters: GcAdapters = {}): GcApp {
   const { log, metrics, clock } = context;
-  const { graceMs, confirmTimeoutMs, checkMs } = config.removal;
+  const { grace: graceMs, confirmTimeout: confirmTimeoutMs, check: checkMs } = config.removal;
   const identity = identityOf(config.lease);
   const bus = adapters.bus ?? openBus(config.nats, 'gc', context);
   const kube = adapters.kube ?? openKube(config.kube, context);

@@ -1,6 +1,6 @@
-import { EVENT_REASONS, stanzaOf, type CachedImage, type RemovalStanza } from '@kuik/contracts';
+import { EVENT_REASONS, formatDuration, stanzaOf, type CachedImage, type RemovalStanza } from '@kuik/contracts';
 import { CACHED_IMAGES, type EventRecorder, type KubeClient } from '@kuik/kube';
-import { formatDuration, type Logger } from '@kuik/runtime';
+import type { Logger } from '@kuik/runtime';
 import { writeRemoval } from './removal-stanza.ts';
 
 export interface CondemnationOptions {

@@ -1,4 +1,4 @@
-import { cacheConfig, DEFAULTS, httpConfig, kubeConfig, leaseConfig, natsConfig } from '@kuik/contracts';
+import { cacheConfig, DEFAULTS, duration, httpConfig, kubeConfig, leaseConfig, natsConfig } from '@kuik/contracts';
 import { loadConfig, type Env } from '@kuik/runtime';
 import { z } from 'zod';
 
@@ -10,14 +10,11 @@ export const gcConfig = z.strictObject({
   lease: leaseConfig,
   removal: z
     .strictObject({
-      graceMs: z
-        .number()
-        .int()
-        .nonnegative()
+      grace: duration()
         .default(DEFAULTS.removal.graceMs)
         .describe('How long a condemned image stays, so that nodes hear of it and a new use can keep it'),
-      confirmTimeoutMs: z.number().int().positive().default(DEFAULTS.removal.confirmTimeoutMs),
-      checkMs: z.number().int().min(10).default(10_000).describe('Time between two rounds'),
+      confirmTimeout: duration({ minMs: 1 }).default(DEFAULTS.removal.confirmTimeoutMs),
+      check: duration({ minMs: 10 }).default(10_000).describe('Time between two rounds'),
     })
     .prefault({}),
 });

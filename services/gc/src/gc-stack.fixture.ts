@@ -71,8 +71,8 @@ export class GcStack {
     const { cacheUrl, port = 0 } = change;
     const cache = { ...this.identity.cache, ...(cacheUrl === undefined ? {} : { url: cacheUrl }) };
     const http = { host: '127.0.0.1', port };
-    const lease = { namespace: NAMESPACE, identity: replica, durationMs: 2_000, renewMs: 400 };
-    const removal = { graceMs: GRACE_MS, confirmTimeoutMs: 1_000, checkMs: 50 };
+    const lease = { namespace: NAMESPACE, identity: replica, duration: '2s', renew: '400ms' };
+    const removal = { grace: `${GRACE_MS}ms`, confirmTimeout: '1s', check: '50ms' };
     await writeFile(file, JSON.stringify({ http, nats, cache, kube: { kubeconfig }, lease, removal }));
     return file;
   }

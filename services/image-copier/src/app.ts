@@ -3,7 +3,7 @@ import { announceState, createCredentialClient, openBus, type Bus } from '@kuik/
 import { COPY_QUEUE, IMAGE_STATE, METRICS } from '@kuik/contracts';
 import { openKube, type KubeClient } from '@kuik/kube';
 import { createBlobTurns, createPacer, createWorker, type Worker } from '@kuik/queue';
-import { createRegistryAccess, readCacheEndpoint, readRegistries } from '@kuik/registry';
+import { createRegistryAccess, readCacheEndpoint, readRegistries, readTimeouts } from '@kuik/registry';
 import { composeParts, HealthServer, type App, type Part, type ServiceContext } from '@kuik/runtime';
 import { cachedImages } from './cached-images.ts';
 import type { CopierConfig } from './config.ts';
@@ -31,19 +31,19 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
   const registry = createRegistryAccess({
     registries: readRegistries(config.registries),
     addressPolicy: config.addressPolicy,
-    upstream: config.upstreamTimeouts,
+    upstream: readTimeouts(config.upstreamTimeouts),
     now: () => clock.now(),
   });
-  const { tokenFile, timeoutMs } = config.broker;
+  const { tokenFile, timeout: timeoutMs } = config.broker;
   const credentials =
     tokenFile === undefined
       ? noCredentials
       : brokeredCredentials(createCredentialClient(bus, { readToken: () => readFile(tokenFile, 'utf8'), timeoutMs }));
   const pacer = createPacer(config.redis, { pace: config.pace, hosts: config.pace.hosts, log });
   const states = bus.bucket(IMAGE_STATE);
-  const { concurrency, blobsPerImage, lockMs, stallCheckMs, drainMs, turnWaitMs, rememberMs } = config.copy;
-  const { progressAfterMs, progressEveryMs } = config.copy;
-  const turns = createBlobTurns(config.redis, { lockMs, waitMs: turnWaitMs, rememberMs, log });
+  const { concurrency, blobsPerImage, lock: lockMs, stallCheck: stallCheckMs, drain: drainMs } = config.copy;
+  const { turnWait: waitMs, remember: rememberMs, progressAfter, progressEvery } = config.copy;
+  const turns = createBlobTurns(config.redis, { lockMs, waitMs, rememberMs, log });
   const copies = registryCopies({
     registry,
     cache: readCacheEndpoint(config.cache, ['pull', 'push']),
@@ -59,8 +59,8 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
         log.warn('state not announced', { object: image.metadata.name, error }),
       ),
     pacer,
-    progressAfterMs,
-    progressEveryMs,
+    progressAfterMs: progressAfter,
+    progressEveryMs: progressEvery,
     clock,
     log,
     count: reportCopies(metrics),

@@ -3,6 +3,7 @@ import {
   brokerClientConfig,
   cacheConfig,
   DEFAULTS,
+  duration,
   httpConfig,
   kubeConfig,
   natsConfig,
@@ -14,7 +15,7 @@ import {
 import { loadConfig, type Env } from '@kuik/runtime';
 import { z } from 'zod';
 
-const ms = z.number().int().positive();
+const positive = duration({ minMs: 1 });
 
 export const copierConfig = z.strictObject({
   http: httpConfig,
@@ -37,19 +38,21 @@ export const copierConfig = z.strictObject({
         .max(16)
         .default(DEFAULTS.copy.blobsPerImage)
         .describe('Blobs of one image at once'),
-      turnWaitMs: ms
+      turnWait: positive
         .default(DEFAULTS.copy.turnWaitMs)
         .describe('How long a copy waits for another one that brings the same blob'),
-      rememberMs: ms
+      remember: positive
         .default(DEFAULTS.copy.rememberMs)
         .describe('How long it is remembered which repositories of the cache hold a blob'),
-      lockMs: ms.default(DEFAULTS.copy.lockMs).describe('A worker silent for this long loses its job'),
-      stallCheckMs: ms.default(DEFAULTS.copy.stallCheckMs),
-      progressAfterMs: ms
+      lock: positive.default(DEFAULTS.copy.lockMs).describe('A worker silent for this long loses its job'),
+      stallCheck: positive.default(DEFAULTS.copy.stallCheckMs),
+      progressAfter: positive
         .default(DEFAULTS.copy.progressAfterMs)
         .describe('A copy that takes longer shows in its resource (phase Pulling)'),
-      progressEveryMs: ms.default(DEFAULTS.copy.progressEveryMs).describe('How often such a copy tells how far it is'),
-      drainMs: ms.default(DEFAULTS.copy.drainMs).describe('How long running copies may go on after SIGTERM'),
+      progressEvery: positive
+        .default(DEFAULTS.copy.progressEveryMs)
+        .describe('How often such a copy tells how far it is'),
+      drain: positive.default(DEFAULTS.copy.drainMs).describe('How long running copies may go on after SIGTERM'),
     })
     .prefault({}),
 });

@@ -272,7 +272,7 @@ describe('an object in mid-copy', () => {
 describe('two workers', () => {
   it('one is closed in mid-copy: the other finishes, and what was finished is not sent again', async () => {
     await copier.close();
-    const first = await world.start({ drainMs: 300 });
+    const first = await world.start({ drain: '300ms' });
     const { made, rule } = await inMidCopy('handed-over');
     const small = made.blobs.filter(({ digest }) => digest !== made.blobs.at(-1)!.digest);
     const image = await world.create(`${SLOW}/handed-over:1`);

@@ -3,7 +3,7 @@ import { createCredentialClient, openBus } from '@kuik/bus';
 import { METRICS } from '@kuik/contracts';
 import { followCachedImages, openKube, openLeadership } from '@kuik/kube';
 import { createPacer, createTimeStore } from '@kuik/queue';
-import { createRegistryAccess, readRegistries } from '@kuik/registry';
+import { createRegistryAccess, readRegistries, readTimeouts } from '@kuik/registry';
 import { composeParts, HealthServer, loopPart, reportRounds, type App, type ServiceContext } from '@kuik/runtime';
 import { watchedReference } from './candidates.ts';
 import { checkUpstream } from './check-upstream.ts';
@@ -26,19 +26,19 @@ export function createApp(config: MonitorConfig, context: ServiceContext): Monit
   const registry = createRegistryAccess({
     registries: readRegistries(config.registries),
     addressPolicy: config.addressPolicy,
-    upstream: config.upstreamTimeouts,
+    upstream: readTimeouts(config.upstreamTimeouts),
     now: () => clock.now(),
   });
   const pacer = createPacer(config.redis, { pace: config.pace, hosts: config.pace.hosts, log });
   const store = createTimeStore(config.redis, { log });
   const leadership = openLeadership(config.lease, 'monitor', kube, context);
   const images = followCachedImages(kube, leadership, context);
-  const { tokenFile, timeoutMs: brokerMs } = config.broker;
+  const { tokenFile, timeout: brokerMs } = config.broker;
   const credentials =
     tokenFile === undefined
       ? undefined
       : createCredentialClient(bus, { readToken: () => readFile(tokenFile, 'utf8'), timeoutMs: brokerMs });
-  const { timeoutMs, intervalMs, hostsAtOnce, idleMs } = config.monitor;
+  const { timeout: timeoutMs, interval: intervalMs, hostsAtOnce, idle: idleMs } = config.monitor;
   const budget = (host: string) => budgetOf(config, host);
   const monitor = new Monitor({
     images,

@@ -2,6 +2,7 @@ import {
   addressPolicyConfig,
   brokerClientConfig,
   DEFAULTS,
+  duration,
   httpConfig,
   kubeConfig,
   leaseConfig,
@@ -15,7 +16,7 @@ import { loadConfig, type Env } from '@kuik/runtime';
 import { z } from 'zod';
 import type { Budget } from './schedule.ts';
 
-const ms = z.number().int().positive();
+const positive = duration({ minMs: 1 });
 const checks = z.number().int().min(0).max(100_000);
 
 export const monitorConfig = z.strictObject({
@@ -31,14 +32,14 @@ export const monitorConfig = z.strictObject({
   upstreamTimeouts: upstreamTimeoutsConfig,
   monitor: z
     .strictObject({
-      intervalMs: ms.default(DEFAULTS.monitor.intervalMs).describe('Shortest time between two checks of one image'),
+      interval: positive.default(DEFAULTS.monitor.intervalMs).describe('Shortest time between two checks of one image'),
       budgetPerInterval: checks
         .default(DEFAULTS.monitor.budgetPerInterval)
         .describe('Checks of one registry within any interval; 0 checks nothing'),
       budgets: z.record(z.string(), checks).default({}).describe('The same for single registries: docker.io: 20'),
-      timeoutMs: ms.default(DEFAULTS.monitor.timeoutMs).describe('For one check, credentials included'),
+      timeout: positive.default(DEFAULTS.monitor.timeoutMs).describe('For one check, credentials included'),
       hostsAtOnce: z.number().int().min(1).max(256).default(16),
-      idleMs: z.number().int().min(10).default(5_000).describe('Longest time without a look at the list of images'),
+      idle: duration({ minMs: 10 }).default(5_000).describe('Longest time without a look at the list of images'),
     })
     .prefault({}),
 });
@@ -52,5 +53,5 @@ export function loadMonitorConfig(env: Env): MonitorConfig {
 /** The budget of a registry host. */
 export function budgetOf({ monitor }: Pick<MonitorConfig, 'monitor'>, host: string): Budget {
   const own = Object.hasOwn(monitor.budgets, host) ? monitor.budgets[host] : undefined;
-  return { checks: own ?? monitor.budgetPerInterval, windowMs: monitor.intervalMs };
+  return { checks: own ?? monitor.budgetPerInterval, windowMs: monitor.interval };
 }

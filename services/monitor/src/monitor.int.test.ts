@@ -87,10 +87,10 @@ async function start(replica: string): Promise<void> {
     nats,
     redis,
     kube: { kubeconfig },
-    lease: { namespace: NAMESPACE, identity: replica, durationMs: 2_000, renewMs: 400 },
+    lease: { namespace: NAMESPACE, identity: replica, duration: '2s', renew: '400ms' },
     broker: { tokenFile: brokerTokenFile },
     registries: faults.registries(),
-    monitor: { intervalMs: 3_600_000, budgetPerInterval: BUDGET, timeoutMs: 1_000, idleMs: 50 },
+    monitor: { interval: '1h', budgetPerInterval: BUDGET, timeout: '1s', idle: '50ms' },
   };
   await writeFile(file, JSON.stringify(settings));
   const config = loadConfig({ name: 'monitor', schema: monitorConfig, env: {}, file });

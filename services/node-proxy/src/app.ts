@@ -1,7 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { createCredentialClient, openBus, type Bus } from '@kuik/bus';
 import { METRICS, type MissingContent } from '@kuik/contracts';
-import { createRegistryAccess, readCacheEndpoint, readRegistries, type RegistryAccess } from '@kuik/registry';
+import {
+  createRegistryAccess,
+  readCacheEndpoint,
+  readRegistries,
+  readTimeouts,
+  type RegistryAccess,
+} from '@kuik/registry';
 import { composeParts, HealthServer, loop, type App, type Part, type ServiceContext } from '@kuik/runtime';
 import { Breaker } from './breaker.ts';
 import { CacheAccess } from './cache-access.ts';
@@ -41,8 +47,8 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
     deps.registry ??
     createRegistryAccess({
       registries: readRegistries(config.registries),
-      cache: cacheTimeouts,
-      upstream: upstreamTimeouts,
+      cache: readTimeouts(cacheTimeouts),
+      upstream: readTimeouts(upstreamTimeouts),
       addressPolicy: config.addressPolicy,
       bufferPoolBytes: proxy.bufferPoolBytes,
       bufferMaxBytes: proxy.bufferMaxBytes,
@@ -52,7 +58,7 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
   const { url } = config.nats;
   const bus = deps.bus ?? (url === undefined ? undefined : openBus({ ...config.nats, url }, 'node-proxy', context));
 
-  const breaker = new Breaker({ failures: cacheTimeouts.breakerFailures, openMs: cacheTimeouts.breakerMs, now });
+  const breaker = new Breaker({ failures: cacheTimeouts.breakerFailures, openMs: cacheTimeouts.breakerOpen, now });
   const breakerOpen = metrics.gauge(METRICS.proxyBreaker);
   metrics.onCollect(() => breakerOpen.set(breaker.open ? 1 : 0));
   const misses = new CacheMisses();
@@ -63,7 +69,7 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
     onMiss: (repository, what) => misses.add(repository, what, clock.now()),
     onDown: (error) => log.warn('cache cannot be asked', { error: error.message, spared: breaker.open }),
   });
-  const { tokenFile, timeoutMs } = config.broker;
+  const { tokenFile, timeout: timeoutMs } = config.broker;
   const readToken = async (): Promise<string> =>
     tokenFile === undefined ? 'none' : (await readFile(tokenFile, 'utf8')).trim();
   const credentials = bus && createCredentialClient(bus, { readToken, timeoutMs, now: () => clock.now() });
@@ -71,15 +77,15 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
   const tags = bus
     ? new TagKnowledge({
         bus,
-        timeoutMs: proxy.stateTimeoutMs,
-        spareMs: proxy.statePauseMs,
+        timeoutMs: proxy.stateTimeout,
+        spareMs: proxy.statePause,
         followed: proxy.followedTags,
         now,
       })
     : new NoTagKnowledge();
 
   const manifests = new CachedManifests({ cache, maxBytes: proxy.manifestCacheBytes, now });
-  const { tagMemoryMs, patienceMs, clientIdleMs } = proxy;
+  const { tagMemory: tagMemoryMs, patience: patienceMs, clientIdle: clientIdleMs } = proxy;
   const find = new FindManifest({ cache, manifests, upstream, tags, tagMemoryMs, patienceMs, silentMs: 10_000, now });
   const resumes = metrics.counter(METRICS.proxyResumes);
   const blobs = new BlobRelay({ cache, upstream, onResume: (from, to) => resumes.inc({ from, to }) });
@@ -95,7 +101,7 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
     now,
     wall: () => clock.now(),
   });
-  const server = new PullServer({ listen: config.listen, handle: pulls.handle, drainMs: proxy.drainMs });
+  const server = new PullServer({ listen: config.listen, handle: pulls.handle, drainMs: proxy.drain });
 
   const missing = (): MissingContent[] => misses.take((repository) => manifests.of(repository));
   const report: Part = reporting(served, missing, bus, config, context);
@@ -108,7 +114,7 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
     },
   };
   const health = new HealthServer({ ...config.http, metrics, notReady: () => app.notReady() });
-  const app = composeParts([health, outside, report, server], { log, closeMs: proxy.drainMs + 5_000 });
+  const app = composeParts([health, outside, report, server], { log, closeMs: proxy.drain + 5_000 });
   return {
     start: () => app.start(),
     close: () => app.close(),
@@ -139,7 +145,7 @@ function reporting(
       running = loop({
         name: 'served',
         signal: ending.signal,
-        everyMs: config.proxy.servedIntervalMs,
+        everyMs: config.proxy.servedInterval,
         tick: send,
         onRound: ({ error }) => {
           if (error === undefined) return;

@@ -3,6 +3,7 @@ import {
   brokerClientConfig,
   cacheConfig,
   DEFAULTS,
+  duration,
   httpConfig,
   natsConfig,
   registriesConfig,
@@ -11,7 +12,7 @@ import {
 import { z } from 'zod';
 import { parseListenAddress } from './listen.ts';
 
-const ms = z.number().int().positive();
+const positive = duration({ minMs: 1 });
 const { proxy, cacheTimeouts: cache } = DEFAULTS;
 
 const listenAddress = z.string().transform((written, context) => {
@@ -60,27 +61,27 @@ export const configSchema = z.strictObject({
         .positive()
         .default(proxy.bufferMinBytes)
         .describe('One transfer, when there are many'),
-      stateTimeoutMs: ms
+      stateTimeout: positive
         .default(proxy.stateTimeoutMs)
         .describe('How long a request may wait for what is known of a tag'),
-      statePauseMs: ms.default(5000).describe('After a wait that brought nothing nobody waits for this long'),
+      statePause: positive.default(5000).describe('After a wait that brought nothing nobody waits for this long'),
       followedTags: z.number().int().positive().default(5000).describe('Tags whose state is followed'),
-      tagMemoryMs: ms.default(proxy.tagMemoryMs).describe('How long what a tag names is remembered'),
-      patienceMs: ms
+      tagMemory: positive.default(proxy.tagMemoryMs).describe('How long what a tag names is remembered'),
+      patience: positive
         .default(3000)
         .describe("How long upstream may think about a tag before the cache's own tag is looked at"),
-      servedIntervalMs: ms.default(proxy.servedIntervalMs),
-      clientIdleMs: ms.default(120_000).describe('A client that takes nothing for this long is gone'),
-      drainMs: ms.default(20_000).describe('How long running transfers may go on after SIGTERM'),
+      servedInterval: positive.default(proxy.servedIntervalMs),
+      clientIdle: positive.default(120_000).describe('A client that takes nothing for this long is gone'),
+      drain: positive.default(20_000).describe('How long running transfers may go on after SIGTERM'),
     })
     .prefault({}),
   cacheTimeouts: z
     .strictObject({
-      connectMs: ms.default(cache.connectMs),
-      headersMs: ms.default(cache.headersMs),
-      idleMs: ms.default(cache.idleMs),
+      connect: positive.default(cache.connectMs),
+      headers: positive.default(cache.headersMs),
+      idle: positive.default(cache.idleMs),
       breakerFailures: z.number().int().positive().default(cache.breakerFailures),
-      breakerMs: ms.default(cache.breakerMs),
+      breakerOpen: positive.default(cache.breakerOpenMs),
     })
     .prefault({}),
   upstreamTimeouts: upstreamTimeoutsConfig,

@@ -45,7 +45,7 @@ describe('private images, with a broker', () => {
       users: [{ username: 'puller', password: 'secret-word' }],
       anonymous: ['public/*'],
     });
-    proxy = await world.start({ bus: memoryBus(server), settings: { broker: { timeoutMs: 300 } } });
+    proxy = await world.start({ bus: memoryBus(server), settings: { broker: { timeout: '300ms' } } });
   }
   const pull = (name: string, rest: string): Promise<Answer> => ask(`${proxy.url}/v2/${HOST}/${name}/${rest}`);
 

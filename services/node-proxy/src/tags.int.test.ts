@@ -148,7 +148,7 @@ describe('tags and what is known of them', () => {
       reports.push(delivery.payload);
       return Promise.resolve({ do: 'ack' });
     });
-    const reporting = await world.start({ settings: { ...settings(), proxy: { servedIntervalMs: 200 } } });
+    const reporting = await world.start({ settings: { ...settings(), proxy: { servedInterval: '200ms' } } });
     await put('served', { digest: one.digest });
     for (let time = 0; time < 3; time += 1) await pull('served', reporting);
     await pull(one.digest, reporting);

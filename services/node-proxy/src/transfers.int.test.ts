@@ -49,7 +49,7 @@ describe('transfers', () => {
     ['cut', { do: 'cut', atByte: 9_000_000 } as const],
     ['stalled', { do: 'stall', afterBytes: 9_000_000 } as const],
   ])('goes on when upstream is %s in mid-blob, and still checks the whole', async (_what, fault) => {
-    const impatient = await world.start({ settings: { upstreamTimeouts: { idleMs: 500 } } });
+    const impatient = await world.start({ settings: { upstreamTimeouts: { idle: '500ms' } } });
     world.faults.host(HOST).on({ kind: 'blob' }).fault(fault).times(1);
     const answer = await ask(url(`far/blobs/${digestOfBig()}`, impatient));
     expect([answer.status, answer.complete, digestOf(answer.body)]).toEqual([200, true, digestOfBig()]);
@@ -108,7 +108,7 @@ describe('transfers', () => {
   });
 
   it('falls through to upstream when the cache is frozen, and spares it after a few requests', async () => {
-    const spared = await world.start({ settings: { cacheTimeouts: { headersMs: 300, breakerMs: 60_000 } } });
+    const spared = await world.start({ settings: { cacheTimeouts: { headers: '300ms', breakerOpen: '1m' } } });
     await world.cache.reader.kill('SIGSTOP');
     try {
       const times: number[] = [];
@@ -144,7 +144,7 @@ describe('transfers', () => {
   );
 
   it('answers within its bounds when upstream never does', async () => {
-    const bounded = await world.start({ settings: { upstreamTimeouts: { headersMs: 500, connectMs: 500 } } });
+    const bounded = await world.start({ settings: { upstreamTimeouts: { headers: '500ms', connect: '500ms' } } });
     world.faults.host(HOST).on().fault({ do: 'hang' });
     const [byTag, blob] = await Promise.all([
       ask(url('far/manifests/never', bounded)),

@@ -1,7 +1,7 @@
 import { type Bus, openBus } from '@kuik/bus';
 import { type CachedImage, IMAGE_STATE } from '@kuik/contracts';
 import { CACHED_IMAGES, createEventRecorder, identityOf, type KubeClient, openKube, openLeadership } from '@kuik/kube';
-import { createRegistryAccess, type PullTokenExchange, readRegistries } from '@kuik/registry';
+import { createRegistryAccess, type PullTokenExchange, readRegistries, readTimeouts } from '@kuik/registry';
 import { type App, composeParts, HealthServer, type ServiceContext } from '@kuik/runtime';
 import { Answers } from './answers.ts';
 import { CredentialChooser } from './choose-credential.ts';
@@ -57,7 +57,7 @@ export function createApp(
     createRegistryAccess({
       registries: readRegistries(config.registries),
       addressPolicy: config.addressPolicy,
-      upstream: config.upstreamTimeouts,
+      upstream: readTimeouts(config.upstreamTimeouts),
       now,
     });
 

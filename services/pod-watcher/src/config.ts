@@ -2,6 +2,7 @@ import {
   addressPolicyConfig,
   credentialRequesters,
   DEFAULTS,
+  duration,
   httpConfig,
   kubeConfig,
   leaseConfig,
@@ -12,7 +13,7 @@ import {
   registriesConfig,
   upstreamTimeoutsConfig,
 } from '@kuik/contracts';
-import { duration, type Env, loadConfig } from '@kuik/runtime';
+import { type Env, loadConfig } from '@kuik/runtime';
 import { z } from 'zod';
 
 const account = z.string().regex(/^[a-z0-9.-]+\/[a-z0-9.-]+$/, 'must look like namespace/name');

@@ -1,5 +1,4 @@
-import { type CachedImage, FORCE_UPDATE_ANNOTATION, stanzaOf } from '@kuik/contracts';
-import { formatDuration } from '@kuik/runtime';
+import { type CachedImage, FORCE_UPDATE_ANNOTATION, formatDuration, stanzaOf } from '@kuik/contracts';
 import { nextStep, type RetryTimes } from './next-step.ts';
 
 /**

@@ -72,7 +72,7 @@ function certificatesOf(
   given: KubeClient | undefined,
   admission: AdmissionServer,
 ): Part[] {
-  const { certificateFile, keyFile, checkMs, days } = config.certificate;
+  const { certificateFile, keyFile, check: checkMs, days } = config.certificate;
   const onRound = reportRounds(log, metrics, METRICS);
   const use = admission.use.bind(admission);
   if (certificateFile !== undefined && keyFile !== undefined) {

@@ -1,4 +1,12 @@
-import { DEFAULTS, httpConfig, keyAndCertificate, kubeConfig, natsConfig, proxyPrefixes } from '@kuik/contracts';
+import {
+  DEFAULTS,
+  duration,
+  httpConfig,
+  keyAndCertificate,
+  kubeConfig,
+  natsConfig,
+  proxyPrefixes,
+} from '@kuik/contracts';
 import { loadConfig, type Env } from '@kuik/runtime';
 import { z } from 'zod';
 import { patternMistake } from './rules.ts';
@@ -32,7 +40,7 @@ export const webhookConfig = z.strictObject({
           'Names and addresses the API server calls us by; empty: those of Service kuik-webhook in our namespace',
         ),
       days: z.number().int().min(1).max(3650).default(DEFAULTS.certificate.days),
-      checkMs: z.number().int().min(100).default(30_000).describe('How often Secret and registration are compared'),
+      check: duration({ minMs: 100 }).default(30_000).describe('How often Secret and registration are compared'),
       certificateFile: z
         .string()
         .optional()

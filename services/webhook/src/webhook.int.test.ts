@@ -79,7 +79,7 @@ async function startWebhook(): Promise<WebhookApp> {
       KUIK_LISTEN_HOST: '127.0.0.1',
       KUIK_LISTEN_PORT: '0',
       KUIK_CERTIFICATE_DNS_NAMES: '127.0.0.1',
-      KUIK_CERTIFICATE_CHECK_MS: '200',
+      KUIK_CERTIFICATE_CHECK: '200ms',
     },
   });
   const metrics = createMetrics({ service: 'webhook', defaults: false });

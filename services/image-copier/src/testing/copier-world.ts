@@ -67,9 +67,9 @@ export async function startCopierWorld(hosts: readonly string[]) {
     cache: identity.cache,
     kube: { kubeconfig },
     registries: faults.registries(),
-    broker: { tokenFile: identity.brokerTokenFile, timeoutMs: 1_000 },
-    upstreamTimeouts: { headersMs: 1_500, idleMs: 2_000 },
-    copy: { lockMs: 2_000, stallCheckMs: 500, drainMs: 5_000, ...copy },
+    broker: { tokenFile: identity.brokerTokenFile, timeout: '1s' },
+    upstreamTimeouts: { headers: '1500ms', idle: '2s' },
+    copy: { lock: '2s', stallCheck: '500ms', drain: '5s', ...copy },
   });
 
   const find = (name: string) => api.find<Image>(`${IMAGES}/${name}`);

@@ -79,7 +79,7 @@ export async function startStack() {
         nats: identity.nats,
         redis: identity.redis,
         kube: { kubeconfig: identity.kubeconfig },
-        lease: { namespace: NAMESPACE, identity: name, durationMs: 2000, renewMs: 200 },
+        lease: { namespace: NAMESPACE, identity: name, duration: '2s', renew: '200ms' },
         registries: faults.registries(),
         reconcile: { spacing: '20ms' },
         ...change,
