@@ -62,5 +62,8 @@ describe('the count', () => {
       '  unit           41.3 s of 60 s   1 passed, 0 failed, 0 skipped',
     );
     expect(suiteLine(SUITES[0]!, counts, 61_000)).toContain('over its budget');
+    expect(suiteLine(SUITES[0]!, counts, 61_000, true)).toBe(
+      '  unit           61.0 s at full size   1 passed, 0 failed, 0 skipped',
+    );
   });
 });

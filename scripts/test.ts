@@ -85,7 +85,7 @@ async function main(): Promise<boolean> {
     const start = performance.now();
     const counts = refuseEmpty(await runSuite(suite, folder), request);
     all.push(counts);
-    lines.push(suiteLine(suite, counts, performance.now() - start));
+    lines.push(suiteLine(suite, counts, performance.now() - start, request.full));
     console.log(`${lines.at(-1)}\n`);
   }
   const total = sum(all);

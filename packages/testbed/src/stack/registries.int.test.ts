@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readdirSync } from 'node:fs';
+import { get } from 'node:https';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { makeCertificates } from '../faults/certificates.ts';
 import type { CacheRegistry, UpstreamRegistry } from '../port.ts';
 import { startCacheRegistry } from './cache-registry.ts';
 import { startUpstreamRegistry } from './upstream-registry.ts';
@@ -99,5 +101,39 @@ describe('startUpstreamRegistry', () => {
     expect(await call(url)).toBe(200);
     expect(await call(url, { method: 'DELETE' })).toBe(202);
     expect(await call(url)).toBe(404);
+  });
+});
+
+describe('startUpstreamRegistry with a certificate and a user', () => {
+  // bcrypt of `correct horse`: a registry takes nothing else.
+  const htpasswd = 'somebody:$2b$04$w4isJnYupJk7FnLN2CZSJO/YVeEeVwGlsdL.O4D6fv6YMYqvACIDa';
+  let upstream: UpstreamRegistry;
+  let ca: string;
+  beforeAll(async () => {
+    const authority = await makeCertificates();
+    ca = authority.ca;
+    const certificate = await authority.certificate('private.example.test');
+    upstream = await startUpstreamRegistry({ name: 'private', certificate, htpasswd });
+  });
+  afterAll(() => upstream?.stop());
+
+  const ping = (trusted: string | undefined, auth?: string): Promise<number | undefined> =>
+    new Promise((resolve, reject) => {
+      const options = { agent: false, ...(trusted && { ca: trusted }), ...(auth && { auth }) };
+      get(`${upstream.url}/v2/`, options, (response) => resolve(response.resume().statusCode)).on('error', reject);
+    });
+
+  it('is asked over TLS of its authority, with its name and password', async () => {
+    expect(upstream.url).toBe(`https://${upstream.host}`);
+    await expect(ping(undefined)).rejects.toThrow(/certificate/);
+    expect(await ping(ca)).toBe(401);
+    expect(await ping(ca, 'somebody:wrong')).toBe(401);
+    expect(await ping(ca, 'somebody:correct horse')).toBe(200);
+  });
+
+  it('says so after a restart too', async () => {
+    await upstream.kill();
+    await upstream.restart();
+    expect(await ping(ca, 'somebody:correct horse')).toBe(200);
   });
 });
