@@ -60,9 +60,10 @@ export async function startRestartBed(profiles?: string): Promise<RestartBed> {
       for (let index = 1; index <= REPLICAS[service]; index += 1) {
         const name = `${service}-${index}`;
         const healthPort = await freePort();
-        const { lease, ...settings } = settingsOf(identity, name, healthPort, facts);
+        const { lease, reconcile, ...settings } = settingsOf(identity, name, healthPort, facts);
+        void reconcile;
         const file = path.join(identity.folder, `${name}.yaml`);
-        // The product's own Lease, not the story's short one, and a holder's name that a new process does not share.
+        // The product's own times, not the story's short ones, and a holder's name that a new process does not share.
         const own = lease === undefined ? {} : { lease: { namespace: 'kuik-system' } };
         writeFileSync(file, JSON.stringify({ ...settings, ...own }));
         const env = { KUIK_CONFIG: file, ...environmentOf(service, profiles) };

@@ -48,6 +48,7 @@ export function settingsOf(
         registries,
         proxyPrefixes: [facts.proxyPrefix],
         retry: { first: '500ms', max: '5s' },
+        reconcile: { holders: '1s' },
       };
     case 'image-copier':
       return { ...common, kube, redis, cache, broker, registries, copy: LOCK };

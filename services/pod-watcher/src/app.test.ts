@@ -101,6 +101,38 @@ describe('a leader', () => {
     expect(writes.map(({ verb, resource }) => `${verb} ${resource}`)).toEqual(['apply cachedimages']);
   });
 
+  it('tells of more holders no sooner than configured, of the last one going at once', async () => {
+    await world.close();
+    world = createWorld({ KUIK_RECONCILE_HOLDERS: '1h' });
+    world.pod('web', IMAGE);
+    await world.replica().start();
+    await copied();
+    for (const name of ['api', 'db', 'job']) world.pod(name, IMAGE);
+    await settled();
+    expect(world.image(IMAGE)?.status?.usedBy?.count).toBe(1);
+    for (const name of ['web', 'api', 'db', 'job']) world.kube.drop(PODS, { namespace: 'default', name });
+    await eventually('nobody', () => world.image(IMAGE)?.status?.usedBy?.count === 0);
+    world.pod('web', IMAGE);
+    await eventually('somebody', () => world.image(IMAGE)?.status?.usedBy?.count === 1);
+  });
+
+  it('tells of more holders in the end', async () => {
+    await world.close();
+    world = createWorld({ KUIK_RECONCILE_HOLDERS: '300ms' });
+    world.pod('web', IMAGE);
+    await world.replica().start();
+    await copied();
+    for (const name of ['api', 'db', 'job']) world.pod(name, IMAGE);
+    const before = world.writes().length;
+    await eventually('four holders', () => world.image(IMAGE)?.status?.usedBy?.count === 4);
+    expect(
+      world
+        .writes()
+        .slice(before)
+        .filter(({ resource }) => resource === 'cachedimages'),
+    ).toHaveLength(1);
+  });
+
   it('raises no second intent because a holder came', async () => {
     world.pod('web', IMAGE);
     await world.replica().start();

@@ -74,7 +74,7 @@ export async function startStack() {
         kube: { kubeconfig: identity.kubeconfig },
         lease: { namespace: NAMESPACE, identity: name, durationMs: 2000, renewMs: 200 },
         registries: faults.registries(),
-        reconcile: { spacing: '20ms' },
+        reconcile: { spacing: '20ms', settle: '20ms', holders: '20ms' },
         ...change,
       });
       const metrics = createMetrics({ service: 'pod-watcher', defaults: false });

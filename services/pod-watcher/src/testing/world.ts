@@ -39,6 +39,7 @@ export function createWorld(env: Record<string, string> = {}) {
       KUIK_LEASE_RENEW_MS: '50',
       KUIK_RECONCILE_SPACING: '1ms',
       KUIK_RECONCILE_SETTLE: '1ms',
+      KUIK_RECONCILE_HOLDERS: '1ms',
       ...env,
     });
     const app = createApp(
