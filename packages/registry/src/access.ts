@@ -12,8 +12,7 @@ import { repositoryClient } from './repository-client.ts';
 import { CACHE_TIMEOUTS, UPSTREAM_TIMEOUTS, type Timeouts } from './timeouts.ts';
 import { TokenCache } from './tokens.ts';
 import { AuthMemory, UpstreamAuthorizer } from './upstream-authorizer.ts';
-import { ExpiringMap } from './expiring-map.ts';
-import { exchangePullToken, type Front } from './pull-token.ts';
+import { exchangePullToken } from './pull-token.ts';
 import type { CacheEndpoint, PullTokenExchange, RegistryAccess, RegistryEndpoint, RegistryMap } from './port.ts';
 import type { RegistryEvent, RepositoryContext } from './repository-requests.ts';
 
@@ -77,7 +76,6 @@ export function createRegistryAccess(options: RegistryAccessOptions = {}): Regis
     return endpoint;
   });
   const memory = new AuthMemory(new TokenCache(upstream.http, now), now);
-  const fronts = new ExpiringMap<Front>(1_000, now);
   const caches = new Map<
     string,
     Transport & { tokens: CacheTokens | undefined; base: URL; endpoint: RegistryEndpoint }
@@ -142,7 +140,7 @@ export function createRegistryAccess(options: RegistryAccessOptions = {}): Regis
     async exchangePullToken(host, repository, credential, options) {
       const { http } = shared(upstream, host, repository);
       const site = locateRegistry(host, registries);
-      return exchangePullToken({ site, host, repository, http, now, fronts }, credential, options);
+      return exchangePullToken({ site, host, repository, http, now }, credential, options);
     },
     async close() {
       for (const { http, raw } of [upstream, ...caches.values()]) {

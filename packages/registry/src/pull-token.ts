@@ -1,6 +1,5 @@
 import { parseChallenges, preferredChallenge, type Challenge } from './challenge.ts';
 import { codeOfStatus, describeUrl, RegistryError } from './errors.ts';
-import type { ExpiringMap } from './expiring-map.ts';
 import { parseRetryAfter } from './response-limits.ts';
 import { sameTrust } from './same-trust.ts';
 import { basicHeader, parseTokenAnswer } from './tokens.ts';
@@ -14,13 +13,7 @@ export interface PullTokenRequest {
   readonly repository: string;
   readonly http: HttpClient;
   readonly now: () => number;
-  /** What `/v2/` of registries said lately, by origin: it is the same for all of a registry's repositories. */
-  readonly fronts: ExpiringMap<Front>;
 }
-
-export type Front = Challenge | 'open';
-
-const FRONT_TTL_MS = 60_000;
 
 const TOKEN_BODY_MAX = 256 * 1024;
 type Secret = { username: string; password: string };
@@ -65,26 +58,15 @@ function tagsPath({ repository }: PullTokenRequest): string {
 
 /** What the registry wants before it shows this repository; undefined: nothing. */
 async function challengeOf(request: PullTokenRequest, signal?: AbortSignal): Promise<Challenge | undefined> {
-  const { fronts, site } = request;
-  let front = fronts.get(site.base.origin);
-  if (front === undefined) {
-    front = (await challengeAt(request, '/v2/', signal)) ?? 'open';
-    fronts.set(site.base.origin, front, FRONT_TTL_MS);
+  for (const path of ['/v2/', tagsPath(request)]) {
+    const answer = await ask(request, path, {}, signal);
+    if (answer.status === 429 || answer.status >= 500) throw refused(request, answer);
+    if (answer.status !== 401) continue;
+    const challenge = preferredChallenge(parseChallenges(answer.headers('www-authenticate')));
+    if (challenge !== undefined) return challenge;
+    throw new RegistryError('unauthorized', `${request.host} does not say how to authenticate`, { status: 401 });
   }
-  return front === 'open' ? challengeAt(request, tagsPath(request), signal) : front;
-}
-
-async function challengeAt(
-  request: PullTokenRequest,
-  path: string,
-  signal: AbortSignal | undefined,
-): Promise<Challenge | undefined> {
-  const answer = await ask(request, path, {}, signal);
-  if (answer.status === 429 || answer.status >= 500) throw refused(request, answer);
-  if (answer.status !== 401) return undefined;
-  const challenge = preferredChallenge(parseChallenges(answer.headers('www-authenticate')));
-  if (challenge !== undefined) return challenge;
-  throw new RegistryError('unauthorized', `${request.host} does not say how to authenticate`, { status: 401 });
+  return undefined;
 }
 
 async function fetchToken(
