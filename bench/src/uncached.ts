@@ -40,7 +40,7 @@ try {
   );
   for (const kind of KINDS) {
     if (kind === 'tag, bearer token') {
-      await stack.faults.host(HOST).auth({ scheme: 'bearer', realmHost: 'auth.example.test', anonymous: ['*', '*/*'] });
+      await stack.faults.host(HOST).auth({ scheme: 'bearer', anonymous: ['fresh/*'] });
     }
     for (const { name, clients, pauseMs } of CASES) {
       const urls = fresh
