@@ -60,9 +60,13 @@ export async function startRestartBed(profiles?: string): Promise<RestartBed> {
       for (let index = 1; index <= declaration.local.replicas; index += 1) {
         const name = `${service}-${index}`;
         const healthPort = await freePort();
-        const { lease, ...settings } = settingsOf(declaration, identity, name, healthPort, facts);
+        const {
+          lease,
+          reconcile: _reconcile,
+          ...settings
+        } = settingsOf(declaration, identity, name, healthPort, facts);
         const file = path.join(identity.folder, `${name}.yaml`);
-        // The product's own Lease, not the story's short one, and a holder's name that a new process does not share.
+        // The product's own times, not the story's short ones, and a holder's name that a new process does not share.
         const own = lease === undefined ? {} : { lease: { namespace: 'kuik-system' } };
         writeFileSync(file, JSON.stringify({ ...settings, ...own }));
         const env = { KUIK_CONFIG: file, ...environmentOf(service, declaration.env, profiles) };

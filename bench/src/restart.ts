@@ -37,11 +37,11 @@ try {
   memory('no pods');
   let there = 0;
   for (const pods of values.pods.split(',').map(Number)) {
-    let since = Date.now();
+    await Promise.all(bed.services.map((service) => service.kill('SIGTERM')));
     await addPods(bed, there, pods, images);
     there = pods;
-    await untilQuiet(bed.audit, since);
-    since = Date.now();
+    report('start among new pods', await restart(bed, 'SIGTERM'));
+    const since = Date.now();
     const copied = await markCopied(bed);
     const filled = await untilQuiet(bed.audit, since);
     line(

@@ -112,6 +112,7 @@ export function createApp(
       retry: retryTimes,
       unusedMs: expiry.unused,
       settleMs: reconcile.settle,
+      holdersMs: reconcile.holders,
       count: reports.step,
     }),
     repositories: new RepositoryReconciler({ view, writer, clock, log, idleMs: expiry.repositoryIdle }),

@@ -67,6 +67,11 @@ export const podWatcherConfig = z.strictObject({
       settle: duration()
         .default(1000)
         .describe('What is new waits so long for its first copy before it is described; a Repository is as far behind'),
+      holders: duration()
+        .default(30_000)
+        .describe(
+          'When nothing but its pods changed, an image is described again no sooner; the first and the last show at once',
+        ),
       concurrency: z.number().int().min(1).max(64).default(8),
     })
     .prefault({}),

@@ -97,12 +97,10 @@ describe('CredentialBroker', () => {
     const { view, ask, registry } = setup();
     view.putPod(podView({ pullSecrets: ['regcred'] }));
     view.putImage(cachedImage());
-    registry.refusal = new BrokerRefusal(
-      ERROR_CODES.unauthorized,
-      'refused default/regcred',
-      false,
-      { anonymised: 'refused 1 pull secret', tried: ['default/regcred'] },
-    );
+    registry.refusal = new BrokerRefusal(ERROR_CODES.unauthorized, 'refused default/regcred', false, {
+      anonymised: 'refused 1 pull secret',
+      tried: ['default/regcred'],
+    });
     const tried = token === 'of-monitor' ? { tried: ['default/regcred'] } : {};
     expect(await ask(token)).toEqual({ error: { code: 'KUIK-REG-401', message, retry: false, ...tried } });
   });

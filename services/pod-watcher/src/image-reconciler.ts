@@ -5,6 +5,7 @@ import { copyingNow } from './cached.ts';
 import type { ClusterView } from './cluster-view.ts';
 import { factsOf, recordedFacts, withFacts } from './facts.ts';
 import { freeImageName, freeRepositoryName, imageIdentity } from './identity.ts';
+import { onlyHoldersDiffer } from './holders-only.ts';
 import type { Intents } from './intents.ts';
 import type { MissingContentBook } from './missing-content.ts';
 import { neverCached } from './never-cached.ts';
@@ -36,6 +37,8 @@ export interface ImageReconcilerParts {
   readonly unusedMs: number;
   /** A new image is described after this time, or once its copy ended, ms. */
   readonly settleMs: number;
+  /** When nothing but its holders changed, an image is described again no sooner than this, ms. */
+  readonly holdersMs: number;
   readonly count: (step: Step) => void;
 }
 
@@ -45,6 +48,8 @@ const QUEUE_RETRY_MS = 5_000;
 /** Everything that has to be true of one image (canonical text): its object exists, says who uses it, and its copy is under way. */
 export class ImageReconciler {
   readonly #parts: ImageReconcilerParts;
+  /** When an image was described, by uid (monotonic ms); those of the last `holdersMs`. */
+  readonly #described = new Map<string, number>();
 
   constructor(parts: ImageReconcilerParts) {
     this.#parts = parts;
@@ -78,8 +83,11 @@ export class ImageReconciler {
     }
     // Many images may be new at once: all copies start before anything is described, and most are described once.
     if (isNew) return { afterMs: Math.max(settleMs, 1) };
-    await this.#describe(view.images.named(first.metadata.name) ?? first, undefined);
-    for (const duplicate of duplicates) await this.#describe(duplicate, first.metadata.name);
+    const current = view.images.named(first.metadata.name) ?? first;
+    for (const image of [current, ...duplicates]) {
+      const wait = await this.#describe(image, image === current ? undefined : first.metadata.name);
+      if (wait !== undefined) waits.push(wait);
+    }
     return waits.length === 0 ? undefined : { afterMs: Math.max(Math.min(...waits), 1) };
   }
 
@@ -154,9 +162,12 @@ export class ImageReconciler {
     return QUEUE_RETRY_MS;
   }
 
-  /** The facts, and the summary of what the resource says with them; written when either differs. */
-  async #describe(image: CachedImage, duplicateOf: string | undefined): Promise<void> {
-    const { view, writer, hints, clock, unusedMs, retry } = this.#parts;
+  /**
+   * The facts, and the summary of what the resource says with them; written when either differs. A thousand pods that start together are
+   * not a thousand writes: returns ms until it may be told that only the holders changed.
+   */
+  async #describe(image: CachedImage, duplicateOf: string | undefined): Promise<number | undefined> {
+    const { view, writer, hints, clock, unusedMs, retry, holdersMs } = this.#parts;
     const identity = imageIdentity(image);
     const now = clock.now();
     const facts = factsOf(image, {
@@ -166,7 +177,25 @@ export class ImageReconciler {
       now,
     });
     const summary = summarise(withFacts(image, facts), { now, retry, duplicateOf });
-    if (sameJson(facts, recordedFacts(image)) && sameJson(summary, recordedSummary(image))) return;
-    await writer.applyDescription(image, { ...facts, ...summary });
+    const [next, recorded] = [
+      { ...facts, ...summary },
+      { ...recordedFacts(image), ...recordedSummary(image) },
+    ];
+    if (sameJson(next, recorded)) return undefined;
+    const since = clock.monotonic() - (this.#described.get(image.metadata.uid) ?? -Infinity);
+    if (since < holdersMs && onlyHoldersDiffer(recorded, next)) return holdersMs - since;
+    await writer.applyDescription(image, next);
+    this.#remember(image.metadata.uid);
+    return undefined;
+  }
+
+  #remember(uid: string): void {
+    const now = this.#parts.clock.monotonic();
+    this.#described.delete(uid);
+    this.#described.set(uid, now);
+    for (const [old, at] of this.#described) {
+      if (now - at < this.#parts.holdersMs) return;
+      this.#described.delete(old);
+    }
   }
 }

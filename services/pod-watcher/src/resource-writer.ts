@@ -14,10 +14,9 @@ import {
 import { formatReference, type Reference, repositoryLabel, repositoryName } from '@kuik/image';
 import { CACHED_IMAGES, isKubeError, type KubeClient, type Leadership, REPOSITORIES, type Resource } from '@kuik/kube';
 import type { ClusterView } from './cluster-view.ts';
-import type { Facts } from './facts.ts';
+import type { Description } from './holders-only.ts';
 import { imageIdentity, repositoryIdentity } from './identity.ts';
 import type { RepositorySummary } from './repository-summary.ts';
-import type { Summary } from './summary.ts';
 
 type Managed = Pick<Reference, 'host' | 'path'>;
 
@@ -103,7 +102,7 @@ export class ResourceWriter {
    * All that this service says of an image, in one apply: what is left out is withdrawn. Undefined when the object is gone, or is
    * another one by now.
    */
-  async applyDescription(image: CachedImage, status: Facts & Summary): Promise<CachedImage | undefined> {
+  async applyDescription(image: CachedImage, status: Description): Promise<CachedImage | undefined> {
     const { name, uid } = image.metadata;
     const options = { fieldManager: FIELD_MANAGERS.description, subresource: 'status' } as const;
     try {

@@ -81,7 +81,7 @@ export async function startStack() {
         kube: { kubeconfig: identity.kubeconfig },
         lease: { namespace: NAMESPACE, identity: name, duration: '2s', renew: '200ms' },
         registries: faults.registries(),
-        reconcile: { spacing: '20ms' },
+        reconcile: { spacing: '20ms', settle: '20ms', holders: '20ms' },
         ...change,
       });
       const metrics = createMetrics({ service: 'pod-watcher', defaults: false });

@@ -8,9 +8,9 @@ import { createApp, type PodWatcherApp } from '../app.ts';
 import { loadPodWatcherConfig } from '../config.ts';
 import { podObject } from './objects.ts';
 
-/** Polls until `check` gives something; throws after two seconds with what was looked for. */
+/** Polls until `check` gives something; throws after ten seconds with what was looked for. */
 export async function eventually<T>(what: string, check: () => T | Promise<T>): Promise<NonNullable<T>> {
-  const deadline = Date.now() + 4_000;
+  const deadline = Date.now() + 10_000;
   for (;;) {
     const found = await check();
     if (found !== undefined && found !== null && found !== false) return found;
@@ -39,6 +39,7 @@ export function createWorld(env: Record<string, string> = {}) {
       KUIK_LEASE_RENEW: '50ms',
       KUIK_RECONCILE_SPACING: '1ms',
       KUIK_RECONCILE_SETTLE: '1ms',
+      KUIK_RECONCILE_HOLDERS: '1ms',
       ...env,
     });
     const app = createApp(
