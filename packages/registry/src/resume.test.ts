@@ -193,6 +193,15 @@ describe('openResuming', () => {
     expect(Buffer.concat(parts).toString()).toBe('small');
   });
 
+  it('tells of wrong bytes when no other source has any', async () => {
+    const small = Buffer.from('small and wrong');
+    const cache = source('cache', { opens: Array.from({ length: 9 }, () => gone) });
+    const upstream = source('upstream', { bytes: small });
+    const { bytes, outcome } = await read([cache.made, upstream.made]);
+    expect(bytes.length).toBe(0);
+    expect(outcome).toMatchObject({ code: 'digest-mismatch' });
+  });
+
   it('does not mix blobs of two sizes', async () => {
     const cache = source('cache', { breaksAt: [300_000], opens: [undefined, refused] });
     const other = source('upstream', { bytes: Buffer.concat([body, body]) });

@@ -77,6 +77,8 @@ class ResumingReader {
   #round = 0;
   /** Some source of this round may answer better later. */
   #hopeful = false;
+  /** Some source had wrong bytes: worth telling more than that the others have none. */
+  #mismatch: RegistryError | undefined;
   #current: OpenBlob | undefined;
   #first: OpenBlob | undefined;
   /** Next byte to deliver. */
@@ -155,6 +157,7 @@ class ResumingReader {
               cause: problem,
               bytesDelivered: this.#at - first.offset,
             });
+          this.#mismatch = problem;
           gate = this.#gate(first);
         }
         const moved = this.#at - from;
@@ -200,7 +203,7 @@ class ResumingReader {
       const waitMs = Math.max(error.retryAfterMs ?? 0, backoff(this.#round));
       if (this.#round >= limit || !this.#hopeful || waitMs > WAIT_MAX_MS) {
         this.#index = from;
-        throw error;
+        throw this.#mismatch ?? error;
       }
       this.#hopeful = false;
       await sleep(waitMs, undefined, signal === undefined ? {} : { signal }).catch(() => {

@@ -70,7 +70,8 @@ export class BlobRelay {
     const sources = route({ repositories, reference: { digest } }, [], 0).map((step) => this.#source(step, request));
     const first = await this.#firstOf(sources, (source) => source.ask({ ...span, signal }));
     const blob = await openResuming({
-      sources,
+      // A place that is in the plan once more is asked once a round.
+      sources: sources.filter((source) => source === first.source || source.step.lastResort !== true),
       opened: { source: first.source, blob: first.answer },
       digest,
       ...span,

@@ -270,7 +270,7 @@ describe('the credential broker on real servers', () => {
       return (error as Error).message;
     };
     const service = await told(await stack.copier());
-    expect(service).toContain('default/a-poor, default/b-robot, anonymous');
+    expect(service).toContain('(pull secrets default/a-poor, default/b-robot; anonymous)');
     expect(service).not.toContain('hunter2');
     // Whoever pulls on the node reads this: the secrets may be another namespace's.
     const node = await told(await stack.proxyOn('node-2'));
