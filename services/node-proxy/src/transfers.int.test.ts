@@ -130,7 +130,7 @@ describe('transfers', () => {
     async (what) => {
       const config = big.blobs.find(({ size }) => size < MiB)!.digest;
       const rest = what.replace('<digest>', big.digest).replace('<config>', config);
-      const spared = await world.start({ settings: { cacheTimeouts: { breakerMs: 60_000 } } });
+      const spared = await world.start({ settings: { cacheTimeouts: { breakerOpen: '1m' } } });
       await world.cache.reader.kill();
       for (let pull = 0; pull < 4; pull += 1) expect((await ask(url(`far/blobs/${config}`, spared))).status).toBe(200);
       expect(await spared.metrics.render()).toContain('kuik_proxy_cache_breaker_open 1');
