@@ -8,6 +8,9 @@ import { findPart } from '../parts/find.ts';
 import { overrideVariable, REQUIRED_PARTS } from '../parts/catalogue.ts';
 import { dataFolder, openLog, runFolder } from '../process/folders.ts';
 
+/** One for each of jest's two workers: a test file that waits for a control plane keeps a core idle. */
+const PLANES = '2';
+
 let broker: ChildProcess | undefined;
 let socketFolder: string | undefined;
 
@@ -23,7 +26,7 @@ export async function setUp(): Promise<void> {
   if (socketFolder.length > 90) socketFolder = mkdtempSync(path.join(tmpdir(), 'kuik-'));
   const socketPath = path.join(socketFolder, 'lease');
   const log = openLog('lease-broker');
-  broker = spawn(process.execPath, [path.join(import.meta.dirname, '../lease/broker-main.ts'), socketPath], {
+  broker = spawn(process.execPath, [path.join(import.meta.dirname, '../lease/broker-main.ts'), socketPath, PLANES], {
     stdio: ['pipe', 'pipe', log.fd],
     detached: true,
   });
