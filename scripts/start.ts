@@ -1,11 +1,12 @@
 import path from 'node:path';
 import { Checklist, seconds } from '../e2e/src/checklist.ts';
-import { readRequest, runLocal } from '../e2e/src/start.ts';
+import { readRequest, runLocal, type StartRequest } from '../e2e/src/start.ts';
 import { obtainParts, PartMissing, PartsProgress } from '../packages/testbed/src/index.ts';
 import { buildServices } from './build-services.ts';
 
 // `npm start`: the real parts, the services' bundles, the whole system, and the story of an upstream that dies.
 const CHECKOUT = path.resolve(import.meta.dirname, '..');
+const WRONG_ARGUMENTS = 2;
 const ending = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => ending.abort());
 
@@ -14,8 +15,18 @@ const list = new Checklist({
   columns: process.stdout.columns ?? 100,
   write: (text) => process.stdout.write(text),
 });
-try {
-  const request = readRequest(process.argv.slice(2));
+/** Undefined when the arguments are wrong, which has been said then. */
+function request(): StartRequest | undefined {
+  try {
+    return readRequest(process.argv.slice(2));
+  } catch (error) {
+    console.error(`npm start: ${(error as Error).message}`);
+    process.exitCode = WRONG_ARGUMENTS;
+    return undefined;
+  }
+}
+
+async function start(asked: StartRequest): Promise<void> {
   const progress = new PartsProgress();
   await obtainParts(undefined, progress);
   progress.end();
@@ -24,8 +35,13 @@ try {
     () => buildServices(),
     (_, ms) => `services bundled   ${seconds(ms)}`,
   );
-  const held = await runLocal(request, list, path.join(CHECKOUT, '.kuik'), ending.signal);
+  const held = await runLocal(asked, list, path.join(CHECKOUT, '.kuik'), ending.signal);
   process.exitCode = held ? 0 : 1;
+}
+
+try {
+  const asked = request();
+  if (asked !== undefined) await start(asked);
 } catch (error) {
   console.error(
     error instanceof PartMissing || !(error instanceof Error)

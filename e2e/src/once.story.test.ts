@@ -1,10 +1,40 @@
+import { readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
 import { describe, expect, it } from '@jest/globals';
+import { SERVICES } from '@kuik/contracts';
 import { StartProcess } from './start-process.fixture.ts';
 import { MAIN_JOB } from './story/main-job.ts';
 
 const SEED = Number(process.env['KUIK_SEED'] ?? Date.now() % 1_000_000);
 
+const LOCAL_ENV = path.resolve(import.meta.dirname, '../../.kuik/local.env');
+const WHERE = [
+  'KUBECONFIG',
+  'PROXY_URL',
+  'WEBHOOK_URL',
+  'CACHE_URL',
+  'UPSTREAM_URL',
+  'FAULTS_URL',
+  'NATS_URL',
+  'REDIS_URL',
+];
+
 describe('npm start -- --once', () => {
+  it('ends with 0 when every step held, and has written where everything is', async () => {
+    rmSync(LOCAL_ENV, { force: true });
+    const start = new StartProcess(['--once']);
+    const code = await start.ended();
+    expect(start.output).toContain(`All ${MAIN_JOB.length} steps held.`);
+    expect(code).toBe(0);
+    const lines = readFileSync(LOCAL_ENV, 'utf8').trimEnd().split('\n');
+    const env = new Map(lines.map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]));
+    const metrics = SERVICES.map((service) => `METRICS_${service.toUpperCase().replaceAll('-', '_')}`);
+    expect([...env.keys()]).toEqual(expect.arrayContaining([...WHERE, ...metrics]));
+    for (const name of [...WHERE.slice(1), ...metrics])
+      for (const url of env.get(name)!.split(',')) expect([name, URL.canParse(url)]).toEqual([name, true]);
+    expect(readFileSync(env.get('KUBECONFIG')!, 'utf8')).toContain('current-context');
+  });
+
   it('fails when one step does not hold, and says which', async () => {
     const step = MAIN_JOB[SEED % MAIN_JOB.length]!;
     const breakage = step.breakages[SEED % step.breakages.length]!;
@@ -19,7 +49,7 @@ describe('npm start -- --once', () => {
 
   it('refuses an upstream that does not exist', async () => {
     const start = new StartProcess(['--once', '--upstream', 'nowhere']);
-    expect(await start.ended()).toBe(1);
-    expect(start.output).toContain('--upstream nowhere: must be builtin or none');
+    expect(await start.ended()).toBe(2);
+    expect(start.output).toBe('npm start: --upstream nowhere: must be builtin or none\n');
   });
 });

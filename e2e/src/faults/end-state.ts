@@ -1,3 +1,5 @@
+import { globSync } from 'node:fs';
+import path from 'node:path';
 import type { CachedImage } from '@kuik/contracts';
 import { fromCacheRepository } from '@kuik/image';
 import { cachedImages } from '../story/cached-images.ts';
@@ -6,17 +8,17 @@ import type { LocalStack } from '../stack/local-stack.ts';
 /** What must be the same however often things died on the way: one line per image, sorted. */
 export type EndState = readonly string[];
 
-/** Lists resources and the cache registry's tags: reference, phase, cached digest, conditions, and each tag with the digest it names. */
+/** Where Distribution keeps its repositories, below its storage root. */
+const REPOSITORIES = 'docker/registry/v2/repositories';
+
+/**
+ * Lists resources and every repository of the cache registry, also one that no resource names: reference, phase, cached digest,
+ * conditions, and each tag with the digest it names.
+ */
 export async function endState(stack: LocalStack): Promise<EndState> {
   const images = [...(await cachedImages(stack.api))].map(([reference, image]) => describe(reference, image));
-  const repositories = [
-    ...new Set(
-      [...(await cachedImages(stack.api)).values()].map((image) => image.spec.sourceImage.replace(/[:@][^/]*$/, '')),
-    ),
-  ];
-  const tags = await Promise.all(
-    repositories.map((repository) => tagsOf(stack, repository.replace(/:([0-9]+)\//, '__$1/'))),
-  );
+  const kept = globSync('**/_manifests', { cwd: path.join(stack.stack.cache.folder, REPOSITORIES) });
+  const tags = await Promise.all(kept.map((folder) => tagsOf(stack, path.dirname(folder))));
   return [...images, ...tags.flat()].sort();
 }
 
