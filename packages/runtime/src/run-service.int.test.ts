@@ -44,7 +44,7 @@ describe('runService', () => {
     expect(code).toBe(2);
     expect(messages).toEqual([]);
     expect(stderr).toMatch(
-      /^config error {2}2 mistakes in the environment\n.*trouble .*must be none or start.*\n.*closing .*must be a number/,
+      /^config error {2}2 mistakes in the environment\n.*closing .*must be a number.*\n.*trouble .*must be none or start/,
     );
   });
 
