@@ -12,6 +12,12 @@ export interface WantedImage {
   readonly blobs: readonly string[];
 }
 
+/** A body on its way. */
+export interface Body {
+  /** Bytes read so far. */
+  bytes: number;
+}
+
 /** What a pull did not bring, in words for a person. */
 export class PullBroken extends Error {}
 
@@ -23,9 +29,14 @@ const ACCEPT = 'application/vnd.oci.image.index.v1+json, application/vnd.oci.ima
 
 /**
  * Pulls a whole image as a container runtime does: the manifest, for an index each child, then configs and layers three at a time. Every
- * byte is hashed against the digest that names it, and what came is compared with what was pushed. Rejects with PullBroken; an abort passes as it is.
+ * byte is hashed against the digest that names it, and what came is compared with what was pushed. `underWay` holds the bodies that are
+ * being read. Rejects with PullBroken; an abort passes as it is.
  */
-export async function pullImage(wanted: WantedImage, signal: AbortSignal): Promise<void> {
+export async function pullImage(
+  wanted: WantedImage,
+  signal: AbortSignal,
+  underWay: Set<Body> = new Set(),
+): Promise<void> {
   const manifests = new Set<string>();
   const blobs = new Set<string>();
   const walk = async (reference: string, digest: string): Promise<void> => {
@@ -39,7 +50,7 @@ export async function pullImage(wanted: WantedImage, signal: AbortSignal): Promi
   const waiting = [...blobs];
   const worker = async (): Promise<void> => {
     for (let digest = waiting.shift(); digest !== undefined; digest = waiting.shift())
-      await hashed(`${wanted.url}/blobs/${digest}`, digest, signal);
+      await hashed(`${wanted.url}/blobs/${digest}`, digest, signal, { underWay });
   };
   await Promise.all([worker(), worker(), worker()]);
   for (const [what, got, expected] of [
@@ -60,7 +71,7 @@ interface Manifest {
 
 async function read(url: string, digest: string, signal: AbortSignal): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
-  await hashed(url, digest, signal, (chunk) => chunks.push(chunk));
+  await hashed(url, digest, signal, { take: (chunk) => chunks.push(chunk) });
   return Buffer.concat(chunks);
 }
 
@@ -69,11 +80,12 @@ async function hashed(
   url: string,
   digest: string,
   signal: AbortSignal,
-  take: (chunk: Uint8Array) => void = () => undefined,
+  { take, underWay }: { take?: (chunk: Uint8Array) => void; underWay?: Set<Body> },
 ): Promise<void> {
   const what = url.slice(url.indexOf('/v2/'));
   const hash = createHash('sha256');
-  let total = 0;
+  const body: Body = { bytes: 0 };
+  underWay?.add(body);
   try {
     const answer = await fetch(url, {
       headers: { accept: ACCEPT },
@@ -82,18 +94,21 @@ async function hashed(
     if (answer.status !== 200) throw new PullBroken(`${answer.status} ${(await answer.text()).slice(0, 300)}`);
     for await (const chunk of answer.body as unknown as AsyncIterable<Uint8Array>) {
       hash.update(chunk);
-      take(chunk);
-      if (Math.floor((total + chunk.length) / MiB) > Math.floor(total / MiB)) await pause(PAUSE_MS_PER_MIB);
-      total += chunk.length;
+      take?.(chunk);
+      const before = body.bytes;
+      body.bytes += chunk.length;
+      if (Math.floor(body.bytes / MiB) > Math.floor(before / MiB)) await pause(PAUSE_MS_PER_MIB);
     }
   } catch (error) {
     signal.throwIfAborted();
     const { name, message, cause } = error as Error;
     const why = error instanceof PullBroken ? message : `${name}: ${cause instanceof Error ? cause.message : message}`;
-    throw new PullBroken(`${what} after ${total} bytes: ${why}`, { cause: error });
+    throw new PullBroken(`${what} after ${body.bytes} bytes: ${why}`, { cause: error });
+  } finally {
+    underWay?.delete(body);
   }
   const got = `sha256:${hash.digest('hex')}`;
-  if (got !== digest) throw new PullBroken(`${what}: wrong bytes, ${total} of them are ${got}`);
+  if (got !== digest) throw new PullBroken(`${what}: wrong bytes, ${body.bytes} of them are ${got}`);
 }
 
 /** The pace of a slow client is part of the script: nothing is waited for. */

@@ -1,4 +1,4 @@
-import { PullBroken, pullImage, type WantedImage } from './pull-image.ts';
+import { PullBroken, pullImage, type Body, type WantedImage } from './pull-image.ts';
 
 export interface PullRecord {
   readonly image: string;
@@ -20,6 +20,7 @@ export interface Surroundings {
 }
 
 const AT_A_TIME = 3;
+const MiB = 1024 * 1024;
 
 /** Pulls images through the proxy, whole ones, several at a time, again and again until stopped. */
 export class Puller {
@@ -27,6 +28,7 @@ export class Puller {
   readonly #ending = new AbortController();
   readonly #surroundings: Surroundings;
   readonly #done: Promise<unknown>;
+  readonly #underWay = new Set<Body>();
 
   constructor(wanted: ReadonlyMap<string, WantedImage>, surroundings: Surroundings) {
     this.#surroundings = surroundings;
@@ -38,6 +40,11 @@ export class Puller {
         return this.#run([...images.slice(first), ...images.slice(0, first)]);
       }),
     );
+  }
+
+  /** A long body has begun just now: most of it is still to be read from whoever serves it. */
+  longBodyBegun(): boolean {
+    return [...this.#underWay].some(({ bytes }) => bytes >= MiB && bytes < 4 * MiB);
   }
 
   /** What is under way is given up and counts for nothing. */
@@ -60,7 +67,7 @@ export class Puller {
     const { proxyLife, upstreamLife, isCached } = this.#surroundings;
     const [proxy, upstream, cached] = [proxyLife(), upstreamLife(), isCached(image)];
     const since = performance.now();
-    const why = await pullImage(wanted, this.#ending.signal).then(
+    const why = await pullImage(wanted, this.#ending.signal, this.#underWay).then(
       () => '',
       (error: unknown) => {
         if (error instanceof PullBroken) return error.message;

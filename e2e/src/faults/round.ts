@@ -11,6 +11,8 @@ import { seeded } from './seeded.ts';
 
 const LOOK_MS = 100;
 const SETTLE_MS = 60_000;
+/** Whose death cuts a body that a client is reading. */
+const SERVING: ReadonlySet<string> = new Set(['cache-reader', 'upstream', 'node-proxy']);
 
 export interface RoundResult {
   readonly state: EndState;
@@ -22,7 +24,8 @@ export interface RoundResult {
 
 /**
  * One round: images are pushed and used by pods, and pulled whole through the proxy, while, unless `calm`, every process of the system is
- * killed (SIGKILL) at a random moment and started again. Ends when everything has settled. `name` keeps the images of rounds apart.
+ * killed (SIGKILL) at a random moment and started again; who may be serving bytes, as soon as a long body has begun after that moment.
+ * Ends when everything has settled. `name` keeps the images of rounds apart.
  */
 export async function round(
   stack: LocalStack,
@@ -50,6 +53,10 @@ export async function round(
     const creating = createPods(stack, name, images, victims.length);
     for (const victim of victims) {
       await pause(50 + random.below(400));
+      if (SERVING.has(victim.name)) {
+        const options = { timeoutMs: SETTLE_MS, everyMs: 5, what: 'a long body to be on its way' };
+        await until(() => puller.longBodyBegun(), options);
+      }
       if (victim === proxy) resumed += await resumes();
       await lives.bounce(victim);
     }
