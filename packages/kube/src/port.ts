@@ -189,7 +189,6 @@ export interface ReflectorOptions<T extends KubeObject, P> {
   onChange?: (change: { name: ObjectName; old: P | undefined; now: P | undefined }) => void;
   /** Called after each full list (the first one and every relist/resync), when all of its changes were delivered. */
   onResync?: () => void;
-  /** Default 100. */
   pageSize?: number;
   watchTimeoutSeconds?: number;
   /** Silence of a watch after which it counts as broken. The server sends bookmarks about every minute. Default 90 s. */

@@ -11,9 +11,6 @@ export function createReflector<T extends KubeObject, P>(options: ReflectorOptio
   return new ListThenWatch(options);
 }
 
-/** Objects of one page are in memory together: this few are gone before the next ones come, and a list costs a process little. */
-const PAGE_SIZE = 100;
-
 type Ended = Omit<RoundEnd, 'failures'> & { error?: unknown };
 
 class ListThenWatch<T extends KubeObject, P> implements Reflector<P> {
@@ -117,7 +114,7 @@ class ListThenWatch<T extends KubeObject, P> implements Reflector<P> {
       namespace,
       labelSelector,
       fieldSelector,
-      pageSize = PAGE_SIZE,
+      pageSize = 500,
       resyncMs = 1_800_000,
     } = this.#options;
     const startedAt = performance.now();
