@@ -1,9 +1,11 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { parentPort, workerData } from 'node:worker_threads';
 
-/** An API server with thousands of pods, in a thread of its own, so that making them does not count as our blocking. */
-const { count, bytes } = workerData as { count: number; bytes: number };
+/**
+ * An API server with thousands of pods, in a process of its own, so that making them counts neither as our blocking nor as our memory.
+ * Arguments: how many pods, and bytes of each. Sends its port.
+ */
+const [count, bytes] = process.argv.slice(2).map(Number) as [number, number];
 
 function pod(i: number): string {
   const padding = 'x'.repeat(bytes - 700);
@@ -51,4 +53,5 @@ const server = createServer((request, response) => {
   if (searchParams.has('watch')) response.flushHeaders();
   else response.end(page(Number(searchParams.get('continue') ?? 0), Number(searchParams.get('limit') ?? count)));
 });
-server.listen(0, '127.0.0.1', () => parentPort?.postMessage((server.address() as AddressInfo).port));
+server.listen(0, '127.0.0.1', () => process.send?.((server.address() as AddressInfo).port));
+process.on('disconnect', () => process.exit());
