@@ -81,11 +81,29 @@ describe('nextStep', () => {
       copy('Forced'),
     ],
     ['a duplicate is not even forced', cachedImage(), { duplicate: true, forced: true }, nothing('Duplicate')],
-    [
-      'a cached image whose later copy failed',
-      cachedImage({ status: { cache: { ...cacheStanza(), ...failedCopy() } } }),
+    ...['KUIK-REG-401', 'KUIK-REG-403', 'KUIK-REG-404'].map((code): [string, CachedImage, object, object] => [
+      `a cached image whose later copy upstream refused: ${code}`,
+      cachedImage({ status: { cache: { ...cacheStanza(), ...failedCopy({ code }) } } }),
       {},
       nothing('Cached'),
+    ]),
+    [
+      'a cached image whose later copy failed for a while: again, so that the error does not stay',
+      cachedImage({ status: { cache: { ...cacheStanza(), ...failedCopy({ code: 'KUIK-CPY-503' }) } } }),
+      {},
+      copy('Retry'),
+    ],
+    [
+      'which waits for its time',
+      cachedImage({ status: { cache: { ...cacheStanza(), ...failedCopy({ at: at(0) }) } } }),
+      {},
+      wait(backOff(1, 'uid-1', retry), 'BackOff'),
+    ],
+    [
+      'or is on its way out',
+      cachedImage({ status: { cache: { ...cacheStanza(), ...failedCopy() }, removal: removalStanza() } }),
+      {},
+      nothing('Condemned'),
     ],
     [
       'a cached image whose forced copy failed: again when its time has come',

@@ -59,7 +59,7 @@ export interface RetryTimes {
  * What has to be done for an image now. The first rule that applies:
  * 1. it is being deleted; 2. it can never be cached; 3. it is a duplicate: nothing; 4. a person forces a copy: copy;
  * 5. gc removed it and nobody uses it: nothing; 6. it is cached, but a node missed it in the cache: copy; 7. it is cached, and no forced
- * copy failed: nothing; 8. it is condemned: nothing, to un-condemn it is gc's;
+ * copy failed, nor any later one for a reason that passes: nothing (an intent may come twice, and fail the second time); 8. it is condemned: nothing, to un-condemn it is gc's;
  * 9. no copy was tried yet: copy; 10. the last try failed, and the monitor saw the image upstream since: copy; 11. copy when its
  * time has come, else wait until then. An image that upstream does not have waits the monitor's pace; a time that upstream
  * named is kept; else it backs off.
@@ -74,8 +74,8 @@ export function nextStep(image: CachedImage, context: StepContext, now: number):
   const { cache, removal, cached, removed } = holdingOf(image);
   if (removed && !context.held) return nothing(STEP_REASONS.removed);
   if (cached && removal === undefined && context.missing) return { do: 'copy', reason: STEP_REASONS.contentMissing };
-  const forcedFailed = forceWish(image) !== undefined && cache?.error !== undefined;
-  if (cached && !forcedFailed) return nothing(STEP_REASONS.cached);
+  const failed = cache?.error !== undefined && (forceWish(image) !== undefined || !LAST_WORDS.has(cache.error.code));
+  if (cached && !failed) return nothing(STEP_REASONS.cached);
   if (removal !== undefined && !removed) return nothing(STEP_REASONS.condemned);
 
   const error = cache?.error;
@@ -86,6 +86,13 @@ export function nextStep(image: CachedImage, context: StepContext, now: number):
   if (seenSince(image, error)) return { do: 'copy', reason: STEP_REASONS.seenAgain };
   return at <= now ? { do: 'copy', reason: STEP_REASONS.retry } : { do: 'wait', until: at, reason };
 }
+
+/** What upstream will say again: no reason to ask about what is cached. Any other error of a cached image must not stay for ever. */
+const LAST_WORDS: ReadonlySet<string> = new Set([
+  ERROR_CODES.unauthorized.code,
+  ERROR_CODES.forbidden.code,
+  ERROR_CODES.notFound.code,
+]);
 
 /** An image that upstream did not have was seen there since; other failures keep their pace. */
 function seenSince(image: CachedImage, { at, code, retryAt }: StanzaError): boolean {

@@ -84,9 +84,9 @@ describe('transitionsOf', () => {
   });
 
   it('does not promise a try that does not come', () => {
-    const status = { cache: { ...cacheStanza(), ...failedCopy() } };
+    const status = { cache: { ...cacheStanza(), ...failedCopy({ code: 'KUIK-REG-401' }) } };
     const [failed] = seen(cachedImage({ status: { cache: cacheStanza() } }), cachedImage({ status }));
-    expect(failed?.message).toBe('KUIK-REG-502 cannot copy');
+    expect(failed?.message).toBe('KUIK-REG-401 cannot copy');
   });
 
   it.each<[Status, string]>([
