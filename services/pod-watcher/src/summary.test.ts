@@ -271,9 +271,14 @@ describe('summarise', () => {
       'KUIK-REG-502 cannot read it. Next try at 2026-11-01T12:04:00Z (or now: kubectl annotate --overwrite ci shop kuik.enix.io/force-update=$(date +%s))',
     ],
     [
-      'a failed copy of what the cache holds is not tried again',
-      { cache: { ...cacheStanza(), ...failedCopy({ message: 'no.' }) } },
-      `the cache holds ${DIGEST}; the last copy failed: KUIK-REG-502 no.`,
+      'a refused copy of what the cache holds is not tried again',
+      { cache: { ...cacheStanza(), ...failedCopy({ message: 'no.', code: 'KUIK-REG-401' }) } },
+      `the cache holds ${DIGEST}; the last copy failed: KUIK-REG-401 no.`,
+    ],
+    [
+      'one that failed for a while is',
+      { cache: { ...cacheStanza(), ...failedCopy({ message: 'no.', retryAt: at(4 * MINUTE) }) } },
+      `the cache holds ${DIGEST}; the last copy failed: KUIK-REG-502 no. Next try at 2026-11-01T12:04:00Z (or now: kubectl annotate --overwrite ci shop kuik.enix.io/force-update=$(date +%s))`,
     ],
     [
       'a condemned one says why it goes',
