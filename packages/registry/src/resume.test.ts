@@ -109,6 +109,23 @@ describe('openResuming', () => {
     expect(switches).toEqual(['cache>upstream@500000']);
   });
 
+  it('tells a source that broke while it was read from one that did not open', async () => {
+    const cache = source('cache', { breaksAt: [500_000], opens: [undefined, refused] });
+    const told: [string, boolean, string][] = [];
+    await deliverResuming(
+      {
+        sources: [cache.made, source('upstream').made],
+        digest,
+        onSwitch: ({ from, inBody, error }) => void told.push([from.name, inBody, error.code]),
+      },
+      () => undefined,
+    );
+    expect(told).toEqual([
+      ['cache', true, 'truncated'],
+      ['cache', false, 'refused'],
+    ]);
+  });
+
   it('begins with a source that is open already, whichever that is', async () => {
     const [cache, upstream] = [source('cache', { opens: [gone] }), source('upstream', { breaksAt: [300_000] })];
     const blob = await upstream.made.open({ offset: 0 });

@@ -34,8 +34,14 @@ export interface ResumeOptions {
   /** Rounds over all sources without progress, once something was delivered, before it is given up. Default 3. */
   rounds?: number;
   signal?: AbortSignal;
-  /** A source broke or refused; `next` is where it goes on. */
-  onSwitch?: (info: { from: BlobSource; next: BlobSource; atByte: number; error: RegistryError }) => void;
+  /** A source broke while it was read (`inBody`), or did not open; `next` is where it goes on. */
+  onSwitch?: (info: {
+    from: BlobSource;
+    next: BlobSource;
+    atByte: number;
+    error: RegistryError;
+    inBody: boolean;
+  }) => void;
 }
 
 /** An open blob that outlives its source. */
@@ -112,7 +118,7 @@ class ResumingReader {
         this.#current = blob;
         return blob;
       } catch (error) {
-        await this.#moveOn(asRegistryError(error), signal, { delivered: false, progressed: false });
+        await this.#moveOn(asRegistryError(error), signal, { inBody: false, delivered: false, progressed: false });
       }
     }
   }
@@ -161,7 +167,11 @@ class ResumingReader {
           gate = this.#gate(first);
         }
         const moved = this.#at - from;
-        await this.#moveOn(problem, signal, { delivered: moved > 0, progressed: moved >= PROGRESS_BYTES });
+        await this.#moveOn(problem, signal, {
+          inBody: true,
+          delivered: moved > 0,
+          progressed: moved >= PROGRESS_BYTES,
+        });
       }
     }
   }
@@ -210,11 +220,13 @@ class ResumingReader {
         throw abortedError(`reading ${this.#options.digest}`, signal);
       });
     }
-    onSwitch?.({ from: sources[from]!, next: sources[this.#index]!, atByte: this.#at, error });
+    onSwitch?.({ from: sources[from]!, next: sources[this.#index]!, atByte: this.#at, error, inBody: step.inBody });
   }
 }
 
 interface Step {
+  /** It was being read; else it did not open. */
+  inBody: boolean;
   /** The source had delivered something since it was opened, and enough of it to call it progress. */
   delivered: boolean;
   progressed: boolean;

@@ -3,9 +3,10 @@ import type { ManifestHead } from '@kuik/registry';
 import { BriefMemory } from '@kuik/runtime';
 import { CacheDown, type CacheAccess, type CacheAsk, CacheMiss } from './cache-access.ts';
 import type { CachedManifests } from './cached-manifests.ts';
-import { failureOf, isNoSuchImage, isSilence, UpstreamFailure } from './failure.ts';
+import { failureOf, UpstreamFailure } from './failure.ts';
+import { look } from './look.ts';
 import type { Repository } from './pull-path.ts';
-import { mayRun, NOTHING_SEEN, route, type RouteRequest, type Seen, type Step } from './route.ts';
+import { mayRun, NOTHING_SEEN, route, type RouteRequest, type Step } from './route.ts';
 import type { TagKnowledge } from './tag-knowledge.ts';
 import type { UpstreamAccess } from './upstream-access.ts';
 import { WeightedLru } from './weighted-lru.ts';
@@ -179,16 +180,6 @@ export class FindManifest {
       this.#options.upstream.ask(repository, requestId, (client) => client.headManifest(tag)),
     );
   }
-}
-
-/** What one more failed step has shown. */
-function look(seen: Seen, error: unknown): Seen {
-  if (error instanceof CacheMiss) return seen;
-  if (error instanceof CacheDown) return { ...seen, cacheDown: true, cacheSpared: seen.cacheSpared || error.spared };
-  if (error instanceof UpstreamFailure) {
-    return { ...seen, upstreamSilent: seen.upstreamSilent || isSilence(error), noSuchImage: isNoSuchImage(error) };
-  }
-  throw error;
 }
 
 function pick({ digest, mediaType, size }: ManifestHead): ManifestHead {

@@ -3,7 +3,8 @@ import type { AskedRange } from './byte-range.ts';
 import { satisfy } from './byte-range.ts';
 import { CacheDown, type CacheAccess, CacheMiss } from './cache-access.ts';
 import type { ClientStream } from './client-stream.ts';
-import { failureOf, isNoSuchImage, PullFailure, UpstreamFailure } from './failure.ts';
+import { failureOf, PullFailure, UpstreamFailure } from './failure.ts';
+import { look } from './look.ts';
 import type { Repository } from './pull-path.ts';
 import { NOTHING_SEEN, type Step, mayRun, route } from './route.ts';
 import type { UpstreamAccess } from './upstream-access.ts';
@@ -51,10 +52,9 @@ export class BlobRelay {
         throw new RegistryError('not-found', `${client.host}/${client.repository} has no such blob`);
       return found.size;
     };
-    const sources = route({ repositories: request.repositories, reference: { digest: request.digest } }, [], 0).map(
-      (step) => this.#source(step, request),
+    const { source, answer } = await this.#firstOf(this.#sources(request), ({ step }) =>
+      this.#ask(step, request, read),
     );
-    const { source, answer } = await this.#firstOf(sources, ({ step }) => this.#ask(step, request, read));
     return { size: answer, step: source.step };
   }
 
@@ -65,9 +65,9 @@ export class BlobRelay {
   async deliver(request: BlobRequest, client: ClientStream, begin: (head: BlobHead) => void): Promise<void> {
     const { signal } = client;
     const range = request.range === undefined ? undefined : await this.#absolute(request.range, request);
-    const { digest, repositories } = request;
+    const { digest } = request;
     const span = { offset: range?.first ?? 0, ...(range?.last === undefined ? {} : { end: range.last }) };
-    const sources = route({ repositories, reference: { digest } }, [], 0).map((step) => this.#source(step, request));
+    const sources = this.#sources(request);
     const first = await this.#firstOf(sources, (source) => source.ask({ ...span, signal }));
     const blob = await openResuming({
       // A place that is in the plan once more is asked once a round.
@@ -78,9 +78,10 @@ export class BlobRelay {
       // The cache's own bytes were verified when they were stored.
       verify: first.source.step.from === 'upstream',
       signal,
-      onSwitch: ({ from, next, error }) => {
+      onSwitch: ({ from, next, error, inBody }) => {
         this.#options.onResume(from.name, next.name);
-        if (from.name === 'cache') this.#options.cache.broke(error);
+        // What did not open was counted when it was asked.
+        if (from.name === 'cache' && inBody) this.#options.cache.broke(error);
       },
     });
     const head = headOf(blob, first.source.step, range !== undefined);
@@ -128,14 +129,17 @@ export class BlobRelay {
       } catch (error) {
         if (isRangeError(error))
           throw new PullFailure('rangeInvalid', 'the range lies outside the blob', { cause: error });
-        if (!(error instanceof CacheMiss || error instanceof CacheDown || error instanceof UpstreamFailure))
-          throw error;
-        if (error instanceof UpstreamFailure) seen = { ...seen, noSuchImage: isNoSuchImage(error) };
-        if (error instanceof CacheDown && error.spared) seen = { ...seen, cacheSpared: true };
+        seen = look(seen, error);
         failures.push(error);
       }
     }
     throw failureOf(failures, 'blob');
+  }
+
+  /** The plan of a digest, which needs no state. */
+  #sources(request: Omit<BlobRequest, 'range'>): Source[] {
+    const { repositories, digest } = request;
+    return route({ repositories, reference: { digest } }, [], 0).map((step) => this.#source(step, request));
   }
 
   #source(step: Step, { digest, requestId }: Omit<BlobRequest, 'range'>): Source {
