@@ -1,5 +1,14 @@
-import { stanzaOf, type CachedImage } from '@kuik/contracts';
-import { anchorTag, cacheTag, isDigest, toCacheRepository, tryParseReference } from '@kuik/image';
+import { stanzaOf, type CachedImage, REPOSITORY_LABEL } from '@kuik/contracts';
+import {
+  anchorTag,
+  cacheTag,
+  isDigest,
+  parseReference,
+  repositoryLabel,
+  toCacheRepository,
+  tryParseReference,
+} from '@kuik/image';
+import { CACHED_IMAGES, type KubeClient } from '@kuik/kube';
 
 /** What one resource says about the cache: its repository there, the tags that it needs, the digests that it names. */
 export interface CacheClaim {
@@ -55,4 +64,42 @@ export function planTags(image: CacheClaim, others: Iterable<CacheClaim>): TagPl
     remove: image.tags.filter((tag) => !needed.has(tag)),
     keep: image.tags.filter((tag) => needed.has(tag)),
   };
+}
+
+/**
+ * The digest behind each tag of an image, for those that are known: an anchor's is the one it is named after, another tag's the one that
+ * was copied.
+ */
+export function digestsOf(image: CachedImage): ReadonlyMap<string, string> {
+  const { pin } = image.spec;
+  const { digest, ...reference } = parseReference(image.spec.sourceImage);
+  const copied = stanzaOf(image, 'cache')?.digest;
+  const digests = new Map<string, string>();
+  for (const named of [digest, pin]) if (named !== undefined && isDigest(named)) digests.set(anchorTag(named), named);
+  if (digest === undefined && copied !== undefined) digests.set(cacheTag(reference), copied);
+  return digests;
+}
+
+/** What the resources claim in the cache, by uid, read from the API server itself: all of them, or those of one image's repository. */
+export async function readClaims(
+  kube: Pick<KubeClient, 'pages'>,
+  signal: AbortSignal,
+  repositoryOf?: CachedImage,
+): Promise<Map<string, CacheClaim>> {
+  const labelSelector =
+    repositoryOf === undefined
+      ? undefined
+      : `${REPOSITORY_LABEL}=${repositoryLabel(parseReference(repositoryOf.spec.sourceImage))}`;
+  const claims = new Map<string, CacheClaim>();
+  const pages = kube.pages<CachedImage>(CACHED_IMAGES, {
+    signal,
+    ...(labelSelector === undefined ? {} : { labelSelector }),
+  });
+  for await (const { items } of pages) {
+    for (const image of items) {
+      const claim = image.metadata.deletionTimestamp === undefined ? claimOf(image) : undefined;
+      if (claim !== undefined) claims.set(claim.uid, claim);
+    }
+  }
+  return claims;
 }

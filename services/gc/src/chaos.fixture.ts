@@ -4,13 +4,14 @@ import { CACHED_IMAGES } from '@kuik/kube';
 import { DIGEST, imageOf } from './fixtures.ts';
 import { bend, type World } from './world.fixture.ts';
 
-/** Two tags of one repository, two anchors, and a pin. */
+/** Two tags of one repository, two anchors, one of them shared, and a pin. */
 export const IMAGES: Readonly<Record<string, Partial<CachedImage['spec']> & { sourceImage: string }>> = {
   a: { sourceImage: 'docker.io/library/app:1' },
   b: { sourceImage: 'docker.io/library/app:2' },
   c: { sourceImage: `docker.io/library/app:1@${DIGEST}` },
   d: { sourceImage: `docker.io/library/app@sha256:${'d'.repeat(64)}` },
   e: { sourceImage: 'docker.io/library/pinned:1', pin: DIGEST },
+  f: { sourceImage: `docker.io/library/app:2@${DIGEST}` },
 };
 
 /** mulberry32: the same numbers for the same seed. */

@@ -1,8 +1,8 @@
 import { METRICS, stanzaOf, type CachedImage } from '@kuik/contracts';
-import { CACHED_IMAGES, isKubeError, type KubeClient, type Leadership, type Reflector } from '@kuik/kube';
+import { isKubeError, type KubeClient, type Leadership, type Reflector } from '@kuik/kube';
 import { RegistryError } from '@kuik/registry';
 import type { Clock, Logger, Metrics } from '@kuik/runtime';
-import { claimOf, type CacheClaim } from './cache-tags.ts';
+import { readClaims, type CacheClaim } from './cache-tags.ts';
 import type { Condemnation } from './condemnation.ts';
 import { CONFIRM_BATCH, type HolderVerdict } from './confirm-holders.ts';
 import type { Removal, RemovalOutcome } from './removal.ts';
@@ -77,7 +77,7 @@ export class Collection {
   }
 
   async #removeDue(judged: readonly Judged[], signal: AbortSignal): Promise<void> {
-    const { clock } = this.#options;
+    const { clock, kube } = this.#options;
     const due = judged.filter(({ verdict: found }) => ['remove', 'finish', 'release'].includes(found.do));
     for (let from = 0; from < due.length; from += CONFIRM_BATCH) {
       const batch = due.slice(from, from + CONFIRM_BATCH);
@@ -86,12 +86,12 @@ export class Collection {
         if (found.do === 'remove') await this.#options.condemnation.tell(image);
       }
       const answers = await this.#options.confirm(batch.map(({ image }) => image));
-      let claims = await this.#claims(signal);
+      let claims = await readClaims(kube, signal);
       let readAt = clock.monotonic();
       for (const one of batch) {
         const uid = one.image.metadata.uid;
         if (clock.monotonic() - readAt > CLAIMS_MS) {
-          claims = await this.#claims(signal);
+          claims = await readClaims(kube, signal);
           readAt = clock.monotonic();
         }
         await this.#one(one.image, async () => {
@@ -129,18 +129,6 @@ export class Collection {
     if (outcome.outcome === 'removed') this.#removed.inc({ reason });
     if (outcome.outcome === 'released') this.#kept.inc({ reason: 'InUse' });
     return outcome;
-  }
-
-  /** What every resource claims in the cache, read from the API server itself: the local copy may be behind. */
-  async #claims(signal: AbortSignal): Promise<Map<string, CacheClaim>> {
-    const claims = new Map<string, CacheClaim>();
-    for await (const { items } of this.#options.kube.pages<CachedImage>(CACHED_IMAGES, { signal })) {
-      for (const image of items) {
-        const claim = image.metadata.deletionTimestamp === undefined ? claimOf(image) : undefined;
-        if (claim !== undefined) claims.set(claim.uid, claim);
-      }
-    }
-    return claims;
   }
 
   async #one(image: CachedImage, work: () => Promise<void>): Promise<void> {

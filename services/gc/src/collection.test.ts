@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import { CACHED_IMAGES } from '@kuik/kube';
 import { RegistryError } from '@kuik/registry';
 import type { Collection } from './collection-loop.ts';
-import { NOW, type ImageChange } from './fixtures.ts';
+import { imageOf, NOW, type ImageChange } from './fixtures.ts';
 import { bend, World } from './world.fixture.ts';
 
 const signal = new AbortController().signal;
@@ -270,6 +270,35 @@ describe('tags that several resources need', () => {
     expect(world.image('a-slow')).toBeUndefined();
     expect(world.image('one')).toBeUndefined();
     expect([...world.tags.keys()]).toContain(`docker.io/library/nginx:${anchor}`);
+  });
+
+  it.each([
+    ['at once', undefined],
+    // removedAt, its word, the anchor; then the process dies.
+    ['by the next process when this one dies', 3],
+  ])('puts it back %s when a resource came, and found it, just before it went', async (_when, lifetime) => {
+    world.add(unusedAnchor('one', '1'));
+    world.tags.clear();
+    world.tags.set(`docker.io/library/nginx:${anchor}`, digest);
+    await round();
+    world.pass(9);
+    const deleteTag = world.tags.delete.bind(world.tags);
+    world.tags.delete = (tag) => {
+      world.tags.delete = deleteTag;
+      world.kube.put(
+        CACHED_IMAGES,
+        imageOf({ ...unusedAnchor('new', '2'), status: { usedBy: { forUid: 'uid-new', count: 1 } } }),
+      );
+      return deleteTag(tag);
+    };
+    world.lifetime = lifetime;
+    if (lifetime === undefined) await round();
+    else await expect(round()).rejects.toThrow('SIGKILL');
+    expect(world.image('one') === undefined).toBe(lifetime === undefined);
+    world.lifetime = undefined;
+    await round();
+    expect(world.image('one')).toBeUndefined();
+    expect([...world.tags]).toEqual([[`docker.io/library/nginx:${anchor}`, digest]]);
   });
 
   it('removes it when all of them go in one round', async () => {

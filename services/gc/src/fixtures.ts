@@ -1,4 +1,11 @@
-import { FINALIZER, type CachedImage, type CachedImageSpec, type CachedImageStatus } from '@kuik/contracts';
+import {
+  FINALIZER,
+  REPOSITORY_LABEL,
+  type CachedImage,
+  type CachedImageSpec,
+  type CachedImageStatus,
+} from '@kuik/contracts';
+import { repositoryLabel, tryParseReference } from '@kuik/image';
 
 export const NOW = Date.parse('2026-11-20T12:00:00Z');
 export const GRACE_MS = 300_000;
@@ -18,6 +25,8 @@ export interface ImageChange {
 /** A cached image that nobody uses and whose computed expiry has passed, for tests; `change` bends it. */
 export function imageOf(change: ImageChange = {}): CachedImage {
   const { name = 'nginx', uid = `uid-${name}` } = change;
+  const sourceImage = change.spec?.sourceImage ?? `docker.io/library/${name}:1`;
+  const reference = tryParseReference(sourceImage);
   return {
     apiVersion: 'kuik.enix.io/v1alpha1',
     kind: 'CachedImage',
@@ -25,10 +34,11 @@ export function imageOf(change: ImageChange = {}): CachedImage {
       name,
       uid,
       resourceVersion: '1',
+      ...(reference === undefined ? {} : { labels: { [REPOSITORY_LABEL]: repositoryLabel(reference) } }),
       finalizers: change.finalizers ?? [FINALIZER],
       ...(change.deleting === true ? { deletionTimestamp: at(-1) } : {}),
     },
-    spec: { sourceImage: `docker.io/library/${name}:1`, ...change.spec },
+    spec: { ...change.spec, sourceImage },
     status: {
       usedBy: { forUid: uid, count: 0 },
       expiresAt: at(-10),

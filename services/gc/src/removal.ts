@@ -3,14 +3,16 @@ import { cacheTag, parseReference } from '@kuik/image';
 import { CACHED_IMAGES, isKubeError, type EventRecorder, type KubeClient } from '@kuik/kube';
 import { RegistryError, type RepositoryClient } from '@kuik/registry';
 import type { Logger } from '@kuik/runtime';
-import { claimOf, planTags, type CacheClaim } from './cache-tags.ts';
+import { claimOf, digestsOf, planTags, readClaims, type CacheClaim } from './cache-tags.ts';
 import { withKind } from './condemnation.ts';
 import { writeRemoval } from './removal-stanza.ts';
 import { finalizersOf, verdict, type Verdict } from './verdict.ts';
 
 export interface RemovalOptions {
-  readonly kube: Pick<KubeClient, 'get' | 'apply' | 'delete' | 'mergePatch'>;
-  readonly cache: (repository: string) => Pick<RepositoryClient, 'deleteTag' | 'headManifest'>;
+  readonly kube: Pick<KubeClient, 'get' | 'pages' | 'apply' | 'delete' | 'mergePatch'>;
+  readonly cache: (
+    repository: string,
+  ) => Pick<RepositoryClient, 'deleteTag' | 'headManifest' | 'openManifest' | 'putManifest'>;
   readonly announce: (image: CachedImage) => Promise<void>;
   readonly events: Pick<EventRecorder, 'event'>;
   readonly log: Logger;
@@ -110,7 +112,7 @@ export class Removal {
       const { digest } = await this.#options.cache(claim.repository).headManifest(tag, { signal });
       if (digest === stanzaOf(image, 'cache')?.digest) return true;
     } catch (error) {
-      if (!(error instanceof RegistryError) || error.code !== 'not-found') throw error;
+      if (!isMissing(error)) throw error;
     }
     const { sourceImage } = image.spec;
     this.#options.log.warn('copy lost its tag to a removal, and is made again', { image: sourceImage, tag });
@@ -156,16 +158,41 @@ export class Removal {
 
   /** Returns the bytes that no tag of this image keeps any more: 0 when one of its tags stays. */
   async #deleteTags(image: CachedImage, others: Iterable<CacheClaim>, signal: AbortSignal): Promise<number> {
-    const { cache, assertLeader, log } = this.#options;
+    const { kube, cache, assertLeader, log } = this.#options;
     const claim = claimOf(image);
     if (claim === undefined) return 0;
-    const { repository, remove, keep } = planTags(claim, others);
+    const { repository, remove } = planTags(claim, others);
     for (const tag of remove) {
       assertLeader();
       await cache(repository).deleteTag(tag, { signal });
     }
+    // A resource that came meanwhile may have been copied by finding the tag that was just going.
+    const { keep } = planTags(claim, (await readClaims(kube, signal, image)).values());
+    for (const tag of keep) await this.#putBack(image, repository, tag, signal);
     log.info('tags removed from the cache', { image: image.spec.sourceImage, repository, removed: remove, kept: keep });
     return keep.length === 0 ? (stanzaOf(image, 'cache')?.bytes ?? 0) : 0;
+  }
+
+  /** Sees to it that a tag that another resource needs is there: its manifest is, as long as blobs are not swept. */
+  async #putBack(image: CachedImage, repository: string, tag: string, signal: AbortSignal): Promise<void> {
+    const { cache, assertLeader, log } = this.#options;
+    const digest = digestsOf(image).get(tag);
+    if (digest === undefined) return;
+    const client = cache(repository);
+    try {
+      await client.headManifest(tag, { signal });
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+      try {
+        const { bytes, mediaType } = await client.openManifest(digest, { signal });
+        assertLeader();
+        await client.putManifest(tag, bytes, mediaType, { signal });
+        log.warn('tag put back for a resource that came while it was removed', { repository, tag, digest });
+      } catch (lost) {
+        if (!isMissing(lost)) throw lost;
+        log.warn('tag cannot be put back: the cache has lost its manifest', { repository, tag, digest });
+      }
+    }
   }
 
   #tell(image: CachedImage, what: string): void {
@@ -191,4 +218,8 @@ export class Removal {
       if (!isKubeError(error, 'not-found', 'conflict')) throw error;
     }
   }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof RegistryError && error.code === 'not-found';
 }

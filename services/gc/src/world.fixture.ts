@@ -12,6 +12,8 @@ import { confirmHolders } from './confirm-holders.ts';
 import { DIGEST, GRACE_MS, imageOf, NOW, type ImageChange } from './fixtures.ts';
 import { Removal } from './removal.ts';
 
+const INDEX = 'application/vnd.oci.image.index.v1+json';
+
 type Holders = HoldersConfirmReply['images'][number]['verdict'];
 
 /** The world around gc: an API server, NATS with pod-watcher on it, a cache registry; all in memory. */
@@ -116,8 +118,15 @@ export class World {
         const digest = this.tags.get(`${repository}:${tag}`);
         if (this.cacheDown) return Promise.reject(new RegistryError('refused', 'the cache registry is away'));
         if (digest === undefined) return Promise.reject(new RegistryError('not-found', 'no such tag'));
-        return Promise.resolve({ digest, mediaType: 'application/vnd.oci.image.index.v1+json', size: 1 });
+        return Promise.resolve({ digest, mediaType: INDEX, size: 1 });
       },
+      // Blobs are not swept: what a digest was stays, and stands for its own bytes here.
+      openManifest: (digest: string) =>
+        Promise.resolve({ digest, mediaType: INDEX, size: 1, bytes: Buffer.from(digest) }),
+      putManifest: dying((tag: string, bytes: Buffer) => {
+        this.tags.set(`${repository}:${tag}`, bytes.toString());
+        return Promise.resolve(bytes.toString());
+      }),
     });
     return new Collection({
       images: { values: () => kube.objects<CachedImage>(CACHED_IMAGES).values(), synced: () => true },
