@@ -1,6 +1,5 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from '@jest/globals';
@@ -26,8 +25,31 @@ const heapMiB = (): number => {
   return process.memoryUsage().heapUsed / 2 ** 20;
 };
 
+/**
+ * Watches the turns of the event loop: `longest()` ends the watch and tells how much CPU the longest of them took on this thread, in
+ * seconds. Wall time would tell as well what else the machine does.
+ */
+function watchTurns(): { longest(): number } {
+  let longest = 0;
+  let before = process.threadCpuUsage();
+  let next: NodeJS.Immediate;
+  const look = (): void => {
+    const { user, system } = process.threadCpuUsage(before);
+    longest = Math.max(longest, (user + system) / 1e6);
+    before = process.threadCpuUsage();
+    next = setImmediate(look);
+  };
+  next = setImmediate(look);
+  return {
+    longest() {
+      clearImmediate(next);
+      return longest;
+    },
+  };
+}
+
 describe(`a reflector of ${COUNT} pods of 5.7 KB`, () => {
-  it('never blocks the event loop for 0.3 s, and keeps 1.6 KiB of each at most', async () => {
+  it('never takes 0.3 s of CPU in one turn of the event loop, and keeps 1.6 KiB of each at most', async () => {
     const server = fork(new URL('./testing/many-pods.ts', import.meta.url), [String(COUNT), String(BYTES)]);
     const [port] = (await once(server, 'message')) as [number];
     await using folder = await temporaryFolder();
@@ -43,15 +65,15 @@ describe(`a reflector of ${COUNT} pods of 5.7 KB`, () => {
     });
     try {
       const before = heapMiB();
-      const delay = monitorEventLoopDelay({ resolution: 1 });
-      delay.enable();
+      const turns = watchTurns();
       reflector.start();
       await reflector.whenSynced(AbortSignal.timeout(30_000));
-      delay.disable();
+      const longest = turns.longest();
       const grownMiB = (process.memoryUsage().rss - seen[0]!) / 2 ** 20;
       expect(reflector.size()).toBe(COUNT);
       expect(reflector.get({ namespace: 'ns-7', name: 'pod-7' })?.node).toBe('node-7');
-      expect(delay.max / 1e9).toBeLessThan(0.3);
+      expect(longest).toBeGreaterThan(0);
+      expect(longest).toBeLessThan(0.3);
       expect(heapMiB() - before).toBeLessThan((8 * COUNT) / 5_000);
       // Between the first page and the last: pages come and go, however many there are.
       expect(grownMiB).toBeLessThan(100);
