@@ -1,6 +1,6 @@
 // The dependency rule of docs/architecture.md, on every import:
 // noun -> noun · adapter -> noun · kit -> nothing of ours · service -> noun, adapter, kit · bed -> any public door.
-const NOUNS = ['image', 'contracts'];
+const NOUNS = ['image', 'contracts', 'rules'];
 const ADAPTERS = ['registry', 'kube', 'bus', 'queue'];
 const KITS = ['runtime', 'tooling'];
 

@@ -46,7 +46,9 @@ export async function startRestartBed(profiles?: string): Promise<RestartBed> {
   try {
     const admissionPort = await freePort();
     const proxyPrefix = 'localhost:7439';
-    const facts: StackFacts = { registries: {}, proxyPrefix, proxyPort: 0, admissionPort, ignoreImages: [] };
+    const rulesFile = path.join(folder, 'rules.yaml');
+    writeFileSync(rulesFile, '');
+    const facts: StackFacts = { registries: {}, proxyPrefix, proxyPort: 0, admissionPort, rulesFile };
     await controlPlane.namespace('kuik-system');
     await controlPlane.namespace('kuik-system-proxy');
     await controlPlane.applyAll(CRDS);

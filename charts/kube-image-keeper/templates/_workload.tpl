@@ -9,6 +9,7 @@ Secrets are mounted as files; the root file system is read-only; nothing runs as
 {{- $component := .service.name -}}
 {{- $kube := has "kube" .service.needs -}}
 {{- $broker := has "broker" .service.needs -}}
+{{- $rules := has "rules" .service.needs -}}
 metadata:
   labels: {{- include "kuik.labels" (dict "root" .root "component" $component) | nindent 4 }}
   annotations:
@@ -90,6 +91,9 @@ spec:
         capabilities: { drop: [ALL] }
       volumeMounts:
         - { name: config, mountPath: /etc/kuik/config, readOnly: true }
+        {{- if $rules }}
+        - { name: rules, mountPath: /etc/kuik/rules, readOnly: true }
+        {{- end }}
         - { name: tmp, mountPath: /tmp }
         - { name: keys, mountPath: /etc/kuik/keys, readOnly: true }
         {{- if $kube }}
@@ -101,6 +105,10 @@ spec:
   volumes:
     - name: config
       configMap: { name: kuik-{{ $component }} }
+    {{- if $rules }}
+    - name: rules
+      configMap: { name: kuik-rules }
+    {{- end }}
     - name: tmp
       emptyDir: { sizeLimit: 64Mi }
     - name: keys

@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { credentialRequesters, registryConfig, SERVICES } from '@kuik/contracts';
+import { rulesFile } from '@kuik/rules';
+import { parse } from 'yaml';
 import { CHART, chartObjects, type ChartObject } from './chart-objects.ts';
 import { loadedBy } from './rendered-settings.ts';
 
@@ -22,7 +24,20 @@ const schema = JSON.parse(readFileSync(path.join(CHART, 'values.schema.json'), '
 const PEM = '-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n';
 const EVERYTHING = {
   cache: { storage: { size: '', className: '' } },
-  rules: { ignoreImages: ['^local/'], acceptImages: ['.'], ignoreNamespaces: ['ci'] },
+  rules: {
+    mode: 'observe',
+    namespaces: { payments: { mode: 'off' } },
+    ignoreNamespaces: ['ci'],
+    namespaceSelector: { matchLabels: { tier: 'prod' } },
+    podSelector: { matchExpressions: [{ key: 'cnpg.io/podRole', operator: 'NotIn', values: ['instance'] }] },
+    skipLabels: ['team=infra'],
+    skipAnnotations: ['keep-out'],
+    ignoreImages: ['^local/'],
+    acceptImages: ['.'],
+    ignorePullPolicyAlways: false,
+    nodesWithoutProxy: [{ matchLabels: { 'kubernetes.io/os': 'windows' } }],
+    rewriteNodeCritical: true,
+  },
   registries: {
     'registry.example.test:5000': {
       address: '10.0.0.7:5000',
@@ -66,6 +81,9 @@ describe("the chart's values", () => {
     ['node-proxy.port', '99999', "at '/node-proxy/port'"],
     ['expiry.unused', 'soon', "at '/expiry/unused': 'soon' does not match"],
     ['rules.ignoreImages', '^a', "at '/rules/ignoreImages': got string, want array"],
+    ['rules.mode', 'on', "at '/rules/mode': value must be one of"],
+    ['rules.namespaces.ci.mood', 'off', "at '/rules/namespaces/ci'"],
+    ['webhook.ignoredNamespaces[0]', 'ci', "additional properties 'ignoredNamespaces' not allowed"],
     [String.raw`registries.docker\.io.insecur`, 'true', "at '/registries/docker.io': additional properties 'insecur'"],
     [String.raw`registries.https://docker\.io.plainHTTP`, 'true', 'registries'],
     ['pace.perSecond', '0', "at '/pace/perSecond'"],
@@ -110,7 +128,6 @@ describe("the chart's values", () => {
     expect(loaded['webhook']).toMatchObject({
       namespace: 'kuik-system',
       proxyPrefixes: ['localhost:7500'],
-      rules: EVERYTHING.rules,
       listen: { port: 9443 },
       http: { port: 8080 },
     });
@@ -140,7 +157,26 @@ describe("the chart's values", () => {
     for (const service of ['image-copier', 'monitor']) expect(loaded[service]).toMatchObject({ pace: EVERYTHING.pace });
   });
 
-  it('restart the pods of a service when its settings change, and no others', async () => {
+  it('are rules that the services follow, told by one ConfigMap and to the API server', async () => {
+    expect(Object.keys(schema.properties!['rules']!.properties!).sort()).toEqual(Object.keys(rulesFile.shape).sort());
+    expect(Object.keys(EVERYTHING.rules).sort()).toEqual(Object.keys(rulesFile.shape).sort());
+    const objects = await chartObjects({}, EVERYTHING);
+    const map = objects.find(({ kind, metadata }) => kind === 'ConfigMap' && metadata.name === 'kuik-rules')!;
+    const written: unknown = parse((map['data'] as Record<string, string>)['rules.yaml']!);
+    expect(rulesFile.parse(written)).toEqual(rulesFile.parse(EVERYTHING.rules));
+    const registration = objects.find(({ kind }) => kind === 'MutatingWebhookConfiguration')!;
+    expect(registration['webhooks']).toMatchObject([
+      {
+        namespaceSelector: {
+          matchLabels: { tier: 'prod' },
+          matchExpressions: [{ values: ['kube-system', 'kuik-system', 'kuik-system-proxy', 'ci'] }],
+        },
+        objectSelector: { matchExpressions: [{ values: ['ignore'] }, { values: ['instance'] }] },
+      },
+    ]);
+  });
+
+  it('restart the pods of a service when its settings change, and no others, and nobody when the rules do', async () => {
     const checksums = async (values: Record<string, unknown>): Promise<Record<string, unknown>> =>
       Object.fromEntries(
         (await chartObjects({}, values))
@@ -150,9 +186,13 @@ describe("the chart's values", () => {
             (object['spec'] as { template: { metadata: { annotations: object } } }).template.metadata.annotations,
           ]),
       );
-    const [before, after] = [await checksums({}), await checksums({ rules: { ignoreImages: ['^x'] } })];
-    const changed = Object.keys(before).filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]));
-    expect(changed).toEqual(['kuik-webhook']);
+    const before = await checksums({});
+    const changedBy = async (values: Record<string, unknown>): Promise<string[]> => {
+      const after = await checksums(values);
+      return Object.keys(before).filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]));
+    };
+    expect(await changedBy({ expiry: { unused: '1d' } })).toEqual(['kuik-pod-watcher']);
+    expect(await changedBy({ rules: { ignoreImages: ['^x'] } })).toEqual([]);
   });
 
   it('name external parts by URL and then install none', async () => {
@@ -180,7 +220,7 @@ describe('what the settings name as files', () => {
 
   it.each(SERVICES)('is made by the keys job and mounted into %s', async (service) => {
     type Spec = {
-      volumes: { name: string; secret?: { secretName: string }; projected?: object }[];
+      volumes: { name: string; secret?: { secretName: string }; configMap?: { name: string }; projected?: object }[];
       containers: { volumeMounts: { name: string; mountPath: string }[] }[];
     };
     const workload = objects.find(
@@ -192,7 +232,13 @@ describe('what the settings name as files', () => {
     for (const file of named) {
       const mount = containers[0]!.volumeMounts.find(({ mountPath }) => mountPath === path.dirname(file))!;
       const volume = volumes.find(({ name }) => name === mount.name)!;
-      if (volume.secret === undefined) expect(JSON.stringify(volume.projected)).toContain('"audience":"kuik-broker"');
+      if (volume.configMap !== undefined) {
+        const map = objects.find(
+          ({ kind, metadata }) => kind === 'ConfigMap' && metadata.name === volume.configMap!.name,
+        )!;
+        expect(map['data']).toHaveProperty([path.basename(file)]);
+      } else if (volume.secret === undefined)
+        expect(JSON.stringify(volume.projected)).toContain('"audience":"kuik-broker"');
       else expect(existsSync(path.join(folder, volume.secret.secretName, path.basename(file)))).toBe(true);
     }
   });

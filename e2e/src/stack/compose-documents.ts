@@ -6,6 +6,7 @@ type Declarations = ReadonlyMap<string, ServiceDeclaration>;
 export const COMPOSE_SETTINGS = 'deploy/compose/settings';
 const KEYS = '/etc/kuik/keys';
 const KUBE = '/etc/kuik/kube';
+const RULES = '/etc/kuik/rules';
 
 /** Settings of each service in docker compose, and who they are on its API server. */
 export function composeDocuments(declarations: Declarations): GeneratedDocument[] {
@@ -42,6 +43,7 @@ function settings(service: string, { needs, cache, compose }: ServiceDeclaration
     ...Object.fromEntries(
       Object.entries(sections).filter(([section]) => (needs as readonly string[]).includes(section)),
     ),
+    ...(needs.includes('rules') ? { rulesFile: `${RULES}/rules.yaml` } : {}),
     ...(cache === undefined ? {} : { cache: cacheOf(cache) }),
     ...compose.settings,
   };
@@ -73,6 +75,7 @@ function entry(service: string, { needs, env, compose }: ServiceDeclaration): st
       : [`    ports: [${compose.ports.map((port) => `'127.0.0.1:${port}:${port}'`).join(', ')}]`]),
     '    volumes:',
     '      - ./deploy/compose/settings:/etc/kuik/settings:ro',
+    ...(needs.includes('rules') ? [`      - ./deploy/compose/rules:${RULES}:ro`] : []),
     ...mounts.flat(),
     '',
   ].join('\n');

@@ -1,4 +1,5 @@
-import { writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { CRDS, namespaceOf, SERVICES, type ServiceDeclaration, type ServiceName } from '@kuik/contracts';
 import { formatReference, parseReference } from '@kuik/image';
@@ -44,7 +45,7 @@ export const REPLICAS = Object.fromEntries(
   [...DECLARATIONS].map(([service, { local }]) => [service, local.replicas]),
 ) as Record<ServiceName, number>;
 const UPSTREAM_HOSTS = ['docker.io', 'registry.example.test'];
-const IGNORED = ['^local\\.example\\.test:5000/'];
+const RULES = { ignoreImages: ['^local\\.example\\.test:5000/'] };
 
 type Parts = Stack<'nats' | 'redis' | 'cache' | 'upstream'>;
 
@@ -82,13 +83,17 @@ export async function startLocalParts({
       tls: true,
     });
     started.push(() => faults.close());
+    const folder = mkdtempSync(path.join(tmpdir(), 'kuik-rules-'));
+    started.push(() => Promise.resolve(rmSync(folder, { recursive: true })));
+    const rulesFile = path.join(folder, 'rules.yaml');
+    writeFileSync(rulesFile, stringify(RULES));
     const [proxyPort, admissionPort] = [await freePort(), await freePort()];
     const facts: StackFacts = {
       registries: upstream === 'builtin' ? faults.registries() : registries,
       proxyPrefix: `localhost:${proxyPort}`,
       proxyPort,
       admissionPort,
-      ignoreImages: IGNORED,
+      rulesFile,
     };
     const namespaces = new Set([...DECLARATIONS.values()].map((service) => namespaceOf(service)));
     for (const namespace of namespaces) await controlPlane.namespace(namespace);

@@ -75,7 +75,7 @@ describe('a service is added by its folder', () => {
         const identity = await serviceIdentity(stack, 'echo');
         const files = readdirSync(identity.folder).sort();
         const healthPort = await freePort();
-        const facts = { proxyPrefix: 'localhost:7439', registries: {}, proxyPort: 7439, admissionPort: 1, ignoreImages: [] };
+        const facts = { proxyPrefix: 'localhost:7439', registries: {}, proxyPort: 7439, admissionPort: 1, rulesFile: '/rules.yaml' };
         const declaration = readDeclarations().get('echo')!;
         const settings = settingsOf(declaration, identity, 'echo-1', healthPort, facts);
         writeFileSync(identity.folder + '/echo.yaml', stringify(settings));

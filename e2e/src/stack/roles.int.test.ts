@@ -66,6 +66,7 @@ const CALLS: Readonly<Record<string, readonly string[]>> = {
   ],
   'pod-watcher': [
     // watches.ts
+    'namespaces: list watch',
     'pods: list watch',
     // secret-reader.ts
     'secrets: get',

@@ -1,14 +1,20 @@
 import { describe, expect, it } from '@jest/globals';
 import { filled, settingsOf } from './service-settings.ts';
 
-const FACTS = { registries: {}, proxyPrefix: 'localhost:1', proxyPort: 1, admissionPort: 2, ignoreImages: ['^x/'] };
+const FACTS = {
+  registries: { a: {} },
+  proxyPrefix: 'localhost:1',
+  proxyPort: 1,
+  admissionPort: 2,
+  rulesFile: '/r.yaml',
+};
 
 describe('filled', () => {
   it.each<[unknown, unknown]>([
     ['${proxyPort}', 1],
     ['127.0.0.1:${proxyPort}', '127.0.0.1:1'],
     ['${proxyPort} and ${admissionPort}', '1 and 2'],
-    [{ rules: ['${ignoreImages}'] }, { rules: [['^x/']] }],
+    [{ all: ['${registries}'] }, { all: [{ a: {} }] }],
     [{ a: { b: 5, c: true, d: null } }, { a: { b: 5, c: true, d: null } }],
     ['$proxyPort', '$proxyPort'],
   ])('%j is %j', (written, value) => expect(filled(written, FACTS)).toEqual(value));
@@ -32,8 +38,15 @@ describe('settingsOf', () => {
 
   it('gives what was declared; what is its own wins', () => {
     const local = { replicas: 1, settings: { proxyPrefixes: ['own'], at: '${proxyPrefix}' } };
-    const settings = settingsOf({ needs: ['redis', 'lease', 'proxyPrefixes'], local }, identity, 'x-2', 9, FACTS);
+    const settings = settingsOf(
+      { needs: ['redis', 'lease', 'proxyPrefixes', 'rules'], local },
+      identity,
+      'x-2',
+      9,
+      FACTS,
+    );
     expect(settings).toMatchObject({ ...common, redis: identity.redis, proxyPrefixes: ['own'], at: 'localhost:1' });
+    expect(settings).toMatchObject({ rulesFile: FACTS.rulesFile });
     expect(settings['lease']).toMatchObject({ identity: 'x-2', namespace: 'kuik-system' });
   });
 });

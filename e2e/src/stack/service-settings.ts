@@ -8,12 +8,15 @@ export interface StackFacts {
   readonly proxyPrefix: string;
   readonly proxyPort: number;
   readonly admissionPort: number;
-  /** Images that the local rules leave alone. */
-  readonly ignoreImages: readonly string[];
+  /** The rules of this stack. */
+  readonly rulesFile: string;
 }
 
 /** Shorter than a cluster's, so that a story about dying leaders is not a story about waiting. */
 const LEASE = { namespace: namespaceOf({ runs: 'replicated' }), duration: '4s', renew: '1s' };
+
+/** Needs whose setting has another name. */
+const SETTING: Partial<Record<Need, string>> = { rules: 'rulesFile' };
 
 /** The configuration file of one replica of a service, as data; written as YAML and named in KUIK_CONFIG. */
 export function settingsOf(
@@ -31,11 +34,12 @@ export function settingsOf(
     broker: { tokenFile: brokerTokenFile },
     registries: facts.registries,
     proxyPrefixes: [facts.proxyPrefix],
+    rules: facts.rulesFile,
   };
   return {
     http: { host: '127.0.0.1', port: httpPort },
     nats,
-    ...Object.fromEntries(needs.map((need) => [need, sections[need]])),
+    ...Object.fromEntries(needs.map((need) => [SETTING[need] ?? need, sections[need]])),
     ...(cache === undefined ? {} : { cache }),
     ...(filled(local.settings, { ...facts }) as Record<string, unknown>),
   };

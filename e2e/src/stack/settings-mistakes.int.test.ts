@@ -13,6 +13,7 @@ const WRONG = {
   KUIK_CACHE_KEY_FILE: '/nowhere/registry.key',
   KUIK_BROKER_TOKEN_FILE: '/nowhere/token',
   KUIK_REGISTRIES: '{quay.io: {caFile: /nowhere/ca.pem}}',
+  KUIK_RULES_FILE: '/nowhere/rules.yaml',
   KUIK_HTTP_PORT: '70000',
 };
 type Setting = keyof typeof WRONG;
@@ -29,6 +30,7 @@ const SAID: Readonly<Record<Setting, readonly string[]>> = {
   ],
   KUIK_BROKER_TOKEN_FILE: ['broker.tokenFile: cannot read /nowhere/token: ENOENT'],
   KUIK_REGISTRIES: ['registries["quay.io"].caFile: cannot read /nowhere/ca.pem: ENOENT'],
+  KUIK_RULES_FILE: ['rulesFile: cannot read /nowhere/rules.yaml: ENOENT'],
   KUIK_HTTP_PORT: ['http.port: Too big: expected number to be <=65535'],
 };
 
@@ -37,9 +39,10 @@ const REDIS: readonly Setting[] = ['KUIK_REDIS_URL', 'KUIK_REDIS_PASSWORD_FILE']
 const CACHE: readonly Setting[] = ['KUIK_CACHE_URL', 'KUIK_CACHE_KEY_FILE'];
 const UPSTREAM: readonly Setting[] = ['KUIK_REGISTRIES'];
 const BROKER: readonly Setting[] = ['KUIK_BROKER_TOKEN_FILE'];
+const RULES: readonly Setting[] = ['KUIK_RULES_FILE'];
 const OF: Readonly<Record<ServiceName, readonly Setting[]>> = {
-  webhook: EVERY,
-  'pod-watcher': [...EVERY, ...REDIS, ...UPSTREAM],
+  webhook: [...EVERY, ...RULES],
+  'pod-watcher': [...EVERY, ...REDIS, ...UPSTREAM, ...RULES],
   'image-copier': [...EVERY, ...REDIS, ...CACHE, ...UPSTREAM, ...BROKER],
   monitor: [...EVERY, ...REDIS, ...UPSTREAM, ...BROKER],
   gc: [...EVERY, ...CACHE],

@@ -150,3 +150,11 @@ export const proxyPrefixes = z
   .min(1)
   .default([...DEFAULTS.proxyPrefixes])
   .describe('How images name the proxy; the first is written, all are read');
+
+/** Of the services that need `rules`; the schema of the file is `rulesFile` of the rules package. */
+export const rulesFileSetting = z
+  .string()
+  .optional()
+  .describe(
+    'YAML file of the rules: which images of which pods go through the cache; followed. Absent: their defaults',
+  );

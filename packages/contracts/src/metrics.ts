@@ -63,6 +63,7 @@ export const METRICS = {
   gcKept: counter('kuik_gc_kept_total', 'Removals called off', 'reason'),
   busMessages: counter('kuik_bus_messages_total', 'Messages by fate', 'subject', 'fate'),
   busConnected: gauge('kuik_bus_connected', 'Whether NATS is connected'),
+  rulesReloads: counter('kuik_rules_reload_total', 'Changes of the rules file: applied, refused', 'result'),
   loopFailures: counter('kuik_loop_failures_total', 'Rounds of a loop that failed', 'loop', 'code'),
   loopSeconds: histogram('kuik_loop_seconds', 'Time of one round of a loop', SLOW, 'loop'),
 } as const satisfies Record<string, MetricSpec>;

@@ -4,7 +4,7 @@ import { QUEUES } from './queues.ts';
 import { CORE_SUBJECTS, CREDENTIALS, DURABLE_STREAMS, REQUEST_SUBJECTS, STATE_BUCKETS } from './subjects.ts';
 
 /** Sections of configuration (config-parts.ts) that a service may have; `http` and `nats` every one has, `cache` is declared apart. */
-const NEEDS = ['kube', 'lease', 'redis', 'broker', 'registries', 'proxyPrefixes'] as const;
+const NEEDS = ['kube', 'lease', 'redis', 'broker', 'registries', 'proxyPrefixes', 'rules'] as const;
 export type Need = (typeof NEEDS)[number];
 
 const core = CORE_SUBJECTS.map(({ subject }) => subject);

@@ -39,3 +39,9 @@ export function credentialRequesters(): { onEachNode: ServiceName[]; anywhere: S
   const onNode = (service: ServiceName): boolean => declaredService(service).runs === 'on-each-node';
   return { onEachNode: asking.filter(onNode), anywhere: asking.filter((service) => !onNode(service)) };
 }
+
+/** Namespaces whose pods are never touched: ours (we could not start without ourselves) and the cluster's own. */
+export function ownNamespaces(release: string): string[] {
+  const ours = SERVICES.map((service) => namespaceOf(declaredService(service), release));
+  return [...new Set(['kube-system', release, ...ours])];
+}

@@ -10,6 +10,8 @@ export { loadConfig } from './config.ts';
 export type { ConfigSource, Env } from './config.ts';
 export { ConfigError } from './config-error.ts';
 export type { Mistake } from './env-overlay.ts';
+export { followSettings } from './followed-settings.ts';
+export type { FollowedSettings, FollowMetrics, FollowOptions } from './followed-settings.ts';
 export { HealthServer } from './health-server.ts';
 export type { HealthServerOptions, NotReady } from './health-server.ts';
 export { createLogger, silentLogger } from './logger.ts';

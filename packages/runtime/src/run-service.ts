@@ -58,7 +58,9 @@ export async function runService<C>(definition: ServiceDefinition<C>): Promise<v
     if (definition.once === true) return end.done();
     log.info('service started', { pid: process.pid, node: process.version });
   })();
-  running.catch((error: unknown) => end.fail('service cannot start', error));
+  running.catch((error: unknown) =>
+    error instanceof ConfigError ? end.refuse(error) : end.fail('service cannot start', error),
+  );
   let code = await end.reached;
   log.info('service closing', { code });
   try {
@@ -75,6 +77,8 @@ interface End {
   /** The exit code, once a signal came or something failed. */
   readonly reached: Promise<number>;
   fail(message: string, error: unknown): void;
+  /** A person's mistakes, in a file that the configuration names. */
+  refuse(error: ConfigError): void;
   done(): void;
 }
 
@@ -83,6 +87,10 @@ function untilEnd(log: Logger): End {
   const fail = (message: string, error: unknown): void => {
     log.error(message, { error });
     resolve(EXIT.failed);
+  };
+  const refuse = (error: ConfigError): void => {
+    process.stderr.write(`${error.render()}\n`);
+    resolve(EXIT.config);
   };
   let signals = 0;
   const onSignal = (signal: NodeJS.Signals): void => {
@@ -95,7 +103,7 @@ function untilEnd(log: Logger): End {
   process.on('SIGINT', onSignal);
   process.on('uncaughtException', (error) => fail('uncaught error', error));
   process.on('unhandledRejection', (error) => fail('unhandled rejection', error));
-  return { reached, fail, done: () => resolve(EXIT.ok) };
+  return { reached, fail, refuse, done: () => resolve(EXIT.ok) };
 }
 
 /** Everything is closed: the process ends by itself. What still holds it open is given a second, then named. */

@@ -1,22 +1,23 @@
 import { type Bus, openBus } from '@kuik/bus';
-import { type CachedImage, IMAGE_STATE } from '@kuik/contracts';
+import { type CachedImage, IMAGE_STATE, METRICS } from '@kuik/contracts';
 import { CACHED_IMAGES, createEventRecorder, identityOf, type KubeClient, openKube, openLeadership } from '@kuik/kube';
 import { createRegistryAccess, type PullTokenExchange, readRegistries, readTimeouts } from '@kuik/registry';
-import { type App, composeParts, HealthServer, type ServiceContext } from '@kuik/runtime';
+import { annotationKeys, Decider, REASONS, rulesFile } from '@kuik/rules';
+import { type App, composeParts, followSettings, HealthServer, type ServiceContext } from '@kuik/runtime';
 import { Answers } from './answers.ts';
 import { CredentialChooser } from './choose-credential.ts';
 import { ClusterView } from './cluster-view.ts';
-import { accountsOf, ignoredNamespaces, type PodWatcherConfig } from './config.ts';
+import { accountsOf, untouchedNamespaces, type PodWatcherConfig } from './config.ts';
 import { connectRedis, type RedisParts } from './connect-redis.ts';
 import { CredentialBroker } from './credential-broker.ts';
 import { HintBook } from './hint-book.ts';
 import { ImageReconciler } from './image-reconciler.ts';
-import { SKIP_REASONS } from './images-of.ts';
 import { Intents } from './intents.ts';
 import { Lead } from './lead.ts';
 import { MissingContentBook } from './missing-content.ts';
 import { reportGauges, reportMetrics } from './report-metrics.ts';
 import { RepositoryReconciler } from './repository-reconciler.ts';
+import { rereadPods } from './reread-pods.ts';
 import { ResourceWriter } from './resource-writer.ts';
 import { SecretReader } from './secret-reader.ts';
 import { ServedPulls } from './served-pulls.ts';
@@ -38,7 +39,7 @@ export interface PodWatcherApp extends App {
   readonly leading: boolean;
 }
 
-/** Wires the service; starts nothing but the connection to NATS. Throws when a CA file cannot be read. */
+/** Wires the service; starts nothing but the connection to NATS. Throws when a CA file cannot be read, and ConfigError for mistakes of the rules file. */
 export function createApp(
   config: PodWatcherConfig,
   context: ServiceContext,
@@ -62,10 +63,17 @@ export function createApp(
     });
 
   const { proxyPrefixes, expiry, retry, reconcile, broker: brokerConfig } = config;
-  const view = new ClusterView(
-    { proxyPrefixes, ignoreNamespaces: ignoredNamespaces(config), completedHoldMs: config.usage.completedHold },
-    now,
-  );
+  const rules = followSettings({
+    name: 'rules',
+    file: config.rulesFile,
+    schema: rulesFile,
+    log,
+    metrics,
+    specs: { ...METRICS, reloads: METRICS.rulesReloads },
+  });
+  const deciderOptions = { ownNamespaces: untouchedNamespaces(config), proxyPrefixes };
+  const decider = new Decider(rules.current, deciderOptions);
+  const view = new ClusterView({ decider, completedHoldMs: config.usage.completedHold }, now);
   const leadership = openLeadership(config.lease, 'pod-watcher', kube, context);
   const events = createEventRecorder({
     client: kube,
@@ -77,6 +85,10 @@ export function createApp(
     kube,
     view,
     resyncMs: reconcile.resync,
+    looks: () => ({
+      annotations: annotationKeys(rules.current),
+      namespaces: rules.current.namespaceSelector !== undefined,
+    }),
     observe: (event) => {
       reports.reflector(event);
       if (event.kind === 'error') log.warn('watch failed', { ...event });
@@ -85,6 +97,12 @@ export function createApp(
       answers.begin();
       lead.resync();
     },
+  });
+
+  rules.onChange((file) => {
+    view.decideBy(new Decider(file, deciderOptions));
+    void rereadPods(view, () => rules.current !== file);
+    void watches.refit();
   });
 
   const hints = new HintBook(now);
@@ -134,7 +152,7 @@ export function createApp(
   view.listen({
     podChanged: ({ namespace, name }) => {
       const skipped = view.usage.pod(namespace, name)?.images.skipped ?? [];
-      const told = skipped.filter(({ reason }) => reason !== SKIP_REASONS.namespaceIgnored);
+      const told = skipped.filter(({ reason }) => reason !== REASONS.namespaceIgnored);
       if (told.length > 0) log.debug('images of a pod are not kept', { pod: `${namespace}/${name}`, images: told });
     },
     imageSeen: (before, image) => {
@@ -184,6 +202,7 @@ export function createApp(
         },
       },
       { name: 'events', close: () => events.close() },
+      rules,
       {
         name: 'watches',
         start: () => Promise.resolve(watches.start()),

@@ -1,9 +1,13 @@
 import type { CachedImage, Repository } from '@kuik/contracts';
 import { repositoryName, tryParseReference } from '@kuik/image';
+import type { Decider } from '@kuik/rules';
 import { imageIdentity, repositoryIdentity } from './identity.ts';
 import type { PodView } from './pod-view.ts';
 import { ResourceIndex } from './resource-index.ts';
+import { sameJson } from './same-json.ts';
 import { podKey, UsageIndex, type UsageOptions } from './usage.ts';
+
+export type NamespaceLabels = Readonly<Record<string, string>>;
 
 /** Told of what changed in the view. */
 export interface ViewListener {
@@ -22,6 +26,8 @@ export class ClusterView {
   readonly usage: UsageIndex;
   readonly images = new ResourceIndex<CachedImage>(imageIdentity);
   readonly repositories = new ResourceIndex<Repository>(repositoryIdentity);
+  /** Labels of the namespaces that are followed; none are unless a rule asks for them. */
+  readonly #namespaces = new Map<string, NamespaceLabels>();
   readonly #imagesByRepository = new Map<string, Set<string>>();
   readonly #listeners = new Set<ViewListener>();
   readonly #now: () => number;
@@ -37,8 +43,31 @@ export class ClusterView {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Decides by other rules from now on. What is known is decided anew pod by pod, by `rereadPod`. */
+  decideBy(decider: Decider): void {
+    this.usage.decideBy(decider);
+  }
+
+  /** Decides a known pod (`namespace/name`) anew. */
+  rereadPod(key: string): void {
+    const pod = this.usage.podOf(key);
+    if (pod !== undefined) this.#reread(pod);
+  }
+
+  /** Takes the labels of a namespace in; its pods are decided anew when they changed. */
+  putNamespace(name: string, labels: NamespaceLabels): void {
+    const before = this.#namespaces.get(name);
+    this.#namespaces.set(name, labels);
+    if (before !== undefined && sameJson(before, labels)) return;
+    for (const pod of this.usage.podsOfNamespace(name)) this.#reread(pod);
+  }
+
+  removeNamespace(name: string): void {
+    this.#namespaces.delete(name);
+  }
+
   putPod(pod: PodView): void {
-    const changed = this.usage.put(pod, this.#now());
+    const changed = this.#put(pod);
     for (const listener of this.#listeners) listener.podChanged?.(pod);
     this.#imagesChanged(changed);
   }
@@ -105,6 +134,14 @@ export class ClusterView {
   /** The CachedImages of a repository, duplicates left out. */
   imagesOfRepository(repository: string): CachedImage[] {
     return [...(this.#imagesByRepository.get(repository) ?? [])].flatMap((image) => this.images.of(image).slice(0, 1));
+  }
+
+  #put(pod: PodView): string[] {
+    return this.usage.put(pod, this.#now(), this.#namespaces.get(pod.namespace));
+  }
+
+  #reread(pod: PodView): void {
+    this.#imagesChanged(this.#put(pod));
   }
 
   #objectChanged(image: CachedImage): void {

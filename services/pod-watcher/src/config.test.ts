@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { credentialRequesters } from '@kuik/contracts';
 import { ConfigError } from '@kuik/runtime';
-import { accountsOf, ignoredNamespaces, loadPodWatcherConfig } from './config.ts';
+import { accountsOf, loadPodWatcherConfig, untouchedNamespaces } from './config.ts';
 
 const env = { KUIK_NATS_URL: 'nats://n:4222', KUIK_REDIS_URL: 'redis://r:6379' };
 
@@ -14,17 +14,16 @@ describe('configuration', () => {
       nodeProxies: onEachNode.flatMap((name) => [`kuik-system-proxy/kuik-${name}`, `kuik-system/kuik-${name}`]),
       services: anywhere.map((name) => `kuik-system/kuik-${name}`),
     });
-    expect(ignoredNamespaces(config)).toEqual(['kube-system', 'kuik-system', 'kuik-system-proxy']);
+    expect(untouchedNamespaces(config)).toEqual(['kube-system', 'kuik-system', 'kuik-system-proxy']);
   });
 
   it('lets namespaces and accounts be named', () => {
     const config = loadPodWatcherConfig({
       ...env,
       KUIK_LEASE_NAMESPACE: 'images',
-      KUIK_USAGE_IGNORE_NAMESPACES: '["kube-system"]',
       KUIK_BROKER_SERVICES: '["images/robot"]',
     });
-    expect(ignoredNamespaces(config)).toEqual(['kube-system']);
+    expect(untouchedNamespaces(config)).toEqual(['kube-system', 'images', 'images-proxy']);
     expect(accountsOf(config).services).toEqual(['images/robot']);
     expect(accountsOf(config).nodeProxies[0]).toBe('images-proxy/kuik-node-proxy');
   });

@@ -8,9 +8,11 @@ import {
   leaseConfig,
   namespaceOf,
   natsConfig,
+  ownNamespaces,
   proxyPrefixes,
   redisConfig,
   registriesConfig,
+  rulesFileSetting,
   upstreamTimeoutsConfig,
 } from '@kuik/contracts';
 import { type Env, loadConfig } from '@kuik/runtime';
@@ -28,12 +30,9 @@ export const podWatcherConfig = z.strictObject({
   addressPolicy: addressPolicyConfig,
   upstreamTimeouts: upstreamTimeoutsConfig,
   proxyPrefixes,
+  rulesFile: rulesFileSetting,
   usage: z
     .strictObject({
-      ignoreNamespaces: z
-        .array(z.string())
-        .optional()
-        .describe("Pods of these namespaces hold nothing; absent: kube-system, our own namespace and the node proxy's"),
       completedHold: duration()
         .default(60 * 60_000)
         .describe('How long a completed pod still holds its images'),
@@ -115,7 +114,8 @@ export function accountsOf({ broker, lease: { namespace } }: PodWatcherConfig): 
   };
 }
 
-export function ignoredNamespaces(config: PodWatcherConfig): string[] {
+/** Namespaces whose pods hold nothing, whatever the rules say: the cluster's own and ours. */
+export function untouchedNamespaces(config: PodWatcherConfig): string[] {
   const proxies = accountsOf(config).nodeProxies.map((name) => name.slice(0, name.indexOf('/')));
-  return config.usage.ignoreNamespaces ?? [...new Set(['kube-system', config.lease.namespace, ...proxies])];
+  return [...new Set([...ownNamespaces(config.lease.namespace), ...proxies])];
 }

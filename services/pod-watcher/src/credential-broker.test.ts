@@ -7,7 +7,7 @@ import { BrokerRefusal } from './choose-credential.ts';
 import { ClusterView } from './cluster-view.ts';
 import { CredentialBroker } from './credential-broker.ts';
 import { SecretReader } from './secret-reader.ts';
-import { cachedImage, NOW, podView } from './testing/objects.ts';
+import { cachedImage, deciderOf, NOW, podView } from './testing/objects.ts';
 
 const TOKEN: BrokeredCredential = { kind: 'bearer', token: 'pull-me', expiresAtMs: NOW + 1000 };
 const CHOSEN: BrokeredCredential = { ...TOKEN, tried: ['default/regcred'] };
@@ -26,7 +26,7 @@ function setup() {
   kube.setToken('of-monitor', MONITOR);
   const clock = { now: NOW };
   const now = () => clock.now;
-  const usageOptions = { proxyPrefixes: [], ignoreNamespaces: ['kube-system'], completedHoldMs: 0 };
+  const usageOptions = { decider: deciderOf(), completedHoldMs: 0 };
   const view = new ClusterView(usageOptions, now);
   const chosen: string[][] = [];
   const counted: string[] = [];

@@ -1,16 +1,19 @@
 import { describe, expect, it } from '@jest/globals';
 import { ImageReadings, imagesOf } from './images-of.ts';
 import { type PodObject, viewPod } from './pod-view.ts';
-import { podView } from './testing/objects.ts';
+import { deciderOf, podView } from './testing/objects.ts';
 
-const rules = { proxyPrefixes: ['localhost:7439', 'localhost:1234'], ignoreNamespaces: ['kube-system', 'kuik-system'] };
+const decider = deciderOf({}, ['localhost:7439', 'localhost:1234']);
 const HEX = 'c'.repeat(64);
+const OPT_OUT = { 'kube-image-keeper.enix.io/image-caching-policy': 'ignore' };
 
-function only(image: string, change: Parameters<typeof podView>[0] = {}, pullPolicy?: string) {
-  const images = [{ key: 'c:app', image, ...(pullPolicy === undefined ? {} : { pullPolicy }) }];
-  const { used, skipped } = imagesOf(podView({ images, ...change }), rules);
+function only(image: string, change: Parameters<typeof podView>[0] = {}, pullPolicy = 'IfNotPresent') {
+  const { used, skipped } = imagesOf(podView({ images: [{ key: 'c:app', image, pullPolicy }], ...change }), decider);
   return used[0]?.image ?? skipped[0]?.reason;
 }
+const factsOf = (labels: Record<string, string>, annotations = {}) => ({
+  facts: { labels, annotations, priorityClassName: undefined },
+});
 
 describe('imagesOf', () => {
   it.each([
@@ -31,8 +34,9 @@ describe('imagesOf', () => {
 
   it.each([
     ['an ignored namespace', { namespace: 'kube-system' }, undefined, 'NamespaceIgnored'],
-    ['an opted-out pod', { optedOut: true }, undefined, 'OptedOut'],
-    ['what the webhook left alone', { decided: true }, undefined, 'LeftByWebhook'],
+    ['an opted-out pod', factsOf(OPT_OUT), undefined, 'OptedOut'],
+    ['the mirror of a static pod', factsOf({}, { 'kubernetes.io/config.mirror': 'x' }), undefined, 'MirrorPod'],
+    ['what is asked for at each start', {}, 'Always', 'PullPolicyAlways'],
     ['what is never pulled', {}, 'Never', 'PullPolicyNever'],
   ])('skips %s', (_name, change, policy, reason) => {
     expect(only('nginx', change, policy)).toBe(reason);
@@ -40,8 +44,7 @@ describe('imagesOf', () => {
 
   it.each([
     ['an ignored namespace', { namespace: 'kube-system' }],
-    ['an opted-out pod', { optedOut: true }],
-    ['a pod that the webhook decided about', { decided: true }],
+    ['an opted-out pod', factsOf(OPT_OUT)],
   ])('uses what goes through the proxy whatever else is said: %s', (_name, change) => {
     expect(only('localhost:7439/quay.io/a/b:1', change)).toBe('quay.io/a/b:1');
   });
@@ -54,6 +57,12 @@ describe('imagesOf', () => {
   });
 });
 
+it("reads a pod by its namespace's labels, when a rule asks for them and they are known", () => {
+  const selective = deciderOf({ namespaceSelector: { matchLabels: { tier: 'prod' } } });
+  const read = (labels?: Record<string, string>) => imagesOf(podView(), selective, undefined, labels).used.length;
+  expect([read(), read({ tier: 'prod' }), read({})]).toEqual([1, 1, 0]);
+});
+
 describe('ImageReadings', () => {
   it('say of each pod what that pod alone would be told, whichever pod came first', () => {
     const ambiguous = 'localhost:7439/reg.example.test-5000/app:1';
@@ -63,21 +72,21 @@ describe('ImageReadings', () => {
         images: [{ key: 'c:app', image: ambiguous }],
         originals: { 'c:app': 'reg.example.test:5000/app:1' },
       }),
-      podView({ images: [{ key: 'c:app', image: 'nginx', pullPolicy: 'Never' }] }),
-      podView({ images: [{ key: 'c:app', image: 'nginx' }] }),
-      podView({ images: [{ key: 'c:app', image: 'nginx' }], namespace: 'kube-system' }),
+      podView({ images: [{ key: 'c:app', image: 'nginx:1', pullPolicy: 'Never' }] }),
+      podView({ images: [{ key: 'c:app', image: 'nginx:1' }] }),
+      podView({ images: [{ key: 'c:app', image: 'nginx:1' }], namespace: 'kube-system' }),
       podView({ images: [{ key: 'c:app', image: 'localhost:5000/app', pullPolicy: 'Never' }] }),
       podView({ images: [{ key: 'c:app', image: 'a:b:c', pullPolicy: 'Never' }] }),
     ];
     for (const order of [pods, pods.toReversed()]) {
-      const shared = new ImageReadings(rules.proxyPrefixes);
-      for (const pod of order) expect(imagesOf(pod, rules, shared)).toEqual(imagesOf(pod, rules));
+      const shared = new ImageReadings(decider.proxyPrefixes);
+      for (const pod of order) expect(imagesOf(pod, decider, shared)).toEqual(imagesOf(pod, decider));
     }
   });
 
   it('read a text once', () => {
-    const shared = new ImageReadings(rules.proxyPrefixes);
-    expect(shared.direct('nginx')).toBe(shared.direct('nginx'));
+    const shared = new ImageReadings(decider.proxyPrefixes);
+    expect(shared.direct('nginx:1')).toBe(shared.direct('nginx:1'));
     expect(shared.proxied('localhost:7439/nginx:1', 'nginx:1')).toBe(
       shared.proxied('localhost:7439/nginx:1', 'nginx:1'),
     );
@@ -93,6 +102,8 @@ describe('viewPod', () => {
       resourceVersion: '1',
       creationTimestamp: '2026-01-01T00:00:00Z',
       annotations: {
+        keep: 'this',
+        drop: 'that',
         'kuik.enix.io/original-images': '{"c:app":"nginx","i:x":5}',
         'original-image-app': 'v1-nginx',
         'original-init-image-setup': 'busybox',
@@ -111,7 +122,7 @@ describe('viewPod', () => {
   };
 
   it('keeps every kind of image, what was written, and whose credentials count', () => {
-    expect(viewPod(pod)).toMatchObject({
+    expect(viewPod(pod, ['keep'])).toMatchObject({
       images: [
         { key: 'c:app', image: 'localhost:7439/docker.io/library/nginx' },
         { key: 'i:setup', image: 'busybox', pullPolicy: 'Always' },
@@ -119,7 +130,7 @@ describe('viewPod', () => {
         { key: 'v:model', image: 'quay.io/a/model:1' },
       ],
       originals: { 'c:app': 'nginx', 'i:setup': 'busybox' },
-      decided: true,
+      facts: { annotations: { keep: 'this' }, priorityClassName: undefined },
       pullSecrets: ['regcred'],
       serviceAccount: 'robot',
       node: 'n1',
@@ -128,7 +139,7 @@ describe('viewPod', () => {
 
   it.each([['not json'], ['[]'], ['"text"'], ['null']])('survives the annotation %s', (annotation) => {
     const metadata = { ...pod.metadata, annotations: { 'kuik.enix.io/original-images': annotation } };
-    expect(viewPod({ ...pod, metadata }).originals).toEqual({});
+    expect(viewPod({ ...pod, metadata }, []).originals).toEqual({});
   });
 
   it.each([
@@ -144,7 +155,7 @@ describe('viewPod', () => {
     ],
     ['its creation', {}, '2026-01-01T00:00:00Z'],
   ])('knows when a pod completed by %s', (_name, status, time) => {
-    expect(viewPod({ ...pod, status: { phase: 'Succeeded', ...status } }).finishedAt).toBe(Date.parse(time));
+    expect(viewPod({ ...pod, status: { phase: 'Succeeded', ...status } }, []).finishedAt).toBe(Date.parse(time));
   });
 
   function ended(finishedAt: string) {

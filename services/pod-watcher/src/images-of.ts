@@ -1,25 +1,6 @@
-import {
-  formatReference,
-  fromProxyImage,
-  isLoopbackHost,
-  toCacheRepository,
-  tryParseReference,
-  type Reference,
-} from '@kuik/image';
-import type { PodImage, PodView } from './pod-view.ts';
-
-/** Why an image of a pod is not kept; stable. */
-export const SKIP_REASONS = {
-  namespaceIgnored: 'NamespaceIgnored',
-  optedOut: 'OptedOut',
-  proxyImageUnreadable: 'ProxyImageUnreadable',
-  leftByWebhook: 'LeftByWebhook',
-  notAReference: 'NotAReference',
-  pullPolicyNever: 'PullPolicyNever',
-  localRegistry: 'LocalRegistry',
-  notEncodable: 'NotEncodable',
-} as const;
-export type SkipReason = (typeof SKIP_REASONS)[keyof typeof SKIP_REASONS];
+import { formatReference, fromProxyImage, toCacheRepository, tryParseReference, type Reference } from '@kuik/image';
+import { REASONS, type Decider, type PodFacts, type Reason } from '@kuik/rules';
+import type { PodView } from './pod-view.ts';
 
 export interface UsedImage {
   readonly key: string;
@@ -31,7 +12,7 @@ export interface UsedImage {
 export interface SkippedImage {
   readonly key: string;
   readonly image: string;
-  readonly reason: SkipReason;
+  readonly reason: Reason;
 }
 
 export interface PodImages {
@@ -39,32 +20,29 @@ export interface PodImages {
   readonly skipped: readonly SkippedImage[];
 }
 
-export interface UsageRules {
-  readonly proxyPrefixes: readonly string[];
-  /** Namespaces whose pods are none of our business: kube-system and our own. */
-  readonly ignoreNamespaces: readonly string[];
-}
-
 /**
- * The images that a pod uses. The first rule that applies, per image:
- * 1. it goes through the proxy and reads back: used (the rewritten image is itself the truth; what was written only chooses
- *    between two readings of kuik v1's ambiguous forms); 2. it names the proxy but reads as nothing: skipped;
- * 3. the pod is in an ignored namespace; 4. or opted out; 5. the webhook decided about this pod and left this image alone;
- * 6. it is no reference; 7. it is never pulled; 8. its registry is the node's own; 9. it has no place in the cache: skipped;
- * 10. used: pods that the webhook never saw are kept too.
+ * The images that a pod uses: those that the rules have cached, whoever admitted the pod. One that goes through the proxy is used
+ * whatever they say (the rewritten image is itself the truth; what was written only chooses between two readings of kuik v1's ambiguous
+ * forms). What has no place in the cache is skipped all the same.
  */
 export function imagesOf(
   pod: PodView,
-  rules: UsageRules,
-  readings: ImageReadings = new ImageReadings(rules.proxyPrefixes),
+  decider: Decider,
+  readings: ImageReadings = new ImageReadings(decider.proxyPrefixes),
+  namespaceLabels?: PodFacts['namespaceLabels'],
 ): PodImages {
   const used: UsedImage[] = [];
   const skipped: SkippedImage[] = [];
-  for (const image of pod.images) {
-    const found = readImage(image, pod, rules, readings);
-    if (typeof found === 'string') skipped.push({ key: image.key, image: image.image, reason: found });
-    else used.push({ key: image.key, image: found.image, reference: found.reference });
-  }
+  const decisions = decider.decide({ ...pod.facts, namespace: pod.namespace, namespaceLabels }, pod.images).images;
+  pod.images.forEach(({ key, image }, index) => {
+    const decision = decisions[index]!;
+    let found: Reading | Reason;
+    if (decision.verdict === 'keep') found = decision.reason;
+    else if (decision.reason === REASONS.alreadyRewritten) found = readings.proxied(image, pod.originals[key]);
+    else found = readings.direct(decision.reference);
+    if (typeof found === 'string') skipped.push({ key, image, reason: found });
+    else used.push({ key, image: found.image, reference: found.reference });
+  });
   return { used, skipped };
 }
 
@@ -79,30 +57,28 @@ const READINGS_MAX = 20_000;
 /** What the texts of images mean. The same text is read once, however many pods name it; forgotten when there are too many. */
 export class ImageReadings {
   readonly #proxyPrefixes: readonly string[];
-  readonly #known = new Map<string, Reading | SkipReason>();
+  readonly #known = new Map<string, Reading | Reason>();
 
   constructor(proxyPrefixes: readonly string[]) {
     this.#proxyPrefixes = proxyPrefixes;
   }
 
   /** An image that goes through the proxy. `written` is what the pod's author wrote. */
-  proxied(image: string, written: string | undefined): Reading | SkipReason {
+  proxied(image: string, written: string | undefined): Reading | Reason {
     return this.#once(`${image}\n${written ?? ''}`, () =>
       chooseReading(fromProxyImage(image, this.#proxyPrefixes), written),
     );
   }
 
-  /** An image that its registry is asked for. */
-  direct(image: string): Reading | SkipReason {
+  /** An image that its registry is asked for, canonical. */
+  direct(image: string): Reading | Reason {
     return this.#once(image, () => {
       const reference = tryParseReference(image);
-      if (reference === undefined) return SKIP_REASONS.notAReference;
-      if (isLoopbackHost(reference.host)) return SKIP_REASONS.localRegistry;
-      return kept(reference);
+      return reference === undefined ? REASONS.notAReference : kept(reference);
     });
   }
 
-  #once(key: string, read: () => Reading | SkipReason): Reading | SkipReason {
+  #once(key: string, read: () => Reading | Reason): Reading | Reason {
     const known = this.#known.get(key);
     if (known !== undefined) return known;
     if (this.#known.size >= READINGS_MAX) this.#known.clear();
@@ -112,31 +88,14 @@ export class ImageReadings {
   }
 }
 
-function readImage(
-  { key, image, pullPolicy }: PodImage,
-  pod: PodView,
-  rules: UsageRules,
-  readings: ImageReadings,
-): Reading | SkipReason {
-  if (rules.proxyPrefixes.some((prefix) => image.startsWith(`${prefix}/`))) {
-    return readings.proxied(image, pod.originals[key]);
-  }
-  if (rules.ignoreNamespaces.includes(pod.namespace)) return SKIP_REASONS.namespaceIgnored;
-  if (pod.optedOut) return SKIP_REASONS.optedOut;
-  if (pod.decided) return SKIP_REASONS.leftByWebhook;
-  const reading = readings.direct(image);
-  if (pullPolicy === 'Never' && reading !== SKIP_REASONS.notAReference) return SKIP_REASONS.pullPolicyNever;
-  return reading;
-}
-
-function chooseReading(readings: readonly Reference[], written: string | undefined): Reading | SkipReason {
+function chooseReading(readings: readonly Reference[], written: string | undefined): Reading | Reason {
   const original = written === undefined ? undefined : tryParseReference(written);
   const text = original === undefined ? undefined : formatReference(original);
   const chosen = readings.find((reading) => formatReference(reading) === text) ?? readings[0];
-  return chosen === undefined ? SKIP_REASONS.proxyImageUnreadable : kept(chosen);
+  return chosen === undefined ? REASONS.proxyImageUnreadable : kept(chosen);
 }
 
-function kept(reference: Reference): Reading | SkipReason {
-  if (toCacheRepository(reference) === undefined) return SKIP_REASONS.notEncodable;
+function kept(reference: Reference): Reading | Reason {
+  if (toCacheRepository(reference) === undefined) return REASONS.notEncodable;
   return { image: formatReference(reference), reference };
 }

@@ -1,12 +1,13 @@
-import { CACHING_POLICY_LABEL, ORIGINAL_IMAGES_ANNOTATION, REQUEST_ID_ANNOTATION } from '@kuik/contracts';
+import { ORIGINAL_IMAGES_ANNOTATION, REQUEST_ID_ANNOTATION } from '@kuik/contracts';
 import { originalImageKeyV1 } from '@kuik/image';
 import type { KubeObject } from '@kuik/kube';
+import { ALL_KINDS, imageSlots, type PodFacts } from '@kuik/rules';
 
 /** One image that a pod names: `c:` container, `i:` init container, `e:` ephemeral container, `v:` image volume. */
 export interface PodImage {
   readonly key: string;
   readonly image: string;
-  readonly pullPolicy?: string;
+  readonly pullPolicy?: string | undefined;
 }
 
 /** What is kept of a pod. */
@@ -22,9 +23,8 @@ export interface PodView {
   readonly images: readonly PodImage[];
   /** What was written before the webhook, by key; kuik v1's annotations included. */
   readonly originals: Readonly<Record<string, string>>;
-  /** The webhook decided about this pod: what it left alone was meant to be left alone. */
-  readonly decided: boolean;
-  readonly optedOut: boolean;
+  /** What the rules look at beside its images. */
+  readonly facts: Pick<PodFacts, 'labels' | 'annotations' | 'priorityClassName'>;
   readonly pullSecrets: readonly string[];
   readonly serviceAccount: string;
   /** Of the admission that rewrote it: what the webhook's log says. */
@@ -46,6 +46,7 @@ export interface PodObject extends KubeObject {
   spec?: {
     nodeName?: string;
     serviceAccountName?: string;
+    priorityClassName?: string;
     imagePullSecrets?: { name?: string }[];
     containers?: Container[];
     initContainers?: Container[];
@@ -60,8 +61,11 @@ export interface PodObject extends KubeObject {
   };
 }
 
-/** The projection of a pod: images, what decides who holds them, and what their credentials are. */
-export function viewPod(pod: PodObject): PodView {
+/**
+ * The projection of a pod: images, what decides who holds them, and what their credentials are. Of its annotations those stay that the
+ * rules look at, by key: others are most of a pod's size.
+ */
+export function viewPod(pod: PodObject, annotationKeys: readonly string[]): PodView {
   const { metadata, spec = {}, status = {} } = pod;
   const phase = status.phase ?? 'Pending';
   const annotations = metadata.annotations ?? {};
@@ -76,17 +80,13 @@ export function viewPod(pod: PodObject): PodView {
     phase,
     deleting: metadata.deletionTimestamp !== undefined,
     ...(finishedAt === undefined ? {} : { finishedAt }),
-    images: [
-      ...containerImages('c', spec.containers),
-      ...containerImages('i', spec.initContainers),
-      ...containerImages('e', spec.ephemeralContainers),
-      ...(spec.volumes ?? []).flatMap(({ name, image }) =>
-        image?.reference ? [podImage(`v:${name}`, image.reference, image.pullPolicy)] : [],
-      ),
-    ],
+    images: imageSlots(spec, ALL_KINDS).map(({ key, image, pullPolicy }) => ({ key, image, pullPolicy })),
     originals,
-    decided: annotations[ORIGINAL_IMAGES_ANNOTATION] !== undefined,
-    optedOut: metadata.labels?.[CACHING_POLICY_LABEL] === 'ignore',
+    facts: {
+      labels: metadata.labels,
+      annotations: picked(annotations, annotationKeys),
+      priorityClassName: spec.priorityClassName,
+    },
     pullSecrets: (spec.imagePullSecrets ?? []).flatMap(({ name }) => (name ? [name] : [])),
     serviceAccount: spec.serviceAccountName ?? 'default',
     ...(requestId === undefined ? {} : { requestId }),
@@ -98,14 +98,15 @@ export function isCompleted(phase: string): boolean {
   return phase === 'Succeeded' || phase === 'Failed';
 }
 
-function podImage(key: string, image: string, pullPolicy: string | undefined): PodImage {
-  return { key, image, ...(pullPolicy === undefined ? {} : { pullPolicy }) };
-}
-
-function containerImages(kind: string, containers: readonly Container[] | undefined): PodImage[] {
-  return (containers ?? []).flatMap(({ name, image, imagePullPolicy }) =>
-    image ? [podImage(`${kind}:${name}`, image, imagePullPolicy)] : [],
-  );
+function picked(
+  annotations: Readonly<Record<string, string>>,
+  keys: readonly string[],
+): Record<string, string> | undefined {
+  const found = keys.flatMap((key): [string, string][] => {
+    const value = annotations[key];
+    return value === undefined ? [] : [[key, value]];
+  });
+  return found.length === 0 ? undefined : Object.fromEntries(found);
 }
 
 function readOriginals(annotation: string | undefined): Record<string, string> {

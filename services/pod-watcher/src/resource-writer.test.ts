@@ -6,7 +6,7 @@ import { memoryKube } from '@kuik/kube/memory';
 import { ClusterView } from './cluster-view.ts';
 import { ResourceWriter } from './resource-writer.ts';
 import { summarise } from './summary.ts';
-import { cachedImage, IMAGE, NOW } from './testing/objects.ts';
+import { cachedImage, deciderOf, IMAGE, NOW } from './testing/objects.ts';
 
 const REFERENCE = parseReference(IMAGE);
 
@@ -20,7 +20,7 @@ describe('ResourceWriter', () => {
 
   beforeEach(() => {
     kube = memoryKube();
-    view = new ClusterView({ proxyPrefixes: [], ignoreNamespaces: [], completedHoldMs: 0 }, () => NOW);
+    view = new ClusterView({ decider: deciderOf(), completedHoldMs: 0 }, () => NOW);
     leads = true;
     const assertLeader = (): void => {
       if (!leads) throw new KubeError('conflict', 'not the leader');

@@ -4,7 +4,7 @@ import { memoryBus } from '@kuik/bus/memory';
 import { type CachedImage, IMAGE_STATE, type ImageState, project } from '@kuik/contracts';
 import { ClusterView } from './cluster-view.ts';
 import { StateProjection } from './state-projection.ts';
-import { cachedImage, cacheStanza, DIGEST, IMAGE, NOW, OTHER_DIGEST } from './testing/objects.ts';
+import { cachedImage, cacheStanza, deciderOf, DIGEST, IMAGE, NOW, OTHER_DIGEST } from './testing/objects.ts';
 
 const KEY = project(cachedImage())!.key;
 const at = (resourceVersion: string, digest?: string): CachedImage =>
@@ -43,7 +43,7 @@ function setup() {
       await next();
     };
   };
-  const view = new ClusterView({ proxyPrefixes: [], ignoreNamespaces: [], completedHoldMs: 0 }, () => NOW);
+  const view = new ClusterView({ decider: deciderOf(), completedHoldMs: 0 }, () => NOW);
   const projection = new StateProjection(counting, view);
   const stored = async () => (await bucket.get(KEY))?.value;
   return { bucket, view, projection, writes, onWrite, stored };

@@ -1,10 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import type { PodView } from './pod-view.ts';
-import { IMAGE, NOW, podView } from './testing/objects.ts';
+import { deciderOf, IMAGE, NOW, podView } from './testing/objects.ts';
 import { podKey, UsageIndex } from './usage.ts';
 
 const HOLD = 1000;
-const options = { proxyPrefixes: ['localhost:7439'], ignoreNamespaces: ['kube-system'], completedHoldMs: HOLD };
+const options = { decider: deciderOf(), completedHoldMs: HOLD };
 const index = () => new UsageIndex(options);
 
 describe('UsageIndex', () => {
@@ -72,11 +72,24 @@ describe('UsageIndex', () => {
     expect(usage.podsOfRepository('registry.example.test/other')).toEqual([]);
   });
 
+  it('decides anew by other rules, and tells whose holders changed', () => {
+    const usage = index();
+    usage.put(podView(), NOW);
+    usage.put(podView({ name: 'other', images: [{ key: 'c:app', image: 'quay.io/a/b:2' }] }), NOW);
+    usage.decideBy(deciderOf({ ignoreImages: ['^quay'] }));
+    const changed = [...usage.podKeys()].flatMap((key) => usage.put(usage.podOf(key)!, NOW));
+    expect(changed).toEqual(['quay.io/a/b:2']);
+    expect([...usage.heldImages()]).toEqual([IMAGE]);
+    expect(usage.podsOfNamespace('default').map(({ name }) => name)).toEqual(['web', 'other']);
+    expect(usage.podsOfNamespace('shop')).toEqual([]);
+  });
+
   it.each([1, 2, 3, 4, 5])('after any history it equals what a fresh index says (seed %i)', (seed) => {
     const random = generator(seed);
     const pick = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)]!;
     const images = [
-      'nginx',
+      'nginx:1',
+      'nginx:latest',
       'localhost:7439/docker.io/library/nginx:latest',
       'quay.io/a/b:1',
       'not:a:reference',
@@ -122,7 +135,8 @@ function dump(usage: UsageIndex) {
   const pods = ['docker.io/library/nginx', 'quay.io/a/b'].map((name) =>
     usage.podsOfRepository(name).map(podKey).sort(),
   );
-  return { held, pods, next: usage.nextExpiry(), known: [...usage.podKeys()].sort() };
+  const byNamespace = ['default', 'shop', 'kube-system'].map((name) => usage.podsOfNamespace(name).map(podKey).sort());
+  return { held, pods, byNamespace, next: usage.nextExpiry(), known: [...usage.podKeys()].sort() };
 }
 
 /** Mulberry32. */

@@ -1,5 +1,6 @@
 import { repositoryName } from '@kuik/image';
-import { ImageReadings, imagesOf, type PodImages, type UsageRules } from './images-of.ts';
+import type { Decider, PodFacts } from '@kuik/rules';
+import { ImageReadings, imagesOf, type PodImages } from './images-of.ts';
 import { isCompleted, type PodView } from './pod-view.ts';
 
 /** A pod that holds an image: as long as it is there, the image stays. */
@@ -10,10 +11,14 @@ export interface Holder {
   readonly requestId?: string | undefined;
 }
 
-export interface UsageOptions extends UsageRules {
+export interface UsageOptions {
+  /** The rules at the start. */
+  readonly decider: Decider;
   /** How long a completed pod still holds its images, ms. */
   readonly completedHoldMs: number;
 }
+
+type NamespaceLabels = PodFacts['namespaceLabels'];
 
 interface Known {
   readonly pod: PodView;
@@ -30,33 +35,40 @@ const NONE: ReadonlyMap<string, Holder> = new Map();
  * or runs, and for a configured time after it completed; a pod being deleted holds nothing.
  */
 export class UsageIndex {
-  readonly #options: UsageOptions;
+  readonly #completedHoldMs: number;
+  #decider: Decider;
   readonly #readings: ImageReadings;
   readonly #pods = new Map<string, Known>();
+  readonly #byNamespace = new Map<string, Set<string>>();
   readonly #holders = new Map<string, Map<string, Holder>>();
   readonly #byRepository = new Map<string, Set<string>>();
   /** Completed pods that still hold, and until when. */
   readonly #ending = new Map<string, number>();
 
-  constructor(options: UsageOptions) {
-    this.#options = options;
-    this.#readings = new ImageReadings(options.proxyPrefixes);
+  constructor({ decider, completedHoldMs }: UsageOptions) {
+    this.#decider = decider;
+    this.#completedHoldMs = completedHoldMs;
+    this.#readings = new ImageReadings(decider.proxyPrefixes);
+  }
+
+  /** What is put from now on is decided by these rules. */
+  decideBy(decider: Decider): void {
+    this.#decider = decider;
   }
 
   /** Takes a pod's newest view in; returns the images whose holders changed. */
-  put(pod: PodView, now: number): string[] {
+  put(pod: PodView, now: number, namespaceLabels?: NamespaceLabels): string[] {
     const key = podKey(pod);
     const before = this.#pods.get(key)?.pod.uid;
     const released = this.remove(key);
-    const images = imagesOf(pod, this.#options, this.#readings);
+    const images = imagesOf(pod, this.#decider, this.#readings, namespaceLabels);
     const known: Known = { pod, images, distinct: [...new Set(images.used.map(({ image }) => image))], holding: false };
     this.#pods.set(key, known);
+    addTo(this.#byNamespace, pod.namespace, key);
     for (const { reference } of known.images.used) {
-      const repository = repositoryName(reference);
-      const pods = this.#byRepository.get(repository) ?? new Set();
-      this.#byRepository.set(repository, pods.add(key));
+      addTo(this.#byRepository, repositoryName(reference), key);
     }
-    const until = holdsUntil(pod, this.#options.completedHoldMs);
+    const until = holdsUntil(pod, this.#completedHoldMs);
     if (until <= now) return [...released];
     this.#hold(key, known);
     if (until !== Infinity) this.#ending.set(key, until);
@@ -75,11 +87,9 @@ export class UsageIndex {
     if (known === undefined) return changed;
     this.#release(key, known, changed);
     for (const { reference } of known.images.used) {
-      const repository = repositoryName(reference);
-      const pods = this.#byRepository.get(repository);
-      pods?.delete(key);
-      if (pods?.size === 0) this.#byRepository.delete(repository);
+      removeFrom(this.#byRepository, repositoryName(reference), key);
     }
+    removeFrom(this.#byNamespace, known.pod.namespace, key);
     this.#pods.delete(key);
     return changed;
   }
@@ -128,6 +138,14 @@ export class UsageIndex {
     return this.#pods.keys();
   }
 
+  podsOfNamespace(namespace: string): PodView[] {
+    return [...(this.#byNamespace.get(namespace) ?? [])].map((key) => this.#pods.get(key)!.pod);
+  }
+
+  podOf(key: string): PodView | undefined {
+    return this.#pods.get(key)?.pod;
+  }
+
   /** Sum of holders over all images. */
   get holds(): number {
     let sum = 0;
@@ -155,6 +173,17 @@ export class UsageIndex {
       if (holders?.size === 0) this.#holders.delete(image);
     }
   }
+}
+
+function addTo(index: Map<string, Set<string>>, name: string, key: string): void {
+  const keys = index.get(name);
+  if (keys === undefined) index.set(name, new Set([key]));
+  else keys.add(key);
+}
+
+function removeFrom(index: Map<string, Set<string>>, name: string, key: string): void {
+  const keys = index.get(name);
+  if (keys?.delete(key) && keys.size === 0) index.delete(name);
 }
 
 export function podKey(pod: Pick<PodView, 'namespace' | 'name'>): string {

@@ -3,6 +3,8 @@ import {
   CACHED_IMAGES,
   createReflector,
   type KubeClient,
+  type KubeObject,
+  NAMESPACES,
   PODS,
   type Reflector,
   type ReflectorEvent,
@@ -10,26 +12,42 @@ import {
   REPOSITORIES,
   type Resource,
 } from '@kuik/kube';
-import type { ClusterView } from './cluster-view.ts';
+import type { ClusterView, NamespaceLabels } from './cluster-view.ts';
 import { type PodObject, type PodView, viewPod } from './pod-view.ts';
 import { podKey } from './usage.ts';
+
+/** What the rules look at beyond every pod's images and labels. */
+export interface Looks {
+  /** Keys of annotations of pods. */
+  readonly annotations: readonly string[];
+  /** Whether Namespaces are followed, for their labels. */
+  readonly namespaces: boolean;
+}
 
 export interface WatchesOptions {
   readonly kube: KubeClient;
   readonly view: ClusterView;
   readonly resyncMs: number;
-  /** All three collections are complete, and each time after that when the CachedImages were listed in full again. */
+  /** Asked at each (re)start. */
+  readonly looks: () => Looks;
+  /** All collections are complete, and each time after that when the CachedImages were listed in full again. */
   readonly onResync: () => void;
   readonly observe?: (event: ReflectorEvent) => void;
 }
 
+interface NamedLabels {
+  readonly name: string;
+  readonly labels: NamespaceLabels;
+}
+
 interface WatchSet {
   readonly reflectors: readonly Reflector<unknown>[];
+  readonly looks: Looks;
   readonly listed: Set<string>;
 }
 
 /**
- * Follows pods, CachedImages and Repositories into the view. `restart` lists everything anew while the view stays usable: a new
+ * Follows pods, CachedImages and Repositories (and Namespaces, when a rule asks for their labels) into the view. `restart` lists everything anew while the view stays usable: a new
  * leader decides only on what it saw since it leads.
  */
 export class Watches {
@@ -50,6 +68,15 @@ export class Watches {
     this.start();
   }
 
+  /** Begins anew when the rules look at something that was not followed so far. */
+  async refit(): Promise<void> {
+    const { annotations, namespaces } = this.#options.looks();
+    const has = this.#current?.looks;
+    if (has === undefined) return;
+    const enough = annotations.every((key) => has.annotations.includes(key)) && (has.namespaces || !namespaces);
+    if (!enough) await this.restart();
+  }
+
   async stop(): Promise<void> {
     const { reflectors = [] } = this.#current ?? {};
     this.#current = undefined;
@@ -68,7 +95,7 @@ export class Watches {
 
   /** Objects and silence per collection, for metrics. */
   state(): { resource: string; objects: number; contactAgeMs: number }[] {
-    const names = ['pods', 'cachedimages', 'repositories'];
+    const names = ['pods', 'cachedimages', 'repositories', 'namespaces'];
     return (this.#current?.reflectors ?? []).map((reflector, index) => ({
       resource: names[index]!,
       objects: reflector.size(),
@@ -79,7 +106,8 @@ export class Watches {
   #open(): WatchSet {
     const { kube: client, view, resyncMs, observe } = this.#options;
     const reflectors: Reflector<unknown>[] = [];
-    const set: WatchSet = { reflectors, listed: new Set() };
+    const looks = this.#options.looks();
+    const set: WatchSet = { reflectors, looks, listed: new Set() };
     const shared = { client, resyncMs, ...(observe === undefined ? {} : { observe }) };
     const listed = (resource: string): void => {
       if (this.#current !== set) return;
@@ -88,7 +116,7 @@ export class Watches {
       // What a relist of pods changed is told change by change.
       if (this.complete() && (!before || resource === CACHED_IMAGES.plural)) this.#options.onResync();
     };
-    const open = <T extends CachedImage | Repository | PodObject, P>(
+    const open = <T extends CachedImage | Repository | PodObject | KubeObject, P>(
       options: Omit<ReflectorOptions<T, P>, 'client' | 'onResync'>,
       onList: (values: Iterable<P>) => void,
     ): void => {
@@ -105,7 +133,7 @@ export class Watches {
     open<PodObject, PodView>(
       {
         resource: PODS,
-        project: viewPod,
+        project: (pod) => viewPod(pod, looks.annotations),
         onChange: ({ old, now }) => {
           if (now !== undefined) view.putPod(now);
           else if (old !== undefined) view.removePod(podKey(old));
@@ -135,6 +163,19 @@ export class Watches {
       },
       (repositories) => view.repositoriesListed(repositories),
     );
+    if (looks.namespaces) {
+      open<KubeObject, NamedLabels>(
+        {
+          resource: NAMESPACES,
+          project: ({ metadata: { name, labels = {} } }) => ({ name, labels }),
+          onChange: ({ old, now }) => {
+            if (now !== undefined) view.putNamespace(now.name, now.labels);
+            else if (old !== undefined) view.removeNamespace(old.name);
+          },
+        },
+        () => undefined,
+      );
+    }
     for (const reflector of reflectors) reflector.start();
     return set;
   }

@@ -6,9 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { createAuthority, issueCertificate } from '@kuik/runtime';
 import { admit, type Admission } from './admit.ts';
 import { AdmissionServer } from './admission-server.ts';
-import { DecisionMemo } from './decision-memo.ts';
-import { podOf, requestOf, reviewOf } from './fixtures.ts';
-import { compileRules } from './rules.ts';
+import { deciderOf, podOf, requestOf, reviewOf } from './fixtures.ts';
 
 const authority = createAuthority({ commonName: 'test', days: 2, now: new Date() });
 const certificateFor = (commonName: string) => {
@@ -21,8 +19,7 @@ const certificateFor = (commonName: string) => {
   });
   return { key: made.privateKey, certificate: made.certificate };
 };
-const rules = compileRules({ ignoreImages: [], acceptImages: [], ignoreNamespaces: [] }, ['kuik-system']);
-const memo = new DecisionMemo(rules, ['localhost:7439']);
+const decider = deciderOf();
 const LIMIT = 64 * 1024;
 
 let fault: Error | undefined;
@@ -35,7 +32,7 @@ const server = new AdmissionServer({
   bodyLimitBytes: LIMIT,
   admit(request) {
     if (fault !== undefined) throw fault;
-    return admit(request, { rules, memo });
+    return admit(request, decider);
   },
   onAnswered: (admission) => answered.push(admission),
   onFailed: (uid) => failed.push(uid),

@@ -3,21 +3,19 @@ import { IMAGE_USED } from '@kuik/contracts';
 import { sized } from '@kuik/tooling';
 import fc from 'fast-check';
 import { admit } from './admit.ts';
-import { DecisionMemo } from './decision-memo.ts';
-import { applyPatch, podOf, requestOf } from './fixtures.ts';
-import { compileRules } from './rules.ts';
+import { applyPatch, deciderOf, podOf, requestOf } from './fixtures.ts';
 
-const rules = compileRules({ ignoreImages: ['^ignored\\.test/'], acceptImages: [], ignoreNamespaces: ['ci'] }, [
-  'kuik-system',
-  'kube-system',
-]);
-const config = { rules, memo: new DecisionMemo(rules, ['localhost:7439']) };
+const decider = deciderOf({
+  ignoreImages: ['^ignored\\.test/'],
+  ignoreNamespaces: ['ci'],
+  namespaces: { watched: { mode: 'observe' } },
+});
 const ANNOTATION = 'kuik.enix.io/original-images';
 const REQUEST_ID = 'kuik.enix.io/request-id';
 
 const admitPod = (spec: Record<string, unknown> = {}, metadata: Record<string, unknown> = {}, change = {}) => {
   const pod = podOf(spec, metadata);
-  const admission = admit(requestOf(pod, change), config);
+  const admission = admit(requestOf(pod, change), decider);
   const patched = applyPatch(pod, admission.patch) as ReturnType<typeof view>;
   return { admission, patched, originals: originalsOf(patched) };
 };
@@ -144,10 +142,27 @@ describe('admit on CREATE of a pod', () => {
   });
 });
 
+describe('admit of a pod that is only observed', () => {
+  const observed = () => admitPod({}, {}, { namespace: 'watched' });
+
+  it('keeps what it asked for and hints at its images, but changes none and sets no label', () => {
+    const { admission, patched, originals } = observed();
+    expect(patched.spec).toEqual(podOf()['spec']);
+    expect(patched.metadata.labels).toBeUndefined();
+    expect(originals).toEqual({ 'c:app': 'registry.example.test/shop:1.0', 'c:sidecar': 'nginx' });
+    expect(admission.hint?.images).toEqual(['registry.example.test/shop:1.0', 'docker.io/library/nginx:latest']);
+    expect(admission.images[0]).toMatchObject({ verdict: 'observe', rule: 'namespaces.watched.mode' });
+  });
+
+  it('changes nothing the second time', () => {
+    expect(admit(requestOf(observed().patched, { namespace: 'watched' }), decider).patch).toEqual([]);
+  });
+});
+
 describe('admit again (re-invocation)', () => {
   it('changes nothing the second time, and hints the same', () => {
     const first = admitPod();
-    const again = admit(requestOf(first.patched), config);
+    const again = admit(requestOf(first.patched), decider);
     expect(again.patch).toEqual([]);
     expect(again.hint).toEqual(first.admission.hint);
     expect(again.images.every((image) => image.reason === 'AlreadyRewritten')).toBe(true);
@@ -156,7 +171,7 @@ describe('admit again (re-invocation)', () => {
   it('adds a container that another webhook brought, and keeps the others', () => {
     const { patched } = admitPod();
     patched.spec.containers.push({ name: 'mesh', image: 'quay.io/mesh:1' });
-    const again = applyPatch(patched, admit(requestOf(patched), config).patch);
+    const again = applyPatch(patched, admit(requestOf(patched), decider).patch);
     expect(originalsOf(view(again))).toEqual({
       'c:app': 'registry.example.test/shop:1.0',
       'c:sidecar': 'nginx',
@@ -168,7 +183,7 @@ describe('admit again (re-invocation)', () => {
     const { patched } = admitPod();
     patched.spec.containers[0]!.image = 'ignored.test/a';
     patched.spec.containers.push({ name: 'mesh', image: 'quay.io/mesh:1' });
-    const again = applyPatch(patched, admit(requestOf(patched), config).patch);
+    const again = applyPatch(patched, admit(requestOf(patched), decider).patch);
     expect(originalsOf(view(again))).toEqual({ 'c:sidecar': 'nginx', 'c:mesh': 'quay.io/mesh:1' });
   });
 
@@ -181,6 +196,14 @@ describe('admit again (re-invocation)', () => {
     const { patched, admission } = admitPod({ containers: [{ name: 'app', image: 'localhost:7439/docker.io/a/b:1' }] });
     expect(patched.metadata).toMatchObject({ labels: { 'kuik.enix.io/managed': 'true' } });
     expect(originalsOf(patched)).toBeUndefined();
+    expect(admission.hint?.images).toEqual(['docker.io/a/b:1']);
+  });
+
+  it('leaves a pod alone that is opted out, and hints at the image that goes through the proxy all the same', () => {
+    const labels = { 'kube-image-keeper.enix.io/image-caching-policy': 'ignore' };
+    const containers = [{ name: 'app', image: 'localhost:7439/docker.io/a/b:1' }];
+    const { admission } = admitPod({ containers }, { labels });
+    expect(admission.patch).toEqual([]);
     expect(admission.hint?.images).toEqual(['docker.io/a/b:1']);
   });
 
@@ -202,7 +225,7 @@ describe('admit on UPDATE of pods/ephemeralcontainers', () => {
         { name: 'old', image: 'busybox:old' },
       ],
     });
-    const admission = admit(requestOf(pod, { ...update, oldObject: old }), config);
+    const admission = admit(requestOf(pod, { ...update, oldObject: old }), decider);
     expect(admission.operation).toBe('ephemeralcontainers');
     expect(admission.patch).toEqual([
       {
@@ -218,7 +241,7 @@ describe('admit on UPDATE of pods/ephemeralcontainers', () => {
     'reads a missing old object as one without containers: %j',
     (oldObject) => {
       const pod = podOf({ ephemeralContainers: [{ name: 'new', image: 'busybox' }] });
-      expect(admit(requestOf(pod, { ...update, oldObject }), config).patch).toHaveLength(1);
+      expect(admit(requestOf(pod, { ...update, oldObject }), decider).patch).toHaveLength(1);
     },
   );
 });
@@ -248,13 +271,13 @@ describe('admit of what is no pod', () => {
       },
     },
   ])('lets it through: %j', (object) => {
-    const admission = admit(requestOf(object, { namespace: undefined }), config);
+    const admission = admit(requestOf(object, { namespace: undefined }), decider);
     expect(admission).toMatchObject({ uid: requestOf(null).uid, patch: [], hint: undefined });
   });
 
   it('rewrites images of a pod without metadata, which it can not mark', () => {
     const pod = { spec: { containers: [{ name: 'a', image: 'nginx' }] } };
-    const { patch } = admit(requestOf(pod), config);
+    const { patch } = admit(requestOf(pod), decider);
     expect(applyPatch(pod, patch)).toEqual({
       spec: { containers: [{ name: 'a', image: 'localhost:7439/docker.io/library/nginx:latest' }] },
     });
@@ -271,7 +294,7 @@ describe('admit of what is no pod', () => {
       { requiredKeys: [] },
     );
     fc.assert(
-      fc.property(pods, (pod) => void applyPatch(pod, admit(requestOf(pod), config).patch)),
+      fc.property(pods, (pod) => void applyPatch(pod, admit(requestOf(pod), decider).patch)),
       { numRuns: sized({ usual: 100, full: 5_000 }) },
     );
   });

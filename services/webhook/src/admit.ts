@@ -1,16 +1,20 @@
-import { CACHING_POLICY_LABEL, IMAGE_USED_LIMITS, type ImageUsed } from '@kuik/contracts';
-import { leavePodAlone, type Decision } from './decide.ts';
-import type { DecisionMemo } from './decision-memo.ts';
+import { IMAGE_USED_LIMITS, type ImageUsed } from '@kuik/contracts';
+import {
+  ALL_KINDS,
+  imageSlots,
+  isRecord,
+  namesOf,
+  podFacts,
+  type Decider,
+  type Decision,
+  type ImageKind,
+  type ImageSlot,
+} from '@kuik/rules';
 import { markPod, type PatchOperation } from './mark-pod.ts';
-import { imagesOf, namesOf, type ImageKind, type ImageSlot } from './pod-images.ts';
-import { isRecord, type AdmissionRequest } from './review.ts';
-import type { Rules } from './rules.ts';
+import type { AdmissionRequest } from './review.ts';
 
 /** A decision and the place in the pod it speaks of. */
-export interface DecidedImage extends Decision {
-  readonly key: string;
-  readonly original: string;
-}
+export type DecidedImage = Decision & { readonly key: string; readonly original: string };
 
 /** The answer to one review, as a value: nothing has been sent yet. */
 export interface Admission {
@@ -27,13 +31,6 @@ export interface Admission {
   readonly hint: ImageUsed | undefined;
 }
 
-export interface AdmitConfig {
-  readonly rules: Rules;
-  readonly memo: DecisionMemo;
-}
-
-const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror';
-const ON_CREATE: readonly ImageKind[] = ['containers', 'initContainers', 'ephemeralContainers', 'volumes'];
 const ON_DEBUG: readonly ImageKind[] = ['ephemeralContainers'];
 
 /**
@@ -41,7 +38,7 @@ const ON_DEBUG: readonly ImageKind[] = ['ephemeralContainers'];
  * `pods/ephemeralcontainers` only those containers that the old object lacks (the API server refuses changes of the others, and
  * drops changes of annotations and labels there, so none are made). Anything else, and an object that is no pod, is let through.
  */
-export function admit(request: AdmissionRequest, config: AdmitConfig): Admission {
+export function admit(request: AdmissionRequest, decider: Decider): Admission {
   const operation = operationOf(request);
   const object = isRecord(request.object) ? request.object : {};
   const metadata = isRecord(object['metadata']) ? object['metadata'] : undefined;
@@ -63,32 +60,22 @@ export function admit(request: AdmissionRequest, config: AdmitConfig): Admission
   if (operation === 'other' || spec === undefined) return nothing;
 
   const slots = slotsOf(operation, spec, request.oldObject);
-  const labels = isRecord(metadata?.['labels']) ? metadata['labels'] : undefined;
-  const annotations = isRecord(metadata?.['annotations']) ? metadata['annotations'] : undefined;
-  const alone = leavePodAlone(
-    {
-      namespace,
-      cachingPolicy: text(labels?.[CACHING_POLICY_LABEL]),
-      mirror: annotations !== undefined && MIRROR_ANNOTATION in annotations,
-    },
-    config.rules,
-  );
-  const images = slots.map((slot): DecidedImage => {
-    const decision: Decision =
-      alone === undefined
-        ? config.memo.decide(slot.image, slot.pullPolicy)
-        : { verdict: 'keep', ...alone, image: slot.image };
-    return { ...decision, key: slot.key, original: slot.image };
-  });
-  if (alone !== undefined) return { ...nothing, images };
+  const facts = podFacts(namespace, metadata, spec);
+  const decided = decider.decide(facts, slots);
+  const images = slots.map(({ key, image: original }, index): DecidedImage => ({
+    ...decided.images[index]!,
+    key,
+    original,
+  }));
+  const hint = dryRun ? undefined : hintOf(request.uid, namespace, name, spec, images);
+  // Left alone means that nothing of the pod is touched, its labels and annotations included.
+  if (decided.pod?.verdict === 'keep') return { ...nothing, images, hint };
 
   const patch: PatchOperation[] = [];
   images.forEach((image, index) => {
     if (image.verdict === 'rewrite') patch.push({ op: 'replace', path: slots[index]!.path, value: image.image });
   });
-  if (operation === 'CREATE' && metadata !== undefined)
-    patch.push(...markPod(images, { labels, annotations }, request.uid));
-  const hint = dryRun ? undefined : hintOf(request.uid, namespace, name, spec, images);
+  if (operation === 'CREATE' && metadata !== undefined) patch.push(...markPod(images, facts, request.uid));
   return { ...nothing, patch, images, hint };
 }
 
@@ -105,10 +92,10 @@ function slotsOf(
   spec: Readonly<Record<string, unknown>>,
   oldObject: unknown,
 ): ImageSlot[] {
-  if (operation === 'CREATE') return imagesOf(spec, ON_CREATE);
+  if (operation === 'CREATE') return imageSlots(spec, ALL_KINDS);
   const oldSpec = isRecord(oldObject) && isRecord(oldObject['spec']) ? oldObject['spec'] : {};
   const had = namesOf(oldSpec, 'ephemeralContainers');
-  return imagesOf(spec, ON_DEBUG).filter((slot) => !had.has(slot.key.slice(2)));
+  return imageSlots(spec, ON_DEBUG).filter((slot) => !had.has(slot.key.slice(2)));
 }
 
 function hintOf(

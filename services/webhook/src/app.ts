@@ -1,16 +1,23 @@
-import { METRICS } from '@kuik/contracts';
+import { METRICS, ownNamespaces } from '@kuik/contracts';
 import { openBus, type Bus } from '@kuik/bus';
 import { openKube, type KubeClient } from '@kuik/kube';
-import { composeParts, HealthServer, reportRounds, type App, type Part, type ServiceContext } from '@kuik/runtime';
+import { Decider, rulesFile } from '@kuik/rules';
+import {
+  composeParts,
+  followSettings,
+  HealthServer,
+  reportRounds,
+  type App,
+  type Part,
+  type ServiceContext,
+} from '@kuik/runtime';
 import { admit } from './admit.ts';
 import { AdmissionServer } from './admission-server.ts';
 import { CertificateFiles } from './certificate-files.ts';
 import { CertificateLoop } from './certificate-loop.ts';
 import { servedHosts, type WebhookConfig } from './config.ts';
-import { DecisionMemo } from './decision-memo.ts';
 import { createReport } from './report-admission.ts';
 import type { AdmissionRequest } from './review.ts';
-import { compileRules } from './rules.ts';
 import { warmUp } from './warm-up.ts';
 
 /** Adapters that a test brings; those that are missing are made from the configuration. */
@@ -25,17 +32,23 @@ export interface WebhookApp extends App {
   readonly healthPort: number;
 }
 
-/** Namespaces that are never touched: ours (we could not start without ourselves) and the cluster's own. */
-const CLUSTER_NAMESPACE = 'kube-system';
-
-/** Wires the webhook; starts nothing. */
+/** Wires the webhook; starts nothing. Throws ConfigError with every mistake of the rules file. */
 export function createApp(config: WebhookConfig, context: ServiceContext, adapters: WebhookAdapters = {}): WebhookApp {
   const { log, metrics } = context;
+  const rules = followSettings({
+    name: 'rules',
+    file: config.rulesFile,
+    schema: rulesFile,
+    log,
+    metrics,
+    specs: { ...METRICS, reloads: METRICS.rulesReloads },
+  });
+  const options = { ownNamespaces: ownNamespaces(config.namespace), proxyPrefixes: config.proxyPrefixes };
+  let decider = new Decider(rules.current, options);
+  rules.onChange((file) => (decider = new Decider(file, options)));
   const bus = adapters.bus ?? openBus(config.nats, 'webhook', context);
-  const rules = compileRules(config.rules, [config.namespace, CLUSTER_NAMESPACE]);
-  const memo = new DecisionMemo(rules, config.proxyPrefixes);
   const report = createReport({ bus, log, metrics });
-  const decideReview = (request: AdmissionRequest) => admit(request, { rules, memo });
+  const decideReview = (request: AdmissionRequest) => admit(request, decider);
   const admission = new AdmissionServer({
     ...config.listen,
     admit: decideReview,
@@ -48,6 +61,7 @@ export function createApp(config: WebhookConfig, context: ServiceContext, adapte
     [
       health,
       { name: 'bus', close: () => bus.close() },
+      rules,
       { name: 'warm-up', start: () => Promise.resolve(warmUp(decideReview)) },
       admission,
       ...certificatesOf(config, context, adapters.kube, admission),

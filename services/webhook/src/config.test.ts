@@ -29,12 +29,7 @@ describe('loadWebhookConfig', () => {
   });
 
   it.each([
-    [
-      'a pattern that is none',
-      { KUIK_RULES_IGNORE_IMAGES: '^docker\\.io/(lib' },
-      'not a valid RE2 pattern: missing closing ): "^docker\\.io/(lib"',
-    ],
-    ['a look-ahead, which RE2 has not', { KUIK_RULES_ACCEPT_IMAGES: '^(?!x)' }, 'not a valid RE2 pattern'],
+    ['a rules file that is not there', { KUIK_RULES_FILE: '/nowhere/rules.yaml' }, 'cannot read /nowhere/rules.yaml'],
     ['a prefix with a scheme', { KUIK_PROXY_PREFIXES: 'http://localhost:7439' }, 'must look like localhost:7439'],
     ['a certificate without its key', { KUIK_CERTIFICATE_CERTIFICATE_FILE: '/x' }, 'go together'],
   ])('refuses %s', (_, extra, message) => {

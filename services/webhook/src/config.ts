@@ -6,15 +6,10 @@ import {
   kubeConfig,
   natsConfig,
   proxyPrefixes,
+  rulesFileSetting,
 } from '@kuik/contracts';
 import { loadConfig, type Env } from '@kuik/runtime';
 import { z } from 'zod';
-import { patternMistake } from './rules.ts';
-
-const pattern = z.string().superRefine((text, context) => {
-  const mistake = patternMistake(text);
-  if (mistake !== undefined) context.addIssue({ code: 'custom', message: `${mistake}: "${text}"` });
-});
 
 const prefix = z.string().regex(/^[A-Za-z0-9.-]+(?::[0-9]+)?(?:\/[a-z0-9._-]+)*$/, 'must look like localhost:7439');
 
@@ -49,16 +44,7 @@ export const webhookConfig = z.strictObject({
     }),
   ).prefault({}),
   proxyPrefixes: proxyPrefixes.pipe(z.array(prefix)),
-  rules: z
-    .strictObject({
-      ignoreImages: z.array(pattern).default([]).describe('RE2 patterns; an image that matches one stays as it is'),
-      acceptImages: z
-        .array(pattern)
-        .default([])
-        .describe('RE2 patterns; when there are any, only what matches is rewritten'),
-      ignoreNamespaces: z.array(z.string()).default([]),
-    })
-    .prefault({}),
+  rulesFile: rulesFileSetting,
 });
 export type WebhookConfig = z.output<typeof webhookConfig>;
 

@@ -1,3 +1,4 @@
+import { Decider, rulesFile, type WrittenRules } from '@kuik/rules';
 import type { AdmissionRequest } from './review.ts';
 
 type Fields = Record<string, unknown>;
@@ -59,4 +60,10 @@ export function applyPatch(object: Fields, patch: readonly { op: string; path: s
     parent[last] = value;
   }
   return result;
+}
+
+/** Rules for tests: their defaults with what is changed, and images of any pull policy. */
+export function deciderOf(change: WrittenRules = {}): Decider {
+  const options = { ownNamespaces: ['kuik-system', 'kube-system'], proxyPrefixes: ['localhost:7439'] };
+  return new Decider(rulesFile.parse({ ignorePullPolicyAlways: false, ...change }), options);
 }

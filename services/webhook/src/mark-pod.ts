@@ -1,6 +1,5 @@
 import { MANAGED_LABEL, ORIGINAL_IMAGES_ANNOTATION, REQUEST_ID_ANNOTATION } from '@kuik/contracts';
-import type { Reason } from './decide.ts';
-import { isRecord } from './review.ts';
+import { isRecord, REASONS, type Reason, type Verdict } from '@kuik/rules';
 
 /** RFC 6902; only these two are ever needed. */
 export interface PatchOperation {
@@ -12,7 +11,7 @@ export interface PatchOperation {
 /** What marking needs of a decided image. */
 export interface MarkedImage {
   readonly key: string;
-  readonly verdict: 'rewrite' | 'keep';
+  readonly verdict: Verdict;
   readonly reason: Reason;
   readonly original: string;
 }
@@ -26,22 +25,24 @@ export interface PodMarks {
 const ANNOTATIONS_MAX = 256 * 1024;
 
 /**
- * The label and the annotations of a pod whose images go through the proxy: what each container asked for, kept over
- * re-invocations (an image that goes through the proxy already keeps its entry), without entries of containers that are gone; and the
- * request that found this out, for whoever follows an image through our logs. Nothing when they are right already. Without the room for it the annotation is left out: the image itself is the truth.
+ * The label and the annotations of a pod whose images are cached: what each container asked for, kept over re-invocations (an image that
+ * goes through the proxy already keeps its entry), without entries of containers that are gone; and the request that found this out, for
+ * whoever follows an image through our logs. The label says that an image goes through the proxy: a pod that is only observed has none.
+ * Nothing when they are right already. Without the room for it the annotation is left out: the image itself is the truth.
  */
 export function markPod(images: readonly MarkedImage[], marks: PodMarks, requestId: string): PatchOperation[] {
-  const through = images.filter((image) => image.verdict === 'rewrite' || image.reason === 'AlreadyRewritten');
-  if (through.length === 0) return [];
+  const cached = images.filter((image) => image.verdict !== 'keep');
+  if (cached.length === 0) return [];
   const patch: PatchOperation[] = [];
-  if (marks.labels?.[MANAGED_LABEL] !== 'true')
+  const through = cached.some((image) => image.verdict === 'rewrite' || isThrough(image));
+  if (through && marks.labels?.[MANAGED_LABEL] !== 'true')
     patch.push(...setKeys('labels', marks.labels, { [MANAGED_LABEL]: 'true' }));
 
   const before = marks.annotations?.[ORIGINAL_IMAGES_ANNOTATION];
   const known = readOriginals(before);
   const originals: Record<string, string> = {};
-  for (const image of through) {
-    const original = image.verdict === 'rewrite' ? image.original : known[image.key];
+  for (const image of cached) {
+    const original = isThrough(image) ? known[image.key] : image.original;
     if (original !== undefined) originals[image.key] = original;
   }
   const value = JSON.stringify(originals);
@@ -51,6 +52,11 @@ export function markPod(images: readonly MarkedImage[], marks: PodMarks, request
     patch.push(...setKeys('annotations', marks.annotations, written));
   }
   return patch;
+}
+
+/** It went through the proxy before: what was written is in the annotation, or nowhere. */
+function isThrough({ reason }: MarkedImage): boolean {
+  return reason === REASONS.alreadyRewritten;
 }
 
 /** The annotation's entries; empty for a text that is not ours. */

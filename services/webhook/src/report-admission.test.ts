@@ -1,16 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 import { createLogger, createMetrics } from '@kuik/runtime';
 import { admit } from './admit.ts';
-import { DecisionMemo } from './decision-memo.ts';
+import { deciderOf } from './fixtures.ts';
 import { createReport } from './report-admission.ts';
 import { readReview } from './review.ts';
-import { compileRules } from './rules.ts';
 
 /** What one admission of a pod with this image logs. */
 function lineOf(image: string): string {
   const lines: string[] = [];
   const log = createLogger({ service: 'webhook', write: (line) => void lines.push(line) });
-  const rules = compileRules({ ignoreImages: [], acceptImages: [], ignoreNamespaces: [] }, []);
   const review = {
     kind: 'AdmissionReview',
     apiVersion: 'admission.k8s.io/v1',
@@ -22,10 +20,7 @@ function lineOf(image: string): string {
       object: { metadata: { name: 'web' }, spec: { containers: [{ name: 'app', image }] } },
     },
   };
-  const admission = admit(readReview(Buffer.from(JSON.stringify(review))), {
-    rules,
-    memo: new DecisionMemo(rules, ['localhost:7439']),
-  });
+  const admission = admit(readReview(Buffer.from(JSON.stringify(review))), deciderOf());
   const metrics = createMetrics({ service: 'webhook', defaults: false });
   createReport({ bus: { publish: () => undefined }, log, metrics }).answered(admission, 1);
   return lines.join('\n');

@@ -1,3 +1,5 @@
+import { isRecord } from '@kuik/rules';
+
 /** The part of an AdmissionReview v1 request that is read here; everything inside `object` is still unchecked. */
 export interface AdmissionRequest {
   readonly uid: string;
@@ -39,11 +41,6 @@ export function readReview(body: Buffer): AdmissionRequest {
   if (!isRecord(request)) throw malformed(`request is ${kindOf(request)}`);
   if (typeof request['uid'] !== 'string' || request['uid'] === '') throw malformed('request.uid is missing');
   return request as unknown as AdmissionRequest;
-}
-
-/** A JSON object: not null, not a list. */
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function parse(body: Buffer): unknown {

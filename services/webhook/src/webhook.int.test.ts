@@ -129,14 +129,14 @@ const original = (pod: Pod): unknown =>
 
 describe('the webhook, registered with a real API server', () => {
   it('rewrites a pod and hints at its images', async () => {
-    const pod = await create('shop', { initContainers: [{ name: 'setup', image: 'busybox' }] });
+    const pod = await create('shop', { initContainers: [{ name: 'setup', image: 'busybox:1.36' }] });
     expect(pod.spec.containers[0]?.image).toBe('localhost:7439/registry.example.test/shop:1.0');
-    expect(pod.spec.initContainers[0]?.image).toBe('localhost:7439/docker.io/library/busybox:latest');
-    expect(original(pod)).toEqual({ 'c:app': 'registry.example.test/shop:1.0', 'i:setup': 'busybox' });
+    expect(pod.spec.initContainers[0]?.image).toBe('localhost:7439/docker.io/library/busybox:1.36');
+    expect(original(pod)).toEqual({ 'c:app': 'registry.example.test/shop:1.0', 'i:setup': 'busybox:1.36' });
     expect(pod.metadata.labels).toEqual({ 'kuik.enix.io/managed': 'true' });
     expect(await hintFor('shop')).toMatchObject({
       namespace: 'default',
-      images: ['registry.example.test/shop:1.0', 'docker.io/library/busybox:latest'],
+      images: ['registry.example.test/shop:1.0', 'docker.io/library/busybox:1.36'],
       serviceAccount: 'default',
     });
   });
@@ -180,11 +180,11 @@ describe('the webhook, registered with a real API server', () => {
     const ours = await stack.controlPlane.api.create<Pod>(`/api/v1/namespaces/${NAMESPACE}/pods`, {
       ...podOf('ours'),
     });
-    const local = await create('local', { containers: [{ name: 'app', image: 'localhost:5000/app' }] });
+    const local = await create('local', { containers: [{ name: 'app', image: 'localhost:5000/app:1' }] });
     expect([optedOut, ours, local].map((pod) => pod.spec.containers[0]?.image)).toEqual([
       'registry.example.test/shop:1.0',
       'registry.example.test/shop:1.0',
-      'localhost:5000/app',
+      'localhost:5000/app:1',
     ]);
   });
 

@@ -123,7 +123,8 @@ export const DECLARED_SERVICES = {
       "lease",
       "redis",
       "registries",
-      "proxyPrefixes"
+      "proxyPrefixes",
+      "rules"
     ],
     "nats": {
       "publishes": [],
@@ -159,7 +160,8 @@ export const DECLARED_SERVICES = {
     "runs": "replicated",
     "needs": [
       "kube",
-      "proxyPrefixes"
+      "proxyPrefixes",
+      "rules"
     ],
     "nats": {
       "publishes": [

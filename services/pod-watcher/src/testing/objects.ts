@@ -1,4 +1,5 @@
 import type { CachedImage, CacheStanza, RemovalStanza, Repository, UpstreamStanza } from '@kuik/contracts';
+import { Decider, rulesFile, type WrittenRules } from '@kuik/rules';
 import type { PodObject, PodView } from '../pod-view.ts';
 
 /** A valid world of one image, to bend one field of. */
@@ -59,6 +60,12 @@ export function repository(
   };
 }
 
+/** The rules' defaults, with what is changed. */
+export function deciderOf(change: WrittenRules = {}, proxyPrefixes = ['localhost:7439']): Decider {
+  const ownNamespaces = ['kube-system', 'kuik-system'];
+  return new Decider(rulesFile.parse(change), { ownNamespaces, proxyPrefixes });
+}
+
 export function podView(change: Partial<PodView> = {}): PodView {
   return {
     namespace: 'default',
@@ -69,8 +76,7 @@ export function podView(change: Partial<PodView> = {}): PodView {
     deleting: false,
     images: [{ key: 'c:app', image: IMAGE }],
     originals: {},
-    decided: false,
-    optedOut: false,
+    facts: { labels: undefined, annotations: undefined, priorityClassName: undefined },
     pullSecrets: [],
     serviceAccount: 'default',
     ...change,

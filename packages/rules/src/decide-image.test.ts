@@ -2,16 +2,18 @@ import { describe, expect, it } from '@jest/globals';
 import { formatReference, toProxyImage } from '@kuik/image';
 import { sized } from '@kuik/tooling';
 import fc from 'fast-check';
-import { decide, leavePodAlone, REASONS } from './decide.ts';
+import { compileImageRules } from './compile-rules.ts';
+import { decideImage as decide } from './decide-image.ts';
+import { REASONS } from './decision.ts';
 import { DecisionMemo } from './decision-memo.ts';
-import { compileRules, type RuleTexts } from './rules.ts';
+import { rulesFile, type WrittenRules } from './rules-file.ts';
 
 const PREFIXES = ['localhost:7439', 'localhost:4242'];
-const rulesOf = (texts: Partial<RuleTexts> = {}) =>
-  compileRules({ ignoreImages: [], acceptImages: [], ignoreNamespaces: [], ...texts }, ['kuik-system', 'kube-system']);
+const rulesOf = (texts: WrittenRules = {}) =>
+  compileImageRules(rulesFile.parse({ ignorePullPolicyAlways: false, ...texts }));
 const hex = 'a'.repeat(64);
 
-describe('decide', () => {
+describe('decideImage', () => {
   it.each([
     ['nginx', 'localhost:7439/docker.io/library/nginx:latest'],
     ['nginx:1.27', 'localhost:7439/docker.io/library/nginx:1.27'],
@@ -54,7 +56,8 @@ describe('decide', () => {
     [`${'h'.repeat(60)}.example.test/${'p'.repeat(200)}:1`, REASONS.notEncodable, undefined],
   ])('case %#: leaves an image as it is, for the reason given', (image, reason, reference) => {
     const decision = decide(image, undefined, rulesOf(), PREFIXES);
-    expect(decision).toMatchObject({ verdict: 'keep', reason, image });
+    const verdict = reference === undefined ? 'keep' : 'observe';
+    expect(decision).toMatchObject({ verdict, reason, image });
     expect(decision.reference).toBe(reference);
   });
 
@@ -67,7 +70,24 @@ describe('decide', () => {
     expect(decide('nginx', policy, rulesOf(), PREFIXES)).toMatchObject({ verdict, reason });
   });
 
-  it.each<[string, Partial<RuleTexts>, string, string, string]>([
+  it.each([
+    ['nginx:1.0.0', 'Always', true],
+    ['nginx:latest', undefined, true],
+    ['nginx', undefined, true],
+    ['nginx', '', true],
+    // kuik v1 took the port for a tag.
+    ['registry.example.test:5000/app', undefined, true],
+    ['nginx:latest', 'IfNotPresent', false],
+    ['nginx:1.0.0', undefined, false],
+    [`nginx@sha256:${hex}`, undefined, false],
+    [`nginx@sha256:${hex}`, 'Always', true],
+    ['nginx:1.0.0', 'Never', false],
+  ])('%s with policy %s is one that kubelet asks for at each start: %s', (image, policy, always) => {
+    const { reason } = decide(image, policy, rulesOf({ ignorePullPolicyAlways: true }), PREFIXES);
+    expect(reason === 'PullPolicyAlways').toBe(always);
+  });
+
+  it.each<[string, WrittenRules, string, string, string]>([
     ['ignored by its canonical form', { ignoreImages: ['^docker\\.io/'] }, 'nginx', 'Ignored', 'ignoreImages[0]'],
     ['ignored as it was written', { ignoreImages: ['alpine', '^nginx$'] }, 'nginx', 'Ignored', 'ignoreImages[1]'],
     ['the first of two that match', { ignoreImages: ['nginx', 'nginx'] }, 'nginx', 'Ignored', 'ignoreImages[0]'],
@@ -134,9 +154,13 @@ describe('DecisionMemo', () => {
   const memo = new DecisionMemo(rulesOf(), PREFIXES, 3);
 
   it('answers what decide answers, twice', () => {
-    for (const policy of [undefined, 'Never', undefined, 'Never']) {
-      expect(memo.decide('nginx', policy)).toEqual(decide('nginx', policy, rulesOf(), PREFIXES));
+    const rules = rulesOf({ ignorePullPolicyAlways: true });
+    const always = new DecisionMemo(rules, PREFIXES, 20);
+    const policies = [undefined, 'Never', 'Always', 'IfNotPresent', ''];
+    for (const policy of [...policies, ...policies.toReversed()]) {
+      expect(always.decide('nginx', policy)).toEqual(decide('nginx', policy, rules, PREFIXES));
     }
+    expect(always.size).toBe(4);
   });
 
   it('does not take a pull policy for a part of a name', () => {
@@ -154,21 +178,5 @@ describe('DecisionMemo', () => {
     expect(memo.decide('app:0', undefined).image).toBe(
       toProxyImage({ host: 'docker.io', path: 'library/app', tag: '0' }, PREFIXES[0]!),
     );
-  });
-});
-
-describe('leavePodAlone', () => {
-  const scope = { namespace: 'default', cachingPolicy: undefined, mirror: false };
-  it.each([
-    ['an ordinary pod', {}, undefined],
-    ['our own namespace', { namespace: 'kuik-system' }, { reason: 'NamespaceIgnored', rule: 'ownNamespaces' }],
-    ['kube-system', { namespace: 'kube-system' }, { reason: 'NamespaceIgnored', rule: 'ownNamespaces' }],
-    ['a listed namespace', { namespace: 'ci' }, { reason: 'NamespaceIgnored', rule: 'ignoreNamespaces[1]' }],
-    ['the opt-out label', { cachingPolicy: 'ignore' }, { reason: 'OptedOut', rule: 'image-caching-policy' }],
-    ['another value of that label', { cachingPolicy: 'keep' }, undefined],
-    ['the mirror of a static pod', { mirror: true }, { reason: 'MirrorPod', rule: 'mirror' }],
-  ])('%s', (_, change, expected) => {
-    const rules = rulesOf({ ignoreNamespaces: ['dev', 'ci'] });
-    expect(leavePodAlone({ ...scope, ...change }, rules)).toEqual(expected);
   });
 });

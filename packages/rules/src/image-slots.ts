@@ -1,4 +1,4 @@
-import { isRecord } from './review.ts';
+import { isRecord } from './json-object.ts';
 
 /** One place of a pod that names an image. */
 export interface ImageSlot {
@@ -13,6 +13,9 @@ export interface ImageSlot {
 /** What names images in a pod's spec. */
 export type ImageKind = 'containers' | 'initContainers' | 'ephemeralContainers' | 'volumes';
 
+/** All of them. */
+export const ALL_KINDS: readonly ImageKind[] = ['containers', 'initContainers', 'ephemeralContainers', 'volumes'];
+
 const KEYS: Readonly<Record<ImageKind, string>> = {
   containers: 'c:',
   initContainers: 'i:',
@@ -21,7 +24,7 @@ const KEYS: Readonly<Record<ImageKind, string>> = {
 };
 
 /** Every image of these kinds, in the pod's order. What has not the shape of a container or image volume is passed over. */
-export function imagesOf(spec: Readonly<Record<string, unknown>>, kinds: readonly ImageKind[]): ImageSlot[] {
+export function imageSlots(spec: Readonly<Record<string, unknown>>, kinds: readonly ImageKind[]): ImageSlot[] {
   const slots: ImageSlot[] = [];
   for (const kind of kinds) {
     const items = spec[kind];

@@ -1,0 +1,41 @@
+import { isRecord } from './json-object.ts';
+import type { Labels } from './label-selector.ts';
+import type { RulesFile } from './rules-file.ts';
+
+/** A kubelet shows a static pod by this mirror: the API server refuses any change of it. */
+const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror';
+
+/** What the rules look at in a pod, beside its images. */
+export interface PodFacts {
+  readonly namespace: string;
+  /** Absent: not known here (the API server looks at them before it asks us), so nothing is decided by them. */
+  readonly namespaceLabels?: Labels | undefined;
+  readonly labels: Labels | undefined;
+  /** At least those of `annotationKeys`. */
+  readonly annotations: Labels | undefined;
+  readonly priorityClassName: unknown;
+  /** `spec`, for what it demands of its node; absent when it only matters whether images are cached. */
+  readonly spec?: unknown;
+}
+
+/** The facts of a pod as the API server sends it; what is not of the right shape is taken for absent. */
+export function podFacts(namespace: string, metadata: unknown, spec: Readonly<Record<string, unknown>>): PodFacts {
+  const { labels, annotations } = isRecord(metadata) ? metadata : {};
+  return {
+    namespace,
+    labels: isRecord(labels) ? labels : undefined,
+    annotations: isRecord(annotations) ? annotations : undefined,
+    priorityClassName: spec['priorityClassName'],
+    spec,
+  };
+}
+
+/** The keys of all annotations that these rules look at. */
+export function annotationKeys({ skipAnnotations }: RulesFile): string[] {
+  return [MIRROR_ANNOTATION, ...skipAnnotations.map((text) => text.split('=')[0]!)];
+}
+
+/** It stands for a static pod. */
+export function isMirror({ annotations }: PodFacts): boolean {
+  return annotations !== undefined && Object.hasOwn(annotations, MIRROR_ANNOTATION);
+}

@@ -1,0 +1,1 @@
+export { RULE_CASES, type ExpectedImage, type RuleCase } from './rule-cases.ts';

@@ -1,0 +1,150 @@
+import { readFileSync, watch, type FSWatcher } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { z } from 'zod';
+import { ConfigError } from './config-error.ts';
+import type { Metrics, MetricSpec } from './metrics.ts';
+import type { Logger, Part } from './port.ts';
+import { loopPart, reportRounds, type LoopMetrics } from './report-rounds.ts';
+import { parseSettings } from './settings-tree.ts';
+
+/** The declared metrics of a followed file: `reloads` with label `result` (applied, refused). */
+export interface FollowMetrics extends LoopMetrics {
+  readonly reloads: MetricSpec;
+}
+
+export interface FollowOptions<S extends z.ZodObject> {
+  /** For log and metrics: `rules`. */
+  readonly name: string;
+  /** YAML; undefined: the schema's defaults, for ever. */
+  readonly file: string | undefined;
+  readonly schema: S;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly specs: FollowMetrics;
+  /** How often the file is read when nobody says that it changed; default 10 s. */
+  readonly everyMs?: number;
+}
+
+/** Settings that change while the process runs. */
+export interface FollowedSettings<T> extends Part {
+  /** The settings in force. */
+  readonly current: T;
+  /** Told of each change that is taken over, until the part closes. */
+  onChange(listener: (settings: T) => void): void;
+}
+
+const EVERY_MS = 10_000;
+/** An editor, and a kubelet that swaps a ConfigMap, make several events of one change. */
+const DEBOUNCE_MS = 50;
+
+/**
+ * Reads a file of settings and, once started, follows it: told by its folder (a mounted ConfigMap is swapped by a link beside the file),
+ * and by reading it again now and then. Throws ConfigError with every mistake when the file cannot be used at all. A later version with
+ * mistakes is refused in one line and one count, and the settings in force stay; so they do while the file cannot be read.
+ */
+export function followSettings<S extends z.ZodObject>(
+  options: FollowOptions<S>,
+): FollowedSettings<Readonly<z.output<S>>> {
+  return new Follower(options);
+}
+
+class Follower<S extends z.ZodObject> implements FollowedSettings<Readonly<z.output<S>>> {
+  readonly name: string;
+  readonly #options: FollowOptions<S>;
+  readonly #listeners: ((settings: Readonly<z.output<S>>) => void)[] = [];
+  readonly #loop: Part | undefined;
+  #text = '';
+  #current: Readonly<z.output<S>>;
+  #watcher: FSWatcher | undefined;
+  #soon: NodeJS.Timeout | undefined;
+
+  constructor(options: FollowOptions<S>) {
+    const { name, file, schema, log, metrics, specs, everyMs = EVERY_MS } = options;
+    this.name = name;
+    this.#options = options;
+    if (file !== undefined) this.#text = textOf(file);
+    this.#current = parseSettings(schema, this.#text, file ?? `defaults of ${name}`);
+    if (file === undefined) return;
+    this.#loop = loopPart({
+      name: `follow-${name}`,
+      everyMs,
+      // Spread over the replicas, which all read what a node's kubelet brought at once.
+      tick: async () => {
+        this.#take(file, await readFile(file, 'utf8'));
+        return { afterMs: everyMs * (0.5 + Math.random()) };
+      },
+      onRound: reportRounds(log, metrics, specs),
+    });
+  }
+
+  get current(): Readonly<z.output<S>> {
+    return this.#current;
+  }
+
+  onChange(listener: (settings: Readonly<z.output<S>>) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  async start(signal: AbortSignal): Promise<void> {
+    const { file } = this.#options;
+    if (file !== undefined) this.#watch(file);
+    await this.#loop?.start?.(signal);
+  }
+
+  async close(): Promise<void> {
+    this.#watcher?.close();
+    clearTimeout(this.#soon);
+    await this.#loop?.close?.();
+  }
+
+  #watch(file: string): void {
+    const look = (): void => {
+      let text: string;
+      try {
+        text = readFileSync(file, 'utf8');
+      } catch {
+        // In the middle of a swap; the loop reads it again, and says so when it cannot.
+        return;
+      }
+      this.#take(file, text);
+    };
+    try {
+      this.#watcher = watch(path.dirname(file), { persistent: false }, () => {
+        clearTimeout(this.#soon);
+        this.#soon = setTimeout(look, DEBOUNCE_MS);
+      });
+      this.#watcher.on('error', () => this.#watcher?.close());
+    } catch {
+      // Without it the loop alone follows the file, later.
+    }
+  }
+
+  #take(file: string, text: string): void {
+    const { name, schema, log, metrics, specs } = this.#options;
+    if (text === this.#text) return;
+    this.#text = text;
+    const reloads = metrics.counter(specs.reloads);
+    try {
+      this.#current = parseSettings(schema, text, file);
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      reloads.inc({ result: 'refused' });
+      const mistakes = error.mistakes.map((mistake) => `${mistake.path}: ${mistake.reason}`);
+      log.error(`${name} refused, those in force stay`, { file, mistakes });
+      return;
+    }
+    reloads.inc({ result: 'applied' });
+    log.info(`${name} reloaded`, { file });
+    for (const listener of this.#listeners) listener(this.#current);
+  }
+}
+
+function textOf(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? 'unreadable';
+    throw new ConfigError(file, [{ path: '(whole file)', reason: `cannot read it: ${code}` }]);
+  }
+}
