@@ -47,7 +47,7 @@ export const podAdmitted = step<World, Outcome>({
       [
         { name: 'app', image: `${HOST}/shop:1.0` },
         { name: 'sidecar', image: `${HOST}/log@${log.digest}` },
-        { name: 'local', image: 'local.example.test:5000/x' },
+        { name: 'local', image: 'local.example.test:5000/x:1' },
       ],
       [{ name: 'migrate', image: `${HOST}/migrate:7` }],
     );
@@ -67,7 +67,7 @@ export const podAdmitted = step<World, Outcome>({
       migrate: through(`${HOST}/migrate:7`),
       app: through(`${HOST}/shop:1.0`),
       sidecar: through(`${HOST}/log@${log.digest}`),
-      local: 'local.example.test:5000/x',
+      local: 'local.example.test:5000/x:1',
       debug: through('docker.io/library/busybox:1.36'),
     };
     const wrote = new Map([...imagesOf(asked), debug].map(({ name, image }) => [name, image]));

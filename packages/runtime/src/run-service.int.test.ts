@@ -48,6 +48,12 @@ describe('runService', () => {
     );
   });
 
+  it('prints the mistakes of a file that the configuration names, too, and ends with 2', async () => {
+    const { code, stderr } = await run({ KUIK_TROUBLE: 'rules' });
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/^config error {2}1 mistake in \/etc\/rules.yaml\n.*mode .*must be on or off/);
+  });
+
   it('ends with 1 when a part cannot start', async () => {
     const { code, messages } = await run({ KUIK_TROUBLE: 'start' });
     expect(code).toBe(1);

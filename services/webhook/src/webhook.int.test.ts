@@ -65,8 +65,12 @@ async function file(name: string, content: string): Promise<string> {
   return at;
 }
 
+/** What the replicas go by from now on. */
+const rules = (text: string): Promise<string> => file('rules.yaml', text);
+
 async function startWebhook(): Promise<WebhookApp> {
   const nkeyFile = await file('webhook.nkey', stack.nats.seeds.webhook);
+  const rulesFile = await rules('');
   const config = loadConfig({
     name: 'webhook',
     schema: webhookConfig,
@@ -74,6 +78,7 @@ async function startWebhook(): Promise<WebhookApp> {
       KUIK_NATS_URL: stack.nats.url,
       KUIK_NATS_NKEY_FILE: nkeyFile,
       KUIK_KUBE_KUBECONFIG: kubeconfig,
+      KUIK_RULES_FILE: rulesFile,
       KUIK_HTTP_HOST: '127.0.0.1',
       KUIK_HTTP_PORT: '0',
       KUIK_LISTEN_HOST: '127.0.0.1',
@@ -186,6 +191,24 @@ describe('the webhook, registered with a real API server', () => {
       'registry.example.test/shop:1.0',
       'localhost:5000/app:1',
     ]);
+  });
+
+  it('follows its rules without a restart, and keeps those in force when the new ones have mistakes', async () => {
+    const metrics = async () => (await fetch(`http://127.0.0.1:${apps[0]!.healthPort}/metrics`)).text();
+    const imageIs = (what: string, wanted: RegExp) =>
+      until(async () => wanted.test((await dryRun('ruled')).spec.containers[0]?.image ?? ''), { what });
+    await rules('namespaces: { default: { mode: observe } }');
+    await imageIs('pods to be observed only', /^registry/);
+    await rules('mode: on\nignoreImage: []');
+    await until(async () => (await metrics()).includes('kuik_rules_reload_total{result="refused"} 1'), {
+      what: 'the rules to be refused',
+    });
+    const observed = await dryRun('ruled');
+    expect(observed.spec.containers[0]?.image).toBe('registry.example.test/shop:1.0');
+    expect(original(observed)).toEqual({ 'c:app': 'registry.example.test/shop:1.0' });
+    expect(observed.metadata.labels).toBeUndefined();
+    await rules('');
+    await imageIs('pods to be rewritten again', /^localhost:7439/);
   });
 
   it('shares one authority between its replicas, and puts a lost caBundle back', async () => {
