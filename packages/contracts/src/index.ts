@@ -2,7 +2,7 @@ export * from './wire.ts';
 export * from './subjects.ts';
 export * from './queues.ts';
 export * from './defaults.ts';
-export { duration, formatDuration } from './duration.ts';
+export { duration, formatDuration, parseDuration } from './duration.ts';
 export * from './names.ts';
 export * from './error-codes.ts';
 export * from './explain.ts';

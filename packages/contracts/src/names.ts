@@ -23,6 +23,9 @@ export const FINALIZER = 'kuik.enix.io/cached-image';
 /** Finalizers of kuik v1, taken over with the object. */
 export const FINALIZERS_V1 = ['cachedimage.kuik.enix.io/finalizer', 'repository.kuik.enix.io/finalizer'] as const;
 
+/** kuik v1's controllers in `metadata.managedFields`: the name of their binary, and how they wrote (controller-runtime never applies by itself). */
+export const FIELD_MANAGER_V1 = { manager: 'manager', operation: 'Update' } as const;
+
 /** One server-side-apply field manager per stanza (see docs/architecture.md, who may write what). */
 export const FIELD_MANAGERS = {
   /** Facts and summary: both are pod-watcher's, and one apply says both. */

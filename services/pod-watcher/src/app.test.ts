@@ -360,6 +360,34 @@ describe('a leader', () => {
     expect(world.jobs.map(({ reason }) => reason)).toEqual(['NotCached', 'Forced']);
   });
 
+  it('asks upstream again when a Repository wants it, from the moment that it says so', async () => {
+    world.pod('web', IMAGE);
+    await world.replica().start();
+    await copied({ copiedAt: '2026-01-01T00:00:00.000Z' });
+    const repository = world.repositories()[0]!;
+    const wish = (spec: object) =>
+      world.kube.put<Repository>(REPOSITORIES, { ...world.repositories()[0]!, spec: { ...repository.spec, ...spec } });
+    wish({ updateInterval: '1h', updateFilters: ['other'] });
+    await eventually('the wish told', () =>
+      world.repositories()[0]?.status?.conditions?.some(({ type }) => type === 'Updates'),
+    );
+    expect(world.jobs.map(({ reason }) => reason)).toEqual(['NotCached']);
+    wish({ updateInterval: '1h', updateFilters: [':1'] });
+    await eventually('an update', () => world.jobs[1]);
+    expect(world.jobs.map(({ reason }) => reason)).toEqual(['NotCached', 'UpdateDue']);
+    // It found nothing new: the next one is an hour away, for a restarted leader as well.
+    const image = world.image(IMAGE)!;
+    putImage({
+      ...image,
+      status: {
+        ...image.status,
+        cache: cacheStanza({ forUid: image.metadata.uid, copiedAt: new Date().toISOString() }),
+      },
+    });
+    await settled();
+    expect(world.jobs.filter(({ reference }) => reference === IMAGE)).toHaveLength(2);
+  });
+
   it('tries a failed copy again when its time has come', async () => {
     world.pod('web', IMAGE);
     await world.replica().start();

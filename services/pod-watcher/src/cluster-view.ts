@@ -18,6 +18,7 @@ export interface ViewListener {
   /** An object was seen in a newer state. */
   imageSeen?(before: CachedImage | undefined, now: CachedImage): void;
   imageGone?(image: CachedImage): void;
+  repositorySeen?(before: Repository | undefined, now: Repository): void;
   podChanged?(pod: PodView): void;
 }
 
@@ -109,7 +110,15 @@ export class ClusterView {
   }
 
   putRepository(repository: Repository): void {
-    if (this.repositories.put(repository) !== false) this.#repositoryChanged(repositoryIdentity(repository));
+    const taken = this.repositories.put(repository);
+    if (taken === false) return;
+    for (const listener of this.#listeners) listener.repositorySeen?.(taken.before, repository);
+    const identity = repositoryIdentity(repository);
+    this.#repositoryChanged(identity);
+    // When upstream is asked again is a Repository's to say.
+    if (!sameJson(taken.before?.spec, repository.spec)) {
+      this.#imagesChanged(this.imagesOfRepository(identity).map(imageIdentity));
+    }
   }
 
   removeRepository(repository: Repository): void {

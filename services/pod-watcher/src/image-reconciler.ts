@@ -13,6 +13,7 @@ import { nextStep, type RetryTimes, type Step, STEP_REASONS } from './next-step.
 import type { ResourceWriter } from './resource-writer.ts';
 import { recordedSummary, summarise } from './summary.ts';
 import { sameJson } from './same-json.ts';
+import { policyOf, updateAt } from './update-policy.ts';
 
 /** What other parts know of an image that no resource shows yet. */
 export interface ImageHints {
@@ -75,17 +76,22 @@ export class ImageReconciler {
     const copying = copyingNow(stanzaOf(first, 'cache'), clock.now());
     if (copying !== undefined) waits.push(Date.parse(copying.until) - clock.now());
     // What can never be cached gets no Repository, no finalizer and no intent: its summary says why.
-    if (reference !== undefined && neverCached(first) === undefined) {
-      await this.#adopt(first, reference);
+    const kept = neverCached(first) === undefined ? reference : undefined;
+    for (const image of [first, ...duplicates]) await this.#adopt(image, kept);
+    if (kept !== undefined) {
       const current = view.images.named(first.metadata.name) ?? first;
-      const wait = await this.#step(current, reference, held || expected !== undefined, requestId);
+      const wait = await this.#step(current, kept, held || expected !== undefined, requestId);
       if (wait !== undefined) waits.push(wait);
     }
     // Many images may be new at once: all copies start before anything is described, and most are described once.
     if (isNew) return { afterMs: Math.max(settleMs, 1) };
-    const current = view.images.named(first.metadata.name) ?? first;
-    for (const image of [current, ...duplicates]) {
-      const wait = await this.#describe(image, image === current ? undefined : first.metadata.name);
+    for (const { metadata } of [first, ...duplicates]) {
+      const current = view.images.named(metadata.name);
+      if (current === undefined) continue;
+      const wait = await this.#describe(
+        current,
+        metadata.name === first.metadata.name ? undefined : first.metadata.name,
+      );
       if (wait !== undefined) waits.push(wait);
     }
     return waits.length === 0 ? undefined : { afterMs: Math.max(Math.min(...waits), 1) };
@@ -125,9 +131,9 @@ export class ImageReconciler {
     }
   }
 
-  async #adopt(image: CachedImage, reference: Reference): Promise<void> {
+  async #adopt(image: CachedImage, reference: Reference | undefined): Promise<void> {
     if (image.metadata.deletionTimestamp !== undefined) return;
-    await this.#ensureRepository(reference);
+    if (reference !== undefined) await this.#ensureRepository(reference);
     await this.#parts.writer.adoptImage(image, reference);
   }
 
@@ -148,6 +154,7 @@ export class ImageReconciler {
       held,
       forced: intents.unraisedForce(image),
       missing: missing.wants(image),
+      updateAt: updateAt(image, policyOf(this.#parts.view.repositories.of(repositoryName(reference))[0])),
       retry,
     };
     const step = nextStep(image, context, clock.now());

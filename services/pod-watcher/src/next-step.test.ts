@@ -80,6 +80,43 @@ describe('nextStep', () => {
       { forced: true },
       copy('Forced'),
     ],
+    [
+      'a cached image whose update is not due yet',
+      cachedImage({ status: { cache: cacheStanza() } }),
+      { updateAt: NOW + MINUTE },
+      wait(MINUTE, 'UpdateScheduled'),
+    ],
+    [
+      'a cached image whose update is due, used or not',
+      cachedImage({ status: { cache: cacheStanza() } }),
+      { updateAt: NOW, held: false },
+      copy('UpdateDue'),
+    ],
+    [
+      'v1 defect: a failed update is skipped until the next interval (it is tried again when its time has come)',
+      cachedImage({ status: { cache: { ...cacheStanza(), ...failedCopy({ at: at(-DAY) }) } } }),
+      { updateAt: NOW - MINUTE },
+      copy('UpdateDue'),
+    ],
+    [
+      'a failed update backs off',
+      cachedImage({ status: { cache: { ...cacheStanza(), ...failedCopy({ at: at(0), retryAt: at(MINUTE) }) } } }),
+      { updateAt: NOW - MINUTE },
+      wait(MINUTE, 'BackOff'),
+    ],
+    [
+      "an update that upstream answered with 404 waits the monitor's pace",
+      cachedImage({ status: { cache: { ...cacheStanza(), ...failedCopy({ at: at(0), code: 'KUIK-REG-404' }) } } }),
+      { updateAt: NOW - MINUTE },
+      wait(360 * MINUTE, 'UpstreamGone'),
+    ],
+    [
+      'what is on its way out is not updated',
+      cachedImage({ status: { cache: cacheStanza(), removal: removalStanza() } }),
+      { updateAt: NOW - MINUTE },
+      nothing('Cached'),
+    ],
+    ['a first copy is no update', cachedImage(), { updateAt: 0 }, copy('NotCached')],
     ['a duplicate is not even forced', cachedImage(), { duplicate: true, forced: true }, nothing('Duplicate')],
     ...['KUIK-REG-401', 'KUIK-REG-403', 'KUIK-REG-404'].map((code): [string, CachedImage, object, object] => [
       `a cached image whose later copy upstream refused: ${code}`,

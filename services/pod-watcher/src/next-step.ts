@@ -27,6 +27,8 @@ export const STEP_REASONS = {
   upstreamGone: 'UpstreamGone',
   seenAgain: 'SeenAgain',
   cached: 'Cached',
+  updateDue: 'UpdateDue',
+  updateScheduled: 'UpdateScheduled',
 } as const;
 export type StepReason = (typeof STEP_REASONS)[keyof typeof STEP_REASONS];
 
@@ -44,6 +46,8 @@ export interface StepContext {
   readonly forced: boolean;
   /** A node did not find in the cache what the resource says is there, and nobody was sent to look yet. */
   readonly missing: boolean;
+  /** When its Repository wants upstream to be asked again, epoch ms; absent: never. */
+  readonly updateAt?: number | undefined;
   readonly retry: RetryTimes;
 }
 
@@ -59,10 +63,10 @@ export interface RetryTimes {
  * What has to be done for an image now. The first rule that applies:
  * 1. it is being deleted; 2. it can never be cached; 3. it is a duplicate: nothing; 4. a person forces a copy: copy;
  * 5. gc removed it and nobody uses it: nothing; 6. it is cached, but a node missed it in the cache: copy; 7. it is cached, and no forced
- * copy failed, nor any later one for a reason that passes: nothing (an intent may come twice, and fail the second time); 8. it is condemned: nothing, to un-condemn it is gc's;
- * 9. no copy was tried yet: copy; 10. the last try failed, and the monitor saw the image upstream since: copy; 11. copy when its
- * time has come, else wait until then. An image that upstream does not have waits the monitor's pace; a time that upstream
- * named is kept; else it backs off.
+ * copy failed, nor any later one for a reason that passes (an intent may come twice, and fail the second time), nor is an update due: nothing until one is;
+ * 8. it is condemned: nothing, to un-condemn it is gc's; 9. no copy was tried yet, or the last one worked: copy; 10. the last try failed, and the
+ * monitor saw the image upstream since: copy; 11. copy when its time has come, else wait until then. An image that upstream does not have
+ * waits the monitor's pace; a time that upstream named is kept; else it backs off.
  */
 export function nextStep(image: CachedImage, context: StepContext, now: number): Step {
   if (image.metadata.deletionTimestamp !== undefined) return nothing(STEP_REASONS.deleting);
@@ -75,16 +79,24 @@ export function nextStep(image: CachedImage, context: StepContext, now: number):
   if (removed && !context.held) return nothing(STEP_REASONS.removed);
   if (cached && removal === undefined && context.missing) return { do: 'copy', reason: STEP_REASONS.contentMissing };
   const failed = cache?.error !== undefined && (forceWish(image) !== undefined || !LAST_WORDS.has(cache.error.code));
-  if (cached && !failed) return nothing(STEP_REASONS.cached);
+  const { updateAt } = context;
+  const due = cached && removal === undefined && updateAt !== undefined && updateAt <= now;
+  if (cached && !failed && !due) {
+    if (updateAt === undefined || removal !== undefined) return nothing(STEP_REASONS.cached);
+    return { do: 'wait', until: updateAt, reason: STEP_REASONS.updateScheduled };
+  }
   if (removal !== undefined && !removed) return nothing(STEP_REASONS.condemned);
 
   const error = cache?.error;
   if (error === undefined) {
+    if (due) return { do: 'copy', reason: STEP_REASONS.updateDue };
     return { do: 'copy', reason: removed ? STEP_REASONS.removedAndUsed : STEP_REASONS.notCached };
   }
   const { at, reason } = retryAt(error, image.metadata.uid, context.retry);
   if (seenSince(image, error)) return { do: 'copy', reason: STEP_REASONS.seenAgain };
-  return at <= now ? { do: 'copy', reason: STEP_REASONS.retry } : { do: 'wait', until: at, reason };
+  return at <= now
+    ? { do: 'copy', reason: due ? STEP_REASONS.updateDue : STEP_REASONS.retry }
+    : { do: 'wait', until: at, reason };
 }
 
 /** What upstream will say again: no reason to ask about what is cached. Any other error of a cached image must not stay for ever. */

@@ -6,7 +6,7 @@ import { sameJson } from './same-json.ts';
 
 export interface RepositoryReconcilerParts {
   readonly view: ClusterView;
-  readonly writer: Pick<ResourceWriter, 'applyRepositorySummary' | 'freeRepository' | 'deleteRepository'>;
+  readonly writer: Pick<ResourceWriter, 'applyRepositorySummary' | 'adoptRepository' | 'deleteRepository'>;
   readonly clock: Clock;
   readonly log: Logger;
   /** A Repository that nobody edited goes after it had no image for this long, ms. */
@@ -27,9 +27,10 @@ export class RepositoryReconciler {
     const { view, writer, clock, log, idleMs } = this.#parts;
     const images = view.imagesOfRepository(repository);
     const objects = view.repositories.of(repository);
-    for (const object of objects) {
-      await writer.freeRepository(object);
-      const summary = summariseRepository(object, images, clock.now());
+    for (const [index, found] of objects.entries()) {
+      const object = await writer.adoptRepository(found);
+      const duplicateOf = index === 0 ? undefined : objects[0]?.metadata.name;
+      const summary = summariseRepository(object, images, clock.now(), duplicateOf);
       if (!sameJson(summary, recordedRepositorySummary(object))) {
         await writer.applyRepositorySummary(object, summary);
       }

@@ -19,6 +19,32 @@ describe('summariseRepository', () => {
     expect(summary).toMatchObject({ images: images.length, phase, conditions: [{ type: 'Ready', reason }] });
   });
 
+  it.each([
+    ['no wish', {}, undefined],
+    ['a wish', { updateInterval: '1h', updateFilters: ['a'] }, { status: 'True', reason: 'Scheduled' }],
+    [
+      'v1 defect: an interval of zero stops its controller',
+      { updateInterval: '-1h' },
+      { status: 'False', reason: 'IntervalInvalid' },
+    ],
+    [
+      'a filter that is no pattern',
+      { updateInterval: '1h', updateFilters: ['('] },
+      { status: 'False', reason: 'FilterInvalid' },
+    ],
+  ])('says what becomes of updates: %s', (_name, spec, expected) => {
+    const { conditions, phase } = summariseRepository(repository({ spec }), [ready], NOW);
+    const found = conditions?.find(({ type }) => type === 'Updates');
+    if (expected === undefined) expect(found).toBeUndefined();
+    else expect(found).toMatchObject({ ...expected, message: expect.any(String) });
+    expect(phase).toBe('Ready');
+  });
+
+  it('says that another object counts', () => {
+    const { conditions } = summariseRepository(repository(), [], NOW, 'first');
+    expect(conditions?.[1]).toMatchObject({ type: 'Duplicate', status: 'True', reason: 'SameRepository' });
+  });
+
   it('says when it is being deleted', () => {
     const leaving = repository({ metadata: { deletionTimestamp: at(0) } });
     expect(summariseRepository(leaving, [ready], NOW).phase).toBe('Terminating');

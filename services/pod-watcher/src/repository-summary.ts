@@ -1,6 +1,7 @@
 import type { CachedImage, Condition, Repository, RepositoryStatus } from '@kuik/contracts';
 import { holdingOf } from './cached.ts';
 import { neverCached } from './never-cached.ts';
+import { describePolicy, policyOf, UPDATE_REASONS } from './update-policy.ts';
 import { upstreamView } from './upstream-view.ts';
 
 /** The derived part of a Repository's status. */
@@ -8,23 +9,28 @@ export type RepositorySummary = Pick<RepositoryStatus, 'images' | 'phase' | 'con
 
 /**
  * How many images a repository has and how they stand, as in kuik v1: being deleted, else any failure, else any that still waits,
- * else ready. One condition `Ready`; its reason is the phase unless ready. `lastUpdate` is when upstream was last asked for one of its
+ * else ready. Condition `Ready` has the phase as its reason unless ready; `Updates` says how often upstream is asked again, or what is
+ * wrong with that wish; `Duplicate`, that another object counts for this repository. `lastUpdate` is when upstream was last asked for one of its
  * images (the newest `lastSync`); it never goes back, also when that image is gone.
  */
 export function summariseRepository(
   repository: Repository,
   images: readonly CachedImage[],
   now: number,
+  duplicateOf?: string,
 ): RepositorySummary {
-  const draft = readiness(repository, images);
-  const before = repository.status?.conditions?.find(({ type }) => type === 'Ready');
-  const unchanged = before?.status === draft.status;
-  const lastTransitionTime = unchanged ? before.lastTransitionTime : new Date(now).toISOString();
+  const ready: Draft = { type: 'Ready', ...readiness(repository, images) };
+  const drafts = [ready, ...updates(repository), ...(duplicateOf === undefined ? [] : [duplicate(duplicateOf)])];
+  const conditions = drafts.map((draft) => {
+    const before = repository.status?.conditions?.find(({ type }) => type === draft.type);
+    const unchanged = before?.status === draft.status;
+    return { ...draft, lastTransitionTime: unchanged ? before.lastTransitionTime : new Date(now).toISOString() };
+  });
   const lastUpdate = newest([repository.status?.lastUpdate, ...images.map((image) => upstreamView(image).lastAsked)]);
   return {
     images: images.length,
-    phase: draft.status === 'True' ? 'Ready' : draft.reason,
-    conditions: [{ type: 'Ready', ...draft, lastTransitionTime }],
+    phase: ready.status === 'True' ? 'Ready' : ready.reason,
+    conditions,
     ...(lastUpdate === undefined ? {} : { lastUpdate }),
   };
 }
@@ -39,16 +45,29 @@ export function recordedRepositorySummary({ status = {} }: Repository): Reposito
   };
 }
 
+type Draft = Omit<Condition, 'lastTransitionTime'>;
+
 /** Nobody but us wrote to it: it holds its name and nothing else, so it can be made again at any time. */
 export function isUntouched({ spec, metadata }: Repository): boolean {
   const wishes = Object.entries(spec).filter(([key, value]) => key !== 'name' && value !== undefined);
   return wishes.length === 0 && Object.keys(metadata.annotations ?? {}).length === 0;
 }
 
-function readiness(
-  repository: Repository,
-  images: readonly CachedImage[],
-): Pick<Condition, 'status' | 'reason' | 'message'> {
+function updates(repository: Repository): Draft[] {
+  const policy = policyOf(repository);
+  const type = 'Updates';
+  if (policy.kind === 'none') return [];
+  if (policy.kind === 'invalid') return [{ type, status: 'False', reason: policy.reason, message: policy.message }];
+  const message = describePolicy(policy, repository.spec.updateFilters?.length ?? 0);
+  return [{ type, status: 'True', reason: UPDATE_REASONS.scheduled, message }];
+}
+
+function duplicate(name: string): Draft {
+  const message = `Repository ${name} stands for the same repository and counts: delete this one`;
+  return { type: 'Duplicate', status: 'True', reason: 'SameRepository', message };
+}
+
+function readiness(repository: Repository, images: readonly CachedImage[]): Omit<Draft, 'type'> {
   if (repository.metadata.deletionTimestamp !== undefined) {
     return { status: 'False', reason: 'Terminating', message: 'is being deleted' };
   }

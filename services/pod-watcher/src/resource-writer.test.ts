@@ -79,11 +79,11 @@ describe('ResourceWriter', () => {
       metadata: { name: 'repo', finalizers },
       spec: { name: 'quay.io/a/b' },
     });
-    await writer.freeRepository(made);
+    await writer.adoptRepository(made);
     const freed = kube.find<Repository>(REPOSITORIES, { name: 'repo' })!;
     expect(freed.metadata.finalizers).toEqual(['mine']);
     const before = kube.calls.length;
-    await writer.freeRepository(freed);
+    await writer.adoptRepository(freed);
     expect(kube.calls).toHaveLength(before);
   });
 });

@@ -16,7 +16,9 @@ import { CACHED_IMAGES, isKubeError, type KubeClient, type Leadership, REPOSITOR
 import type { ClusterView } from './cluster-view.ts';
 import type { Description } from './holders-only.ts';
 import { imageIdentity, repositoryIdentity } from './identity.ts';
+import { keptObject } from './kept-object.ts';
 import type { RepositorySummary } from './repository-summary.ts';
+import { imageTraces, repositoryTraces, type V1Traces } from './v1-traces.ts';
 
 type Managed = Pick<Reference, 'host' | 'path'>;
 
@@ -47,7 +49,7 @@ export class ResourceWriter {
       spec,
     };
     const found = await this.#createOrGet<Repository>(REPOSITORIES, name, object);
-    this.#view.putRepository(found);
+    this.#putRepository(found);
     return repositoryIdentity(found) === spec.name ? found : undefined;
   }
 
@@ -65,32 +67,35 @@ export class ResourceWriter {
     };
     const object = { apiVersion: API_VERSION, kind: 'CachedImage', metadata, spec: { sourceImage } };
     const found = await this.#createOrGet<CachedImage>(CACHED_IMAGES, name, object);
-    this.#view.putImage(found);
+    this.#putImage(found);
     return imageIdentity(found) === sourceImage ? found : undefined;
   }
 
-  /** Makes an object that somebody else created ours: see `adoption`. Writes nothing when nothing is missing. */
-  async adoptImage(image: CachedImage, reference: Reference): Promise<void> {
-    const patch = adoption(image, reference);
-    if (patch === undefined) return;
-    await this.#patchImage(image, patch);
+  /**
+   * Makes an object that somebody else created ours: see `adoption`, and `imageTraces` for what kuik v1 left. Without a reference (of
+   * what is never cached) the latter alone. Writes nothing when nothing is missing.
+   */
+  async adoptImage(image: CachedImage, reference: Reference | undefined): Promise<void> {
+    if (image.metadata.deletionTimestamp !== undefined) return;
+    const cleared = await this.#clearStatus(CACHED_IMAGES, image, imageTraces(image));
+    const change = reference === undefined ? undefined : adoption(cleared, reference);
+    await this.#patch(CACHED_IMAGES, cleared, change, imageTraces(cleared));
   }
 
   /** Takes the wish for a copy off again, once it was answered. */
   async dropForceWish(image: CachedImage): Promise<void> {
-    await this.#patchImage(image, {
-      annotations: { [FORCE_UPDATE_ANNOTATION]: null, [FORCE_UPDATE_ANNOTATION_V1]: null },
-    });
+    const annotations = { [FORCE_UPDATE_ANNOTATION]: null, [FORCE_UPDATE_ANNOTATION_V1]: null };
+    await this.#patch(CACHED_IMAGES, image, { annotations }, undefined);
   }
 
-  /** kuik v1's finalizer on a Repository: nobody else would ever take it off. */
-  async freeRepository(repository: Repository): Promise<void> {
-    const { name, resourceVersion, finalizers = [] } = repository.metadata;
-    const kept = finalizers.filter((finalizer) => !isV1(finalizer));
-    if (kept.length === finalizers.length) return;
-    this.#leadership.assertLeader();
-    const patch = { metadata: { resourceVersion, finalizers: kept } };
-    this.#view.putRepository(await this.#kube.mergePatch<Repository>(REPOSITORIES, { name }, patch));
+  /** Makes a Repository that somebody else created ours: what kuik v1 left there goes. Returns it as it is then. */
+  async adoptRepository(repository: Repository): Promise<Repository> {
+    if (repository.metadata.deletionTimestamp === undefined) {
+      const cleared = await this.#clearStatus(REPOSITORIES, repository, repositoryTraces(repository));
+      return this.#patch(REPOSITORIES, cleared, withoutV1Finalizers(cleared), repositoryTraces(cleared));
+    }
+    // Nobody else would ever take v1's finalizer off.
+    return this.#patch(REPOSITORIES, repository, withoutV1Finalizers(repository), undefined);
   }
 
   async deleteRepository({ metadata: { name, uid, resourceVersion } }: Repository): Promise<void> {
@@ -109,11 +114,11 @@ export class ResourceWriter {
       this.#leadership.assertLeader();
       const written = await this.#kube.apply<CachedImage>(CACHED_IMAGES, { name }, { status }, options);
       if (written.metadata.uid === uid) {
-        this.#view.putImage(written);
+        this.#putImage(written);
         return written;
       }
       this.#leadership.assertLeader();
-      this.#view.putImage(await this.#kube.apply<CachedImage>(CACHED_IMAGES, { name }, { status: {} }, options));
+      this.#putImage(await this.#kube.apply<CachedImage>(CACHED_IMAGES, { name }, { status: {} }, options));
     } catch (error) {
       // Deleted a moment ago: the watch will say so.
       if (!isKubeError(error, 'not-found')) throw error;
@@ -127,16 +132,49 @@ export class ResourceWriter {
     const options = { fieldManager: FIELD_MANAGERS.description, subresource: 'status' } as const;
     try {
       const written = await this.#kube.apply<Repository>(REPOSITORIES, { name }, { status: summary }, options);
-      this.#view.putRepository(written);
+      this.#putRepository(written);
     } catch (error) {
       if (!isKubeError(error, 'not-found')) throw error;
     }
   }
 
-  async #patchImage({ metadata }: CachedImage, change: object): Promise<void> {
+  /** The status goes first: the API server checks all of an object, and v1 wrote phases there that are none today. */
+  async #clearStatus<T extends CachedImage | Repository>(
+    resource: Resource,
+    object: T,
+    traces: V1Traces | undefined,
+  ): Promise<T> {
+    if (traces?.status === undefined) return object;
+    const { name, resourceVersion } = object.metadata;
     this.#leadership.assertLeader();
-    const patch = { metadata: { ...change, resourceVersion: metadata.resourceVersion } };
-    this.#view.putImage(await this.#kube.mergePatch<CachedImage>(CACHED_IMAGES, { name: metadata.name }, patch));
+    const patch = { metadata: { resourceVersion }, status: traces.status };
+    return this.#kube.mergePatch<T>(resource, { name }, patch, { subresource: 'status' });
+  }
+
+  /** Changes metadata, and withdraws what is v1's, of this version of an object; returns what it is then. */
+  async #patch<T extends CachedImage | Repository>(
+    resource: Resource,
+    object: T,
+    change: object | undefined,
+    traces: V1Traces | undefined,
+  ): Promise<T> {
+    if (change === undefined && traces === undefined) return object;
+    const { name, resourceVersion } = object.metadata;
+    this.#leadership.assertLeader();
+    const metadata = { ...change, ...traces?.object.metadata, resourceVersion };
+    const spec = traces?.object.spec === undefined ? {} : { spec: traces.object.spec };
+    const written = await this.#kube.mergePatch<T>(resource, { name }, { metadata, ...spec });
+    if (resource === CACHED_IMAGES) this.#putImage(written as CachedImage);
+    else this.#putRepository(written as Repository);
+    return written;
+  }
+
+  #putImage(image: CachedImage): void {
+    this.#view.putImage(keptObject(image, CACHED_IMAGES));
+  }
+
+  #putRepository(repository: Repository): void {
+    this.#view.putRepository(keptObject(repository, REPOSITORIES));
   }
 
   async #createOrGet<T extends CachedImage | Repository>(resource: Resource, name: string, object: object): Promise<T> {
@@ -169,6 +207,11 @@ export function adoption(image: CachedImage, reference: Reference): object | und
       : {}),
   };
   return Object.keys(patch).length === 0 ? undefined : patch;
+}
+
+/** The finalizers of an object without kuik v1's; undefined when it has none of those. */
+function withoutV1Finalizers({ metadata: { finalizers = [] } }: Repository): { finalizers: string[] } | undefined {
+  return finalizers.some(isV1) ? { finalizers: finalizers.filter((finalizer) => !isV1(finalizer)) } : undefined;
 }
 
 function isV1(finalizer: string): boolean {

@@ -1,4 +1,4 @@
-import { type CachedImage, GROUP, type Repository, VERSION } from '@kuik/contracts';
+import type { CachedImage, Repository } from '@kuik/contracts';
 import {
   CACHED_IMAGES,
   createReflector,
@@ -10,9 +10,9 @@ import {
   type ReflectorEvent,
   type ReflectorOptions,
   REPOSITORIES,
-  type Resource,
 } from '@kuik/kube';
 import type { ClusterView, NamespaceLabels } from './cluster-view.ts';
+import { keptObject } from './kept-object.ts';
 import { type PodObject, type PodView, viewPod } from './pod-view.ts';
 import { podKey } from './usage.ts';
 
@@ -144,7 +144,7 @@ export class Watches {
     open<CachedImage, CachedImage>(
       {
         resource: CACHED_IMAGES,
-        project: (object) => slim(object, CACHED_IMAGES),
+        project: (object) => keptObject(object, CACHED_IMAGES),
         onChange: ({ old, now }) => {
           if (now !== undefined) view.putImage(now);
           else if (old !== undefined) view.removeImage(old);
@@ -155,7 +155,7 @@ export class Watches {
     open<Repository, Repository>(
       {
         resource: REPOSITORIES,
-        project: (object) => slim(object, REPOSITORIES),
+        project: (object) => keptObject(object, REPOSITORIES),
         onChange: ({ old, now }) => {
           if (now !== undefined) view.putRepository(now);
           else if (old !== undefined) view.removeRepository(old);
@@ -179,10 +179,4 @@ export class Watches {
     for (const reflector of reflectors) reflector.start();
     return set;
   }
-}
-
-/** Without what the API server keeps for itself (most of an object's size); with its kind, which items of a list lack. */
-function slim<T extends CachedImage | Repository>(object: T, { kind }: Resource): T {
-  const { managedFields: _managed, ...metadata } = object.metadata as T['metadata'] & { managedFields?: unknown };
-  return { ...object, apiVersion: `${GROUP}/${VERSION}`, kind, metadata };
 }

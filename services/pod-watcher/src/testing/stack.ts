@@ -33,11 +33,11 @@ export interface Replica extends PodWatcherApp {
 }
 
 /** Real servers, each side under its own identity and the chart's own Role; what a test does with them. */
-export async function startStack() {
+export async function startStack({ definitions = CRDS }: { definitions?: readonly object[] } = {}) {
   const stack = await leaseTestbed({ parts: ['controlPlane', 'nats', 'redis', 'upstream'] });
   const { api } = stack.controlPlane;
   const faults = await startFaultProxy({ backingUrl: stack.upstream.url, tls: true, hosts: [HOST] });
-  await stack.controlPlane.applyAll(CRDS);
+  await stack.controlPlane.applyAll(definitions);
   const identity = await serviceIdentity(stack, 'pod-watcher');
   await stack.controlPlane.applyYaml(chartRole());
   const jobs: CopyJob[] = [];
@@ -110,17 +110,23 @@ export async function startStack() {
         },
       };
     },
+    /** From other custom resources to ours, as an upgrade does it. */
+    upgradeDefinitions: () => stack.controlPlane.applyAll(CRDS),
     images: () => api.list<CachedImage & KubeObject>(`${GROUP}/cachedimages`),
     repositories: () => api.list<Repository & KubeObject>(`${GROUP}/repositories`),
     async image(reference: string): Promise<(CachedImage & KubeObject) | undefined> {
       const all = await api.list<CachedImage & KubeObject>(`${GROUP}/cachedimages`);
       return all.find(({ spec }) => spec.sourceImage === reference);
     },
-    async pod(name: string, image: string, { node = 'node-1', spec = {} }: { node?: string; spec?: object } = {}) {
+    async pod(
+      name: string,
+      image: string,
+      { node = 'node-1', spec = {}, metadata = {} }: { node?: string; spec?: object; metadata?: object } = {},
+    ) {
       await api.create('/api/v1/namespaces/default/pods', {
         apiVersion: 'v1',
         kind: 'Pod',
-        metadata: { name },
+        metadata: { name, ...metadata },
         spec: { containers: [{ name: 'app', image }], ...spec },
       });
       await stack.controlPlane.bindPod('default', name, node);
