@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { COPY_QUEUE } from '@kuik/contracts';
 import { anchorTag, parseReference, toCacheRepository } from '@kuik/image';
 import { createProducer } from '@kuik/queue';
-import { indexOf, makeImage, makeIndex, until, type MadeImage } from '@kuik/testbed';
+import { indexOf, makeImage, makeIndex, pushImage, until, type MadeImage } from '@kuik/testbed';
 import { z } from 'zod';
 import { startCopierWorld, type Copier, type CopierWorld } from './testing/copier-world.ts';
 
@@ -175,6 +175,63 @@ describe('a copy that is there already', () => {
     const again = await world.told(image, ({ copiedAt }) => copiedAt !== image.stanza.copiedAt);
     expect(again.stanza).toMatchObject({ blobs: made.blobs.length, sharedBlobs: 0, bytes: made.bytes });
     await expectWhole(`${HOST}/wiped:1`, made);
+  });
+});
+
+describe('a cache registry that kuik v1 filled', () => {
+  async function store(name: string, image: MadeImage): Promise<void> {
+    const repository = `${HOST}/${name}`;
+    const { cache } = world.stack;
+    const authorization = cache.authorization('writer', [{ repository, actions: ['pull', 'push'] }]);
+    await pushImage(cache.writerUrl, repository, ['1'], image, { authorization });
+  }
+
+  /** v1 kept one platform, in an index that it wrote anew: under the tag is another digest than upstream's. */
+  async function filledByV1(name: string) {
+    const child = (platform: string) => makeImage({ seed: `${name}/${platform}`, platform, layers: [4096] });
+    const [amd64, arm64] = [await child('linux/amd64'), await child('linux/arm64')];
+    const platform = (architecture: string) => ({ os: 'linux', architecture });
+    const held = indexOf([{ image: amd64, platform: platform('amd64') }]);
+    const upstream = indexOf([
+      { image: amd64, platform: platform('amd64') },
+      { image: arm64, platform: platform('arm64') },
+    ]);
+    await store(name, held);
+    return { held, upstream, amd64, arm64, reference: `${HOST}/${name}:1` };
+  }
+
+  it("gets upstream's own index, and only those blobs that it lacks", async () => {
+    const { upstream, amd64, arm64, reference } = await filledByV1('v1-index');
+    await push('v1-index', ['1'], upstream);
+    world.faults.log.reset();
+    const { stanza } = await world.copied(reference);
+    const { blobs } = upstream;
+    expect(stanza).toMatchObject({ digest: upstream.digest, blobs: blobs.length, sharedBlobs: amd64.blobs.length });
+    expect(world.faults.log.total({ method: 'GET', kind: 'blob' }).requests).toBe(arm64.blobs.length);
+    await expectWhole(reference, upstream);
+  });
+
+  it('is not read at all where it holds what upstream has: two HEADs', async () => {
+    const made = await makeImage({ seed: 'v1-single' });
+    await push('v1-single', ['1'], made);
+    await store('v1-single', made);
+    world.faults.log.reset();
+    const { stanza } = await world.copied(`${HOST}/v1-single:1`);
+    expect(stanza).toMatchObject({ digest: made.digest, blobs: made.blobs.length, sharedBlobs: made.blobs.length });
+    expect(world.faults.log.total({ method: 'GET' }).requests).toBe(0);
+  });
+
+  it('is all there is when upstream has deleted the image: what it holds stays and is served', async () => {
+    const { held, reference } = await filledByV1('v1-orphan');
+    const { stanza, ...image } = await world.copied(reference);
+    expect(stanza).toMatchObject({
+      digest: held.digest,
+      tag: '1',
+      platforms: ['linux/amd64'],
+      error: { attempts: 1 },
+    });
+    expect(stanza).not.toHaveProperty('copiedAt');
+    expect(await until(() => world.state(image), { what: 'its state' })).toMatchObject({ digest: held.digest });
   });
 });
 

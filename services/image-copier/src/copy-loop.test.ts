@@ -42,6 +42,7 @@ interface World {
   object: CachedImage | undefined;
   copy: CopyParts['copy'];
   lost: CopyParts['lost'];
+  held: CopyParts['held'];
   waitMs: number;
   writeFails: boolean | 'for good';
   /** Made anew while copying; `late`: between our look and our write. */
@@ -55,6 +56,7 @@ async function run(bend: (world: World) => void = () => undefined, signal = new 
     object: image(),
     copy: async () => result,
     lost: async () => false,
+    held: async () => undefined,
     waitMs: 0,
     writeFails: false,
     replacedWhileCopying: false,
@@ -95,6 +97,7 @@ async function run(bend: (world: World) => void = () => undefined, signal = new 
       return world.copy(...call);
     },
     lost: world.lost,
+    held: (target) => world.held(target),
     failureOf: (error) =>
       error instanceof Refusal ? { code: error.code, message: error.message, side: error.side } : undefined,
     announce: async (written) => void seen.announced.push(written.metadata.resourceVersion),
@@ -172,6 +175,24 @@ describe('workOn', () => {
     expect(stanzas[0]).toMatchObject({ digest: DIGEST, error: { code: 'KUIK-REG-504', attempts: 3 } });
     expect(ended).toEqual(['failed:KUIK-REG-504']);
     expect(parked).toEqual([]);
+  });
+
+  const removal = { forUid: 'u1', condemnedAt: '2026-11-20T10:00:00Z', reason: 'Unused', epoch: 1 };
+
+  it.each<[string, NonNullable<CachedImage['status']>, Refusal['side'], string | undefined]>([
+    ['holds what was never copied for this object', {}, 'upstream', DIGEST],
+    ['is not believed when the cache itself refused', {}, 'cache', undefined],
+    ['is not looked at while gc takes it away', { removal }, 'upstream', undefined],
+  ])('that upstream refuses: the cache %s', async (_name, status, side, digest) => {
+    const { stanzas } = await run((world) => {
+      world.object = image({}, undefined, status);
+      world.copy = () => Promise.reject(new Refusal('not-found', side));
+      world.held = async () => ({ ...result, bytesCopied: 0 });
+    });
+    expect(stanzas[0]?.digest).toBe(digest);
+    // Nobody copied it now, so it is no more than what gc may take away.
+    expect(stanzas[0]).not.toHaveProperty('copiedAt');
+    expect(stanzas[0]?.error).toMatchObject({ attempts: 1 });
   });
 
   it.each<[string, CopyParts['lost'], string | undefined]>([

@@ -30,6 +30,8 @@ export interface CopyParts extends ProgressTellerParts {
   copy(target: CopyTarget, onProgress: (progress: CopyProgress) => void, signal: AbortSignal): Promise<CopyResult>;
   /** Whether the cache does not have the digest any more that a node missed. Throws when it cannot be asked. */
   lost(target: CopyTarget): Promise<boolean>;
+  /** What the cache holds whole under the image's own tag, whoever brought it; undefined when there is nothing. Throws when it cannot be asked. */
+  held(target: CopyTarget): Promise<CopyResult | undefined>;
   /** Reads a thrown error; undefined when it is none of a registry's (a mistake of ours, an abort). */
   failureOf(error: unknown): CopyFailure | undefined;
   announce(image: CachedImage): Promise<void>;
@@ -133,15 +135,37 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
     // What is neither in the cache nor to be had upstream is not cached: the stanza says so. Unknown is not gone.
     const lost = await parts.lost(verdict.target).catch(() => false);
     const { copying: _left, ...kept } = before === undefined || lost ? { forUid: image.metadata.uid } : before;
-    const stanza: CacheStanza = { ...kept, error: judged.error };
+    const held = mayBeHeld(image, failure) ? await parts.held(verdict.target).catch(() => undefined) : undefined;
+    if (held !== undefined) log.info('image found in the cache', { digest: held.digest });
+    const known = held === undefined ? kept : described(image, verdict.target, held);
+    const stanza: CacheStanza = { ...known, error: judged.error };
     return (await record(parts, image, stanza, readAt)) ? { do: 'done' } : apiServerAway();
   } finally {
     parts.count.progress(job.id, undefined);
   }
 }
 
+/**
+ * Upstream does not give what was never copied for this object. The cache may hold it all the same: from an object before this one, or from kuik
+ * v1. What gc is taking away is not looked for.
+ */
+function mayBeHeld(image: CachedImage, { side }: CopyFailure): boolean {
+  return (
+    side === 'upstream' && stanzaOf(image, 'cache')?.digest === undefined && stanzaOf(image, 'removal') === undefined
+  );
+}
+
 function copied(image: CachedImage, target: CopyTarget, result: CopyResult, now: Date): CacheStanza {
   const forced = forceWish(image);
+  return {
+    ...described(image, target, result),
+    copiedAt: now.toISOString(),
+    ...(forced === undefined ? {} : { forced }),
+  };
+}
+
+/** What the cache holds; without a time of copying when nobody copied it now. */
+function described(image: CachedImage, target: CopyTarget, result: CopyResult): CacheStanza {
   return {
     forUid: image.metadata.uid,
     digest: result.digest,
@@ -152,8 +176,6 @@ function copied(image: CachedImage, target: CopyTarget, result: CopyResult, now:
     bytes: result.bytes,
     blobs: result.blobs.total,
     sharedBlobs: result.blobs.mounted + result.blobs.present,
-    copiedAt: now.toISOString(),
-    ...(forced === undefined ? {} : { forced }),
   };
 }
 

@@ -1,6 +1,7 @@
 import {
   copyImage,
   describeImage,
+  holdsWholeImage,
   RegistryError,
   type BlobTurns,
   type CacheEndpoint,
@@ -31,7 +32,7 @@ export function registryCopies({
   credentials,
   turns,
   concurrency,
-}: CopyRoute): Pick<CopyParts, 'copy' | 'failureOf' | 'lost'> {
+}: CopyRoute): Pick<CopyParts, 'copy' | 'failureOf' | 'held' | 'lost'> {
   const sides = new Sides();
   const credentialsTold = new WeakMap<RegistryError, Pick<CopyFailure, 'broker' | 'tried'>>();
   return {
@@ -81,6 +82,15 @@ export function registryCopies({
       if (target.verify === undefined) return false;
       const to = registry.cache(cache, target.cacheRepository);
       return (await headOf(to, target.verify)) === undefined;
+    },
+    async held(target) {
+      const to = registry.cache(cache, target.cacheRepository);
+      const digest = await headOf(to, target.cacheTag);
+      // An anchor's word is checked: what it names must be what was asked for.
+      if (digest === undefined || (target.reference.digest ?? digest) !== digest) return undefined;
+      if (!(await holdsWholeImage(to, digest))) return undefined;
+      const found = await describeImage(to, digest);
+      return { ...found, bytesCopied: 0, ...platformsOf(found.platforms) };
     },
     failureOf(error) {
       if (!(error instanceof RegistryError)) return undefined;

@@ -48,7 +48,8 @@ function copyTransitions(before: CachedImage, now: CachedImage, context: Transit
 }
 
 /** `copied sha256:...: 41 MiB in 7 blobs, 3 of them shared` */
-function copiedText(digest: string, { bytes, blobs, sharedBlobs = 0 }: CacheStanza): string {
+function copiedText(digest: string, { bytes, blobs, sharedBlobs = 0, copiedAt }: CacheStanza): string {
+  if (copiedAt === undefined) return `found in the cache ${digest}: upstream does not give it`;
   if (bytes === undefined || blobs === undefined) return `copied ${digest}`;
   const shared = sharedBlobs === 0 ? '' : `, ${sharedBlobs} of them shared`;
   return `copied ${digest}: ${formatBytes(bytes)} in ${blobs} ${blobs === 1 ? 'blob' : 'blobs'}${shared}`;
