@@ -3,6 +3,7 @@ import { DEFAULTS, FIXED } from './defaults.ts';
 import { formatDuration } from './duration.ts';
 import { ERROR_CODES } from './error-codes.ts';
 import { METRICS } from './metrics.ts';
+import { METRICS_V1 } from './metrics-v1.ts';
 import type { DeclaredService } from './service-declaration.ts';
 import { whoSaysWhat } from './who-says-what.ts';
 
@@ -57,7 +58,7 @@ function defaultsPage(): string {
 }
 
 function metricsPage(): string {
-  const rows = Object.values(METRICS).map(({ name, type, labels, help }) => [
+  const rows = [...Object.values(METRICS), ...Object.values(METRICS_V1)].map(({ name, type, labels, help }) => [
     `\`${name}\``,
     type,
     labels.map((label) => `\`${label}\``).join(', '),
@@ -65,7 +66,7 @@ function metricsPage(): string {
   ]);
   return page(
     'Metrics',
-    'Every metric of ours, served at `/metrics` of each service beside those of Node.js. Units are in the names.',
+    'Every metric of ours, served at `/metrics` of each service beside those of Node.js. Units are in the names. `kube_image_keeper_*` are those of kuik v1 (see `docs/kuik-v1.md`).',
     ['metric', 'type', 'labels', 'what it tells'],
     rows,
   );

@@ -7,6 +7,7 @@ export * from './names.ts';
 export * from './error-codes.ts';
 export * from './explain.ts';
 export * from './metrics.ts';
+export * from './metrics-v1.ts';
 export * from './phases.ts';
 export * from './resources.ts';
 export * from './crds.ts';

@@ -13,6 +13,8 @@ export interface ServiceContext {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly clock: Clock;
+  /** Of the image that runs; absent while developing. */
+  readonly version?: string;
 }
 
 export interface ServiceDefinition<C> {
@@ -46,14 +48,12 @@ export async function runService<C>(definition: ServiceDefinition<C>): Promise<v
     process.exitCode = EXIT.config;
     return;
   }
-  const metrics = createMetrics({
-    service: name,
-    ...(process.env['KUIK_VERSION'] ? { version: process.env['KUIK_VERSION'] } : {}),
-  });
+  const version = process.env['KUIK_VERSION'] ? { version: process.env['KUIK_VERSION'] } : {};
+  const metrics = createMetrics({ service: name, ...version });
   const end = untilEnd(log);
   let app: App | undefined;
   const running = (async () => {
-    app = await createApp(config, { name, log, metrics, clock: systemClock });
+    app = await createApp(config, { name, log, metrics, clock: systemClock, ...version });
     await app.start();
     if (definition.once === true) return end.done();
     log.info('service started', { pid: process.pid, node: process.version });

@@ -1,4 +1,4 @@
-import { METRICS, stanzaOf, type CachedImage } from '@kuik/contracts';
+import { METRICS, METRICS_V1, stanzaOf, type CachedImage } from '@kuik/contracts';
 import { isKubeError, type KubeClient, type Leadership, type Reflector } from '@kuik/kube';
 import { RegistryError } from '@kuik/registry';
 import type { Clock, Logger, Metrics } from '@kuik/runtime';
@@ -36,12 +36,14 @@ const CLAIMS_MS = 2_000;
 export class Collection {
   readonly #options: CollectionOptions;
   readonly #removed;
+  readonly #removedV1;
   readonly #kept;
   readonly #condemned;
 
   constructor(options: CollectionOptions) {
     this.#options = options;
     this.#removed = options.metrics.counter(METRICS.gcRemoved);
+    this.#removedV1 = options.metrics.counter(METRICS_V1.removedFromCache);
     this.#kept = options.metrics.counter(METRICS.gcKept);
     this.#condemned = options.metrics.gauge(METRICS.gcCondemned);
   }
@@ -126,7 +128,10 @@ export class Collection {
   }
 
   #counted(reason: string, outcome: RemovalOutcome): RemovalOutcome {
-    if (outcome.outcome === 'removed') this.#removed.inc({ reason });
+    if (outcome.outcome === 'removed') {
+      this.#removed.inc({ reason });
+      this.#removedV1.inc();
+    }
     if (outcome.outcome === 'released') this.#kept.inc({ reason: 'InUse' });
     return outcome;
   }

@@ -37,7 +37,7 @@ export interface CopyParts extends ProgressTellerParts {
   announce(image: CachedImage): Promise<void>;
   readonly pacer: Pacer;
   readonly count: {
-    ended(result: string, code: string, seconds: number): void;
+    ended(result: string, code: string, host: string, seconds: number): void;
     bytes(how: 'copied' | 'shared', bytes: number): void;
     progress(jobId: string, bytesDone: number | undefined): void;
   };
@@ -63,7 +63,7 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
   });
   const started = parts.clock.monotonic();
   const ended = (result: string, code: string): void =>
-    parts.count.ended(result, code, (parts.clock.monotonic() - started) / 1000);
+    parts.count.ended(result, code, host, (parts.clock.monotonic() - started) / 1000);
 
   // First, so that a job which has to wait costs the API server nothing.
   const waitMs = await parts.pacer.take(host);

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { createCredentialClient, openBus, type Bus } from '@kuik/bus';
-import { METRICS, type MissingContent } from '@kuik/contracts';
+import { buildInfoV1, METRICS, METRICS_V1, type MissingContent } from '@kuik/contracts';
 import {
   createRegistryAccess,
   readCacheEndpoint,
@@ -59,6 +59,7 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
   const bus = deps.bus ?? (url === undefined ? undefined : openBus({ ...config.nats, url }, 'node-proxy', context));
 
   const breaker = new Breaker({ failures: cacheTimeouts.breakerFailures, openMs: cacheTimeouts.breakerOpen, now });
+  metrics.gauge(METRICS_V1.proxyBuildInfo).set(1, buildInfoV1(context.version));
   const breakerOpen = metrics.gauge(METRICS.proxyBreaker);
   metrics.onCollect(() => breakerOpen.set(breaker.open ? 1 : 0));
   const misses = new CacheMisses();

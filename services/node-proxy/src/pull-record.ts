@@ -1,4 +1,4 @@
-import { METRICS } from '@kuik/contracts';
+import { METRICS, METRICS_V1 } from '@kuik/contracts';
 import type { Counter, Histogram, Logger, Metrics } from '@kuik/runtime';
 
 /** Everything that is told of one request: one log line, a few counters, and the report of what was served. */
@@ -10,6 +10,8 @@ export interface PullRecord {
   /** As asked for: `docker.io/library/nginx`. */
   name?: string;
   reference?: string;
+  /** The registry whose image was asked for. */
+  host?: string;
   /** Canonical reference of the image that was meant, for the report of what was served. */
   image?: string;
   /** Request id of the admission that brought the image into the cache: the webhook's and the copier's lines carry it too. */
@@ -42,6 +44,8 @@ export function newRecord(id: string, method: string, nowMs: number): PullRecord
   };
 }
 
+const REGISTRIES_NAMED = 100;
+
 /** Tells of requests that ended. */
 export class PullLog {
   readonly #log: Logger;
@@ -49,6 +53,8 @@ export class PullLog {
   readonly #requests: Counter<typeof METRICS.proxyRequests>;
   readonly #bytes: Counter<typeof METRICS.proxyBytes>;
   readonly #firstByte: Histogram<typeof METRICS.proxyFirstByteSeconds>;
+  readonly #requestsV1: Counter<typeof METRICS_V1.proxyRequests>;
+  readonly #hosts = new Set<string>();
 
   constructor(log: Logger, metrics: Metrics, now: () => number) {
     this.#log = log;
@@ -56,12 +62,17 @@ export class PullLog {
     this.#requests = metrics.counter(METRICS.proxyRequests);
     this.#bytes = metrics.counter(METRICS.proxyBytes);
     this.#firstByte = metrics.histogram(METRICS.proxyFirstByteSeconds);
+    this.#requestsV1 = metrics.counter(METRICS_V1.proxyRequests);
   }
 
   /** The request is over; `complete` is false when its body broke or its client left. */
   ended(record: PullRecord, complete: boolean): void {
     const { kind, origin, reason, status, bytes, firstByteMs } = record;
     this.#requests.inc({ kind, origin, reason, status });
+    if (record.host !== undefined) {
+      const cacheHit = String(origin === 'cache' || origin === 'memory');
+      this.#requestsV1.inc({ registry: this.#registry(record.host), statusCode: status, cacheHit });
+    }
     if (bytes > 0) this.#bytes.inc({ origin }, bytes);
     if (firstByteMs !== undefined) this.#firstByte.observe((firstByteMs - record.startedMs) / 1000, { origin });
     const fields = {
@@ -85,5 +96,11 @@ export class PullLog {
     if (status >= 500 || (!complete && record.code !== 'client-gone')) this.#log.warn('pull answered', fields);
     else if (kind === 'base') this.#log.debug('pull answered', fields);
     else this.#log.info('pull answered', fields);
+  }
+
+  /** Whoever reaches the port may name any registry: their number as a label has an end. */
+  #registry(host: string): string {
+    if (this.#hosts.size < REGISTRIES_NAMED) this.#hosts.add(host);
+    return this.#hosts.has(host) ? host : 'other';
   }
 }

@@ -66,6 +66,8 @@ export class ServePull {
     if ('refused' in pull) throw refusal(pull);
     record.kind = pull.kind;
     if ('name' in pull) record.name = pull.name;
+    const host = 'repositories' in pull ? pull.repositories[0]?.host : undefined;
+    if (host !== undefined) record.host = host;
     switch (pull.kind) {
       case 'base':
         return this.#base(response, record);

@@ -15,7 +15,7 @@ import { ImageReconciler } from './image-reconciler.ts';
 import { Intents } from './intents.ts';
 import { Lead } from './lead.ts';
 import { MissingContentBook } from './missing-content.ts';
-import { reportGauges, reportMetrics } from './report-metrics.ts';
+import { reportControllerV1, reportGauges, reportMetrics } from './report-metrics.ts';
 import { RepositoryReconciler } from './repository-reconciler.ts';
 import { rereadPods } from './reread-pods.ts';
 import { ResourceWriter } from './resource-writer.ts';
@@ -183,6 +183,7 @@ export function createApp(
   });
 
   reportGauges(metrics, { view, watches });
+  reportControllerV1(metrics, leadership, context.version);
   bus.onStatus((status) => {
     // Whatever NATS lost while it was away, the resources still know.
     if (status === 'connected') lead.refill();

@@ -20,6 +20,8 @@ export interface ViewListener {
   imageGone?(image: CachedImage): void;
   repositorySeen?(before: Repository | undefined, now: Repository): void;
   podChanged?(pod: PodView): void;
+  /** A full list took the place of what was known of images or repositories; what it changed is not told one by one. */
+  relisted?(): void;
 }
 
 /** Everything this service knows of the cluster: pods by what they use, CachedImages and Repositories by what they stand for. */
@@ -107,6 +109,7 @@ export class ClusterView {
     this.images.replaceAll(images);
     this.#imagesByRepository.clear();
     for (const identity of this.images.identities()) this.#relate(identity);
+    for (const listener of this.#listeners) listener.relisted?.();
   }
 
   putRepository(repository: Repository): void {
@@ -131,6 +134,7 @@ export class ClusterView {
 
   repositoriesListed(repositories: Iterable<Repository>): void {
     this.repositories.replaceAll(repositories);
+    for (const listener of this.#listeners) listener.relisted?.();
   }
 
   /** Every image that has an object or a holder. */

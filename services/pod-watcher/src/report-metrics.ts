@@ -1,8 +1,9 @@
-import { METRICS, PHASES } from '@kuik/contracts';
-import type { ReflectorEvent } from '@kuik/kube';
+import { buildInfoV1, METRICS, METRICS_V1, PHASES } from '@kuik/contracts';
+import type { Leadership, ReflectorEvent } from '@kuik/kube';
 import type { Metrics } from '@kuik/runtime';
 import type { ClusterView } from './cluster-view.ts';
 import type { Step } from './next-step.ts';
+import { talliesOf } from './view-tallies.ts';
 import type { Watches } from './watches.ts';
 
 /** The metrics of this service, as the narrow functions that its parts are handed. */
@@ -29,25 +30,44 @@ export function reportMetrics(metrics: Metrics): MetricReports {
   };
 }
 
-/** Gauges that are read from the view at each scrape. */
-export function reportGauges(metrics: Metrics, { view, watches }: { view: ClusterView; watches: Watches }): void {
+/** Gauges that are read at each scrape; of images and repositories only what changed since the last one is looked at. */
+export function reportGauges(metrics: Metrics, parts: { view: ClusterView; watches: Pick<Watches, 'state'> }): void {
+  const { view, watches } = parts;
   const objects = metrics.gauge(METRICS.watchObjects);
   const contact = metrics.gauge(METRICS.watchContactSeconds);
-  const images = metrics.gauge(METRICS.cachedImages);
+  const phases = metrics.gauge(METRICS.cachedImages);
   const holders = metrics.gauge(METRICS.holders);
+  const imagesV1 = metrics.gauge(METRICS_V1.cachedImages);
+  const repositoriesV1 = metrics.gauge(METRICS_V1.repositories);
+  const containersV1 = metrics.gauge(METRICS_V1.containers);
+  const tallies = talliesOf(view);
   metrics.onCollect(() => {
     for (const { resource, objects: count, contactAgeMs } of watches.state()) {
       objects.set(count, { resource });
       if (Number.isFinite(contactAgeMs)) contact.set(contactAgeMs / 1000, { resource });
     }
-    const phases = new Map<string, number>(PHASES.map((phase) => [phase, 0]));
-    for (const { status } of view.images.values()) {
-      const phase = status?.phase ?? 'Waiting';
-      phases.set(phase, (phases.get(phase) ?? 0) + 1);
+    const byPhase = new Map<string, number>(PHASES.map((phase) => [phase, 0]));
+    for (const { labels, sum } of tallies.images.sums()) {
+      imagesV1.set(sum, labels);
+      byPhase.set(labels.status, (byPhase.get(labels.status) ?? 0) + sum);
     }
-    for (const [phase, count] of phases) images.set(count, { phase });
+    for (const [phase, count] of byPhase) phases.set(count, { phase });
+    for (const { labels, sum } of tallies.repositories.sums()) repositoriesV1.set(sum, labels);
+    for (const { labels, sum } of tallies.containers.sums()) containersV1.set(sum, labels);
     holders.set(view.usage.holds);
   });
+}
+
+/** What kuik v1 said of its controllers. */
+export function reportControllerV1(
+  metrics: Metrics,
+  leadership: Pick<Leadership, 'isLeader'>,
+  version: string | undefined,
+): void {
+  metrics.gauge(METRICS_V1.controllerBuildInfo).set(1, buildInfoV1(version));
+  metrics.gauge(METRICS_V1.controllerUp).set(1);
+  const leader = metrics.gauge(METRICS_V1.controllerLeader);
+  metrics.onCollect(() => leader.set(leadership.isLeader() ? 1 : 0));
 }
 
 function codeOf(error: unknown): string {

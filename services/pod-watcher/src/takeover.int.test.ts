@@ -53,7 +53,7 @@ const person = (name: string, change: object) =>
   stack.api.request('PATCH', `${PATH}/cachedimages/${name}?fieldManager=kubectl-edit`, change, {
     contentType: 'application/merge-patch+json',
   });
-const named = async (name: string) => (await stack.api.get<Image>(`${PATH}/cachedimages/${name}`)) as Image;
+const named = async (name: string) => await stack.api.get<Image>(`${PATH}/cachedimages/${name}`);
 
 describe('a cluster of kuik v1', () => {
   it('is taken over: no object is renamed or made anew, none is left out', async () => {

@@ -42,7 +42,7 @@ export function v1Image(name: string, sourceImage: string, status: object = {}):
       lastSeenUpstream: '2026-01-01T00:00:00Z',
       ...status,
     },
-  } as KubeObject;
+  };
 }
 
 /** A Repository, which v1 named after what it stands for. */
@@ -65,12 +65,12 @@ export function v1Repository(name: string, spec: object = {}): KubeObject {
         },
       ],
     },
-  } as KubeObject;
+  };
 }
 
 /** Creates an object and its status as v1's controllers do, under their name. */
 export async function asV1Left(api: ApiClient, object: KubeObject): Promise<void> {
-  const path = `/apis/${API}/${PATHS[object.kind!]!}`;
+  const path = `/apis/${API}/${PATHS[object.kind]!}`;
   const { status, ...rest } = object as KubeObject & { status: object };
   await api.create(`${path}?fieldManager=manager`, rest);
   const patch = `${path}/${object.metadata.name}/status?fieldManager=manager`;
