@@ -53,4 +53,12 @@ export const EVENT_REASONS = {
   expiring: 'Expiring',
   kept: 'Kept',
   removed: 'Removed',
+  duplicate: 'Duplicate',
+} as const;
+
+/** Event reasons on Repositories; a wish for updates that cannot be read is told by its own reason. */
+export const REPOSITORY_EVENT_REASONS = {
+  upToDate: 'UpToDate',
+  failing: 'ErrImagePull',
+  terminating: 'Terminating',
 } as const;

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { CACHED_IMAGES, EVENTS, type KubeObject, PODS, REPOSITORIES } from '@kuik/kube';
+import { CACHED_IMAGES, EVENTS, type KubeObject, NAMESPACES, PODS, REPOSITORIES } from '@kuik/kube';
 import {
   type CachedImage,
   HOLDERS_CONFIRM,
@@ -462,6 +462,20 @@ describe('a leader', () => {
     putImage({ ...now, spec: { ...now.spec, retain: true } });
     expect(await ask()).toBe('held');
     await gc.close();
+  });
+
+  it('v1 defect: a deleted namespace leaves references to its pull secrets behind', async () => {
+    world.kube.put(NAMESPACES, { metadata: { name: 'default' } });
+    world.pod('web', IMAGE, { spec: { imagePullSecrets: [{ name: 'regcred' }] } });
+    await world.replica().start();
+    await copied();
+    world.kube.drop(PODS, { namespace: 'default', name: 'web' });
+    await eventually('nobody uses it', () => world.image(IMAGE)?.status?.usedBy?.count === 0);
+    world.kube.drop(NAMESPACES, { name: 'default' });
+    world.kube.forgetHistory();
+    world.kube.endWatches('gone');
+    await eventually('no reference', () => world.repositories()[0]?.status?.pullSecrets === undefined);
+    expect(world.image(IMAGE)?.status).not.toHaveProperty('pullSecrets');
   });
 
   it('forgets a Repository that has no image and that nobody edited', async () => {

@@ -10,6 +10,7 @@ import { ClusterView } from './cluster-view.ts';
 import { accountsOf, untouchedNamespaces, type PodWatcherConfig } from './config.ts';
 import { connectRedis, type RedisParts } from './connect-redis.ts';
 import { CredentialBroker } from './credential-broker.ts';
+import { GoneNamespaces } from './gone-namespaces.ts';
 import { HintBook } from './hint-book.ts';
 import { ImageReconciler } from './image-reconciler.ts';
 import { Intents } from './intents.ts';
@@ -22,7 +23,7 @@ import { ResourceWriter } from './resource-writer.ts';
 import { SecretReader } from './secret-reader.ts';
 import { ServedPulls } from './served-pulls.ts';
 import { StateProjection } from './state-projection.ts';
-import { transitionsOf } from './transitions.ts';
+import { repositoryTransitions, transitionsOf } from './transitions.ts';
 import { Watches } from './watches.ts';
 
 /** Adapters that a test brings; those that are missing are made from the configuration. */
@@ -108,6 +109,7 @@ export function createApp(
   const hints = new HintBook(now);
   const served = new ServedPulls({ images: view.images, events, times: redis.times, log });
   const missing = new MissingContentBook({ view, now, log });
+  const namespaces = new GoneNamespaces({ kube, view });
   const intents = new Intents(redis.producer);
   const writer = new ResourceWriter(kube, leadership, view);
   const projection = new StateProjection(
@@ -125,6 +127,7 @@ export function createApp(
       intents,
       hints: { expected: (image) => hints.expected(image), lastPulled: (image) => served.lastPulled(image) },
       missing,
+      namespaceGone: (namespace) => namespaces.has(namespace),
       clock,
       log,
       retry: retryTimes,
@@ -137,6 +140,7 @@ export function createApp(
     intents,
     projection,
     hints,
+    namespaces,
     bus,
     onServed: async (windows) => {
       for (const image of [...(await served.take(windows)), ...missing.take(windows)]) lead.look(image);
@@ -159,6 +163,11 @@ export function createApp(
       if (!leadership.isLeader()) return;
       const found = transitionsOf(before, image, { retry: retryTimes, now: now() });
       for (const { type, reason, message } of found) events.event(image, type, reason, message);
+    },
+    repositorySeen: (before, repository) => {
+      if (!leadership.isLeader()) return;
+      for (const { type, reason, message } of repositoryTransitions(before, repository))
+        events.event(repository, type, reason, message);
     },
   });
 

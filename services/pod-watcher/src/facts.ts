@@ -9,6 +9,8 @@ export interface FactsInput {
   /** Last pull that a proxy told of, epoch ms. */
   readonly lastPulled?: number | undefined;
   readonly unusedMs: number;
+  /** Whether a namespace does not exist any more. */
+  readonly namespaceGone?: (namespace: string) => boolean;
   /** Epoch ms. */
   readonly now: number;
 }
@@ -21,7 +23,7 @@ const PULLED_EVERY_MS = 24 * 3_600_000;
 /**
  * The facts of one image. Holders: a count and the first 20 by name. Unused since: the moment it was first seen without holder,
  * kept. Expiry of the unused: a person's `spec.expiresAt`, else the computed date; none while used or retained. Pull secrets:
- * those of the holders; what was known stays when nobody holds it any more. A pod that was only announced changes nothing: it may
+ * those of the holders; what was known stays when nobody holds it any more, as long as its namespace is there. A pod that was only announced changes nothing: it may
  * never be stored.
  */
 export function factsOf(image: CachedImage, input: FactsInput): Facts {
@@ -31,7 +33,7 @@ export function factsOf(image: CachedImage, input: FactsInput): Facts {
   const unusedSince = holders.size > 0 ? undefined : (before.unusedSince ?? new Date(now).toISOString());
   const expiresAt =
     unusedSince === undefined || image.spec.retain === true ? undefined : expiryOf(image, unusedSince, input.unusedMs);
-  const pullSecrets = holders.size > 0 ? secretsOf(holders) : before.pullSecrets;
+  const pullSecrets = holders.size > 0 ? secretsOf(holders) : remembered(before.pullSecrets, input.namespaceGone);
   const lastPulled = pulledAt(before.lastPulled, input.lastPulled);
   const names = [...holders.keys()].sort().slice(0, SHOWN);
   return {
@@ -70,6 +72,11 @@ export function withFacts(image: CachedImage, facts: Facts): CachedImage {
 
 function expiryOf(image: CachedImage, unusedSince: string, unusedMs: number): string {
   return image.spec.expiresAt ?? new Date(Date.parse(unusedSince) + unusedMs).toISOString();
+}
+
+function remembered(secrets: Facts['pullSecrets'], gone: FactsInput['namespaceGone']): Facts['pullSecrets'] {
+  const kept = secrets?.filter(({ namespace }) => gone?.(namespace) !== true) ?? [];
+  return kept.length === 0 ? undefined : kept;
 }
 
 function secretsOf(holders: ReadonlyMap<string, Holder>): { namespace: string; name: string }[] {

@@ -32,6 +32,7 @@ export interface ImageReconcilerParts {
   readonly intents: Intents;
   readonly hints: ImageHints;
   readonly missing: Pick<MissingContentBook, 'wants' | 'sent'>;
+  readonly namespaceGone: (namespace: string) => boolean;
   readonly clock: Clock;
   readonly log: Logger;
   readonly retry: RetryTimes;
@@ -174,13 +175,14 @@ export class ImageReconciler {
    * not a thousand writes: returns ms until it may be told that only the holders changed.
    */
   async #describe(image: CachedImage, duplicateOf: string | undefined): Promise<number | undefined> {
-    const { view, writer, hints, clock, unusedMs, retry, holdersMs } = this.#parts;
+    const { view, writer, hints, clock, unusedMs, retry, holdersMs, namespaceGone } = this.#parts;
     const identity = imageIdentity(image);
     const now = clock.now();
     const facts = factsOf(image, {
       holders: view.usage.holdersOf(identity),
       lastPulled: hints.lastPulled(identity),
       unusedMs,
+      namespaceGone,
       now,
     });
     const summary = summarise(withFacts(image, facts), { now, retry, duplicateOf });

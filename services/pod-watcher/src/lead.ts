@@ -3,6 +3,7 @@ import { IMAGE_SERVED, IMAGE_USED, type ImageServed, type ImageUsed } from '@kui
 import type { Leadership } from '@kuik/kube';
 import type { Backoff, Logger, Part } from '@kuik/runtime';
 import type { ClusterView } from './cluster-view.ts';
+import type { GoneNamespaces } from './gone-namespaces.ts';
 import type { HintBook } from './hint-book.ts';
 import { imageIdentity } from './identity.ts';
 import type { ImageReconciler } from './image-reconciler.ts';
@@ -21,6 +22,7 @@ export interface LeadParts {
   readonly intents: Intents;
   readonly projection: StateProjection;
   readonly hints: HintBook;
+  readonly namespaces: Pick<GoneNamespaces, 'look'>;
   readonly bus: Bus;
   /** Takes one window of pulls in; throws to see it again. */
   readonly onServed: (served: ImageServed) => Promise<void>;
@@ -39,6 +41,7 @@ const REPOSITORY = 'repository:';
 const STATE = 'state:';
 const ALL_STATE = 'all-state';
 const EXPIRE = 'expire-pods';
+const NAMESPACES = 'gone-namespaces';
 const SERVED_DURABLE = 'pod-watcher';
 const SERVED_RETRY_MS = 5_000;
 
@@ -116,6 +119,7 @@ export class Lead implements Part {
     for (const image of view.allImages()) this.#queue.add(IMAGE + image);
     for (const repository of view.repositories.identities()) this.#queue.add(REPOSITORY + repository);
     this.refill();
+    this.#queue.add(NAMESPACES);
     this.#scheduleExpiry();
   }
 
@@ -180,6 +184,8 @@ export class Lead implements Part {
     else if (key === ALL_STATE) {
       const wrong = await projection.overwrite(signal);
       if (wrong > 0) log.info('image states put right', { entries: wrong });
+    } else if (key === NAMESPACES) {
+      for (const image of await this.#parts.namespaces.look(signal)) this.look(image);
     } else if (key === EXPIRE) {
       view.expirePods();
       return this.#untilExpiry();

@@ -40,6 +40,21 @@ describe('summariseRepository', () => {
     expect(phase).toBe('Ready');
   });
 
+  it('v1 defect: the last pod of any namespace overwrites the pull secrets (they are merged)', () => {
+    const of = (...secrets: [string, string][]) =>
+      cachedImage({ status: { pullSecrets: secrets.map(([namespace, name]) => ({ namespace, name })) } });
+    const spec = { pullSecretsNamespace: 'infra', pullSecretNames: ['robot'] };
+    const images = [of(['shop', 'b'], ['shop', 'a']), of(['blog', 'a'], ['shop', 'a']), of()];
+    const { pullSecrets } = summariseRepository(repository({ spec }), images, NOW);
+    expect(pullSecrets?.map(({ namespace, name }) => `${namespace}/${name}`)).toEqual([
+      'blog/a',
+      'infra/robot',
+      'shop/a',
+      'shop/b',
+    ]);
+    expect(summariseRepository(repository(), [of()], NOW)).not.toHaveProperty('pullSecrets');
+  });
+
   it('says that another object counts', () => {
     const { conditions } = summariseRepository(repository(), [], NOW, 'first');
     expect(conditions?.[1]).toMatchObject({ type: 'Duplicate', status: 'True', reason: 'SameRepository' });

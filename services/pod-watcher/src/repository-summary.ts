@@ -5,7 +5,10 @@ import { describePolicy, policyOf, UPDATE_REASONS } from './update-policy.ts';
 import { upstreamView } from './upstream-view.ts';
 
 /** The derived part of a Repository's status. */
-export type RepositorySummary = Pick<RepositoryStatus, 'images' | 'phase' | 'conditions' | 'lastUpdate'>;
+export type RepositorySummary = Pick<
+  RepositoryStatus,
+  'images' | 'phase' | 'conditions' | 'lastUpdate' | 'pullSecrets'
+>;
 
 /**
  * How many images a repository has and how they stand, as in kuik v1: being deleted, else any failure, else any that still waits,
@@ -27,11 +30,13 @@ export function summariseRepository(
     return { ...draft, lastTransitionTime: unchanged ? before.lastTransitionTime : new Date(now).toISOString() };
   });
   const lastUpdate = newest([repository.status?.lastUpdate, ...images.map((image) => upstreamView(image).lastAsked)]);
+  const pullSecrets = secretsOf(repository, images);
   return {
     images: images.length,
     phase: ready.status === 'True' ? 'Ready' : ready.reason,
     conditions,
     ...(lastUpdate === undefined ? {} : { lastUpdate }),
+    ...(pullSecrets.length === 0 ? {} : { pullSecrets }),
   };
 }
 
@@ -42,6 +47,7 @@ export function recordedRepositorySummary({ status = {} }: Repository): Reposito
     ...(status.phase === undefined ? {} : { phase: status.phase }),
     ...(status.conditions === undefined ? {} : { conditions: status.conditions }),
     ...(status.lastUpdate === undefined ? {} : { lastUpdate: status.lastUpdate }),
+    ...(status.pullSecrets === undefined ? {} : { pullSecrets: status.pullSecrets }),
   };
 }
 
@@ -94,6 +100,24 @@ function readiness(repository: Repository, images: readonly CachedImage[]): Omit
   }
   return { status: 'True', reason: 'UpToDate', message: 'every image is cached' };
 }
+
+/** Every pull secret that counts for it: what a person named, and those of all images, whichever namespaces they are of. */
+function secretsOf({ spec }: Repository, images: readonly CachedImage[]): { namespace: string; name: string }[] {
+  const { pullSecretsNamespace: namespace, pullSecretNames = [] } = spec;
+  const named = namespace === undefined ? [] : pullSecretNames.map((name) => ({ namespace, name }));
+  const all = new Map(
+    [...named, ...images.flatMap(({ status }) => status?.pullSecrets ?? [])].map((secret) => [
+      `${secret.namespace}/${secret.name}`,
+      secret,
+    ]),
+  );
+  return [...all.keys()]
+    .sort()
+    .slice(0, SECRETS_SHOWN)
+    .map((key) => all.get(key)!);
+}
+
+const SECRETS_SHOWN = 64;
 
 /** The latest of RFC 3339 times. */
 function newest(times: readonly (string | undefined)[]): string | undefined {

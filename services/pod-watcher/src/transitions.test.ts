@@ -9,10 +9,11 @@ import {
   NOW,
   OTHER_DIGEST,
   removalStanza,
+  repository,
   at,
   upstreamStanza,
 } from './testing/objects.ts';
-import { transitionsOf } from './transitions.ts';
+import { repositoryTransitions, transitionsOf } from './transitions.ts';
 
 type Status = CachedImageStatus;
 const deleted = { upstream: upstreamStanza({ state: 'Deleted' }) };
@@ -103,9 +104,56 @@ describe('transitionsOf', () => {
     );
   });
 
+  it('says once that another object counts', () => {
+    const conditions = [
+      {
+        type: 'Duplicate',
+        status: 'True' as const,
+        reason: 'SameReference',
+        message: 'delete it',
+        lastTransitionTime: at(0),
+      },
+    ];
+    const duplicate = cachedImage({ status: { conditions } });
+    expect(seen(cachedImage(), duplicate)).toEqual([{ type: 'Warning', reason: 'Duplicate', message: 'delete it' }]);
+    expect(seen(duplicate, duplicate)).toEqual([]);
+  });
+
   it('tells nothing of what it saw for the first time, or of another object', () => {
     const now = cachedImage({ status: { cache: cacheStanza() } });
     expect(seen(undefined, now)).toEqual([]);
     expect(seen(cachedImage({ metadata: { uid: 'uid-0' } }), now)).toEqual([]);
+  });
+});
+
+describe('repositoryTransitions', () => {
+  const condition = (type: string, status: 'True' | 'False', reason: string) => ({
+    type,
+    status,
+    reason,
+    message: 'why',
+    lastTransitionTime: at(0),
+  });
+  const pulling = condition('Ready', 'False', 'Pulling');
+  const ready = condition('Ready', 'True', 'UpToDate');
+  const failing = condition('Ready', 'False', 'ErrImagePull');
+  const wrong = condition('Updates', 'False', 'IntervalInvalid');
+  const of = (conditions: readonly ReturnType<typeof condition>[], images = 2) => ({
+    ...repository(),
+    status: { images, conditions: [...conditions] },
+  });
+
+  it.each([
+    ['nothing', of([ready]), of([ready]), []],
+    ['every image is cached', of([pulling]), of([ready]), ['Normal UpToDate']],
+    ['one cannot be copied', of([pulling]), of([failing]), ['Warning ErrImagePull']],
+    ['copies begin', of([ready]), of([pulling]), []],
+    ['none of none', of([], 0), of([ready], 0), []],
+    ['a wish that cannot be read', of([ready]), of([ready, wrong]), ['Warning IntervalInvalid']],
+    ['the same wish', of([ready, wrong]), of([ready, wrong]), []],
+    ['the same wish, put right', of([ready, wrong]), of([ready, condition('Updates', 'True', 'Scheduled')]), []],
+    ['seen for the first time', undefined, of([ready, wrong]), []],
+  ])('%s', (_name, before, now, expected) => {
+    expect(repositoryTransitions(before, now).map(({ type, reason }) => `${type} ${reason}`)).toEqual(expected);
   });
 });

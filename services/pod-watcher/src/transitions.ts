@@ -1,4 +1,11 @@
-import { type CachedImage, type CacheStanza, EVENT_REASONS, stanzaOf } from '@kuik/contracts';
+import {
+  type CachedImage,
+  type CacheStanza,
+  EVENT_REASONS,
+  type Repository,
+  REPOSITORY_EVENT_REASONS,
+  stanzaOf,
+} from '@kuik/contracts';
 import { holdingOf } from './cached.ts';
 import { formatBytes } from './display.ts';
 import type { RetryTimes } from './next-step.ts';
@@ -19,7 +26,7 @@ export interface TransitionContext {
 }
 
 /**
- * What happened to an image between two views of it: copied, copy failed, what upstream says. (gc itself tells of what it
+ * What happened to an image between two views of it: copied, copy failed, what upstream says, another object counts in its place. (gc itself tells of what it
  * condemns, keeps and removes.) Views of different objects tell nothing.
  */
 export function transitionsOf(
@@ -28,7 +35,11 @@ export function transitionsOf(
   context: TransitionContext,
 ): Transition[] {
   if (before?.metadata.uid !== now.metadata.uid) return [];
-  return [...copyTransitions(before, now, context), ...upstreamTransitions(before, now)];
+  return [
+    ...copyTransitions(before, now, context),
+    ...upstreamTransitions(before, now),
+    ...duplicateTransitions(before, now),
+  ];
 }
 
 function copyTransitions(before: CachedImage, now: CachedImage, context: TransitionContext): Transition[] {
@@ -78,8 +89,35 @@ function upstreamTransitions(before: CachedImage, now: CachedImage): Transition[
   return found;
 }
 
+function duplicateTransitions(before: CachedImage, now: CachedImage): Transition[] {
+  const of = ({ status }: CachedImage) => status?.conditions?.find(({ type }) => type === 'Duplicate');
+  const is = of(now);
+  if (is === undefined || of(before) !== undefined) return [];
+  return [{ type: 'Warning', reason: EVENT_REASONS.duplicate, message: is.message }];
+}
+
 function movedText(image: CachedImage, digest: string | undefined): string {
   const held = stanzaOf(image, 'cache')?.digest;
   const keeps = held === undefined ? '' : `; the cache keeps ${held}`;
   return `upstream moved the tag to ${digest ?? 'another image'}${keeps}`;
 }
+
+/**
+ * What happened to a Repository between two views of it: every image is cached, one cannot be copied, it is being deleted, its wish for
+ * updates cannot be read. What was so before is not told again.
+ */
+export function repositoryTransitions(before: Repository | undefined, now: Repository): Transition[] {
+  if (before?.metadata.uid !== now.metadata.uid) return [];
+  const found: Transition[] = [];
+  for (const { type, status, reason, message } of now.status?.conditions ?? []) {
+    const was = before.status?.conditions?.find((condition) => condition.type === type);
+    if (was?.reason === reason && was.status === status) continue;
+    if (type === 'Ready' && TOLD.has(reason) && (now.status?.images ?? 0) > 0) {
+      found.push({ type: reason === REPOSITORY_EVENT_REASONS.failing ? 'Warning' : 'Normal', reason, message });
+    }
+    if (type === 'Updates' && status === 'False') found.push({ type: 'Warning', reason, message });
+  }
+  return found;
+}
+
+const TOLD: ReadonlySet<string> = new Set(Object.values(REPOSITORY_EVENT_REASONS));
