@@ -70,6 +70,7 @@ const CALLS: Readonly<Record<string, readonly string[]>> = {
     'pods: list watch',
     // secret-reader.ts
     'secrets: get',
+    'namespaces: get',
     'serviceaccounts: get',
     // resource-writer.ts; `delete` of a CachedImage: see the role
     'cachedimages.kuik.enix.io: get list watch create patch delete',

@@ -119,7 +119,7 @@ export class ClusterView {
     const identity = repositoryIdentity(repository);
     this.#repositoryChanged(identity);
     // When upstream is asked again is a Repository's to say.
-    if (!sameJson(taken.before?.spec, repository.spec)) {
+    if (!sameJson(updatesOf(taken.before), updatesOf(repository))) {
       this.#imagesChanged(this.imagesOfRepository(identity).map(imageIdentity));
     }
   }
@@ -181,4 +181,8 @@ export class ClusterView {
   #repositoryChanged(repository: string): void {
     for (const listener of this.#listeners) listener.repositoryChanged?.(repository);
   }
+}
+
+function updatesOf(repository: Repository | undefined): readonly unknown[] {
+  return [repository?.spec.updateInterval, repository?.spec.updateFilters];
 }
