@@ -1,6 +1,6 @@
 import { type CachedImage, formatDuration, parseDuration, type Repository, stanzaOf } from '@kuik/contracts';
 import { tryParseReference } from '@kuik/image';
-import { RE2JS } from 're2js';
+import { patternFinder, patternMistake } from '@kuik/rules';
 import { imageIdentity } from './identity.ts';
 
 export const UPDATE_REASONS = {
@@ -35,20 +35,15 @@ export function updatePolicy({ updateInterval, updateFilters = [] }: Repository[
     const message = `spec.updateInterval ${JSON.stringify(updateInterval)} is not a duration above zero: write for example 30m, 1h30m or 7d`;
     return { kind: 'invalid', reason: UPDATE_REASONS.intervalInvalid, message };
   }
-  const filters: RE2JS[] = [];
   for (const [index, pattern] of updateFilters.entries()) {
-    try {
-      filters.push(RE2JS.compile(pattern));
-    } catch {
-      const message = `spec.updateFilters[${index}] ${JSON.stringify(pattern)} is not a valid RE2 pattern: correct or remove it; until then nothing is updated`;
-      return { kind: 'invalid', reason: UPDATE_REASONS.filterInvalid, message };
-    }
+    const mistake = patternMistake(pattern);
+    if (mistake === undefined) continue;
+    const message = `spec.updateFilters[${index}] ${JSON.stringify(pattern)} is ${mistake}; until it is corrected or removed nothing is updated`;
+    return { kind: 'invalid', reason: UPDATE_REASONS.filterInvalid, message };
   }
-  const matches = (image: CachedImage): boolean => {
-    if (filters.length === 0) return true;
-    const spellings = [image.spec.sourceImage, imageIdentity(image)];
-    return filters.some((filter) => spellings.some((spelling) => filter.matcher(spelling).find()));
-  };
+  const find = patternFinder(updateFilters);
+  const matches = (image: CachedImage): boolean =>
+    updateFilters.length === 0 || find([image.spec.sourceImage, imageIdentity(image)]) !== -1;
   return { kind: 'every', everyMs: Math.max(everyMs, SHORTEST_MS), matches };
 }
 

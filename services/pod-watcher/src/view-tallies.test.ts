@@ -2,10 +2,10 @@ import { describe, expect, it } from '@jest/globals';
 import { createMetrics } from '@kuik/runtime';
 import { ClusterView } from './cluster-view.ts';
 import { reportControllerV1, reportGauges } from './report-metrics.ts';
-import { at, cachedImage, IMAGE, NOW, podView, repository } from './testing/objects.ts';
+import { at, cachedImage, deciderOf, IMAGE, NOW, podView, repository } from './testing/objects.ts';
 
 describe("kuik v1's gauges", () => {
-  const view = new ClusterView({ proxyPrefixes: [], ignoreNamespaces: [], completedHoldMs: 0 }, () => NOW);
+  const view = new ClusterView({ decider: deciderOf(), completedHoldMs: 0 }, () => NOW);
   const metrics = createMetrics({ service: 'pod-watcher', defaults: false });
   let leads = false;
   reportGauges(metrics, { view, watches: { state: () => [] } });
