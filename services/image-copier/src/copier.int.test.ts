@@ -151,6 +151,22 @@ describe('a copy that is there already', () => {
     await expectWhole(`${HOST}/moves:1`, after);
   });
 
+  it('follows the tag when an update is due, and reads nothing when it has not moved', async () => {
+    const [before, after] = [await makeImage({ seed: 'due/1' }), await makeImage({ seed: 'due/2' })];
+    await push('due', ['1'], before);
+    const image = await world.copied(`${HOST}/due:1`);
+    world.faults.log.reset();
+    await world.enqueue(image, 'UpdateDue');
+    const same = await world.told(image, ({ copiedAt }) => copiedAt !== image.stanza.copiedAt);
+    expect(same.stanza.digest).toBe(before.digest);
+    expect(world.faults.log.total({ method: 'GET' }).requests).toBe(0);
+    await push('due', ['1'], after);
+    await world.enqueue(image, 'UpdateDue');
+    const moved = await world.told(image, ({ digest }) => digest === after.digest);
+    expect(moved.stanza).not.toHaveProperty('error');
+    await expectWhole(`${HOST}/due:1`, after);
+  });
+
   it('keeps the digest that a person pinned, by a tag of its own, when a forced update moves the tag', async () => {
     const [old, now] = [await makeIndex({ seed: 'pin/old' }), await makeIndex({ seed: 'pin/now' })];
     await push('keeps-pin', ['1'], old);

@@ -125,6 +125,20 @@ describe('nextStep', () => {
       nothing('Cached'),
     ]),
     [
+      'what was found in the cache and never copied is looked for upstream at the pace of what is gone',
+      cachedImage({
+        status: {
+          cache: {
+            forUid: 'uid-1',
+            digest: OTHER_DIGEST,
+            error: failedCopy({ code: 'KUIK-REG-404', at: at(0) }).error!,
+          },
+        },
+      }),
+      {},
+      wait(360 * MINUTE, 'UpstreamGone'),
+    ],
+    [
       'a cached image whose later copy failed for a while: again, so that the error does not stay',
       cachedImage({ status: { cache: { ...cacheStanza(), ...failedCopy({ code: 'KUIK-CPY-503' }) } } }),
       {},

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import {
   type CachedImage,
+  type CacheStanza,
   ERROR_CODES,
   FORCE_UPDATE_ANNOTATION,
   FORCE_UPDATE_ANNOTATION_V1,
@@ -78,7 +79,7 @@ export function nextStep(image: CachedImage, context: StepContext, now: number):
   const { cache, removal, cached, removed } = holdingOf(image);
   if (removed && !context.held) return nothing(STEP_REASONS.removed);
   if (cached && removal === undefined && context.missing) return { do: 'copy', reason: STEP_REASONS.contentMissing };
-  const failed = cache?.error !== undefined && (forceWish(image) !== undefined || !LAST_WORDS.has(cache.error.code));
+  const failed = cache?.error !== undefined && (forceWish(image) !== undefined || isWorthAnother(cache, cache.error));
   const { updateAt } = context;
   const due = cached && removal === undefined && updateAt !== undefined && updateAt <= now;
   if (cached && !failed && !due) {
@@ -97,6 +98,11 @@ export function nextStep(image: CachedImage, context: StepContext, now: number):
   return at <= now
     ? { do: 'copy', reason: due ? STEP_REASONS.updateDue : STEP_REASONS.retry }
     : { do: 'wait', until: at, reason };
+}
+
+/** What was copied once rests on upstream's last word; what was only found in the cache goes on being asked for. */
+function isWorthAnother({ copiedAt }: CacheStanza, { code }: StanzaError): boolean {
+  return copiedAt === undefined || !LAST_WORDS.has(code);
 }
 
 /** What upstream will say again: no reason to ask about what is cached. Any other error of a cached image must not stay for ever. */
