@@ -40,7 +40,8 @@ beforeAll(async () => {
   await person(nameOf(2), { spec: { retain: true } });
   for (const { metadata } of await stack.images()) before.set(metadata.name, metadata.uid);
   await stack.upgradeDefinitions();
-  await stack.pod('web', 'nginx');
+  const containers = [{ name: 'app', image: 'nginx', imagePullPolicy: 'IfNotPresent' }];
+  await stack.pod('web', 'nginx', { spec: { containers } });
   await stack.pod('v1-rewritten', `localhost:7439/${HOST}/team/app-0:1.0`, {
     metadata: { labels: { 'kuik.enix.io/managed': 'true' }, annotations: { 'original-image-app': sourceOf(0) } },
   });
