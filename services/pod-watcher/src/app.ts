@@ -11,19 +11,21 @@ import { accountsOf, untouchedNamespaces, type PodWatcherConfig } from './config
 import { connectRedis, type RedisParts } from './connect-redis.ts';
 import { CredentialBroker } from './credential-broker.ts';
 import { HintBook } from './hint-book.ts';
+import { holderTitle } from './holder-view.ts';
 import { ImageReconciler } from './image-reconciler.ts';
 import { Intents } from './intents.ts';
 import { Lead } from './lead.ts';
 import { MissingContentBook } from './missing-content.ts';
 import { reportGauges, reportMetrics } from './report-metrics.ts';
 import { RepositoryReconciler } from './repository-reconciler.ts';
-import { rereadPods } from './reread-pods.ts';
+import { rereadHolders } from './reread-holders.ts';
 import { ResourceWriter } from './resource-writer.ts';
 import { SecretReader } from './secret-reader.ts';
 import { ServedPulls } from './served-pulls.ts';
 import { StateProjection } from './state-projection.ts';
 import { transitionsOf } from './transitions.ts';
 import { Watches } from './watches.ts';
+import { whyKeptRoute } from './why-kept-route.ts';
 
 /** Adapters that a test brings; those that are missing are made from the configuration. */
 export interface PodWatcherAdapters {
@@ -73,7 +75,8 @@ export function createApp(
   });
   const deciderOptions = { ownNamespaces: untouchedNamespaces(config), proxyPrefixes };
   const decider = new Decider(rules.current, deciderOptions);
-  const view = new ClusterView({ decider, completedHoldMs: config.usage.completedHold }, now);
+  const { completedHold: completedHoldMs, revisions: revisionsKept } = config.usage;
+  const view = new ClusterView({ decider, completedHoldMs, revisionsKept }, now);
   const leadership = openLeadership(config.lease, 'pod-watcher', kube, context);
   const events = createEventRecorder({
     client: kube,
@@ -89,6 +92,9 @@ export function createApp(
       annotations: annotationKeys(rules.current),
       namespaces: rules.current.namespaceSelector !== undefined,
     }),
+    kinds: config.usage.kinds,
+    lookAgainMs: config.usage.kindsLookedFor,
+    patienceMs: reconcile.patience,
     observe: (event) => {
       reports.reflector(event);
       if (event.kind === 'error') log.warn('watch failed', { ...event });
@@ -101,11 +107,11 @@ export function createApp(
 
   rules.onChange((file) => {
     view.decideBy(new Decider(file, deciderOptions));
-    void rereadPods(view, () => rules.current !== file);
+    void rereadHolders(view, () => rules.current !== file);
     void watches.refit();
   });
 
-  const hints = new HintBook(now);
+  const hints = new HintBook(() => clock.monotonic());
   const served = new ServedPulls({ images: view.images, events, times: redis.times, log });
   const missing = new MissingContentBook({ view, now, log });
   const intents = new Intents(redis.producer);
@@ -121,6 +127,7 @@ export function createApp(
     view,
     images: new ImageReconciler({
       view,
+      knowledge: () => watches.holders(),
       writer,
       intents,
       hints: { expected: (image) => hints.expected(image), lastPulled: (image) => served.lastPulled(image) },
@@ -150,10 +157,10 @@ export function createApp(
     onFailure: reports.loopFailed,
   });
   view.listen({
-    podChanged: ({ namespace, name }) => {
-      const skipped = view.usage.pod(namespace, name)?.images.skipped ?? [];
+    holderChanged: (holder) => {
+      const skipped = view.usage.imagesOf(holder)?.skipped ?? [];
       const told = skipped.filter(({ reason }) => reason !== REASONS.namespaceIgnored);
-      if (told.length > 0) log.debug('images of a pod are not kept', { pod: `${namespace}/${name}`, images: told });
+      if (told.length > 0) log.debug('images are not kept', { holder: holderTitle(holder), images: told });
     },
     imageSeen: (before, image) => {
       if (!leadership.isLeader()) return;
@@ -182,13 +189,19 @@ export function createApp(
     readImage: (name) => kube.get<CachedImage>(CACHED_IMAGES, { name }),
   });
 
-  reportGauges(metrics, { view, watches });
+  reportGauges(metrics, { view, watches, now });
   bus.onStatus((status) => {
     // Whatever NATS lost while it was away, the resources still know.
     if (status === 'connected') lead.refill();
   });
 
-  const health = new HealthServer({ ...config.http, metrics, notReady: () => parts.notReady() });
+  const health = new HealthServer({
+    ...config.http,
+    metrics,
+    notReady: () => parts.notReady(),
+    warnings: () => watches.warnings(),
+    routes: whyKeptRoute({ view, watches, hints, now }),
+  });
   const parts = composeParts(
     [
       health,

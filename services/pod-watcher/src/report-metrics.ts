@@ -2,6 +2,7 @@ import { METRICS, PHASES } from '@kuik/contracts';
 import type { ReflectorEvent } from '@kuik/kube';
 import type { Metrics } from '@kuik/runtime';
 import type { ClusterView } from './cluster-view.ts';
+import { EXPIRY_STATES, expiryState } from './expiry-state.ts';
 import type { Step } from './next-step.ts';
 import type { Watches } from './watches.ts';
 
@@ -30,23 +31,33 @@ export function reportMetrics(metrics: Metrics): MetricReports {
 }
 
 /** Gauges that are read from the view at each scrape. */
-export function reportGauges(metrics: Metrics, { view, watches }: { view: ClusterView; watches: Watches }): void {
+export function reportGauges(
+  metrics: Metrics,
+  { view, watches, now }: { view: ClusterView; watches: Watches; now: () => number },
+): void {
   const objects = metrics.gauge(METRICS.watchObjects);
   const contact = metrics.gauge(METRICS.watchContactSeconds);
+  const known = metrics.gauge(METRICS.watchKnown);
   const images = metrics.gauge(METRICS.cachedImages);
+  const expiring = metrics.gauge(METRICS.expiryQueue);
   const holders = metrics.gauge(METRICS.holders);
   metrics.onCollect(() => {
-    for (const { resource, objects: count, contactAgeMs } of watches.state()) {
+    for (const { resource, objects: count, contactAgeMs, synced } of watches.state()) {
       objects.set(count, { resource });
+      known.set(synced ? 1 : 0, { resource });
       if (Number.isFinite(contactAgeMs)) contact.set(contactAgeMs / 1000, { resource });
     }
     const phases = new Map<string, number>(PHASES.map((phase) => [phase, 0]));
-    for (const { status } of view.images.values()) {
-      const phase = status?.phase ?? 'Waiting';
+    const queue = new Map<string, number>(EXPIRY_STATES.map((state) => [state, 0]));
+    for (const image of view.images.values()) {
+      const phase = image.status?.phase ?? 'Waiting';
       phases.set(phase, (phases.get(phase) ?? 0) + 1);
+      const state = expiryState(image, now());
+      if (state !== undefined) queue.set(state, queue.get(state)! + 1);
     }
+    for (const [state, count] of queue) expiring.set(count, { state });
     for (const [phase, count] of phases) images.set(count, { phase });
-    holders.set(view.usage.holds);
+    for (const [kind, count] of view.usage.holdsByKind()) holders.set(count, { kind });
   });
 }
 
