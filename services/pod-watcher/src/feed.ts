@@ -21,6 +21,8 @@ export interface FeedOptions<T extends KubeObject, P> {
   readonly id: string;
   readonly client: KubeClient;
   readonly resyncMs: number;
+  /** How many objects are fetched at once; 500 when absent. */
+  readonly pageSize?: number;
   /** The collection; undefined when the API server serves none. Throws KubeError. */
   readonly find: (signal: AbortSignal) => Promise<Resource | undefined>;
   /** How long after that it is looked for again, ms. */
@@ -119,7 +121,7 @@ export class Feed<T extends KubeObject, P> {
 
   /** Until it is stopped. Throws KubeError `not-found` when the collection is there no more. */
   async #follow(resource: Resource): Promise<void> {
-    const { client, resyncMs, project, onChange, onList, onState } = this.#options;
+    const { client, resyncMs, pageSize, project, onChange, onList, onState } = this.#options;
     const { signal } = this.#stopping;
     const ended = Promise.withResolvers<void>();
     signal.addEventListener('abort', () => ended.resolve(), { once: true });
@@ -127,6 +129,7 @@ export class Feed<T extends KubeObject, P> {
       client,
       resource,
       resyncMs,
+      ...(pageSize === undefined ? {} : { pageSize }),
       project,
       onChange,
       onResync: () => {

@@ -46,6 +46,9 @@ export interface WatchesOptions {
   readonly observe?: (event: ReflectorEvent) => void;
 }
 
+/** All lists begin together, and a workload is several times the size of what is kept of it: small pages keep the sum of them small. */
+const WORKLOADS_PAGE = 100;
+
 type AnyFeed = Pick<Feed<never, unknown>, 'id' | 'start' | 'stop' | 'state' | 'synced' | 'size' | 'contactAgeMs'>;
 
 interface NamedLabels {
@@ -193,6 +196,7 @@ export class Watches {
     const { view } = this.#options;
     return new Feed<T, HolderView>({
       ...this.#shared(set, source, find),
+      ...(source === PODS.plural ? {} : { pageSize: WORKLOADS_PAGE }),
       project,
       onChange: ({ old, now }) => {
         if (now !== undefined) view.putHolder(now);
