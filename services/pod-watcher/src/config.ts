@@ -17,7 +17,7 @@ import {
 } from '@kuik/contracts';
 import { type Env, loadConfig } from '@kuik/runtime';
 import { z } from 'zod';
-import { configuredKind } from './configured-kind.ts';
+import { configuredKinds } from './configured-kind.ts';
 
 const account = z.string().regex(/^[a-z0-9.-]+\/[a-z0-9.-]+$/, 'must look like namespace/name');
 
@@ -44,10 +44,9 @@ export const podWatcherConfig = z.strictObject({
         .max(100)
         .default(DEFAULTS.usage.revisions)
         .describe('How many revisions before the current one (ReplicaSets without pods) hold their images, per owner'),
-      kinds: z
-        .array(configuredKind)
-        .default([])
-        .describe("Kinds that hold images, beside pods and Kubernetes' own workloads; docs/holders.md has recipes"),
+      kinds: configuredKinds.describe(
+        "Kinds that hold images, beside pods and Kubernetes' own workloads; docs/holders.md has recipes",
+      ),
       kindsLookedFor: duration({ minMs: 100 })
         .default(DEFAULTS.usage.kindsLookedForMs)
         .describe('A kind that the API server does not serve is looked for again after this time'),
@@ -84,7 +83,7 @@ export const podWatcherConfig = z.strictObject({
       holders: duration()
         .default(30_000)
         .describe(
-          'When nothing but its pods changed, an image is described again no sooner; the first and the last show at once',
+          'When nothing but its holders changed, an image is described again no sooner; the first and the last show at once',
         ),
       patience: duration()
         .default(3_000)

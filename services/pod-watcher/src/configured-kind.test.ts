@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { loadPodWatcherConfig } from './config.ts';
-import { configuredKind, kindName, viewConfigured } from './configured-kind.ts';
+import { configuredKinds, kindName, viewConfigured } from './configured-kind.ts';
 import { imagesOf } from './images-of.ts';
 import { deciderOf } from './testing/objects.ts';
 
@@ -10,8 +10,8 @@ const metadata = { name: 'x', namespace: 'shop', uid: 'u', resourceVersion: '1' 
 const pod = (image: string, more = {}) => ({ containers: [{ name: 'c', image }], ...more });
 
 function used(kind: object, object: object): string[] {
-  const parsed = configuredKind.parse({ apiVersion: 'example.test/v1', kind: 'Thing', ...kind });
-  return imagesOf(viewConfigured(parsed, { metadata, ...object }, []), decider).used.map(({ image }) => image);
+  const [parsed] = configuredKinds.parse([{ apiVersion: 'example.test/v1', kind: 'Thing', ...kind }]);
+  return imagesOf(viewConfigured(parsed!, { metadata, ...object }, []), decider).used.map(({ image }) => image);
 }
 
 describe('a configured kind', () => {
@@ -68,10 +68,10 @@ describe('a configured kind', () => {
   });
 
   it('brings pull secrets and service account of its templates', () => {
-    const kind = configuredKind.parse({ apiVersion: 'a.b/v1', kind: 'Two', podSpecs: ['.a', '.b'] });
+    const [kind] = configuredKinds.parse([{ apiVersion: 'a.b/v1', kind: 'Two', podSpecs: ['.a', '.b'] }]);
     const a = pod('x', { imagePullSecrets: [{ name: 's1' }], serviceAccountName: 'robot' });
     const b = pod('y', { imagePullSecrets: [{ name: 's1' }, { name: 's2' }] });
-    expect(viewConfigured(kind, { metadata, a, b } as never, [])).toMatchObject({
+    expect(viewConfigured(kind!, { metadata, a, b } as never, [])).toMatchObject({
       source: 'Two.a.b',
       kind: 'Two',
       pullSecrets: ['s1', 's2'],
@@ -87,8 +87,18 @@ describe('a configured kind', () => {
     ['no kind', { kind: 'rollout', images: ['.a'] }, 'must be a kind, as Rollout'],
     ['an unknown key', { podTemplate: ['.a'] }, 'Unrecognized key'],
   ])('with %s is refused', (_name, change, message) => {
-    const result = configuredKind.safeParse({ apiVersion: 'a.b/v1', kind: 'Thing', ...change });
+    const result = configuredKinds.safeParse([{ apiVersion: 'a.b/v1', kind: 'Thing', ...change }]);
     expect(JSON.stringify(result.error?.issues)).toContain(message);
+  });
+
+  it('is named once', () => {
+    const kind = (apiVersion: string) => ({ apiVersion, kind: 'Thing', images: ['.a'] });
+    expect(configuredKinds.safeParse([kind('a.b/v1'), kind('c.d/v1')]).success).toBe(true);
+    const [issue] = configuredKinds.safeParse([kind('a.b/v1'), kind('a.b/v2')]).error!.issues;
+    expect(issue).toMatchObject({
+      path: [1, 'kind'],
+      message: 'names Thing.a.b again: put all its paths in one entry',
+    });
   });
 
   it('is what every recipe of the documentation is', () => {

@@ -16,7 +16,7 @@ const paths = z.array(path).default([]);
 const part = path.optional();
 
 /** A kind of somebody else's that holds images, and where its objects name them. */
-export const configuredKind = z
+const configuredKind = z
   .strictObject({
     apiVersion: z
       .string()
@@ -35,6 +35,22 @@ export const configuredKind = z
     message: 'needs podTemplates, podSpecs or images: where its objects name their images',
   });
 export type ConfiguredKind = z.output<typeof configuredKind>;
+
+/** All of them, each once: the paths of one kind belong together. */
+export const configuredKinds = z
+  .array(configuredKind)
+  .default([])
+  .superRefine((kinds, context) => {
+    const names = kinds.map(kindName);
+    names.forEach((name, index) => {
+      if (names.indexOf(name) === index) return;
+      context.addIssue({
+        code: 'custom',
+        path: [index, 'kind'],
+        message: `names ${name} again: put all its paths in one entry`,
+      });
+    });
+  });
 
 /** `Rollout.argoproj.io`: tells kinds of one name apart, before the API server has said what their collection is called. */
 export function kindName({ apiVersion, kind }: Pick<ConfiguredKind, 'apiVersion' | 'kind'>): string {

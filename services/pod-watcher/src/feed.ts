@@ -17,7 +17,7 @@ import { backoffMs, wait } from '@kuik/runtime';
 export type FeedState = 'listed' | 'absent' | 'refused' | 'pending';
 
 export interface FeedOptions<T extends KubeObject, P> {
-  /** As `kubectl get` takes it, for people and metrics. */
+  /** `deployments`, `Rollout.argoproj.io`: for people and metrics. */
   readonly id: string;
   readonly client: KubeClient;
   readonly resyncMs: number;

@@ -18,7 +18,7 @@ export interface PodNeeds {
 
 /** What is kept of an object that needs its images now or may need them again: a pod, or what pods are made of. */
 export interface HolderView extends PodNeeds {
-  /** The collection that it is in, as `kubectl get` takes it: `pods`, `deployments`, `rollouts.argoproj.io`. */
+  /** The collection that it is in, as people are told: `pods`, `deployments`, `Rollout.argoproj.io`. */
   readonly source: string;
   readonly kind: string;
   /** Empty for what is in no namespace. */

@@ -6,7 +6,7 @@ import type { FeedState } from './feed.ts';
  */
 export interface HolderKnowledge {
   readonly state: 'complete' | 'partial' | 'pending';
-  /** The collections that are not known, as `kubectl get` takes them, sorted. */
+  /** The collections that are not known, as people are told, sorted. */
   readonly unread: readonly string[];
 }
 
