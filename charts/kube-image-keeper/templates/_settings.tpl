@@ -29,9 +29,13 @@ they are mounted as. Context: root (the umbrella chart's scope), service (what i
 {{- if has "rules" .service.needs }}{{ $_ := set $settings "rulesFile" "/etc/kuik/rules/rules.yaml" }}{{ end -}}
 {{- with .service.cache }}{{ $_ := set $settings "cache" (merge (index $caches .) $signed) }}{{ end -}}
 {{- $listen := list (printf "127.0.0.1:%d" ($proxy.port | int)) (printf "[::1]:%d" ($proxy.port | int)) -}}
+{{- $watcher := index $v "pod-watcher" -}}
+{{- $kinds := list -}}
+{{- range $watcher.usage.kinds }}{{ $kinds = append $kinds (omit . "resource") }}{{ end -}}
+{{- $usage := merge (dict "kinds" $kinds) $watcher.usage -}}
 {{- $own := dict
   "webhook" (dict "namespace" $namespace)
-  "pod-watcher" (dict "broker" (include "kuik.credentialRequesters" $root | fromJson) "expiry" $v.expiry)
+  "pod-watcher" (dict "broker" (include "kuik.credentialRequesters" $root | fromJson) "expiry" $v.expiry "usage" $usage)
   "image-copier" (dict "pace" $v.pace)
   "monitor" (dict "pace" $v.pace)
   "node-proxy" (dict "listen" $listen "http" (dict "host" $proxy.httpHost "port" ($proxy.httpPort | int)))

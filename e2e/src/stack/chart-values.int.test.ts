@@ -52,7 +52,14 @@ const EVERYTHING = {
   addressPolicy: { refuse: ['198.18.0.0/15'], allow: ['10.96.0.0/12', 'fd00:10::/32'] },
   expiry: { unused: '12h', repositoryIdle: '2h' },
   'node-proxy': { port: 7500, httpPort: 7501, settings: { proxy: { followedTags: 7 } } },
-  'pod-watcher': { settings: { retry: { first: '7s' } } },
+  'pod-watcher': {
+    settings: { retry: { first: '7s' } },
+    usage: {
+      completedHold: '5m',
+      revisions: 1,
+      kinds: [{ apiVersion: 'example.test/v1', kind: 'Proxy', resource: 'proxies', podSpecs: ['.spec.pod'] }],
+    },
+  },
 };
 const EXTERNAL = {
   'nats.enabled': 'false',
@@ -139,6 +146,11 @@ describe("the chart's values", () => {
       proxyPrefixes: ['localhost:7500'],
       expiry: { unused: 12 * 3_600_000, repositoryIdle: 2 * 3_600_000 },
       retry: { first: 7000 },
+      usage: {
+        completedHold: 300_000,
+        revisions: 1,
+        kinds: [{ apiVersion: 'example.test/v1', kind: 'Proxy', podSpecs: [{ text: '.spec.pod' }] }],
+      },
       broker: {
         nodeProxies: credentialRequesters().onEachNode.map((service) => `kuik-system-proxy/kuik-${service}`),
         services: credentialRequesters().anywhere.map((service) => `kuik-system/kuik-${service}`),

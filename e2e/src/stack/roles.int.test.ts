@@ -65,9 +65,10 @@ const CALLS: Readonly<Record<string, readonly string[]>> = {
     secret('kuik-system', 'kuik-webhook-ca'),
   ],
   'pod-watcher': [
-    // watches.ts
-    'namespaces: list watch',
-    'pods: list watch',
+    // watches.ts, workloads.ts
+    ...['pods', 'namespaces', 'replicationcontrollers'].map((name) => `${name}: list watch`),
+    ...['deployments', 'statefulsets', 'daemonsets', 'replicasets'].map((name) => `${name}.apps: list watch`),
+    ...['jobs', 'cronjobs'].map((name) => `${name}.batch: list watch`),
     // secret-reader.ts
     'secrets: get',
     'namespaces: get',
@@ -114,6 +115,18 @@ const CALLS: Readonly<Record<string, readonly string[]>> = {
 describe('what the chart lets each service do on the API server', () => {
   it.each([...SERVICES, 'keys'])('%s: what it calls, and nothing more', (service) => {
     expect(grants(`kuik-${service}`)).toEqual([...CALLS[service]!].sort());
+  });
+
+  it('follows the kinds that the values name, with nothing but list and watch', async () => {
+    const kinds = [
+      { apiVersion: 'argoproj.io/v1alpha1', kind: 'Rollout', podTemplates: ['.spec.template'] },
+      { apiVersion: 'example.test/v1', kind: 'Proxy', resource: 'proxies', images: ['.spec.image'] },
+    ];
+    const before = objects;
+    objects = await chartObjects({}, { 'pod-watcher': { usage: { kinds } } });
+    const more = grants('kuik-pod-watcher').filter((grant) => !CALLS['pod-watcher']!.includes(grant));
+    objects = before;
+    expect(more).toEqual(['proxies.example.test: list watch', 'rollouts.argoproj.io: list watch']);
   });
 
   it('is given to nobody else', () => {

@@ -29,7 +29,7 @@ export const CONDITIONS = {
   Cached: ['Copied', 'Copying', 'NotYetCopied', 'CopyFailed', 'Removed', 'NotAReference', 'NotEncodable'],
   UpToDate: ['DigestsEqual', 'TagMoved', 'Unknown'],
   UpstreamAvailable: UPSTREAM_STATES,
-  Held: ['InUse', 'Retained', 'Unused'],
+  Held: ['InUse', 'Retained', 'HoldersUnknown', 'Unused'],
   Duplicate: ['SameReference'],
 } as const;
 export type ConditionType = keyof typeof CONDITIONS;

@@ -64,7 +64,10 @@ export const usedBy = z.object({
   count: int,
   /** The first 20, kuik v1's shape. */
   pods: z.array(z.object({ namespacedName: z.string() })).optional(),
+  /** The first 20, workloads before pods. */
   holders: z.array(z.object({ kind: z.string(), name: z.string() })).optional(),
+  /** Of an image that nobody is known to hold: the collections that could not be read. Their objects may hold it, so it stays. */
+  unread: z.array(z.string()).optional(),
 });
 
 /** Fields with two or more owners, or merged by key, are lists with keys. */

@@ -53,3 +53,18 @@ export const REPOSITORIES: Resource = {
   kind: 'Repository',
   namespaced: false,
 };
+
+const workload = (plural: string, kind: string, group?: string): Resource => ({
+  ...(group === undefined ? {} : { group }),
+  version: 'v1',
+  plural,
+  kind,
+  namespaced: true,
+});
+export const DEPLOYMENTS = workload('deployments', 'Deployment', 'apps');
+export const STATEFUL_SETS = workload('statefulsets', 'StatefulSet', 'apps');
+export const DAEMON_SETS = workload('daemonsets', 'DaemonSet', 'apps');
+export const REPLICA_SETS = workload('replicasets', 'ReplicaSet', 'apps');
+export const REPLICATION_CONTROLLERS = workload('replicationcontrollers', 'ReplicationController');
+export const JOBS = workload('jobs', 'Job', 'batch');
+export const CRON_JOBS = workload('cronjobs', 'CronJob', 'batch');

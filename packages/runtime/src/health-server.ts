@@ -20,6 +20,8 @@ export interface HealthServerOptions {
   readonly metrics: Metrics;
   /** Empty when everything is ready. */
   readonly notReady: () => readonly NotReady[];
+  /** What a person should know though everything works; told beside readiness. */
+  readonly warnings?: () => readonly NotReady[];
   /** Mounts admin routes beside the three of our own. */
   readonly routes?: (router: Router) => void;
 }
@@ -56,7 +58,7 @@ export class HealthServer implements Part {
   }
 
   #app(): express.Express {
-    const { metrics, notReady, routes } = this.#options;
+    const { metrics, notReady, warnings, routes } = this.#options;
     const app = express();
     app.disable('x-powered-by');
     app.get('/healthz', (_request, response) => {
@@ -64,7 +66,11 @@ export class HealthServer implements Part {
     });
     app.get('/readyz', (_request, response) => {
       const reasons = notReady();
-      response.status(reasons.length === 0 ? 200 : 503).json({ ready: reasons.length === 0, notReady: reasons });
+      const told = warnings?.() ?? [];
+      const ready = reasons.length === 0;
+      response
+        .status(ready ? 200 : 503)
+        .json({ ready, notReady: reasons, ...(told.length === 0 ? {} : { warnings: told }) });
     });
     app.get('/metrics', async (_request, response) => {
       response.type(metrics.contentType).send(await metrics.render());

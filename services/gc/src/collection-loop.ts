@@ -39,6 +39,8 @@ export class Collection {
   readonly #removedV1;
   readonly #kept;
   readonly #condemned;
+  /** Images (uid) to be recalled whose bytes are gone: the copier brings them back. */
+  readonly #lost = new Set<string>();
 
   constructor(options: CollectionOptions) {
     this.#options = options;
@@ -60,11 +62,16 @@ export class Collection {
     const condemned = judged.filter(({ image }) => stanzaOf(image, 'removal') !== undefined);
     this.#condemned.set(condemned.length);
     condemnation.forgetAllBut(condemned.map(({ image }) => image));
+    const recalled = new Set(
+      judged.flatMap(({ image, verdict: found }) => (found.do === 'recall' ? [image.metadata.uid] : [])),
+    );
+    for (const uid of this.#lost) if (!recalled.has(uid)) this.#lost.delete(uid);
 
     const failures: unknown[] = [];
     for (const { image, verdict: found } of judged) {
       try {
         if (found.do === 'wait') await condemnation.tell(image);
+        if (found.do === 'recall') await this.#recall(image, found.reason, signal);
         if (found.do !== 'keep' && found.do !== 'condemn') continue;
         // Copied since its removal began: the resource promises its bytes again only when they are there.
         if (stanzaOf(image, 'removal')?.removedAt !== undefined && !(await removal.returned(image, signal))) continue;
@@ -76,6 +83,15 @@ export class Collection {
     }
     if (failures.length > 0) throw failures[0];
     await this.#removeDue(judged, signal);
+  }
+
+  /** Used again when its removal had begun: what is there yet stays, so that upstream, which may be gone for good, need not be asked. */
+  async #recall(image: CachedImage, reason: string, signal: AbortSignal): Promise<void> {
+    const { condemnation, removal } = this.#options;
+    const { uid } = image.metadata;
+    if (this.#lost.has(uid)) return;
+    if (await removal.hasTag(image, signal)) await condemnation.keep(image, reason, signal);
+    else this.#lost.add(uid);
   }
 
   async #removeDue(judged: readonly Judged[], signal: AbortSignal): Promise<void> {

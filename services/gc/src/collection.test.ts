@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import { CACHED_IMAGES } from '@kuik/kube';
 import { RegistryError } from '@kuik/registry';
 import type { Collection } from './collection-loop.ts';
-import { imageOf, NOW, type ImageChange } from './fixtures.ts';
+import { DIGEST, imageOf, NOW, type ImageChange } from './fixtures.ts';
 import { bend, World } from './world.fixture.ts';
 
 const signal = new AbortController().signal;
@@ -106,7 +106,24 @@ describe('an image that has expired', () => {
     expect(world.tags.size).toBe(0);
   });
 
-  it('used again after its removal began: it is the copier that brings it back, then it is kept', async () => {
+  it('used again after its removal began, its tag still there: it is kept, and no upstream is asked', async () => {
+    world.add();
+    await round();
+    world.pass(9);
+    world.cacheDown = true;
+    await expect(round()).rejects.toThrow();
+    used();
+    await expect(round()).rejects.toThrow();
+    expect((await world.state())?.digest).toBeUndefined();
+    world.cacheDown = false;
+    await round();
+    expect(world.image()?.status?.removal).toBeUndefined();
+    expect((await world.state())?.digest).toBe(DIGEST);
+    expect(world.tags.size).toBe(1);
+    expect(world.events).toEqual(['Expiring', 'Kept']);
+  });
+
+  it('used again after its tag went: it is the copier that brings it back, then it is kept', async () => {
     world.add();
     await round();
     world.pass(9);
@@ -114,6 +131,8 @@ describe('an image that has expired', () => {
     await expect(round()).rejects.toThrow();
     used();
     world.cacheDown = false;
+    world.tags.clear();
+    await round();
     await round();
     expect(world.image()?.status?.removal?.removedAt).toBeDefined();
     world.copyWhatIsWanted();

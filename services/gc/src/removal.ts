@@ -105,19 +105,25 @@ export class Removal {
    * cannot be asked, else as `remove`.
    */
   async returned(image: CachedImage, signal: AbortSignal): Promise<boolean> {
+    if (claimOf(image) === undefined || (await this.hasTag(image, signal))) return true;
+    const { sourceImage } = image.spec;
+    this.#options.log.warn('copy lost its tag to a removal, and is made again', { image: sourceImage });
+    await this.#disown(image, signal);
+    return false;
+  }
+
+  /** Whether the cache has the copy that is recorded, under the image's tag. Throws RegistryError when the cache cannot be asked. */
+  async hasTag(image: CachedImage, signal: AbortSignal): Promise<boolean> {
     const claim = claimOf(image);
-    if (claim === undefined) return true;
+    if (claim === undefined) return false;
     const tag = cacheTag(parseReference(image.spec.sourceImage));
     try {
       const { digest } = await this.#options.cache(claim.repository).headManifest(tag, { signal });
-      if (digest === stanzaOf(image, 'cache')?.digest) return true;
+      return digest === stanzaOf(image, 'cache')?.digest;
     } catch (error) {
       if (!isMissing(error)) throw error;
+      return false;
     }
-    const { sourceImage } = image.spec;
-    this.#options.log.warn('copy lost its tag to a removal, and is made again', { image: sourceImage, tag });
-    await this.#disown(image, signal);
-    return false;
   }
 
   /** A copy that was recorded since `removedAt` may have found the bytes just before their tag went: it counts no more, so that it is made again. */

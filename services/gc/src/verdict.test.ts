@@ -7,6 +7,7 @@ import { expiry, finalizersOf, verdict } from './verdict.ts';
 const uid = 'uid-nginx';
 const used = { forUid: uid, count: 2 };
 const unused = { forUid: uid, count: 0 };
+const blind = { ...unused, unread: ['Rollout.argoproj.io'] };
 const strangers = { forUid: 'somebody else', count: 0 };
 const copied = (minutes: number) => ({ forUid: uid, digest: 'sha256:x', copiedAt: at(minutes) });
 
@@ -25,6 +26,19 @@ describe('verdict', () => {
     ['in use', { status: { usedBy: used } }, 'leave', 'InUse'],
     ["in use, past a person's date", { spec: { expiresAt: at(-1) }, status: { usedBy: used } }, 'leave', 'InUse'],
     ['nobody has said who holds it', { status: { usedBy: undefined } }, 'leave', 'HoldersUnknown'],
+    ['held by nobody who could be seen', { status: { usedBy: blind } }, 'leave', 'HoldersUnknown'],
+    [
+      "the same, past a person's date",
+      { spec: { expiresAt: at(-1) }, status: { usedBy: blind } },
+      'leave',
+      'HoldersUnknown',
+    ],
+    [
+      'condemned, then some could not be seen',
+      { status: { removal: condemned(9), usedBy: blind } },
+      'leave',
+      'HoldersUnknown',
+    ],
     ['holders of a former object of this name', { status: { usedBy: strangers } }, 'leave', 'HoldersUnknown'],
     ['condemned as a former object', { status: { removal: { ...condemned(9), forUid: 'x' } } }, 'condemn', 'Unused'],
     // Condemned.
@@ -41,8 +55,8 @@ describe('verdict', () => {
     [
       'removed, then used',
       { status: { removal: condemned(9, { removedAt: at(-1) }), usedBy: used } },
-      'leave',
-      'Removed',
+      'recall',
+      'InUse',
     ],
     [
       'removed, used and copied again',
@@ -65,8 +79,14 @@ describe('verdict', () => {
     [
       'removed, then retained',
       { status: { removal: condemned(9, { removedAt: at(-1) }) }, spec: { retain: true } },
+      'recall',
+      'Retained',
+    ],
+    [
+      'removed, holders unknown since',
+      { status: { removal: condemned(9, { removedAt: at(-1) }), usedBy: strangers } },
       'leave',
-      'Removed',
+      'HoldersUnknown',
     ],
     // Deleted by a person.
     ['deleted', { deleting: true }, 'release', 'Deleted'],
@@ -96,10 +116,11 @@ describe('verdict', () => {
   });
 
   it('never lets go of, nor condemns, what is retained, used, or of unknown use', () => {
-    const minutes = fc.integer({ min: -10_000, max: 10_000 });
+    // 120 days and more: also of a clock that jumped.
+    const minutes = fc.integer({ min: -200_000, max: 200_000 });
     const change = fc.record({
       held: fc.oneof(
-        fc.record({ retain: fc.boolean(), usedBy: fc.constantFrom(used, strangers) }),
+        fc.record({ retain: fc.boolean(), usedBy: fc.constantFrom(used, strangers, blind) }),
         fc.record({ retain: fc.constant(true), usedBy: fc.constant(unused) }),
       ),
       expiresAt: fc.option(minutes, { nil: undefined }),
@@ -129,7 +150,7 @@ describe('verdict', () => {
           },
         });
         expect(expiry(image, NOW).expired).toBe(false);
-        expect(['keep', 'leave']).toContain(verdict(image, NOW, GRACE_MS).do);
+        expect(['keep', 'leave', 'recall']).toContain(verdict(image, NOW, GRACE_MS).do);
       }),
       { numRuns: sized({ usual: 100, full: 5_000 }) },
     );

@@ -46,7 +46,9 @@ export class Answers implements Part {
   }
 
   notReady(): string | undefined {
-    return this.#responders.length === 0 ? 'the first full lists of pods and resources are not in yet' : undefined;
+    return this.#responders.length === 0
+      ? 'the first full lists of pods, workloads and resources are not in yet'
+      : undefined;
   }
 
   async close(): Promise<void> {
@@ -60,7 +62,7 @@ export class Answers implements Part {
     if (!mayConfirm()) return undefined;
     const seen = {
       holdersOf: (image: string) => view.usage.holdersOf(image),
-      expected: (image: string) => hints.expected(image) !== undefined,
+      expected: (image: string) => hints.expected(image),
       objectsOf: (image: string) => view.images.of(image),
     };
     const images = await Promise.all(request.images.map((asked) => confirmHolders(asked, seen, readImage)));

@@ -12,19 +12,21 @@ import { connectRedis, type RedisParts } from './connect-redis.ts';
 import { CredentialBroker } from './credential-broker.ts';
 import { GoneNamespaces } from './gone-namespaces.ts';
 import { HintBook } from './hint-book.ts';
+import { holderTitle } from './holder-view.ts';
 import { ImageReconciler } from './image-reconciler.ts';
 import { Intents } from './intents.ts';
 import { Lead } from './lead.ts';
 import { MissingContentBook } from './missing-content.ts';
 import { reportControllerV1, reportGauges, reportMetrics } from './report-metrics.ts';
 import { RepositoryReconciler } from './repository-reconciler.ts';
-import { rereadPods } from './reread-pods.ts';
+import { rereadHolders } from './reread-holders.ts';
 import { ResourceWriter } from './resource-writer.ts';
 import { SecretReader } from './secret-reader.ts';
 import { ServedPulls } from './served-pulls.ts';
 import { StateProjection } from './state-projection.ts';
 import { repositoryTransitions, transitionsOf } from './transitions.ts';
 import { Watches } from './watches.ts';
+import { whyKeptRoute } from './why-kept-route.ts';
 
 /** Adapters that a test brings; those that are missing are made from the configuration. */
 export interface PodWatcherAdapters {
@@ -74,7 +76,8 @@ export function createApp(
   });
   const deciderOptions = { ownNamespaces: untouchedNamespaces(config), proxyPrefixes };
   const decider = new Decider(rules.current, deciderOptions);
-  const view = new ClusterView({ decider, completedHoldMs: config.usage.completedHold }, now);
+  const { completedHold: completedHoldMs, revisions: revisionsKept } = config.usage;
+  const view = new ClusterView({ decider, completedHoldMs, revisionsKept }, now);
   const leadership = openLeadership(config.lease, 'pod-watcher', kube, context);
   const events = createEventRecorder({
     client: kube,
@@ -90,6 +93,9 @@ export function createApp(
       annotations: annotationKeys(rules.current),
       namespaces: rules.current.namespaceSelector !== undefined,
     }),
+    kinds: config.usage.kinds,
+    lookAgainMs: config.usage.kindsLookedFor,
+    patienceMs: reconcile.patience,
     observe: (event) => {
       reports.reflector(event);
       if (event.kind === 'error') log.warn('watch failed', { ...event });
@@ -102,11 +108,11 @@ export function createApp(
 
   rules.onChange((file) => {
     view.decideBy(new Decider(file, deciderOptions));
-    void rereadPods(view, () => rules.current !== file);
+    void rereadHolders(view, () => rules.current !== file);
     void watches.refit();
   });
 
-  const hints = new HintBook(now);
+  const hints = new HintBook(() => clock.monotonic());
   const served = new ServedPulls({ images: view.images, events, times: redis.times, log });
   const missing = new MissingContentBook({ view, now, log });
   const namespaces = new GoneNamespaces({ kube, view });
@@ -123,6 +129,7 @@ export function createApp(
     view,
     images: new ImageReconciler({
       view,
+      knowledge: () => watches.holders(),
       writer,
       intents,
       hints: { expected: (image) => hints.expected(image), lastPulled: (image) => served.lastPulled(image) },
@@ -154,10 +161,10 @@ export function createApp(
     onFailure: reports.loopFailed,
   });
   view.listen({
-    podChanged: ({ namespace, name }) => {
-      const skipped = view.usage.pod(namespace, name)?.images.skipped ?? [];
+    holderChanged: (holder) => {
+      const skipped = view.usage.imagesOf(holder)?.skipped ?? [];
       const told = skipped.filter(({ reason }) => reason !== REASONS.namespaceIgnored);
-      if (told.length > 0) log.debug('images of a pod are not kept', { pod: `${namespace}/${name}`, images: told });
+      if (told.length > 0) log.debug('images are not kept', { holder: holderTitle(holder), images: told });
     },
     imageSeen: (before, image) => {
       if (!leadership.isLeader()) return;
@@ -191,14 +198,20 @@ export function createApp(
     readImage: (name) => kube.get<CachedImage>(CACHED_IMAGES, { name }),
   });
 
-  reportGauges(metrics, { view, watches });
+  reportGauges(metrics, { view, watches, now });
   reportControllerV1(metrics, leadership, context.version);
   bus.onStatus((status) => {
     // Whatever NATS lost while it was away, the resources still know.
     if (status === 'connected') lead.refill();
   });
 
-  const health = new HealthServer({ ...config.http, metrics, notReady: () => parts.notReady() });
+  const health = new HealthServer({
+    ...config.http,
+    metrics,
+    notReady: () => parts.notReady(),
+    warnings: () => watches.warnings(),
+    routes: whyKeptRoute({ view, watches, hints, now }),
+  });
   const parts = composeParts(
     [
       health,

@@ -1,11 +1,11 @@
 import type { CachedImage, Repository } from '@kuik/contracts';
 import { repositoryName, tryParseReference } from '@kuik/image';
 import type { Decider } from '@kuik/rules';
+import { holderKey, type HolderView } from './holder-view.ts';
 import { imageIdentity, repositoryIdentity } from './identity.ts';
-import type { PodView } from './pod-view.ts';
 import { ResourceIndex } from './resource-index.ts';
 import { sameJson } from './same-json.ts';
-import { podKey, UsageIndex, type UsageOptions } from './usage.ts';
+import { UsageIndex, type UsageOptions } from './usage.ts';
 
 export type NamespaceLabels = Readonly<Record<string, string>>;
 
@@ -19,12 +19,13 @@ export interface ViewListener {
   imageSeen?(before: CachedImage | undefined, now: CachedImage): void;
   imageGone?(image: CachedImage): void;
   repositorySeen?(before: Repository | undefined, now: Repository): void;
-  podChanged?(pod: PodView): void;
   /** A full list took the place of what was known of images or repositories; what it changed is not told one by one. */
   relisted?(): void;
+  /** A pod or workload was seen in a newer state. */
+  holderChanged?(holder: HolderView): void;
 }
 
-/** Everything this service knows of the cluster: pods by what they use, CachedImages and Repositories by what they stand for. */
+/** Everything this service knows of the cluster: pods and workloads by what they use, CachedImages and Repositories by what they stand for. */
 export class ClusterView {
   readonly usage: UsageIndex;
   readonly images = new ResourceIndex<CachedImage>(imageIdentity);
@@ -46,48 +47,49 @@ export class ClusterView {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Decides by other rules from now on. What is known is decided anew pod by pod, by `rereadPod`. */
+  /** Decides by other rules from now on. What is known is decided anew one by one, by `rereadHolder`. */
   decideBy(decider: Decider): void {
     this.usage.decideBy(decider);
   }
 
-  /** Decides a known pod (`namespace/name`) anew. */
-  rereadPod(key: string): void {
-    const pod = this.usage.podOf(key);
-    if (pod !== undefined) this.#reread(pod);
+  /** Decides a known pod or workload (by its `holderKey`) anew. */
+  rereadHolder(key: string): void {
+    const holder = this.usage.holderOf(key);
+    if (holder !== undefined) this.#reread(holder);
   }
 
-  /** Takes the labels of a namespace in; its pods are decided anew when they changed. */
+  /** Takes the labels of a namespace in; who is in it is decided anew when they changed. */
   putNamespace(name: string, labels: NamespaceLabels): void {
     const before = this.#namespaces.get(name);
     this.#namespaces.set(name, labels);
     if (before !== undefined && sameJson(before, labels)) return;
-    for (const pod of this.usage.podsOfNamespace(name)) this.#reread(pod);
+    for (const holder of this.usage.holdersOfNamespace(name)) this.#reread(holder);
   }
 
   removeNamespace(name: string): void {
     this.#namespaces.delete(name);
   }
 
-  putPod(pod: PodView): void {
-    const changed = this.#put(pod);
-    for (const listener of this.#listeners) listener.podChanged?.(pod);
+  putHolder(holder: HolderView): void {
+    const changed = this.#put(holder);
+    for (const listener of this.#listeners) listener.holderChanged?.(holder);
     this.#imagesChanged(changed);
   }
 
-  removePod(key: string): void {
-    this.#imagesChanged(this.usage.remove(key));
+  /** By its `holderKey`. */
+  removeHolder(key: string): void {
+    this.#imagesChanged(this.usage.remove(key, this.#now()));
   }
 
-  /** A full list: forgets the pods that it does not hold. */
-  podsListed(pods: Iterable<PodView>): void {
+  /** A full list of one collection: forgets those of it that it does not hold. */
+  holdersListed(source: string, holders: Iterable<HolderView>): void {
     const listed = new Set<string>();
-    for (const pod of pods) listed.add(podKey(pod));
-    for (const key of [...this.usage.podKeys()]) if (!listed.has(key)) this.removePod(key);
+    for (const holder of holders) listed.add(holderKey(holder));
+    for (const key of this.usage.keysOf(source)) if (!listed.has(key)) this.removeHolder(key);
   }
 
-  /** Ends the hold of pods that completed long enough ago. */
-  expirePods(): void {
+  /** Ends the hold of pods and jobs that completed long enough ago. */
+  expireHolders(): void {
     this.#imagesChanged(this.usage.expire(this.#now()));
   }
 
@@ -149,12 +151,12 @@ export class ClusterView {
     return [...(this.#imagesByRepository.get(repository) ?? [])].flatMap((image) => this.images.of(image).slice(0, 1));
   }
 
-  #put(pod: PodView): string[] {
-    return this.usage.put(pod, this.#now(), this.#namespaces.get(pod.namespace));
+  #put(holder: HolderView): string[] {
+    return this.usage.put(holder, this.#now(), this.#namespaces.get(holder.namespace));
   }
 
-  #reread(pod: PodView): void {
-    this.#imagesChanged(this.#put(pod));
+  #reread(holder: HolderView): void {
+    this.#imagesChanged(this.#put(holder));
   }
 
   #objectChanged(image: CachedImage): void {

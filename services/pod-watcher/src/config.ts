@@ -17,6 +17,7 @@ import {
 } from '@kuik/contracts';
 import { type Env, loadConfig } from '@kuik/runtime';
 import { z } from 'zod';
+import { configuredKinds } from './configured-kind.ts';
 
 const account = z.string().regex(/^[a-z0-9.-]+\/[a-z0-9.-]+$/, 'must look like namespace/name');
 
@@ -34,8 +35,21 @@ export const podWatcherConfig = z.strictObject({
   usage: z
     .strictObject({
       completedHold: duration()
-        .default(60 * 60_000)
-        .describe('How long a completed pod still holds its images'),
+        .default(DEFAULTS.usage.completedHoldMs)
+        .describe('How long a completed pod or job still holds its images'),
+      revisions: z
+        .number()
+        .int()
+        .min(0)
+        .max(100)
+        .default(DEFAULTS.usage.revisions)
+        .describe('How many revisions before the current one (ReplicaSets without pods) hold their images, per owner'),
+      kinds: configuredKinds.describe(
+        "Kinds that hold images, beside pods and Kubernetes' own workloads; docs/holders.md has recipes",
+      ),
+      kindsLookedFor: duration({ minMs: 100 })
+        .default(DEFAULTS.usage.kindsLookedForMs)
+        .describe('A kind that the API server does not serve is looked for again after this time'),
     })
     .prefault({}),
   expiry: z
@@ -69,7 +83,12 @@ export const podWatcherConfig = z.strictObject({
       holders: duration()
         .default(30_000)
         .describe(
-          'When nothing but its pods changed, an image is described again no sooner; the first and the last show at once',
+          'When nothing but its holders changed, an image is described again no sooner; the first and the last show at once',
+        ),
+      patience: duration()
+        .default(3_000)
+        .describe(
+          'A term that begins waits so long for workloads that cannot be listed; then copies go on without them',
         ),
       concurrency: z.number().int().min(1).max(64).default(8),
     })

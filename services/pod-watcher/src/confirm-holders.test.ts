@@ -5,17 +5,18 @@ import { HintBook } from './hint-book.ts';
 import { cachedImage, IMAGE, NOW, UID } from './testing/objects.ts';
 import type { Holder } from './usage.ts';
 
-const HOLDER: Holder = { namespace: 'default', name: 'web', pullSecrets: [] };
+const HOLDER: Holder = { kind: 'Pod', namespace: 'default', name: 'web', pullSecrets: [] };
+const ADMITTED = 'a pod that names it was admitted a moment ago (request r1)';
 
 describe('confirmHolders', () => {
   it.each<[string, object, string, string | undefined]>([
     ['nobody', {}, 'free', undefined],
-    ['a pod', { held: true }, 'held', 'Pod default/web'],
-    ['a pod of an image whose object is unknown', { held: true, objects: [] }, 'held', 'Pod default/web'],
-    ['an announced pod', { expected: true }, 'held', 'a pod that was just admitted'],
-    ['a pod that comes while the object is read', { late: true }, 'held', 'Pod default/web'],
-    ['a pod that is announced while the object is read', { lateHint: true }, 'held', 'a pod that was just admitted'],
-    ['spec.retain, read afresh', { fresh: cachedImage({ spec: { retain: true } }) }, 'held', 'spec.retain'],
+    ['a pod', { held: true }, 'held', 'held by Pod default/web'],
+    ['a pod of an image whose object is unknown', { held: true, objects: [] }, 'held', 'held by Pod default/web'],
+    ['an announced pod', { expected: true }, 'held', ADMITTED],
+    ['a pod that comes while the object is read', { late: true }, 'held', 'held by Pod default/web'],
+    ['a pod that is announced while the object is read', { lateHint: true }, 'held', ADMITTED],
+    ['spec.retain, read afresh', { fresh: cachedImage({ spec: { retain: true } }) }, 'held', 'spec.retain keeps it'],
     ['an unknown object', { objects: [] }, 'unknown', undefined],
     ['another object of that image', { objects: [cachedImage({ metadata: { uid: 'uid-2' } })] }, 'unknown', undefined],
     ['an object made anew meanwhile', { fresh: cachedImage({ metadata: { uid: 'uid-2' } }) }, 'unknown', undefined],
@@ -34,8 +35,8 @@ describe('confirmHolders', () => {
     };
     let { held, expected } = given;
     const view = {
-      holdersOf: (image: string) => new Map(held && image === IMAGE ? [['default/web', HOLDER]] : []),
-      expected: () => expected,
+      holdersOf: (image: string) => new Map(held && image === IMAGE ? [['pods default/web', HOLDER]] : []),
+      expected: () => (expected ? { requestId: 'r1' } : undefined),
       objectsOf: () => given.objects,
     };
     const fresh = (): Promise<CachedImage> => {

@@ -2,20 +2,21 @@ import type { CachedImage, HoldersConfirmReply, HoldersConfirmRequest } from '@k
 import { formatReference, tryParseReference } from '@kuik/image';
 import { imageIdentity } from './identity.ts';
 import type { Holder } from './usage.ts';
+import { heldBy, RETAINED } from './why-kept.ts';
 
 type Asked = HoldersConfirmRequest['images'][number];
 type Answer = HoldersConfirmReply['images'][number];
 
 export interface ConfirmView {
   holdersOf(image: string): ReadonlyMap<string, Holder>;
-  expected(image: string): boolean;
+  expected(image: string): { readonly requestId: string } | undefined;
   objectsOf(image: string): readonly CachedImage[];
 }
 
 /**
- * Whether anybody holds an image, in this order: it is no reference: unknown; a pod holds it, or was just admitted: held; no
+ * Whether anybody holds an image, in this order: it is no reference: unknown; somebody holds it, or a pod was just admitted: held; no
  * object of that uid is known: unknown; the object cannot be read now, or is another one: unknown; it (read afresh) is retained:
- * held; free. `fresh` reads an object; it may throw.
+ * held; free. `holder` is what `why-kept` says of it. `fresh` reads an object; it may throw.
  */
 export async function confirmHolders(
   asked: Asked,
@@ -26,9 +27,12 @@ export async function confirmHolders(
   const reference = tryParseReference(asked.reference);
   if (reference === undefined) return { uid, verdict: 'unknown' };
   const image = formatReference(reference);
-  const [holder] = view.holdersOf(image).keys();
-  if (holder !== undefined) return { uid, verdict: 'held', holder: `Pod ${holder}` };
-  if (view.expected(image)) return { uid, verdict: 'held', holder: 'a pod that was just admitted' };
+  const held = (): Answer | undefined => {
+    const [first] = heldBy({ holders: view.holdersOf(image), expected: view.expected(image) });
+    return first === undefined ? undefined : { uid, verdict: 'held', holder: first.message };
+  };
+  const before = held();
+  if (before !== undefined) return before;
   const known = view.objectsOf(image).find(({ metadata }) => metadata.uid === uid);
   if (known === undefined) return { uid, verdict: 'unknown' };
   let object: CachedImage;
@@ -38,10 +42,7 @@ export async function confirmHolders(
     return { uid, verdict: 'unknown' };
   }
   if (object.metadata.uid !== uid || imageIdentity(object) !== image) return { uid, verdict: 'unknown' };
-  if (object.spec.retain === true) return { uid, verdict: 'held', holder: 'spec.retain' };
+  if (object.spec.retain === true) return { uid, verdict: 'held', holder: RETAINED.message };
   // The read took time: somebody may have come meanwhile.
-  const [late] = view.holdersOf(image).keys();
-  if (late !== undefined) return { uid, verdict: 'held', holder: `Pod ${late}` };
-  if (view.expected(image)) return { uid, verdict: 'held', holder: 'a pod that was just admitted' };
-  return { uid, verdict: 'free' };
+  return held() ?? { uid, verdict: 'free' };
 }

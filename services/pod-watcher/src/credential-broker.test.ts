@@ -26,7 +26,7 @@ function setup() {
   kube.setToken('of-monitor', MONITOR);
   const clock = { now: NOW };
   const now = () => clock.now;
-  const usageOptions = { decider: deciderOf(), completedHoldMs: 0 };
+  const usageOptions = { decider: deciderOf(), completedHoldMs: 0, revisionsKept: 1 };
   const view = new ClusterView(usageOptions, now);
   const chosen: string[][] = [];
   const counted: string[] = [];
@@ -66,7 +66,7 @@ describe('CredentialBroker', () => {
       imagePullSecrets: [{ name: 'of-account' }, { name: 'missing' }],
     } as never);
     secret('of-account');
-    view.putPod(podView({ pullSecrets: ['regcred', 'absent'] }));
+    view.putHolder(podView({ pullSecrets: ['regcred', 'absent'] }));
     const reply = await ask('of-node-1');
     expect(reply).not.toHaveProperty('error');
     expect(openCredential((reply as { sealed: string }).sealed, key.privateKey)).toEqual(TOKEN);
@@ -84,7 +84,7 @@ describe('CredentialBroker', () => {
     ['a malformed key', 'of-node-1', { publicKey: 'bm8=' }, 'KUIK-CRD-403', false],
   ])('refuses %s', async (_name, token, change, code, retry) => {
     const { view, ask, key } = setup();
-    view.putPod(podView());
+    view.putHolder(podView());
     const reply = await ask(token, change);
     expect(reply).toMatchObject({ error: { code, retry } });
     expect(JSON.stringify(reply)).not.toContain(key.publicKey);
@@ -95,7 +95,7 @@ describe('CredentialBroker', () => {
     ['of-monitor', 'refused default/regcred'],
   ])('tells names of secrets to our own services, never to a node: %s', async (token, message) => {
     const { view, ask, registry } = setup();
-    view.putPod(podView({ pullSecrets: ['regcred'] }));
+    view.putHolder(podView({ pullSecrets: ['regcred'] }));
     view.putImage(cachedImage());
     registry.refusal = new BrokerRefusal(ERROR_CODES.unauthorized, 'refused default/regcred', false, {
       anonymised: 'refused 1 pull secret',
@@ -115,8 +115,8 @@ describe('CredentialBroker', () => {
   it('waits for a pod that no watch has shown yet', async () => {
     const { view, ask, kube } = setup();
     const answer = ask('of-node-1');
-    view.putPod(podView({ name: 'other', node: 'node-2' }));
-    setImmediate(() => view.putPod(podView()));
+    view.putHolder(podView({ name: 'other', node: 'node-2' }));
+    setImmediate(() => view.putHolder(podView()));
     expect(await answer).toHaveProperty('sealed');
     // Nobody listens on once it is answered.
     expect(kube.calls.filter(({ verb }) => verb === 'tokenreview')).toHaveLength(1);
@@ -125,7 +125,7 @@ describe('CredentialBroker', () => {
   it('gives our own services whatever a CachedImage names, by the secrets of every pod and of pods that are gone', async () => {
     const { view, ask, chosen, secret } = setup();
     ['a', 'b'].forEach(secret);
-    view.putPod(podView({ node: 'node-9', pullSecrets: ['a'] }));
+    view.putHolder(podView({ node: 'node-9', pullSecrets: ['a'] }));
     view.putImage(cachedImage({ status: { pullSecrets: [{ namespace: 'default', name: 'b' }] } }));
     expect(await ask('of-monitor')).toHaveProperty('sealed');
     expect(chosen).toEqual([['default/a', 'default/b']]);
@@ -134,7 +134,7 @@ describe('CredentialBroker', () => {
   it('believes a review for minutes, and secrets for seconds', async () => {
     const { view, ask, kube, clock, secret } = setup();
     secret('regcred');
-    view.putPod(podView({ pullSecrets: ['regcred'] }));
+    view.putHolder(podView({ pullSecrets: ['regcred'] }));
     const calls = (what: string) =>
       kube.calls.filter(({ verb, resource }) => verb === what || resource === what).length;
     await ask('of-node-1');
@@ -153,7 +153,7 @@ describe('CredentialBroker', () => {
   it('never lists or watches secrets and service accounts', async () => {
     const { view, ask, kube, secret } = setup();
     secret('regcred');
-    view.putPod(podView({ pullSecrets: ['regcred'] }));
+    view.putHolder(podView({ pullSecrets: ['regcred'] }));
     await ask('of-node-1');
     const verbs = kube.calls
       .filter(({ resource }) => ['secrets', 'serviceaccounts'].includes(resource))
@@ -163,7 +163,7 @@ describe('CredentialBroker', () => {
 
   it('says so when the API server is away, and goes on without a secret that it may not read', async () => {
     const { view, ask, kube, chosen } = setup();
-    view.putPod(podView({ pullSecrets: ['regcred'] }));
+    view.putHolder(podView({ pullSecrets: ['regcred'] }));
     kube.failNext('unavailable', { verb: 'tokenreview' });
     expect(await ask('of-node-1')).toMatchObject({ error: { code: 'KUIK-CRD-503', retry: true } });
     kube.failNext('forbidden', { resource: SECRETS });

@@ -120,6 +120,7 @@ export class CredentialBroker {
     const { view } = this.#parts;
     return pullSourcesFor(requester, {
       pods: view.usage.podsOfRepository(repository),
+      templates: view.usage.templatesOfRepository(repository),
       images: view.imagesOfRepository(repository),
       repositories: view.repositories.of(repository),
     });
@@ -137,7 +138,7 @@ export class CredentialBroker {
         const found = this.#look(repository, requester);
         if (found !== undefined) end(found);
       };
-      const stop = view.listen({ podChanged: again, repositoryChanged: again });
+      const stop = view.listen({ holderChanged: again, repositoryChanged: again });
       const timer = setTimeout(() => end(undefined), podWaitMs);
     });
   }

@@ -2,13 +2,21 @@ import { describe, expect, it } from '@jest/globals';
 import { cachedImageStatus } from '@kuik/contracts';
 import { type Facts, factsOf, type FactsInput, recordedFacts, withFacts } from './facts.ts';
 import { at, cachedImage, DAY, NOW, UID } from './testing/objects.ts';
+import { COMPLETE, type HolderKnowledge } from './knowledge.ts';
 import type { Holder } from './usage.ts';
 
 const UNUSED_MS = 30 * DAY;
+const holder = (kind: string, name: string): Holder => ({
+  kind,
+  namespace: 'shop',
+  name,
+  pullSecrets: [`${name}-cred`, 'shared'],
+});
 const holders = (...names: string[]): Map<string, Holder> =>
-  new Map(names.map((name) => [`shop/${name}`, { namespace: 'shop', name, pullSecrets: [`${name}-cred`, 'shared'] }]));
+  new Map(names.map((name) => [`pods shop/${name}`, holder('Pod', name)]));
 const input = (change: Partial<FactsInput> = {}): FactsInput => ({
   holders: new Map(),
+  knowledge: COMPLETE,
   unusedMs: UNUSED_MS,
   now: NOW,
   ...change,
@@ -62,6 +70,51 @@ describe('factsOf', () => {
         { namespace: 'shop', name: 'web-cred' },
       ],
     });
+  });
+
+  it('shows workloads before pods, and of pods what kuik v1 showed', () => {
+    const held = holders('web-1', 'web-2').set('deployments shop/web', holder('Deployment', 'web'));
+    expect(factsOf(cachedImage(), input({ holders: held })).usedBy).toMatchObject({
+      count: 3,
+      pods: [{ namespacedName: 'shop/web-1' }, { namespacedName: 'shop/web-2' }],
+      holders: [
+        { kind: 'Deployment', name: 'shop/web' },
+        { kind: 'Pod', name: 'shop/web-1' },
+        { kind: 'Pod', name: 'shop/web-2' },
+      ],
+    });
+  });
+
+  const pending: HolderKnowledge = { state: 'pending', unread: ['deployments'] };
+  const partial: HolderKnowledge = { state: 'partial', unread: ['Rollout.argoproj.io'] };
+  const used = factsOf(cachedImage(), input({ holders: holders('web') }));
+  const idle = factsOf(cachedImage(), input());
+  const blind = factsOf(cachedImage(), input({ knowledge: partial }));
+  it.each<[string, HolderKnowledge, Facts, string[], Facts]>([
+    ['lists are on their way: a holder that is not seen is still there', pending, used, [], used],
+    ['lists are on their way: who is seen beside is told later', pending, used, ['web', 'api'], used],
+    ['lists are on their way: the time unused goes on', pending, idle, [], idle],
+    ['lists are on their way: somebody came', pending, idle, ['web'], used],
+    ['lists are on their way: nothing is said of what is new', pending, {}, [], {}],
+    ['something may not be read: who is seen holds it', partial, idle, ['web'], used],
+    ['something may not be read: the time unused does not begin', partial, {}, [], blind],
+    ['something may not be read: the time unused goes on', partial, idle, [], { ...idle, usedBy: blind.usedBy! }],
+    ['everything can be read again', COMPLETE, blind, [], idle],
+  ])('%s', (_name, knowledge, before, names, after) => {
+    expect(factsOf(having(before), input({ knowledge, holders: holders(...names) }))).toEqual(after);
+  });
+
+  it('names what may not be read when nobody else holds the image', () => {
+    expect(blind).toEqual({ usedBy: { ...none, unread: ['Rollout.argoproj.io'] } });
+    expect(cachedImageStatus.parse(blind)).toEqual(blind);
+  });
+
+  it('a clock that jumps and comes back makes no date earlier', () => {
+    const ahead = factsOf(having(idle), input({ now: NOW + 120 * DAY }));
+    expect(ahead).toEqual(idle);
+    expect(factsOf(having(ahead), input({ now: NOW - 120 * DAY }))).toEqual(idle);
+    const then = factsOf(cachedImage(), input({ now: NOW + 120 * DAY }));
+    expect(then.expiresAt).toBe(at(120 * DAY + UNUSED_MS));
   });
 
   it.each([

@@ -1,11 +1,16 @@
-import { type CachedImage, type CachedImageStatus, stanzaOf } from '@kuik/contracts';
+import { type CachedImage, type CachedImageStatus, stanzaOf, type UsedBy } from '@kuik/contracts';
+import { fullName } from './holder-view.ts';
+import type { HolderKnowledge } from './knowledge.ts';
 import type { Holder } from './usage.ts';
+
+const POD = 'Pod';
 
 /** The part of `status` that this service alone knows: who uses an image, since when nobody does, when it expires. */
 export type Facts = Pick<CachedImageStatus, 'usedBy' | 'expiresAt' | 'unusedSince' | 'pullSecrets' | 'lastPulled'>;
 
 export interface FactsInput {
   readonly holders: ReadonlyMap<string, Holder>;
+  readonly knowledge: HolderKnowledge;
   /** Last pull that a proxy told of, epoch ms. */
   readonly lastPulled?: number | undefined;
   readonly unusedMs: number;
@@ -21,33 +26,62 @@ const SECRETS_MAX = 64;
 const PULLED_EVERY_MS = 24 * 3_600_000;
 
 /**
- * The facts of one image. Holders: a count and the first 20 by name. Unused since: the moment it was first seen without holder,
- * kept. Expiry of the unused: a person's `spec.expiresAt`, else the computed date; none while used or retained. Pull secrets:
- * those of the holders; what was known stays when nobody holds it any more, as long as its namespace is there. A pod that was only announced changes nothing: it may
- * never be stored.
+ * The facts of one image. Holders: a count, the first 20 by name, workloads before pods, and of the pods the first 20 as kuik v1 had them.
+ * Unused since: the moment it was first seen without holder, kept. Expiry of the unused: a person's `spec.expiresAt`, else the computed date;
+ * none while used or retained. Pull secrets: those of the holders; what was known stays when nobody holds it any more, as long as its
+ * namespace is there. A pod that was
+ * only announced changes nothing: it may never be stored.
+ *
+ * Nobody is said to hold it only when everybody could have been seen: while lists are on their way what is recorded stays (only a holder where
+ * none was recorded is news); of kinds that may not be read the names are recorded, and the time unused does not begin.
  */
 export function factsOf(image: CachedImage, input: FactsInput): Facts {
-  const { holders, now } = input;
-  const known = stanzaOf(image, 'usedBy');
-  const before: Facts = known === undefined ? {} : (image.status ?? {});
-  const unusedSince = holders.size > 0 ? undefined : (before.unusedSince ?? new Date(now).toISOString());
+  const { holders, knowledge, now } = input;
+  const recorded = stanzaOf(image, 'usedBy');
+  const before: Facts = recorded === undefined ? {} : (image.status ?? {});
+  const lastPulled = pulledAt(before.lastPulled, input.lastPulled);
+  const pulled = lastPulled === undefined ? {} : { lastPulled };
+  if (knowledge.state === 'pending' && (holders.size === 0 || (recorded?.count ?? 0) > 0)) {
+    return recorded === undefined ? {} : { ...recordedFacts(image), ...pulled };
+  }
+  const unknown = holders.size === 0 && knowledge.state === 'partial';
+  const begins = unknown ? undefined : new Date(now).toISOString();
+  const unusedSince = holders.size > 0 ? undefined : (before.unusedSince ?? begins);
   const expiresAt =
     unusedSince === undefined || image.spec.retain === true ? undefined : expiryOf(image, unusedSince, input.unusedMs);
   const pullSecrets = holders.size > 0 ? secretsOf(holders) : remembered(before.pullSecrets, input.namespaceGone);
-  const lastPulled = pulledAt(before.lastPulled, input.lastPulled);
-  const names = [...holders.keys()].sort().slice(0, SHOWN);
   return {
     usedBy: {
       forUid: image.metadata.uid,
       count: holders.size,
-      pods: names.map((namespacedName) => ({ namespacedName })),
-      holders: names.map((name) => ({ kind: 'Pod', name })),
+      ...shownOf(holders),
+      ...(unknown ? { unread: [...knowledge.unread] } : {}),
     },
     ...(unusedSince === undefined ? {} : { unusedSince }),
     ...(expiresAt === undefined ? {} : { expiresAt }),
     ...(pullSecrets === undefined ? {} : { pullSecrets }),
-    ...(lastPulled === undefined ? {} : { lastPulled }),
+    ...pulled,
   };
+}
+
+function shownOf(holders: ReadonlyMap<string, Holder>): Pick<UsedBy, 'pods' | 'holders'> {
+  const named = [...holders.values()].map(({ kind, ...where }) => ({ kind, name: fullName(where) })).sort(byName);
+  const pods = named.filter(({ kind }) => kind === POD);
+  const others = named.filter(({ kind }) => kind !== POD);
+  return {
+    pods: pods.slice(0, SHOWN).map(({ name }) => ({ namespacedName: name })),
+    holders: [...others, ...pods].slice(0, SHOWN),
+  };
+}
+
+interface Named {
+  readonly kind: string;
+  readonly name: string;
+}
+
+function byName(a: Named, b: Named): number {
+  if (a.name !== b.name) return a.name < b.name ? -1 : 1;
+  return a.kind < b.kind ? -1 : Number(a.kind > b.kind);
 }
 
 /** The facts that the resource shows now; what it shows of another object (made anew under its name) does not count. */
@@ -82,6 +116,7 @@ function remembered(secrets: Facts['pullSecrets'], gone: FactsInput['namespaceGo
 function secretsOf(holders: ReadonlyMap<string, Holder>): { namespace: string; name: string }[] {
   const secrets = new Map<string, { namespace: string; name: string }>();
   for (const { namespace, pullSecrets } of holders.values()) {
+    if (namespace === '') continue;
     for (const name of pullSecrets) secrets.set(`${namespace}/${name}`, { namespace, name });
   }
   return [...secrets.keys()]

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { NAMESPACES } from '@kuik/kube';
-import { rereadPods } from './reread-pods.ts';
+import { rereadHolders } from './reread-holders.ts';
 import { IMAGE } from './testing/objects.ts';
 import { createWorld, eventually } from './testing/world.ts';
 
@@ -77,10 +77,10 @@ describe('the rules of a running service', () => {
   });
 });
 
-describe('rereadPods', () => {
+describe('rereadHolders', () => {
   const view = (keys: string[], seen: string[]) => ({
-    usage: { podKeys: () => keys.values() },
-    rereadPod: (key: string) => void seen.push(key),
+    usage: { keys: () => keys.values() },
+    rereadHolder: (key: string) => void seen.push(key),
   });
   const keys = Array.from({ length: 1_000 }, (_, index) => `default/${index}`);
 
@@ -92,14 +92,14 @@ describe('rereadPods', () => {
       if (seen.length < keys.length) setImmediate(others);
     };
     setImmediate(others);
-    await rereadPods(view(keys, seen), () => false);
+    await rereadHolders(view(keys, seen), () => false);
     expect(seen).toEqual(keys);
     expect(turns).toBeGreaterThan(0);
   });
 
   it('ends when it is stale', async () => {
     const seen: string[] = [];
-    await rereadPods(view(keys, seen), () => true);
+    await rereadHolders(view(keys, seen), () => true);
     expect(seen.length).toBeGreaterThan(0);
     expect(seen.length).toBeLessThan(keys.length);
   });

@@ -13,6 +13,7 @@ export class HintBook {
   readonly #now: () => number;
   readonly #hints = new Map<string, { readonly until: number; readonly requestId: string }>();
 
+  /** `now` is monotonic, ms: a wall clock that jumps forgets nobody. */
   constructor(now: () => number) {
     this.#now = now;
   }

@@ -14,6 +14,7 @@ import type { ResourceWriter } from './resource-writer.ts';
 import { recordedSummary, summarise } from './summary.ts';
 import { sameJson } from './same-json.ts';
 import { policyOf, updateAt } from './update-policy.ts';
+import type { HolderKnowledge } from './knowledge.ts';
 
 /** What other parts know of an image that no resource shows yet. */
 export interface ImageHints {
@@ -25,6 +26,7 @@ export interface ImageHints {
 
 export interface ImageReconcilerParts {
   readonly view: ClusterView;
+  readonly knowledge: () => HolderKnowledge;
   readonly writer: Pick<
     ResourceWriter,
     'createImage' | 'createRepository' | 'adoptImage' | 'dropForceWish' | 'applyDescription'
@@ -175,11 +177,12 @@ export class ImageReconciler {
    * not a thousand writes: returns ms until it may be told that only the holders changed.
    */
   async #describe(image: CachedImage, duplicateOf: string | undefined): Promise<number | undefined> {
-    const { view, writer, hints, clock, unusedMs, retry, holdersMs, namespaceGone } = this.#parts;
+    const { view, knowledge, writer, hints, clock, unusedMs, retry, holdersMs, namespaceGone } = this.#parts;
     const identity = imageIdentity(image);
     const now = clock.now();
     const facts = factsOf(image, {
       holders: view.usage.holdersOf(identity),
+      knowledge: knowledge(),
       lastPulled: hints.lastPulled(identity),
       unusedMs,
       namespaceGone,

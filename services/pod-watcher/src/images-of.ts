@@ -1,6 +1,6 @@
 import { formatReference, fromProxyImage, toCacheRepository, tryParseReference, type Reference } from '@kuik/image';
 import { REASONS, type Decider, type PodFacts, type Reason } from '@kuik/rules';
-import type { PodView } from './pod-view.ts';
+import type { HolderView } from './holder-view.ts';
 
 export interface UsedImage {
   readonly key: string;
@@ -21,28 +21,30 @@ export interface PodImages {
 }
 
 /**
- * The images that a pod uses: those that the rules have cached, whoever admitted the pod. One that goes through the proxy is used
+ * The images that a pod uses, or that pods of a template would: those that the rules have cached, whoever admitted them. One that goes through the proxy is used
  * whatever they say (the rewritten image is itself the truth; what was written only chooses between two readings of kuik v1's ambiguous
  * forms). What has no place in the cache is skipped all the same.
  */
 export function imagesOf(
-  pod: PodView,
+  holder: HolderView,
   decider: Decider,
   readings: ImageReadings = new ImageReadings(decider.proxyPrefixes),
   namespaceLabels?: PodFacts['namespaceLabels'],
 ): PodImages {
   const used: UsedImage[] = [];
   const skipped: SkippedImage[] = [];
-  const decisions = decider.decide({ ...pod.facts, namespace: pod.namespace, namespaceLabels }, pod.images).images;
-  pod.images.forEach(({ key, image }, index) => {
-    const decision = decisions[index]!;
-    let found: Reading | Reason;
-    if (decision.verdict === 'keep') found = decision.reason;
-    else if (decision.reason === REASONS.alreadyRewritten) found = readings.proxied(image, pod.originals[key]);
-    else found = readings.direct(decision.reference);
-    if (typeof found === 'string') skipped.push({ key, image, reason: found });
-    else used.push({ key, image: found.image, reference: found.reference });
-  });
+  for (const { facts, images, originals } of [holder, ...(holder.more ?? [])]) {
+    const decisions = decider.decide({ ...facts, namespace: holder.namespace, namespaceLabels }, images).images;
+    images.forEach(({ key, image }, index) => {
+      const decision = decisions[index]!;
+      let found: Reading | Reason;
+      if (decision.verdict === 'keep') found = decision.reason;
+      else if (decision.reason === REASONS.alreadyRewritten) found = readings.proxied(image, originals[key]);
+      else found = readings.direct(decision.reference);
+      if (typeof found === 'string') skipped.push({ key, image, reason: found });
+      else used.push({ key, image: found.image, reference: found.reference });
+    });
+  }
   return { used, skipped };
 }
 

@@ -65,7 +65,7 @@ describe('what kuik v1 did wrong', () => {
       podView({ namespace: 'team', name: 'c', pullSecrets: ['two'] }),
     ];
     const named = repository({ spec: { pullSecretsNamespace: 'infra', pullSecretNames: ['robot'] } });
-    const known = { pods, images: [cachedImage()], repositories: [named] };
+    const known = { pods, templates: [], images: [cachedImage()], repositories: [named] };
     const sources = pullSourcesFor({ kind: 'service', name: 'copier' }, known);
     expect(sources?.secrets.map(({ namespace, name }) => `${namespace}/${name}`)).toEqual([
       'shop/one',
@@ -79,7 +79,7 @@ describe('what kuik v1 did wrong', () => {
       podView({ namespace: 'shop', name: 'a', node: 'node-1', pullSecrets: ['one'] }),
       podView({ namespace: 'team', name: 'c', node: 'node-2', pullSecrets: ['two'] }),
     ];
-    const known = { pods, images: [cachedImage()], repositories: [repository()] };
+    const known = { pods, templates: [], images: [cachedImage()], repositories: [repository()] };
     const node = (name: string) => pullSourcesFor({ kind: 'node', name: 'proxy', node: name }, known);
     expect(node('node-2')?.secrets).toEqual([{ namespace: 'team', name: 'two' }]);
     expect(node('node-3')).toBeUndefined();

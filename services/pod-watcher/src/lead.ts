@@ -40,7 +40,7 @@ const IMAGE = 'image:';
 const REPOSITORY = 'repository:';
 const STATE = 'state:';
 const ALL_STATE = 'all-state';
-const EXPIRE = 'expire-pods';
+const EXPIRE = 'expire-holders';
 const NAMESPACES = 'gone-namespaces';
 const SERVED_DURABLE = 'pod-watcher';
 const SERVED_RETRY_MS = 5_000;
@@ -87,7 +87,7 @@ export class Lead implements Part {
         // A duplicate may count now.
         this.#queue.add(STATE + imageIdentity(image));
       },
-      podChanged: ({ finishedAt }) => {
+      holderChanged: ({ finishedAt }) => {
         if (finishedAt !== undefined) this.#scheduleExpiry();
       },
     });
@@ -106,14 +106,14 @@ export class Lead implements Part {
     await this.#turning;
   }
 
-  /** This replica leads, and decides on full lists that it got since. */
+  /** This replica leads, and everything that may hold an image is known in full since. */
   complete(): boolean {
     return this.#leading && this.#parts.leadership.isLeader() && this.#parts.watches.synced();
   }
 
   /** Everything known is looked at again, and every intent may be raised again. */
   resync(): void {
-    if (!this.#leading || !this.#parts.watches.complete()) return;
+    if (!this.#leading || !this.#parts.watches.ready()) return;
     const { view, intents } = this.#parts;
     intents.forgetBases();
     for (const image of view.allImages()) this.#queue.add(IMAGE + image);
@@ -177,7 +177,7 @@ export class Lead implements Part {
   async #work(key: string, signal: AbortSignal): Promise<{ afterMs: number } | undefined> {
     const { images, repositories, projection, watches, view, log } = this.#parts;
     // Nothing is decided on half of a list: the resync that ends it brings every key back.
-    if (!watches.complete()) return undefined;
+    if (!watches.ready()) return undefined;
     if (key.startsWith(IMAGE)) return images.reconcile(key.slice(IMAGE.length));
     if (key.startsWith(REPOSITORY)) return repositories.reconcile(key.slice(REPOSITORY.length));
     if (key.startsWith(STATE)) await projection.update(key.slice(STATE.length));
@@ -187,7 +187,7 @@ export class Lead implements Part {
     } else if (key === NAMESPACES) {
       for (const image of await this.#parts.namespaces.look(signal)) this.look(image);
     } else if (key === EXPIRE) {
-      view.expirePods();
+      view.expireHolders();
       return this.#untilExpiry();
     }
     return undefined;

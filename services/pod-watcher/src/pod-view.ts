@@ -1,40 +1,17 @@
 import { ORIGINAL_IMAGES_ANNOTATION, REQUEST_ID_ANNOTATION } from '@kuik/contracts';
 import { originalImageKeyV1 } from '@kuik/image';
 import type { KubeObject } from '@kuik/kube';
-import { ALL_KINDS, imageSlots, type PodFacts } from '@kuik/rules';
+import { type HolderView, needsOf, type PodSpec } from './holder-view.ts';
 
-/** One image that a pod names: `c:` container, `i:` init container, `e:` ephemeral container, `v:` image volume. */
-export interface PodImage {
-  readonly key: string;
-  readonly image: string;
-  readonly pullPolicy?: string | undefined;
-}
+/** The collection of pods, among those of holders. */
+export const PODS_SOURCE = 'pods';
 
 /** What is kept of a pod. */
-export interface PodView {
-  readonly namespace: string;
-  readonly name: string;
-  readonly uid: string;
+export interface PodView extends HolderView {
   readonly node?: string;
   readonly phase: string;
-  readonly deleting: boolean;
-  /** When a completed pod completed, epoch ms. */
-  readonly finishedAt?: number;
-  readonly images: readonly PodImage[];
-  /** What was written before the webhook, by key; kuik v1's annotations included. */
-  readonly originals: Readonly<Record<string, string>>;
-  /** What the rules look at beside its images. */
-  readonly facts: Pick<PodFacts, 'labels' | 'annotations' | 'priorityClassName'>;
-  readonly pullSecrets: readonly string[];
-  readonly serviceAccount: string;
   /** Of the admission that rewrote it: what the webhook's log says. */
   readonly requestId?: string;
-}
-
-interface Container {
-  name: string;
-  image?: string;
-  imagePullPolicy?: string;
 }
 
 interface ContainerStatus {
@@ -43,15 +20,10 @@ interface ContainerStatus {
 
 /** The fields of a pod that are read; all others are ignored. */
 export interface PodObject extends KubeObject {
-  spec?: {
+  spec?: PodSpec & {
     nodeName?: string;
-    serviceAccountName?: string;
-    priorityClassName?: string;
-    imagePullSecrets?: { name?: string }[];
-    containers?: Container[];
-    initContainers?: Container[];
-    ephemeralContainers?: Container[];
-    volumes?: { name: string; image?: { reference?: string; pullPolicy?: string } }[];
+    containers?: { name: string; image?: string; imagePullPolicy?: string }[];
+    initContainers?: { name: string; image?: string; imagePullPolicy?: string }[];
   };
   status?: {
     phase?: string;
@@ -61,10 +33,7 @@ export interface PodObject extends KubeObject {
   };
 }
 
-/**
- * The projection of a pod: images, what decides who holds them, and what their credentials are. Of its annotations those stay that the
- * rules look at, by key: others are most of a pod's size.
- */
+/** The projection of a pod: images, what decides who holds them, and what their credentials are. */
 export function viewPod(pod: PodObject, annotationKeys: readonly string[]): PodView {
   const { metadata, spec = {}, status = {} } = pod;
   const phase = status.phase ?? 'Pending';
@@ -73,6 +42,9 @@ export function viewPod(pod: PodObject, annotationKeys: readonly string[]): PodV
   const requestId = annotations[REQUEST_ID_ANNOTATION];
   const finishedAt = isCompleted(phase) ? completionTime(pod) : undefined;
   return {
+    ...needsOf({ metadata, spec }, annotationKeys),
+    source: PODS_SOURCE,
+    kind: 'Pod',
     namespace: metadata.namespace ?? '',
     name: metadata.name,
     uid: metadata.uid,
@@ -80,33 +52,19 @@ export function viewPod(pod: PodObject, annotationKeys: readonly string[]): PodV
     phase,
     deleting: metadata.deletionTimestamp !== undefined,
     ...(finishedAt === undefined ? {} : { finishedAt }),
-    images: imageSlots(spec, ALL_KINDS).map(({ key, image, pullPolicy }) => ({ key, image, pullPolicy })),
     originals,
-    facts: {
-      labels: metadata.labels,
-      annotations: picked(annotations, annotationKeys),
-      priorityClassName: spec.priorityClassName,
-    },
-    pullSecrets: (spec.imagePullSecrets ?? []).flatMap(({ name }) => (name ? [name] : [])),
-    serviceAccount: spec.serviceAccountName ?? 'default',
     ...(requestId === undefined ? {} : { requestId }),
   };
 }
 
-/** No container of it runs or will run again. */
-export function isCompleted(phase: string): boolean {
-  return phase === 'Succeeded' || phase === 'Failed';
+/** Whether a holder is a pod: the one kind that is on a node. */
+export function isPod(holder: HolderView): holder is PodView {
+  return holder.source === PODS_SOURCE;
 }
 
-function picked(
-  annotations: Readonly<Record<string, string>>,
-  keys: readonly string[],
-): Record<string, string> | undefined {
-  const found = keys.flatMap((key): [string, string][] => {
-    const value = annotations[key];
-    return value === undefined ? [] : [[key, value]];
-  });
-  return found.length === 0 ? undefined : Object.fromEntries(found);
+/** No container of it runs or will run again. */
+function isCompleted(phase: string): boolean {
+  return phase === 'Succeeded' || phase === 'Failed';
 }
 
 function readOriginals(annotation: string | undefined): Record<string, string> {
@@ -126,7 +84,7 @@ function readOriginals(annotation: string | undefined): Record<string, string> {
 function originalsV1({ metadata, spec = {} }: PodObject): Record<string, string> {
   const annotations = metadata.annotations ?? {};
   const found: Record<string, string> = {};
-  const look = (kind: string, containers: readonly Container[] | undefined): void => {
+  const look = (kind: string, containers: readonly { name: string }[] | undefined): void => {
     for (const { name } of containers ?? []) {
       const original = annotations[originalImageKeyV1(name, kind === 'i')];
       if (original !== undefined) found[`${kind}:${name}`] = original;

@@ -193,7 +193,8 @@ describe('pod-watcher on real servers', () => {
       { metadata: { finalizers: null } },
       { contentType: 'application/merge-patch+json' },
     );
-    replicas = [await stack.start('three')];
+    const kinds = [{ apiVersion: `${GROUP}/v1`, kind: 'Canary', podSpecs: ['.spec.sets[*].pod'] }];
+    replicas = [await stack.start('three', { usage: { kinds, kindsLookedFor: '200ms' } })];
     await imageWith(`${HOST}/missed:1.0`, 'there', ({ status }) => status?.phase === 'Waiting');
     await imageWith(`${HOST}/busy:1.0`, 'used by five', ({ status }) => status?.usedBy?.count === 5);
     const anew = await imageWith(
@@ -203,7 +204,61 @@ describe('pod-watcher on real servers', () => {
     );
     await wait('its job', () => Promise.resolve(stack.jobs.some(({ uid }) => uid === anew.metadata.uid)));
   });
+
+  it('follows a kind that the configuration names, from when its CRD is there and it may be read', async () => {
+    const { controlPlane } = stack.stack;
+    const image = `${HOST}/canary:1.0`;
+    const ready = async () => (await fetch(`http://127.0.0.1:${replicas[0]!.healthPort}/readyz`)).text();
+    expect(await ready()).not.toContain('warnings');
+    await controlPlane.applyAll([CANARIES]);
+    await stack.api.create(`/apis/${GROUP}/v1/namespaces/default/canaries`, {
+      apiVersion: `${GROUP}/v1`,
+      kind: 'Canary',
+      metadata: { name: 'shop' },
+      spec: { sets: [{ pod: { containers: [{ name: 'app', image }] } }] },
+    });
+    await wait('word that it may not be read', async () =>
+      (await ready()).includes(`Canary.${GROUP} may not be listed and watched`),
+    );
+    expect(replicas[0]!.leading).toBe(false);
+    await controlPlane.applyAll(rightsOn(GROUP, 'canaries'));
+    const held = await imageWith(image, 'held', ({ status }) => status?.usedBy?.count === 1);
+    expect(held.status?.usedBy?.holders).toEqual([{ kind: 'Canary', name: 'default/shop' }]);
+    await wait('a leader that knows all', () => Promise.resolve(replicas[0]!.leading));
+    expect(await ready()).not.toContain('warnings');
+  });
 });
+
+const GROUP = 'holders.example.test';
+const CANARIES = {
+  apiVersion: 'apiextensions.k8s.io/v1',
+  kind: 'CustomResourceDefinition',
+  metadata: { name: `canaries.${GROUP}` },
+  spec: {
+    group: GROUP,
+    scope: 'Namespaced',
+    names: { kind: 'Canary', plural: 'canaries' },
+    versions: [
+      {
+        name: 'v1',
+        served: true,
+        storage: true,
+        schema: { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
+      },
+    ],
+  },
+};
+
+/** What the chart grants for a kind of its values. */
+function rightsOn(group: string, plural: string): object[] {
+  const named = { apiVersion: 'rbac.authorization.k8s.io/v1', metadata: { name: 'kuik-pod-watcher-kinds' } };
+  const role = { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'kuik-pod-watcher-kinds' };
+  const subjects = [{ kind: 'ServiceAccount', name: 'kuik-pod-watcher', namespace: 'kuik-system' }];
+  return [
+    { ...named, kind: 'ClusterRole', rules: [{ apiGroups: [group], resources: [plural], verbs: ['list', 'watch'] }] },
+    { ...named, kind: 'ClusterRoleBinding', roleRef: role, subjects },
+  ];
+}
 
 describe('the credential broker on real servers', () => {
   const PRIVATE = `${HOST}/team/private:1.0`;
@@ -252,6 +307,23 @@ describe('the credential broker on real servers', () => {
     expect([200, 404]).toContain(answer);
     expect(await stack.ask('team/other', `Bearer ${token}`)).toBe(401);
     expect(await stack.ask('team/private', `Bearer ${token}`, 'PUT')).toBe(401);
+  });
+
+  it('gives what an image needs that only a workload without pods holds to our services, and to no node', async () => {
+    const template = {
+      metadata: { labels: { app: 'idle' } },
+      spec: { serviceAccountName: 'team', containers: [{ name: 'app', image: `${HOST}/team/idle:1.0` }] },
+    };
+    await stack.api.create('/apis/apps/v1/namespaces/default/deployments', {
+      metadata: { name: 'idle' },
+      spec: { replicas: 0, selector: { matchLabels: { app: 'idle' } }, template },
+    });
+    await imageWith(`${HOST}/team/idle:1.0`, 'held', ({ status }) => status?.usedBy?.count === 1);
+    const copier = await stack.copier();
+    const { token } = (await copier.credential(HOST, 'team/idle')) as { token: string };
+    expect([200, 404]).toContain(await stack.ask('team/idle', `Bearer ${token}`));
+    const proxy = await stack.proxyOn('node-2');
+    await expect(proxy.credential(HOST, 'team/idle')).rejects.toMatchObject({ failure: 'brokerDenied' });
   });
 
   it('refuses another node, and another repository', async () => {

@@ -1,4 +1,5 @@
 import type { CachedImage, Repository } from '@kuik/contracts';
+import type { HolderView } from './holder-view.ts';
 import type { PodView } from './pod-view.ts';
 import type { Requester } from './requester.ts';
 
@@ -16,6 +17,8 @@ export interface SecretName {
 export interface Known {
   /** Pods that use the repository and have not completed. */
   readonly pods: readonly PodView[];
+  /** Workloads that hold an image of it: their pods may not be there yet. */
+  readonly templates: readonly HolderView[];
   readonly images: readonly CachedImage[];
   readonly repositories: readonly Repository[];
 }
@@ -24,8 +27,8 @@ const SOURCES_MAX = 32;
 
 /**
  * What a requester may use for a repository; undefined when it may not have it at all. A node: the secrets of its own pods
- * that use it. A service of ours: those of every pod that uses it, what the images remember of pods that are gone, and what a
- * Repository names; nothing is denied as long as an image of it is known.
+ * that use it. A service of ours: those of every pod and workload that uses it, what the images remember of those that are gone, and what
+ * a Repository names; nothing is denied as long as an image of it is known.
  */
 export function pullSourcesFor(requester: Requester, known: Known): PullSources | undefined {
   if (requester.kind === 'nobody') return undefined;
@@ -40,12 +43,14 @@ export function pullSourcesFor(requester: Requester, known: Known): PullSources 
       spec.pullSecretsNamespace === undefined ? [] : [{ namespace: spec.pullSecretsNamespace, name }],
     ),
   );
-  return collect(known.pods, [...named, ...remembered]);
+  return collect([...known.pods, ...known.templates], [...named, ...remembered]);
 }
 
-function collect(pods: readonly PodView[], further: readonly SecretName[]): PullSources {
-  const own = pods.flatMap(({ namespace, pullSecrets }) => pullSecrets.map((name) => ({ namespace, name })));
-  const accounts = pods.map(({ namespace, serviceAccount }) => ({ namespace, name: serviceAccount }));
+function collect(holders: readonly HolderView[], further: readonly SecretName[]): PullSources {
+  // What is in no namespace has no secrets either.
+  const inNamespaces = holders.filter(({ namespace }) => namespace !== '');
+  const own = inNamespaces.flatMap(({ namespace, pullSecrets }) => pullSecrets.map((name) => ({ namespace, name })));
+  const accounts = inNamespaces.map(({ namespace, serviceAccount }) => ({ namespace, name: serviceAccount }));
   return { secrets: distinct([...own, ...further]), serviceAccounts: distinct(accounts) };
 }
 

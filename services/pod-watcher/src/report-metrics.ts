@@ -2,6 +2,7 @@ import { buildInfoV1, METRICS, METRICS_V1, PHASES } from '@kuik/contracts';
 import type { Leadership, ReflectorEvent } from '@kuik/kube';
 import type { Metrics } from '@kuik/runtime';
 import type { ClusterView } from './cluster-view.ts';
+import { EXPIRY_STATES, expiryState } from './expiry-state.ts';
 import type { Step } from './next-step.ts';
 import { talliesOf } from './view-tallies.ts';
 import type { Watches } from './watches.ts';
@@ -30,20 +31,26 @@ export function reportMetrics(metrics: Metrics): MetricReports {
   };
 }
 
-/** Gauges that are read at each scrape; of images and repositories only what changed since the last one is looked at. */
-export function reportGauges(metrics: Metrics, parts: { view: ClusterView; watches: Pick<Watches, 'state'> }): void {
-  const { view, watches } = parts;
+/** Gauges that are read at each scrape; of phases, repositories and containers only what changed since the last one is looked at. */
+export function reportGauges(
+  metrics: Metrics,
+  parts: { view: ClusterView; watches: Pick<Watches, 'state'>; now: () => number },
+): void {
+  const { view, watches, now } = parts;
   const objects = metrics.gauge(METRICS.watchObjects);
   const contact = metrics.gauge(METRICS.watchContactSeconds);
+  const known = metrics.gauge(METRICS.watchKnown);
   const phases = metrics.gauge(METRICS.cachedImages);
+  const expiring = metrics.gauge(METRICS.expiryQueue);
   const holders = metrics.gauge(METRICS.holders);
   const imagesV1 = metrics.gauge(METRICS_V1.cachedImages);
   const repositoriesV1 = metrics.gauge(METRICS_V1.repositories);
   const containersV1 = metrics.gauge(METRICS_V1.containers);
   const tallies = talliesOf(view);
   metrics.onCollect(() => {
-    for (const { resource, objects: count, contactAgeMs } of watches.state()) {
+    for (const { resource, objects: count, contactAgeMs, synced } of watches.state()) {
       objects.set(count, { resource });
+      known.set(synced ? 1 : 0, { resource });
       if (Number.isFinite(contactAgeMs)) contact.set(contactAgeMs / 1000, { resource });
     }
     const byPhase = new Map<string, number>(PHASES.map((phase) => [phase, 0]));
@@ -54,7 +61,13 @@ export function reportGauges(metrics: Metrics, parts: { view: ClusterView; watch
     for (const [phase, count] of byPhase) phases.set(count, { phase });
     for (const { labels, sum } of tallies.repositories.sums()) repositoriesV1.set(sum, labels);
     for (const { labels, sum } of tallies.containers.sums()) containersV1.set(sum, labels);
-    holders.set(view.usage.holds);
+    const queue = new Map<string, number>(EXPIRY_STATES.map((state) => [state, 0]));
+    for (const image of view.images.values()) {
+      const state = expiryState(image, now());
+      if (state !== undefined) queue.set(state, queue.get(state)! + 1);
+    }
+    for (const [state, count] of queue) expiring.set(count, { state });
+    for (const [kind, count] of view.usage.holdsByKind()) holders.set(count, { kind });
   });
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { pullSourcesFor } from './pull-sources.ts';
+import type { HolderView } from './holder-view.ts';
 import { type Requester, requesterOf } from './requester.ts';
 import { cachedImage, podView, repository } from './testing/objects.ts';
 
@@ -52,7 +53,13 @@ describe('pullSourcesFor', () => {
     podView({ name: 'c', namespace: 'team-a', node: 'node-1', pullSecrets: ['cred-a'] }),
     podView({ name: 'd', namespace: 'team-d', node: 'node-1', pullSecrets: ['cred-d'] }),
   ];
-  const known = { pods, images: [cachedImage()], repositories: [] };
+  const {
+    phase: _phase,
+    node: _node,
+    ...needs
+  } = podView({ name: 'idle', namespace: 'team-t', pullSecrets: ['cred-t'] });
+  const idle: HolderView = { ...needs, source: 'deployments', kind: 'Deployment', serviceAccount: 'runner' };
+  const known = { pods, templates: [idle], images: [cachedImage()], repositories: [] };
 
   it('gives a node what its own pods use, and no more', () => {
     expect(pullSourcesFor(node('node-2'), known)).toEqual({
@@ -66,16 +73,22 @@ describe('pullSourcesFor', () => {
     expect(pullSourcesFor(node('node-3'), known)).toBeUndefined();
   });
 
-  it('gives a service of ours what every pod uses, and what images and repositories remember', () => {
+  it('gives a service of ours what every pod and every workload uses, and what images and repositories remember', () => {
     const sources = pullSourcesFor(service, {
       pods: pods.slice(0, 1),
+      templates: [idle, { ...idle, source: 'SidecarSet.apps.kruise.io', namespace: '', name: 'everywhere' }],
       images: [cachedImage({ status: { pullSecrets: [{ namespace: 'gone', name: 'old' }] } })],
       repositories: [repository({ spec: { pullSecretNames: ['v1'], pullSecretsNamespace: 'shop' } })],
     });
     expect(sources?.secrets.map(({ namespace, name }) => `${namespace}/${name}`)).toEqual([
       'team-a/cred-a',
+      'team-t/cred-t',
       'shop/v1',
       'gone/old',
+    ]);
+    expect(sources?.serviceAccounts).toEqual([
+      { namespace: 'team-a', name: 'default' },
+      { namespace: 'team-t', name: 'runner' },
     ]);
   });
 

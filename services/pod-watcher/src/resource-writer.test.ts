@@ -20,7 +20,7 @@ describe('ResourceWriter', () => {
 
   beforeEach(() => {
     kube = memoryKube();
-    view = new ClusterView({ decider: deciderOf(), completedHoldMs: 0 }, () => NOW);
+    view = new ClusterView({ decider: deciderOf(), completedHoldMs: 0, revisionsKept: 1 }, () => NOW);
     leads = true;
     const assertLeader = (): void => {
       if (!leads) throw new KubeError('conflict', 'not the leader');

@@ -43,7 +43,7 @@ function setup() {
       await next();
     };
   };
-  const view = new ClusterView({ decider: deciderOf(), completedHoldMs: 0 }, () => NOW);
+  const view = new ClusterView({ decider: deciderOf(), completedHoldMs: 0, revisionsKept: 1 }, () => NOW);
   const projection = new StateProjection(counting, view);
   const stored = async () => (await bucket.get(KEY))?.value;
   return { bucket, view, projection, writes, onWrite, stored };

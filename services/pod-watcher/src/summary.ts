@@ -215,10 +215,13 @@ function upstreamCondition(upstream: UpstreamView): Draft {
 
 function heldCondition(image: CachedImage): Draft {
   const type = 'Held';
-  const count = stanzaOf(image, 'usedBy')?.count ?? 0;
-  if (count > 0)
-    return { type, status: 'True', reason: 'InUse', message: `used by ${count} ${count === 1 ? 'pod' : 'pods'}` };
+  const { count = 0, unread = [] } = stanzaOf(image, 'usedBy') ?? {};
+  if (count > 0) return { type, status: 'True', reason: 'InUse', message: usedBy(image, count) };
   if (image.spec.retain === true) return { type, status: 'True', reason: 'Retained', message: 'spec.retain keeps it' };
+  if (unread.length > 0) {
+    const message = `nobody is known to use it, but these cannot be read: ${unread.join(', ')}; it stays until they can`;
+    return { type, status: 'Unknown', reason: 'HoldersUnknown', message };
+  }
   const { unusedSince, expiresAt } = image.status ?? {};
   const until = expiresAt === undefined ? '' : `; expires at ${expiresAt}`;
   return {
@@ -227,6 +230,14 @@ function heldCondition(image: CachedImage): Draft {
     reason: 'Unused',
     message: unusedSince === undefined ? 'not used yet' : `unused since ${unusedSince}${until}`,
   };
+}
+
+/** `used by Deployment shop/web and 12 others`: the first that is shown, so that one look tells what it is for. */
+function usedBy(image: CachedImage, count: number): string {
+  const [first] = stanzaOf(image, 'usedBy')?.holders ?? [];
+  if (first === undefined) return `used by ${count}`;
+  const others = count === 1 ? '' : ` and ${count - 1} ${count === 2 ? 'other' : 'others'}`;
+  return `used by ${first.kind} ${first.name}${others}`;
 }
 
 function duplicateCondition(name: string): Draft {

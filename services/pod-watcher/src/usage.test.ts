@@ -1,10 +1,15 @@
 import { describe, expect, it } from '@jest/globals';
 import type { PodView } from './pod-view.ts';
 import { deciderOf, IMAGE, NOW, podView } from './testing/objects.ts';
-import { podKey, UsageIndex } from './usage.ts';
+import { holderKey, type HolderView } from './holder-view.ts';
+import { UsageIndex } from './usage.ts';
 
 const HOLD = 1000;
-const options = { decider: deciderOf(), completedHoldMs: HOLD };
+const options = {
+  decider: deciderOf(),
+  completedHoldMs: HOLD,
+  revisionsKept: 1,
+};
 const index = () => new UsageIndex(options);
 
 describe('UsageIndex', () => {
@@ -15,8 +20,8 @@ describe('UsageIndex', () => {
     expect(usage.put(podView({ images: [{ key: 'c:app', image: 'quay.io/a/b:2' }] }), NOW).sort()).toEqual(
       ['quay.io/a/b:2', IMAGE].sort(),
     );
-    expect([...usage.remove('default/web')]).toEqual(['quay.io/a/b:2']);
-    expect([...usage.remove('default/web')]).toEqual([]);
+    expect([...usage.remove('pods default/web', NOW)]).toEqual(['quay.io/a/b:2']);
+    expect([...usage.remove('pods default/web', NOW)]).toEqual([]);
     expect([...usage.heldImages()]).toEqual([]);
   });
 
@@ -24,7 +29,7 @@ describe('UsageIndex', () => {
     const usage = index();
     usage.put(podView({ pullSecrets: ['a'] }), NOW);
     expect(usage.put(podView({ uid: 'pod-2', pullSecrets: ['b'] }), NOW)).toEqual([IMAGE]);
-    expect(usage.holdersOf(IMAGE).get('default/web')?.pullSecrets).toEqual(['b']);
+    expect(usage.holdersOf(IMAGE).get('pods default/web')?.pullSecrets).toEqual(['b']);
   });
 
   it('counts a pod once, however many of its containers use the image', () => {
@@ -32,7 +37,7 @@ describe('UsageIndex', () => {
     const images = ['c:a', 'c:b', 'i:c'].map((key) => ({ key, image: IMAGE }));
     expect(usage.put(podView({ images }), NOW)).toEqual([IMAGE]);
     expect(usage.holdersOf(IMAGE).size).toBe(1);
-    expect(usage.holds).toBe(1);
+    expect([...usage.holdsByKind()]).toEqual([['Pod', 1]]);
   });
 
   it.each([
@@ -43,11 +48,11 @@ describe('UsageIndex', () => {
     ['Succeeded', { finishedAt: NOW - HOLD + 1 }, true],
     ['Succeeded', { finishedAt: NOW - HOLD }, false],
     ['Failed', { finishedAt: NOW - HOLD + 1 }, true],
-    ['Failed', {}, false],
+    ['Failed', { finishedAt: 0 }, false],
   ])('a pod that is %s %j holds: %s', (phase, change, holds) => {
     const usage = index();
     usage.put(podView({ phase, ...change }), NOW);
-    expect(usage.holdersOf(IMAGE).has('default/web')).toBe(holds);
+    expect(usage.holdersOf(IMAGE).has('pods default/web')).toBe(holds);
   });
 
   it('ends the hold of a completed pod when its time is over', () => {
@@ -57,7 +62,7 @@ describe('UsageIndex', () => {
     expect(usage.nextExpiry()).toBe(NOW + HOLD);
     expect(usage.expire(NOW + HOLD - 1)).toEqual([]);
     expect(usage.expire(NOW + HOLD)).toEqual([IMAGE]);
-    expect([...usage.holdersOf(IMAGE).keys()]).toEqual(['default/other']);
+    expect([...usage.holdersOf(IMAGE).keys()]).toEqual(['pods default/other']);
     expect(usage.nextExpiry()).toBeUndefined();
   });
 
@@ -77,11 +82,53 @@ describe('UsageIndex', () => {
     usage.put(podView(), NOW);
     usage.put(podView({ name: 'other', images: [{ key: 'c:app', image: 'quay.io/a/b:2' }] }), NOW);
     usage.decideBy(deciderOf({ ignoreImages: ['^quay'] }));
-    const changed = [...usage.podKeys()].flatMap((key) => usage.put(usage.podOf(key)!, NOW));
+    const changed = [...usage.keys()].flatMap((key) => usage.put(usage.holderOf(key)!, NOW));
     expect(changed).toEqual(['quay.io/a/b:2']);
     expect([...usage.heldImages()]).toEqual([IMAGE]);
-    expect(usage.podsOfNamespace('default').map(({ name }) => name)).toEqual(['web', 'other']);
-    expect(usage.podsOfNamespace('shop')).toEqual([]);
+    expect(usage.holdersOfNamespace('default').map(({ name }) => name)).toEqual(['web', 'other']);
+    expect(usage.holdersOfNamespace('shop')).toEqual([]);
+  });
+
+  const workload = (change: Partial<HolderView> = {}): HolderView => {
+    const { phase: _phase, node: _node, ...view } = podView();
+    return { ...view, source: 'deployments', kind: 'Deployment', uid: 'd1', ...change };
+  };
+  const replicaSet = (number: number, change: Partial<HolderView> = {}) =>
+    workload({
+      source: 'replicasets',
+      kind: 'ReplicaSet',
+      name: `web-${number}`,
+      uid: `rs${number}`,
+      images: [{ key: 'c:app', image: `quay.io/a/b:${number}` }],
+      revision: { owner: 'd1', number, createdAt: '', active: number === 3 },
+      ...change,
+    });
+
+  it('counts a workload beside its pods, by kind, and tells their credentials apart', () => {
+    const usage = index();
+    usage.put(podView(), NOW);
+    expect(usage.put(workload(), NOW)).toEqual([IMAGE]);
+    expect([...usage.holdersOf(IMAGE).keys()]).toEqual(['pods default/web', 'deployments default/web']);
+    expect(Object.fromEntries(usage.holdsByKind())).toEqual({ Pod: 1, Deployment: 1 });
+    expect(usage.podsOfRepository('registry.example.test/shop').map(({ kind }) => kind)).toEqual(['Pod']);
+    expect(usage.templatesOfRepository('registry.example.test/shop').map(({ kind }) => kind)).toEqual(['Deployment']);
+    expect([...usage.remove('pods default/web', NOW)]).toEqual([IMAGE]);
+    expect([...usage.heldImages()]).toEqual([IMAGE]);
+  });
+
+  it('lets go of revisions that nobody goes back to, and takes them back when a newer one goes', () => {
+    const usage = index();
+    expect(usage.put(replicaSet(1), NOW)).toEqual(['quay.io/a/b:1']);
+    expect(usage.put(replicaSet(2), NOW)).toEqual(['quay.io/a/b:2']);
+    expect(usage.put(replicaSet(3), NOW)).toEqual(['quay.io/a/b:3', 'quay.io/a/b:1']);
+    expect([...usage.heldImages()].sort()).toEqual(['quay.io/a/b:2', 'quay.io/a/b:3']);
+    expect(usage.put(replicaSet(2, { pullSecrets: ['other'] }), NOW)).toEqual([]);
+    expect(usage.templatesOfRepository('quay.io/a/b').map(({ name }) => name)).toEqual(['web-3', 'web-2']);
+    expect([...usage.remove('replicasets default/web-3', NOW)]).toEqual(['quay.io/a/b:3', 'quay.io/a/b:1']);
+    const orphan = replicaSet(1);
+    delete (orphan as { revision?: unknown }).revision;
+    expect(usage.put(orphan, NOW)).toEqual([]);
+    expect([...usage.heldImages()].sort()).toEqual(['quay.io/a/b:1', 'quay.io/a/b:2']);
   });
 
   it.each([1, 2, 3, 4, 5])('after any history it equals what a fresh index says (seed %i)', (seed) => {
@@ -105,8 +152,8 @@ describe('UsageIndex', () => {
       const expiring = usage.expire(now);
       expect(new Set(expiring).size).toBe(expiring.length);
       if (random() < 0.2) {
-        usage.remove(`${namespace}/${name}`);
-        truth.delete(`${namespace}/${name}`);
+        usage.remove(`pods ${namespace}/${name}`, now);
+        truth.delete(`pods ${namespace}/${name}`);
       } else {
         const phase = pick(['Pending', 'Running', 'Succeeded', 'Failed']);
         const pod = podView({
@@ -121,7 +168,7 @@ describe('UsageIndex', () => {
             .map((index) => ({ key: `c:${index}`, image: pick(images) })),
         });
         usage.put(pod, now);
-        truth.set(podKey(pod), pod);
+        truth.set(holderKey(pod), pod);
       }
       const fresh = index();
       for (const pod of truth.values()) fresh.put(pod, now);
@@ -133,10 +180,12 @@ describe('UsageIndex', () => {
 function dump(usage: UsageIndex) {
   const held = [...usage.heldImages()].sort().map((image) => [image, [...usage.holdersOf(image).keys()].sort()]);
   const pods = ['docker.io/library/nginx', 'quay.io/a/b'].map((name) =>
-    usage.podsOfRepository(name).map(podKey).sort(),
+    usage.podsOfRepository(name).map(holderKey).sort(),
   );
-  const byNamespace = ['default', 'shop', 'kube-system'].map((name) => usage.podsOfNamespace(name).map(podKey).sort());
-  return { held, pods, byNamespace, next: usage.nextExpiry(), known: [...usage.podKeys()].sort() };
+  const byNamespace = ['default', 'shop', 'kube-system'].map((name) =>
+    usage.holdersOfNamespace(name).map(holderKey).sort(),
+  );
+  return { held, pods, byNamespace, next: usage.nextExpiry(), known: [...usage.keys()].sort() };
 }
 
 /** Mulberry32. */

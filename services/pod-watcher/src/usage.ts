@@ -1,10 +1,13 @@
 import { repositoryName } from '@kuik/image';
 import type { Decider, PodFacts } from '@kuik/rules';
+import { holderKey, type HolderView } from './holder-view.ts';
 import { ImageReadings, imagesOf, type PodImages } from './images-of.ts';
-import { isCompleted, type PodView } from './pod-view.ts';
+import { isPod, PODS_SOURCE, type PodView } from './pod-view.ts';
+import { Revisions } from './revisions.ts';
 
-/** A pod that holds an image: as long as it is there, the image stays. */
+/** Who holds an image: as long as it is there, the image stays. */
 export interface Holder {
+  readonly kind: string;
   readonly namespace: string;
   readonly name: string;
   readonly pullSecrets: readonly string[];
@@ -14,14 +17,16 @@ export interface Holder {
 export interface UsageOptions {
   /** The rules at the start. */
   readonly decider: Decider;
-  /** How long a completed pod still holds its images, ms. */
+  /** How long a completed pod or job still holds its images, ms. */
   readonly completedHoldMs: number;
+  /** How many revisions before the current one hold their images, of each owner. */
+  readonly revisionsKept: number;
 }
 
 type NamespaceLabels = PodFacts['namespaceLabels'];
 
 interface Known {
-  readonly pod: PodView;
+  readonly holder: HolderView;
   readonly images: PodImages;
   /** The used images, each once. */
   readonly distinct: readonly string[];
@@ -31,24 +36,28 @@ interface Known {
 const NONE: ReadonlyMap<string, Holder> = new Map();
 
 /**
- * Who uses what, kept up to date pod by pod: a change costs what that one pod costs. A pod holds its images while it is pending
- * or runs, and for a configured time after it completed; a pod being deleted holds nothing.
+ * Who uses what, kept up to date object by object: a change costs what that one object costs. A pod holds its images while it is pending or
+ * runs, a workload for as long as it is there, with pods or without; both for a configured time after all was done. A revision that
+ * nobody goes back to and what is being deleted hold nothing.
  */
 export class UsageIndex {
   readonly #completedHoldMs: number;
   #decider: Decider;
   readonly #readings: ImageReadings;
-  readonly #pods = new Map<string, Known>();
+  readonly #revisions: Revisions;
+  readonly #known = new Map<string, Known>();
   readonly #byNamespace = new Map<string, Set<string>>();
   readonly #holders = new Map<string, Map<string, Holder>>();
   readonly #byRepository = new Map<string, Set<string>>();
-  /** Completed pods that still hold, and until when. */
+  readonly #holdsByKind = new Map<string, number>();
+  /** Completed ones that still hold, and until when. */
   readonly #ending = new Map<string, number>();
 
-  constructor({ decider, completedHoldMs }: UsageOptions) {
+  constructor({ decider, completedHoldMs, revisionsKept }: UsageOptions) {
     this.#decider = decider;
     this.#completedHoldMs = completedHoldMs;
     this.#readings = new ImageReadings(decider.proxyPrefixes);
+    this.#revisions = new Revisions(revisionsKept);
   }
 
   /** What is put from now on is decided by these rules. */
@@ -56,49 +65,45 @@ export class UsageIndex {
     this.#decider = decider;
   }
 
-  /** Takes a pod's newest view in; returns the images whose holders changed. */
-  put(pod: PodView, now: number, namespaceLabels?: NamespaceLabels): string[] {
-    const key = podKey(pod);
-    const before = this.#pods.get(key)?.pod.uid;
-    const released = this.remove(key);
-    const images = imagesOf(pod, this.#decider, this.#readings, namespaceLabels);
-    const known: Known = { pod, images, distinct: [...new Set(images.used.map(({ image }) => image))], holding: false };
-    this.#pods.set(key, known);
-    addTo(this.#byNamespace, pod.namespace, key);
-    for (const { reference } of known.images.used) {
-      addTo(this.#byRepository, repositoryName(reference), key);
+  /** Takes a holder's newest view in; returns the images whose holders changed. */
+  put(holder: HolderView, now: number, namespaceLabels?: NamespaceLabels): string[] {
+    const key = holderKey(holder);
+    const before = this.#known.get(key)?.holder;
+    const changed = new Set<string>();
+    this.#forget(key, changed);
+    const images = imagesOf(holder, this.#decider, this.#readings, namespaceLabels);
+    const distinct = [...new Set(images.used.map(({ image }) => image))];
+    const known: Known = { holder, images, distinct, holding: false };
+    this.#known.set(key, known);
+    addTo(this.#byNamespace, holder.namespace, key);
+    for (const { reference } of images.used) addTo(this.#byRepository, repositoryName(reference), key);
+    const others: string[] = [];
+    const { revision } = holder;
+    if (before?.revision !== undefined && before.revision.owner !== revision?.owner) {
+      others.push(...this.#revisions.remove(key, before.revision));
     }
-    const until = holdsUntil(pod, this.#completedHoldMs);
-    if (until <= now) return [...released];
-    this.#hold(key, known);
-    if (until !== Infinity) this.#ending.set(key, until);
-    for (const image of known.distinct) {
-      // What the same pod held before and holds now did not change.
-      if (before === pod.uid && released.has(image)) released.delete(image);
-      else released.add(image);
-    }
-    return [...released];
+    if (revision !== undefined) others.push(...this.#revisions.put(key, revision));
+    this.#settle(key, now, changed, before?.uid === holder.uid);
+    for (const other of others) this.#settle(other, now, changed);
+    return [...changed];
   }
 
-  /** Forgets a pod (`namespace/name`); returns the images that it held. */
-  remove(key: string): Set<string> {
+  /** Forgets a holder by its key; returns the images whose holders changed. */
+  remove(key: string, now: number): Set<string> {
     const changed = new Set<string>();
-    const known = this.#pods.get(key);
-    if (known === undefined) return changed;
-    this.#release(key, known, changed);
-    for (const { reference } of known.images.used) {
-      removeFrom(this.#byRepository, repositoryName(reference), key);
+    const revision = this.#known.get(key)?.holder.revision;
+    this.#forget(key, changed);
+    if (revision !== undefined) {
+      for (const other of this.#revisions.remove(key, revision)) this.#settle(other, now, changed);
     }
-    removeFrom(this.#byNamespace, known.pod.namespace, key);
-    this.#pods.delete(key);
     return changed;
   }
 
-  /** Ends the hold of pods that completed long enough ago; returns the images whose holders changed. */
+  /** Ends the hold of those that completed long enough ago; returns the images whose holders changed. */
   expire(now: number): string[] {
     const changed = new Set<string>();
     for (const [key, until] of this.#ending) {
-      const known = this.#pods.get(key);
+      const known = this.#known.get(key);
       if (until <= now && known !== undefined) this.#release(key, known, changed);
     }
     return [...changed];
@@ -111,7 +116,7 @@ export class UsageIndex {
     return next;
   }
 
-  /** The pods that hold an image (canonical text), by `namespace/name`. */
+  /** Who holds an image (canonical text), by key. */
   holdersOf(image: string): ReadonlyMap<string, Holder> {
     return this.#holders.get(image) ?? NONE;
   }
@@ -123,44 +128,81 @@ export class UsageIndex {
 
   /** Pods that name a repository (`host/path`) and have not completed, whatever they hold. */
   podsOfRepository(repository: string): PodView[] {
-    return [...(this.#byRepository.get(repository) ?? [])].flatMap((key) => {
-      const pod = this.#pods.get(key)?.pod;
-      return pod === undefined || isCompleted(pod.phase) ? [] : [pod];
-    });
+    return this.#ofRepository(repository).flatMap(({ holder }) =>
+      isPod(holder) && holder.finishedAt === undefined ? [holder] : [],
+    );
+  }
+
+  /** What is no pod and holds an image of a repository. */
+  templatesOfRepository(repository: string): HolderView[] {
+    return this.#ofRepository(repository).flatMap(({ holder, holding }) => (!isPod(holder) && holding ? [holder] : []));
   }
 
   /** The pod of this name, with what became of each of its images. */
   pod(namespace: string, name: string): { readonly pod: PodView; readonly images: PodImages } | undefined {
-    return this.#pods.get(`${namespace}/${name}`);
+    const known = this.#known.get(holderKey({ source: PODS_SOURCE, namespace, name }));
+    return known !== undefined && isPod(known.holder) ? { pod: known.holder, images: known.images } : undefined;
   }
 
-  podKeys(): IterableIterator<string> {
-    return this.#pods.keys();
+  /** What became of each image that a holder names. */
+  imagesOf(holder: HolderView): PodImages | undefined {
+    return this.#known.get(holderKey(holder))?.images;
   }
 
-  podsOfNamespace(namespace: string): PodView[] {
-    return [...(this.#byNamespace.get(namespace) ?? [])].map((key) => this.#pods.get(key)!.pod);
+  holderOf(key: string): HolderView | undefined {
+    return this.#known.get(key)?.holder;
   }
 
-  podOf(key: string): PodView | undefined {
-    return this.#pods.get(key)?.pod;
+  holdersOfNamespace(namespace: string): HolderView[] {
+    return [...(this.#byNamespace.get(namespace) ?? [])].map((key) => this.#known.get(key)!.holder);
   }
 
-  /** Sum of holders over all images. */
-  get holds(): number {
-    let sum = 0;
-    for (const holders of this.#holders.values()) sum += holders.size;
-    return sum;
+  /** The key of everything that is known, whether it holds something or not. */
+  keys(): IterableIterator<string> {
+    return this.#known.keys();
+  }
+
+  /** The keys of one collection's objects. */
+  keysOf(source: string): string[] {
+    return [...this.#known.keys()].filter((key) => key.startsWith(`${source} `));
+  }
+
+  /** Holds by kind of holder, each image counted. */
+  holdsByKind(): ReadonlyMap<string, number> {
+    return this.#holdsByKind;
+  }
+
+  #ofRepository(repository: string): Known[] {
+    return [...(this.#byRepository.get(repository) ?? [])].map((key) => this.#known.get(key)!);
+  }
+
+  /** Lets it hold or lets it go, as its time and standing say. `same`: it is the object that held before, so that what it keeps is no change. */
+  #settle(key: string, now: number, changed: Set<string>, same = false): void {
+    const known = this.#known.get(key);
+    if (known === undefined) return;
+    const { holder } = known;
+    const superseded = holder.revision !== undefined && this.#revisions.superseded(key, holder.revision);
+    const until = superseded ? -Infinity : holdsUntil(holder, this.#completedHoldMs);
+    if (until <= now) return this.#release(key, known, changed);
+    if (until !== Infinity) this.#ending.set(key, until);
+    if (known.holding) return;
+    this.#hold(key, known);
+    for (const image of known.distinct) {
+      if (same && changed.has(image)) changed.delete(image);
+      else changed.add(image);
+    }
   }
 
   #hold(key: string, known: Known): void {
     known.holding = true;
-    const { namespace, name, pullSecrets, requestId } = known.pod;
-    const holder: Holder = { namespace, name, pullSecrets, requestId };
+    const { kind, namespace, name, pullSecrets } = known.holder;
+    const requestId = isPod(known.holder) ? known.holder.requestId : undefined;
+    const holder: Holder = { kind, namespace, name, pullSecrets, requestId };
     for (const image of known.distinct) {
       const holders = this.#holders.get(image) ?? new Map<string, Holder>();
       this.#holders.set(image, holders.set(key, holder));
     }
+    this.#count(kind, known.distinct.length);
   }
 
   #release(key: string, known: Known, changed: Set<string>): void {
@@ -172,6 +214,20 @@ export class UsageIndex {
       if (holders?.delete(key)) changed.add(image);
       if (holders?.size === 0) this.#holders.delete(image);
     }
+    this.#count(known.holder.kind, -known.distinct.length);
+  }
+
+  #forget(key: string, changed: Set<string>): void {
+    const known = this.#known.get(key);
+    if (known === undefined) return;
+    this.#release(key, known, changed);
+    for (const { reference } of known.images.used) removeFrom(this.#byRepository, repositoryName(reference), key);
+    removeFrom(this.#byNamespace, known.holder.namespace, key);
+    this.#known.delete(key);
+  }
+
+  #count(kind: string, change: number): void {
+    this.#holdsByKind.set(kind, (this.#holdsByKind.get(kind) ?? 0) + change);
   }
 }
 
@@ -186,13 +242,8 @@ function removeFrom(index: Map<string, Set<string>>, name: string, key: string):
   if (keys?.delete(key) && keys.size === 0) index.delete(name);
 }
 
-export function podKey(pod: Pick<PodView, 'namespace' | 'name'>): string {
-  return `${pod.namespace}/${pod.name}`;
-}
-
-/** Until when a pod holds its images: for ever while it may run, never when it is being deleted. */
-export function holdsUntil(pod: PodView, completedHoldMs: number): number {
-  if (pod.deleting) return -Infinity;
-  if (!isCompleted(pod.phase)) return Infinity;
-  return (pod.finishedAt ?? 0) + completedHoldMs;
+/** Until when it holds its images: for ever while it has something to do, never when it is being deleted. */
+export function holdsUntil({ deleting, finishedAt }: HolderView, completedHoldMs: number): number {
+  if (deleting) return -Infinity;
+  return finishedAt === undefined ? Infinity : finishedAt + completedHoldMs;
 }

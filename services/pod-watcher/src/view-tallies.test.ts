@@ -1,14 +1,15 @@
 import { describe, expect, it } from '@jest/globals';
 import { createMetrics } from '@kuik/runtime';
 import { ClusterView } from './cluster-view.ts';
+import { holderKey } from './holder-view.ts';
 import { reportControllerV1, reportGauges } from './report-metrics.ts';
 import { at, cachedImage, deciderOf, IMAGE, NOW, podView, repository } from './testing/objects.ts';
 
 describe("kuik v1's gauges", () => {
-  const view = new ClusterView({ decider: deciderOf(), completedHoldMs: 0 }, () => NOW);
+  const view = new ClusterView({ decider: deciderOf(), completedHoldMs: 0, revisionsKept: 0 }, () => NOW);
   const metrics = createMetrics({ service: 'pod-watcher', defaults: false });
   let leads = false;
-  reportGauges(metrics, { view, watches: { state: () => [] } });
+  reportGauges(metrics, { view, watches: { state: () => [] }, now: () => NOW });
   reportControllerV1(metrics, { isLeader: () => leads }, '2.1.0');
   const shown = async () =>
     (await metrics.render())
@@ -23,7 +24,7 @@ describe("kuik v1's gauges", () => {
     put(1, {});
     view.putRepository({ ...repository(), status: { phase: 'Pulling' } });
     // Two regular containers of one pod; what init containers and volumes use is not counted, as in v1.
-    view.putPod(podView({ images: ['c:a', 'c:b', 'i:setup', 'v:data'].map((key) => ({ key, image: IMAGE })) }));
+    view.putHolder(podView({ images: ['c:a', 'c:b', 'i:setup', 'v:data'].map((key) => ({ key, image: IMAGE })) }));
     expect(await shown()).toEqual([
       'cached_images{status="Waiting",cached="false",expiring="false"} 1',
       'containers_with_cached_image{status="Waiting",cached="false"} 2',
@@ -40,7 +41,7 @@ describe("kuik v1's gauges", () => {
       'repositories{status="Pulling"} 1',
       'up 1',
     ]);
-    view.removePod('default/web');
+    view.removeHolder(holderKey(podView()));
     put(3, { phase: 'Ready', isCached: true, expiresAt: at(0) });
     expect((await shown()).slice(0, 2)).toEqual([
       'cached_images{status="Ready",cached="true",expiring="true"} 1',

@@ -42,7 +42,8 @@ function labelsOf(status: { readonly phase?: string | undefined; readonly isCach
 /** Neither init nor ephemeral containers, nor image volumes: as v1 counted. */
 function regularContainers(view: ClusterView, image: string): number {
   let count = 0;
-  for (const { namespace, name } of view.usage.holdersOf(image).values()) {
+  for (const { kind, namespace, name } of view.usage.holdersOf(image).values()) {
+    if (kind !== 'Pod') continue;
     for (const used of view.usage.pod(namespace, name)?.images.used ?? []) {
       if (used.image === image && used.key.startsWith('c:')) count += 1;
     }

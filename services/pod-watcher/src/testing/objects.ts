@@ -68,6 +68,8 @@ export function deciderOf(change: WrittenRules = {}, proxyPrefixes = ['localhost
 
 export function podView(change: Partial<PodView> = {}): PodView {
   return {
+    source: 'pods',
+    kind: 'Pod',
     namespace: 'default',
     name: 'web',
     uid: 'pod-1',

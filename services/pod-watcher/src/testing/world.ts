@@ -3,7 +3,7 @@ import { memoryBus, MemoryServer } from '@kuik/bus/memory';
 import type { CachedImage, CopyJob, Repository } from '@kuik/contracts';
 import { CACHED_IMAGES, PODS, REPOSITORIES } from '@kuik/kube';
 import { memoryKube } from '@kuik/kube/memory';
-import { createMetrics, silentLogger, systemClock } from '@kuik/runtime';
+import { type Clock, createMetrics, silentLogger, systemClock } from '@kuik/runtime';
 import { createApp, type PodWatcherApp } from '../app.ts';
 import { loadPodWatcherConfig } from '../config.ts';
 import { podObject } from './objects.ts';
@@ -20,7 +20,7 @@ export async function eventually<T>(what: string, check: () => T | Promise<T>): 
 }
 
 /** The service on memory twins; several replicas may share one world. */
-export function createWorld(env: Record<string, string> = {}) {
+export function createWorld(env: Record<string, string> = {}, clock: Clock = systemClock) {
   const kube = memoryKube();
   const server = new MemoryServer();
   const jobs: CopyJob[] = [];
@@ -48,7 +48,7 @@ export function createWorld(env: Record<string, string> = {}) {
         name: 'pod-watcher',
         log: silentLogger,
         metrics: createMetrics({ service: 'pod-watcher', defaults: false }),
-        clock: systemClock,
+        clock,
       },
       {
         kube,
