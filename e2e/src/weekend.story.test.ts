@@ -70,10 +70,12 @@ async function live(collection: string, fault: (typeof READ_FAULTS)[number], hea
   gate.allow();
   gate.spoil(collection, fault);
   const ready = Promise.all(victims.map((service) => service.restart()));
-  const blind = passing(BLIND_MS);
+  const metBefore = gate.met.get(fault) ?? 0;
+  const isMet = (): boolean => (gate.met.get(fault) ?? 0) > metBefore;
+  await until(isMet, { what: `${collection} to be asked for`, timeoutMs: 20_000 });
   // Without pods pod-watcher is not ready, and decides on nothing.
   if (collection === HOLDERS.running.collection) {
-    await blind;
+    await passing(BLIND_MS);
     gate.allow();
     await ready;
     return;

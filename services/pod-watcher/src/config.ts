@@ -86,7 +86,7 @@ export const podWatcherConfig = z.strictObject({
           'When nothing but its holders changed, an image is described again no sooner; the first and the last show at once',
         ),
       patience: duration()
-        .default(3_000)
+        .default(10_000)
         .describe(
           'A term that begins waits so long for workloads that cannot be listed; then copies go on without them',
         ),

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { Bus } from '@kuik/bus';
-import { type CachedImage, HOLDERS_CONFIRM } from '@kuik/contracts';
+import { type CachedImage, HOLDERS_CONFIRM, IMAGE_USED } from '@kuik/contracts';
 import {
   CACHED_IMAGES,
   CRON_JOBS,
@@ -189,6 +189,19 @@ describe('while not everybody can be seen', () => {
     await eventually('everything', () => second.leading);
     expect(await confirm()).toBe('held');
     expect(status()).toEqual(before);
+  });
+
+  it('a clock that jumps forgets no pod that was just admitted', async () => {
+    byPerson();
+    await world.replica().start();
+    await described('nobody', ({ unusedSince }) => unusedSince);
+    expect(await confirm()).toBe('free');
+    const webhook = world.bus();
+    webhook.publish(IMAGE_USED, { namespace: 'default', pullSecrets: [], images: [IMAGE], requestId: 'r-1' });
+    await eventually('the hint', async () => (await confirm()) === 'held');
+    ahead = 120 * DAY;
+    expect(await confirm()).toBe('held');
+    await webhook.close();
   });
 
   it('a clock that jumps 120 days ahead and back makes nobody let go', async () => {
