@@ -9,6 +9,7 @@ import { DAY_MS, imageOf, Weekend } from './weekend/weekend.ts';
 
 const RESTARTS = sized({ usual: 4, full: 30 });
 const DAYS = 120;
+const TIMEOUT_MS = sized({ usual: 120_000, full: 400_000 });
 const SEED = Number(process.env['KUIK_SEED'] ?? Date.now() % 1_000_000);
 /** Longer than an image that nobody is seen to use lasts: unused for 30 days, condemned, out of its grace, and looked at. */
 const BLIND_MS = 1_300;
@@ -60,7 +61,7 @@ it('an upgrade of thirty restarts with watches late, failing, refused and partia
   }
   expect(await weekend.inCache('leaving')).toBe(false);
   expect(await weekend.whyKept(imageOf('leaving'))).toContain('nobody holds it');
-});
+}, TIMEOUT_MS);
 
 /** One life of pod-watcher and gc: they are killed, begin anew without a collection, live like that, and may see it before they are killed again. */
 async function live(collection: string, fault: (typeof READ_FAULTS)[number], healed: boolean): Promise<void> {
