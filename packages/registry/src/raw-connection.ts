@@ -36,6 +36,8 @@ export class RawConnection {
   #ring: BodyRing | undefined;
   #lend: () => Buffer | undefined = () => undefined;
   #remaining = 0;
+  /** The whole body came in the same reads as its head, and was not delivered yet. */
+  #whole = false;
   #clean = true;
 
   readonly #name: string;
@@ -89,8 +91,9 @@ export class RawConnection {
   /** Sends a request head and reads the response head, skipping interim ones. Throws `timeout`, `refused`, `invalid-response`. */
   async request(head: string, headersMs: number, signal?: AbortSignal): Promise<ResponseHead> {
     this.begin();
-    return this.#guarded(signal, async () => {
-      await this.#write(Buffer.from(head, 'latin1'), headersMs);
+    return this.#guarded(signal, () => {
+      // Not waited for: a write that fails ends the connection, one that hangs has no answer either.
+      this.#socket!.write(head, 'latin1');
       return this.awaitHead(headersMs);
     });
   }
@@ -136,6 +139,7 @@ export class RawConnection {
    * the sink's own error.
    */
   async pump(length: number, sink: ByteSink, options: PumpOptions): Promise<void> {
+    if (this.#whole) return this.#deliverWhole(length, sink, options.signal);
     if (this.#mode !== 'held') throw new RegistryError('aborted', `the body from ${this.#name} is gone`);
     let delivered = 0;
     const lent: Buffer[] = [];
@@ -188,10 +192,26 @@ export class RawConnection {
     }
   }
 
+  /** Delivers a body that came with its head: nothing is awaited of the peer, who may be gone by now. */
+  async #deliverWhole(length: number, sink: ByteSink, signal: AbortSignal | undefined): Promise<void> {
+    this.#whole = false;
+    if (signal?.aborted === true) this.destroy(abortedError(`request to ${this.#name}`, signal));
+    if (this.#failure?.code === 'aborted') throw this.#failure;
+    try {
+      await sink(this.#takeEarly(length));
+    } catch (error) {
+      this.destroy();
+      throw error;
+    }
+    // Only now may the next head be read into the buffer that the sink had.
+    if (this.#mode === 'held') this.#mode = 'idle';
+  }
+
   /** Gets ready for the next exchange; `request` and `send` call it. */
   begin(): void {
     if (!this.reusable) throw this.#failure ?? new RegistryError('refused', `connection to ${this.#name} is in use`);
     this.#mode = 'head';
+    this.#whole = false;
     this.#head = undefined;
     this.#reader.reset();
   }
@@ -298,8 +318,10 @@ export class RawConnection {
     const empty = head.contentLength === 0;
     if (empty && this.#reader.rest.length > 0) this.#clean = false;
     this.#mode = empty ? 'idle' : 'held';
+    this.#whole = !empty && this.#reader.rest.length >= (head.contentLength ?? Infinity);
     this.#wake?.();
-    return empty;
+    // Nothing more is to come: to stop reading and to go on again would cost two system calls.
+    return empty || this.#whole;
   }
 
   /** Body bytes: in the ring already, or (those of the first read after the head) in the head's buffer and copied. */
