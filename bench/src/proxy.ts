@@ -1,16 +1,22 @@
 // Pulls through the node proxy, beside nginx in front of the same registry, and the registry alone: interleaved, medians.
-// Run: node bench/src/proxy.ts [--rounds 5] [--largest 1024] (MiB)   services/node-proxy must be built; needs nginx and wrk
+// Run: node bench/src/proxy.ts [--rounds 5] [--largest 1024] (MiB) [--only '1 KiB blob, hit']   services/node-proxy must be built; needs nginx and wrk
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
-import { runBulk, type BulkFigures } from './bulk-case.ts';
+import { runBulk, type BulkCase, type BulkFigures } from './bulk-case.ts';
 import { startProxyBed, type Target } from './proxy-bed.ts';
 import { runSmall, type SmallFigures } from './small-case.ts';
 import { measureTagChanges } from './tag-changes.ts';
 
 const MiB = 1024 * 1024;
 const { values } = parseArgs({
-  options: { rounds: { type: 'string', default: '5' }, largest: { type: 'string', default: '1024' } },
+  options: {
+    rounds: { type: 'string', default: '5' },
+    largest: { type: 'string', default: '1024' },
+    only: { type: 'string', default: '' },
+  },
 });
+/** A case is run when its title holds this text: `manifest`, `hit 1 MiB c=1`. */
+const wanted = (title: string): boolean => title.includes(values.only);
 const rounds = Number(values.rounds);
 const sizes = [1024, MiB, 64 * MiB, 1024 * MiB].filter((size) => size <= Number(values.largest) * MiB);
 const CLIENTS = [1, 4, 16];
@@ -31,7 +37,8 @@ try {
   ];
   for (const [title, path, targets] of small) {
     for (const clients of CLIENTS) {
-      printSmall(`${title} c=${clients}`, await runSmall({ targets, path, clients, rounds, seconds: 2 }));
+      const name = `${title} c=${clients}`;
+      if (wanted(name)) printSmall(name, await runSmall({ targets, path, clients, rounds, seconds: 2 }));
     }
   }
 
@@ -39,18 +46,24 @@ try {
   for (const size of sizes.filter((bytes) => bytes >= MiB)) {
     for (const clients of CLIENTS) {
       const bulk = { digest: digestOf(size), bytes: size, clients, rounds: size * clients > 8192 * MiB ? 1 : rounds };
-      const name = `${size / MiB} MiB c=${clients}`;
-      printBulk(`hit ${name}`, await runBulk({ ...bulk, title: name, targets: bed.hits }));
-      printBulk(`miss ${name}`, await runBulk({ ...bulk, title: name, targets: bed.misses }));
-      if (clients !== 1) continue;
       const range = { bytes: (size * 3) / 4, range: `bytes=${size / 4}-${size - 1}` };
-      printBulk(`hit range ${name}`, await runBulk({ ...bulk, ...range, title: name, targets: bed.hits }));
+      const cases: [string, readonly Target[], Partial<BulkCase>][] = [
+        ['hit', bed.hits, {}],
+        ['miss', bed.misses, {}],
+        ...(clients === 1 ? [['hit range', bed.hits, range] as [string, readonly Target[], Partial<BulkCase>]] : []),
+      ];
+      for (const [kind, targets, part] of cases) {
+        const title = `${kind} ${size / MiB} MiB c=${clients}`;
+        if (wanted(title)) printBulk(title, await runBulk({ ...bulk, ...part, title, targets }));
+      }
     }
   }
 
-  line('\na tag changed in the cache, seconds until it showed');
-  for (const [what, seconds] of Object.entries<number>({ ...(await measureTagChanges(bed)) }))
-    line(`${what.padEnd(24)}${seconds.toFixed(2)}`);
+  if (wanted('a tag changed')) {
+    line('\na tag changed in the cache, seconds until it showed');
+    for (const [what, seconds] of Object.entries<number>({ ...(await measureTagChanges(bed)) }))
+      line(`${what.padEnd(24)}${seconds.toFixed(2)}`);
+  }
 } finally {
   await bed.stop();
 }

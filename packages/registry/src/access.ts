@@ -43,6 +43,8 @@ interface Transport {
   endpointFor(url: URL): RegistryEndpoint;
 }
 
+type Cache = Transport & { tokens: CacheTokens | undefined; base: URL; endpoint: RegistryEndpoint };
+
 /**
  * The door to every registry. Repositories opened from it share connections, tokens, challenges and the buffer pool, so opening one
  * costs nothing and can be done per request. Throws on a malformed CIDR.
@@ -78,10 +80,9 @@ export function createRegistryAccess(options: RegistryAccessOptions = {}): Regis
   });
   const memory = new AuthMemory(new TokenCache(upstream.http, now), now);
   const fronts = new ExpiringMap<Front>(1_000, now);
-  const caches = new Map<
-    string,
-    Transport & { tokens: CacheTokens | undefined; base: URL; endpoint: RegistryEndpoint }
-  >();
+  const caches = new Map<string, Cache>();
+  /** The same, by the object that a service asks with every time. */
+  const cacheOfEndpoint = new WeakMap<CacheEndpoint, Cache>();
 
   const shared = (
     from: Transport,
@@ -103,7 +104,9 @@ export function createRegistryAccess(options: RegistryAccessOptions = {}): Regis
     };
   };
 
-  const cacheOf = (cache: CacheEndpoint) => {
+  const cacheOf = (cache: CacheEndpoint): Cache => {
+    const seen = cacheOfEndpoint.get(cache);
+    if (seen !== undefined) return seen;
     const key = JSON.stringify([
       cache.url,
       cache.ca,
@@ -129,6 +132,7 @@ export function createRegistryAccess(options: RegistryAccessOptions = {}): Regis
       };
       caches.set(key, known);
     }
+    cacheOfEndpoint.set(cache, known);
     return known;
   };
 

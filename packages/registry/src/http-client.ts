@@ -84,6 +84,9 @@ export class HttpClient {
         body: request.body ?? null,
         signal: deadline.signal,
         dispatcher: this.#agent,
+        // undici ends a connection after every HEAD, for servers that send a body with it. Ours may stay: what such a server sends
+        // is no answer to anything, and ends the connection then.
+        reset: false,
       });
       deadline.arm(idleMs + headersMs, `${doing}: the body did not end within ${idleMs + headersMs} ms`);
       return response(request.url, answer, deadline, doing);

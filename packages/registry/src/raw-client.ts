@@ -8,9 +8,11 @@ import type { Timeouts } from './timeouts.ts';
 
 const IDLE_MAX_PER_ORIGIN = 16;
 /** Shorter than any server's own keep-alive, so that a reused connection is rarely one that was just closed. */
-const IDLE_MS = 10_000;
+const IDLE_MS = 5_000;
 /** Bodies that are not worth a new connection are read to their end. */
 const DISCARD_MAX = 64 * 1024;
+/** Of a header: nothing that could end its line. */
+const LEGAL_VALUE = /^[\t\x20-\x7e]*$/;
 
 export interface RawRequest {
   method: 'GET' | 'PUT' | 'PATCH';
@@ -37,7 +39,10 @@ export interface RawResponse {
 
 /** Requests whose bodies are blobs, over connections of its own that read into pooled buffers. */
 export class RawClient {
-  readonly #idle = new Map<string, { connection: RawConnection; timer: NodeJS.Timeout }[]>();
+  /** By origin, the one that is idle for longest first. */
+  readonly #idle = new Map<string, { connection: RawConnection; sinceMs: number }[]>();
+  /** Runs while something is idle. */
+  #sweep: NodeJS.Timeout | undefined;
   readonly #dial: (url: URL) => Omit<Dial, 'timeoutMs' | 'signal' | 'onread'>;
   readonly #timeouts: Timeouts;
   readonly #pool: BufferPool;
@@ -58,17 +63,17 @@ export class RawClient {
     this.#userAgent = options.userAgent;
   }
 
-  /** One exchange, no redirects followed, no status judged. A kept connection that the peer had closed is replaced once. */
+  /** One exchange, no redirects followed, no status judged. A kept connection that the peer had closed is replaced once, for a read. */
   async request(request: RawRequest): Promise<RawResponse> {
     const text = this.#requestHead(request);
-    // An upload's source can be read once only: no connection that may turn out to be dead.
-    const kept = request.body === undefined ? this.#takeIdle(request.url.origin) : undefined;
+    const kept = this.#takeIdle(request.url.origin);
     if (kept !== undefined) {
       try {
         return await this.#exchange(kept, text, request);
       } catch (error) {
-        if (!(error instanceof RegistryError) || error.code !== 'refused' || request.signal?.aborted === true)
-          throw error;
+        // The source of an upload can be read once only: whoever uploads asks the session how far it is, and goes on from there.
+        const again = error instanceof RegistryError && error.code === 'refused' && request.body === undefined;
+        if (!again || request.signal?.aborted === true) throw error;
       }
     }
     return this.#exchange(await this.#open(request), text, request);
@@ -77,7 +82,7 @@ export class RawClient {
   /** Ends every connection, busy ones too. */
   close(): void {
     this.#closed = true;
-    for (const { timer } of [...this.#idle.values()].flat()) clearTimeout(timer);
+    clearTimeout(this.#sweep);
     this.#idle.clear();
     for (const connection of this.#all) connection.destroy();
   }
@@ -136,19 +141,14 @@ export class RawClient {
 
   #requestHead(request: RawRequest): string {
     const { url, method, body } = request;
-    const fields: Record<string, string> = {
-      host: url.host,
-      'user-agent': this.#userAgent,
-      'accept-encoding': 'identity',
-      ...request.headers,
-      ...(body === undefined ? {} : { 'content-length': String(body.length) }),
-    };
-    const lines = Object.entries(fields).map(([name, value]) => {
-      if (!/^[\t\x20-\x7e]*$/.test(value))
+    let head = `${method} ${url.pathname}${url.search} HTTP/1.1\r\nhost: ${url.host}\r\n`;
+    const fields = { 'user-agent': this.#userAgent, 'accept-encoding': 'identity', ...request.headers };
+    for (const [name, value] of Object.entries<string>(fields)) {
+      if (!LEGAL_VALUE.test(value))
         throw new RegistryError('rejected', `the ${name} header for ${url.host} holds illegal characters`);
-      return `${name}: ${value}\r\n`;
-    });
-    return `${method} ${url.pathname}${url.search} HTTP/1.1\r\n${lines.join('')}\r\n`;
+      head += `${name}: ${value}\r\n`;
+    }
+    return body === undefined ? `${head}\r\n` : `${head}content-length: ${body.length}\r\n\r\n`;
   }
 
   #takeIdle(origin: string): RawConnection | undefined {
@@ -156,7 +156,6 @@ export class RawClient {
     for (;;) {
       const entry = list?.pop();
       if (entry === undefined) return undefined;
-      clearTimeout(entry.timer);
       if (!entry.connection.reusable) continue;
       entry.connection.setIdle(false);
       return entry.connection;
@@ -167,14 +166,19 @@ export class RawClient {
     if (!connection.reusable) return connection.destroy();
     const list = this.#idle.get(origin) ?? [];
     if (this.#closed || list.length >= IDLE_MAX_PER_ORIGIN) return connection.destroy();
-    const timer = setTimeout(() => {
-      const at = list.findIndex((entry) => entry.connection === connection);
-      if (at !== -1) list.splice(at, 1);
-      if (list.length === 0 && this.#idle.get(origin) === list) this.#idle.delete(origin);
-      connection.destroy();
-    }, IDLE_MS).unref();
     connection.setIdle(true);
-    list.push({ connection, timer });
+    list.push({ connection, sinceMs: performance.now() });
     this.#idle.set(origin, list);
+    this.#sweep ??= setTimeout(() => this.#dropIdle(), IDLE_MS).unref();
+  }
+
+  /** Closes what was idle for too long: between once and twice `IDLE_MS`, so that a request costs no timer. */
+  #dropIdle(): void {
+    const before = performance.now() - IDLE_MS;
+    for (const [origin, list] of this.#idle) {
+      while (list[0] !== undefined && list[0].sinceMs <= before) list.shift()!.connection.destroy();
+      if (list.length === 0) this.#idle.delete(origin);
+    }
+    this.#sweep = this.#idle.size === 0 ? undefined : setTimeout(() => this.#dropIdle(), IDLE_MS).unref();
   }
 }

@@ -1,7 +1,6 @@
-import { BodyRing } from './body-ring.ts';
 import { connect, type Dial } from './connect.ts';
 import { abortedError, networkError, RegistryError } from './errors.ts';
-import { HeadReader } from './head-reader.ts';
+import { Incoming } from './incoming.ts';
 import type { Socket } from 'node:net';
 import type { ResponseHead } from './response-head.ts';
 import type { BufferPool } from './buffer-pool.ts';
@@ -9,10 +8,6 @@ import type { ByteSink } from './port.ts';
 
 /** Bodies up to this size get a buffer of their own size instead of one from the pool. */
 const SMALL_BODY = 64 * 1024;
-/** Node decrypts at most one TLS record at a time (RFC 8446 §5.1). */
-const TLS_RECORD = 16 * 1024;
-
-type Mode = 'idle' | 'head' | 'held' | 'body' | 'closed';
 
 export interface PumpOptions {
   pool: BufferPool;
@@ -27,29 +22,22 @@ export interface PumpOptions {
  */
 export class RawConnection {
   #socket: Socket | undefined;
-  #mode: Mode = 'idle';
   #failure: RegistryError | undefined;
   /** Called whenever something happened that the one waiting side wants to know: bytes, a head, a failure. */
   #wake: (() => void) | undefined;
-  readonly #reader = new HeadReader();
-  #head: ResponseHead | undefined;
-  #ring: BodyRing | undefined;
-  #lend: () => Buffer | undefined = () => undefined;
-  #remaining = 0;
-  #clean = true;
-
+  readonly #incoming: Incoming;
   readonly #name: string;
   readonly #onClosed: () => void;
-  /**
-   * A TLS socket that is told to stop still hands out, record by record, what it has decrypted. Those reads must not land in a buffer
-   * that the sink is reading.
-   */
-  readonly #aside: Buffer | undefined;
 
   private constructor(name: string, encrypted: boolean, onClosed: () => void) {
     this.#name = name;
-    this.#aside = encrypted ? Buffer.allocUnsafeSlow(TLS_RECORD) : undefined;
     this.#onClosed = onClosed;
+    this.#incoming = new Incoming({
+      name,
+      encrypted,
+      onProgress: () => this.#wake?.(),
+      onFailure: (error) => this.#fail(error),
+    });
   }
 
   /** Connects; `onClosed` is called once, whoever ends the connection. */
@@ -59,8 +47,8 @@ export class RawConnection {
     const socket = await connect({
       ...dial,
       onread: {
-        buffer: () => connection.#nextBuffer(),
-        callback: (bytes: number, buffer: Buffer) => connection.#read(bytes, buffer),
+        buffer: () => connection.#incoming.target(),
+        callback: (bytes: number, buffer: Buffer) => connection.#incoming.took(bytes, buffer),
       },
     });
     connection.#socket = socket;
@@ -73,7 +61,7 @@ export class RawConnection {
 
   /** No exchange is under way and the peer agreed to carry another. */
   get reusable(): boolean {
-    return this.#mode === 'idle' && this.#clean && this.#failure === undefined;
+    return this.#failure === undefined && this.#incoming.reusable;
   }
 
   /** Holds the process up or not while idle. */
@@ -89,8 +77,9 @@ export class RawConnection {
   /** Sends a request head and reads the response head, skipping interim ones. Throws `timeout`, `refused`, `invalid-response`. */
   async request(head: string, headersMs: number, signal?: AbortSignal): Promise<ResponseHead> {
     this.begin();
-    return this.#guarded(signal, async () => {
-      await this.#write(Buffer.from(head, 'latin1'), headersMs);
+    return this.#guarded(signal, () => {
+      // Not waited for: a write that fails ends the connection, one that hangs has no answer either.
+      this.#socket!.write(head, 'latin1');
       return this.awaitHead(headersMs);
     });
   }
@@ -111,21 +100,21 @@ export class RawConnection {
       let sent = 0;
       try {
         await body.source(async (chunk) => {
-          if (this.#head !== undefined) throw new EarlyAnswer();
+          if (this.#incoming.head !== undefined) throw new EarlyAnswer();
           if (sent + chunk.length > body.length)
             throw new RegistryError('too-large', `more bytes than the ${body.length} announced`);
           await this.#write(chunk, timeouts.idleMs);
           sent += chunk.length;
         });
-        if (sent < body.length && this.#head === undefined) {
+        if (sent < body.length && this.#incoming.head === undefined) {
           throw new RegistryError('truncated', `the source ended after ${sent} of ${body.length} bytes`, {
             bytesDelivered: sent,
           });
         }
       } catch (error) {
-        if (this.#head === undefined) throw error;
+        if (this.#incoming.head === undefined) throw error;
       }
-      if (sent < body.length) this.#clean = false;
+      if (sent < body.length) this.#incoming.spoil();
       return this.awaitHead(timeouts.answerMs);
     });
   }
@@ -136,7 +125,9 @@ export class RawConnection {
    * the sink's own error.
    */
   async pump(length: number, sink: ByteSink, options: PumpOptions): Promise<void> {
-    if (this.#mode !== 'held') throw new RegistryError('aborted', `the body from ${this.#name} is gone`);
+    const incoming = this.#incoming;
+    if (incoming.whole) return this.#deliverWhole(length, sink, options.signal);
+    if (!incoming.held) throw new RegistryError('aborted', `the body from ${this.#name} is gone`);
     let delivered = 0;
     const lent: Buffer[] = [];
     const borrow = (buffer: Buffer | undefined) => {
@@ -145,11 +136,11 @@ export class RawConnection {
     };
     try {
       await this.#guarded(options.signal, async () => {
-        const early = this.#takeEarly(length);
+        const early = incoming.early(length);
         const rest = length - early.length;
         const small = rest <= SMALL_BODY;
         const first = small ? Buffer.allocUnsafe(rest) : await options.pool.acquire(options.signal).then(borrow);
-        this.#startBody(rest, first!, () => (small ? undefined : borrow(options.pool.tryAcquire())));
+        this.#beginBody(rest, first!, () => (small ? undefined : borrow(options.pool.tryAcquire())));
         if (early.length > 0) {
           const accepted = sink(early);
           if (accepted !== undefined) await accepted;
@@ -157,7 +148,7 @@ export class RawConnection {
         }
         while (delivered < length) {
           if (this.#failure?.code === 'aborted') throw this.#failure;
-          const chunk = this.#ring!.take();
+          const chunk = incoming.take();
           if (chunk === undefined) {
             if (this.#failure !== undefined) throw this.#failure;
             await this.#happening(
@@ -169,7 +160,7 @@ export class RawConnection {
           const accepted = sink(chunk);
           if (accepted !== undefined) await accepted;
           delivered += chunk.length;
-          if (this.#ring!.release() && this.#mode === 'body') this.#socket?.resume();
+          if (incoming.release()) this.#socket?.resume();
         }
         // The last bytes may have come after the socket was told to stop; it has to hear the next answer.
         this.#socket?.resume();
@@ -182,26 +173,47 @@ export class RawConnection {
       }
       throw error;
     } finally {
-      this.#ring = undefined;
-      if (this.#remaining > 0) this.destroy();
+      incoming.bodyOver();
+      if (incoming.awaitsBody) this.destroy();
       for (const buffer of lent) options.pool.release(buffer);
+    }
+  }
+
+  #beginBody(rest: number, first: Buffer, lend: () => Buffer | undefined): void {
+    if (this.#failure !== undefined) throw this.#failure;
+    this.#incoming.expectBody(rest, first, lend);
+    this.#socket?.resume();
+  }
+
+  /** Delivers a body that came with its head: nothing is awaited of the peer, who may be gone by now. */
+  async #deliverWhole(length: number, sink: ByteSink, signal: AbortSignal | undefined): Promise<void> {
+    const bytes = this.#incoming.early(length);
+    if (signal?.aborted === true) this.destroy(abortedError(`request to ${this.#name}`, signal));
+    if (this.#failure?.code === 'aborted') throw this.#failure;
+    try {
+      await sink(bytes);
+    } catch (error) {
+      this.destroy();
+      throw error;
+    } finally {
+      // Only now may the next head be read into the buffer that the sink had.
+      this.#incoming.bodyOver();
     }
   }
 
   /** Gets ready for the next exchange; `request` and `send` call it. */
   begin(): void {
     if (!this.reusable) throw this.#failure ?? new RegistryError('refused', `connection to ${this.#name} is in use`);
-    this.#mode = 'head';
-    this.#head = undefined;
-    this.#reader.reset();
+    this.#incoming.expectHead();
   }
 
   async awaitHead(timeoutMs: number): Promise<ResponseHead> {
-    while (this.#head === undefined) {
+    for (;;) {
+      const { head } = this.#incoming;
+      if (head !== undefined) return head;
       if (this.#failure !== undefined) throw this.#failure;
       await this.#happening(timeoutMs, () => `${this.#name} did not answer within ${timeoutMs} ms`);
     }
-    return this.#head;
   }
 
   async #guarded<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
@@ -244,99 +256,10 @@ export class RawConnection {
     });
   }
 
-  /** What came behind the head, straight from the head's buffer: nothing is read into that part of it before the body's end. */
-  #takeEarly(length: number): Buffer {
-    const early = this.#reader.rest;
-    if (early.length > length) this.#clean = false;
-    return early.subarray(0, length);
-  }
-
-  /** Reads the `rest` of a body from now on. */
-  #startBody(rest: number, first: Buffer, lend: () => Buffer | undefined): void {
-    if (this.#failure !== undefined) throw this.#failure;
-    this.#lend = lend;
-    this.#remaining = rest;
-    this.#mode = rest === 0 ? 'idle' : 'body';
-    if (rest > 0) this.#ring = new BodyRing(first);
-    this.#socket?.resume();
-  }
-
-  #nextBuffer(): Buffer {
-    if (this.#mode === 'body' && this.#remaining > 0) {
-      return this.#ring!.full && this.#aside !== undefined ? this.#aside : this.#ring!.target(this.#remaining);
-    }
-    if (this.#mode === 'idle') this.#reader.reset();
-    return this.#mode === 'held' ? this.#reader.targetBehind() : this.#reader.target();
-  }
-
-  /** A read of the socket; false stops reading. */
-  #read(bytes: number, buffer: Buffer): boolean {
-    if (this.#mode === 'head') return this.#readHead(bytes, buffer);
-    if (this.#mode === 'body') return this.#accept(buffer, bytes);
-    if (this.#mode === 'held' && this.#aside !== undefined) {
-      this.#reader.keep(bytes, buffer);
-      return false;
-    }
-    // Bytes that nobody asked for: whatever they answer, it is not our next request.
-    this.#fail(new RegistryError('invalid-response', `${this.#name} sent bytes that no request asked for`));
-    return false;
-  }
-
-  #readHead(bytes: number, buffer: Buffer): boolean {
-    try {
-      const head = this.#reader.add(bytes, buffer);
-      return head === undefined || this.#gotHead(head);
-    } catch (error) {
-      this.#fail(error as RegistryError);
-      return false;
-    }
-  }
-
-  #gotHead(head: ResponseHead): boolean {
-    this.#head = head;
-    this.#clean &&= head.keepAlive;
-    const empty = head.contentLength === 0;
-    if (empty && this.#reader.rest.length > 0) this.#clean = false;
-    this.#mode = empty ? 'idle' : 'held';
-    this.#wake?.();
-    return empty;
-  }
-
-  /** Body bytes: in the ring already, or (those of the first read after the head) in the head's buffer and copied. */
-  #accept(buffer: Buffer, bytes: number): boolean {
-    const ring = this.#ring;
-    if (ring === undefined) return false;
-    const wanted = Math.min(bytes, this.#remaining);
-    if (wanted < bytes) this.#clean = false;
-    if (ring.full) {
-      ring.spill(buffer.subarray(0, wanted));
-      return this.#took(wanted);
-    }
-    const target = ring.target(this.#remaining);
-    if (buffer.buffer !== target.buffer || buffer.byteOffset !== target.byteOffset) {
-      if (wanted > target.length) {
-        this.#fail(
-          new RegistryError('invalid-response', `${this.#name}: ${wanted} bytes do not fit into ${target.length}`),
-        );
-        return false;
-      }
-      buffer.copy(target, 0, 0, wanted);
-    }
-    ring.wrote(wanted, this.#lend);
-    return this.#took(wanted);
-  }
-
-  #took(bytes: number): boolean {
-    this.#remaining -= bytes;
-    if (this.#remaining === 0) this.#mode = 'idle';
-    this.#wake?.();
-    return this.#remaining === 0 || this.#ring?.full !== true;
-  }
-
   #fail(error: RegistryError): void {
     if (this.#failure === undefined) {
       this.#failure = error;
-      this.#mode = 'closed';
+      this.#incoming.close();
       this.#socket?.destroy();
       this.#onClosed();
     }

@@ -90,6 +90,19 @@ describe('the raw path', () => {
     },
   );
 
+  it('delivers a body that came with its head although the server is gone since', async () => {
+    const ended = Promise.withResolvers<void>();
+    const { client, connections } = await against((_request, socket) => {
+      socket.once('close', () => ended.resolve()).end(ok());
+    });
+    for (let round = 0; round < 2; round += 1) {
+      const blob = await client.openBlob(digest);
+      await ended.promise;
+      expect((await readBlob(blob, 1000)).toString()).toBe('the body');
+    }
+    expect(connections()).toBe(2);
+  });
+
   it('skips interim answers', async () => {
     const { client } = await against(
       () => `HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n${ok()}`,
@@ -197,6 +210,21 @@ describe('the raw path', () => {
     expect(connections()).toBe(2);
   });
 
+  it('sends one upload after another over one connection', async () => {
+    const ports = new Set<number | undefined>();
+    const { client } = await against((request, socket) => {
+      if (request.includes('POST')) return 'HTTP/1.1 202 Accepted\r\nLocation: /session\r\nContent-Length: 0\r\n\r\n';
+      ports.add(socket.remotePort);
+      return 'HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n';
+    });
+    for (let round = 0; round < 3; round += 1) {
+      const session = await client.startUpload();
+      if (session.mounted) throw new Error('mounted what nobody asked for');
+      await session.upload.putWhole(async (sink) => sink(body), body.length, digest);
+    }
+    expect(ports.size).toBe(1);
+  });
+
   it('gives every byte once under any pace of reader and writer', async () => {
     const large = Buffer.from(Array.from({ length: 3_000_000 }, (_, at) => (at * 31 + (at >> 10)) & 255));
     const { client } = await against((_request, socket) => {
@@ -222,5 +250,24 @@ describe('the raw path', () => {
       });
       expect(Buffer.concat(parts).equals(large)).toBe(true);
     }
+  });
+});
+
+describe('small requests', () => {
+  const head = `HTTP/1.1 200 OK\r\nContent-Length: 8\r\nDocker-Content-Digest: ${digest}\r\n\r\n`;
+
+  it('keep their connection, after a HEAD too', async () => {
+    const { client, requests, connections } = await against(() => head);
+    for (let round = 0; round < 6; round += 1)
+      expect(await client.headManifest('1')).toMatchObject({ digest, size: 8 });
+    expect(requests).toHaveLength(6);
+    // A second one is opened when a request comes in the very turn in which the one before ended.
+    expect(connections()).toBeLessThanOrEqual(2);
+  });
+
+  it('do not take a body that came with the answer to a HEAD for the next answer', async () => {
+    const evil = head.replace(digest, digestOf(Buffer.from('evil')));
+    const { client } = await against((request) => (request.startsWith('HEAD') ? `${head}${evil}` : head));
+    for (let round = 0; round < 3; round += 1) expect(await client.headManifest('1')).toMatchObject({ digest });
   });
 });

@@ -18,7 +18,7 @@ export interface ResponseHead {
 }
 
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?$/;
-const FIELD = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t\x20-\x7e\x80-\xff]*)$/;
+const FIELD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*$/;
 
 /** Index just past the blank line that ends the head, or -1 when it is not there yet. */
 export function endOfHead(bytes: Buffer, from = 0): number {
@@ -32,16 +32,16 @@ export function endOfHead(bytes: Buffer, from = 0): number {
  * Content-Length beside Transfer-Encoding are refused (RFC 9112 §5, §6.3). Throws RegistryError `invalid-response`.
  */
 export function parseResponseHead(bytes: Buffer): ResponseHead {
-  const lines = bytes.toString('latin1').split('\r\n');
-  const statusLine = STATUS_LINE.exec(lines[0] ?? '');
+  const [first = '', ...lines] = bytes.toString('latin1').split('\r\n');
+  const statusLine = STATUS_LINE.exec(first);
   if (statusLine === null) throw malformed('no HTTP/1.1 status line');
   const fields = new Map<string, string[]>();
-  for (const line of lines.slice(1)) {
+  for (const line of lines) {
     if (line === '') break;
-    const field = FIELD.exec(line);
-    if (field === null) throw malformed('a malformed header field');
-    const name = field[1]!.toLowerCase();
-    const value = trimmed(field[2]!);
+    if (!FIELD.test(line)) throw malformed('a malformed header field');
+    const colon = line.indexOf(':');
+    const name = line.slice(0, colon).toLowerCase();
+    const value = trimmed(line.slice(colon + 1));
     const values = fields.get(name);
     if (values === undefined) fields.set(name, [value]);
     else values.push(value);

@@ -13,7 +13,7 @@ const WAIT_MAX_MS = 10_000;
 
 /** One place that has a blob. */
 export interface BlobSource {
-  /** For logs, metrics and `ResumingBlob.source`: `cache`, `upstream`. */
+  /** For logs and metrics: `cache`, `upstream`. */
   readonly name: string;
   open(request: { offset: number; end?: number; signal?: AbortSignal }): Promise<OpenBlob>;
 }
@@ -44,12 +44,6 @@ export interface ResumeOptions {
   }) => void;
 }
 
-/** An open blob that outlives its source. */
-export interface ResumingBlob extends OpenBlob {
-  /** Name of the source that is (or was last) read. */
-  readonly source: string;
-}
-
 /** A source over one repository of one registry. `verify` is off: who resumes hashes over all sources. */
 export function blobSource(name: string, client: RepositoryClient, digest: string): BlobSource {
   return { name, open: (request) => client.openBlob(digest, { ...request, verify: false }) };
@@ -61,10 +55,10 @@ export function blobSource(name: string, client: RepositoryClient, digest: strin
  * without progress. Throws the last
  * source's RegistryError when none is left, `digest-mismatch` for a wrong whole, or the sink's own error, which never makes it resume.
  */
-export async function openResuming(options: ResumeOptions): Promise<ResumingBlob> {
+export async function openResuming(options: ResumeOptions): Promise<OpenBlob> {
   const reader = new ResumingReader(options);
   const first = await reader.open();
-  const blob = openBlobOver({
+  return openBlobOver({
     totalSize: first.totalSize,
     offset: first.offset,
     length: first.length,
@@ -72,7 +66,6 @@ export async function openResuming(options: ResumeOptions): Promise<ResumingBlob
     pump: (sink, signal) => reader.deliver(sink, signal ?? options.signal),
     cancel: () => first.cancel(),
   });
-  return Object.defineProperty(blob, 'source', { get: () => reader.source, enumerable: true }) as ResumingBlob;
 }
 
 class SinkFailed extends Error {}

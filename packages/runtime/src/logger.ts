@@ -1,9 +1,12 @@
-import { Writable } from 'node:stream';
-import { createLogger as createWinston, format, transports } from 'winston';
+import { createLogger as createWinston, format } from 'winston';
 import type { Logger as Winston } from 'winston';
+import Transport from 'winston-transport';
 import { standardOutput } from './line-batch.ts';
 import type { Logger } from './port.ts';
 import { redact, redactText } from './redact.ts';
+
+/** Where winston puts what a format has made of a line. */
+const RENDERED = Symbol.for('message');
 
 export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -28,20 +31,28 @@ export function logSettings(env: Readonly<Record<string, string | undefined>>): 
 /** A logger of one JSON line per call: message first, then level, time, service and the fields, without secrets. */
 export function createLogger(options: LoggerOptions): Logger {
   const { service, level = 'info', write = standardOutput() } = options;
-  const stream = new Writable({
-    decodeStrings: false,
-    write(line: string | Buffer, _encoding, done) {
-      write(line.toString().replace(/\n$/, ''));
-      done();
-    },
-  });
   const render = options.format === 'pretty' ? renderPretty : renderJson;
   const winston = createWinston({
     level,
     format: format.printf((info) => render(info as unknown as Line)),
-    transports: [new transports.Stream({ stream })],
+    transports: [new Lines(write)],
   });
   return new WinstonLogger(winston, { service });
+}
+
+/** Hands each line on as it is; winston's own transports put one stream more and a turn of the event loop in between. */
+class Lines extends Transport {
+  readonly #write: (line: string) => void;
+
+  constructor(write: (line: string) => void) {
+    super();
+    this.#write = write;
+  }
+
+  override log(info: Readonly<Record<symbol, string>>, next: () => void): void {
+    this.#write(info[RENDERED]!);
+    next();
+  }
 }
 
 /** Writes nothing: for tests and for parts that were given no logger. */

@@ -47,8 +47,9 @@ export class ClientStream {
     if (this.#gone.signal.aborted) return Promise.reject(new ClientGone());
     this.#onBytes(chunk.length);
     const target = this.#socket ?? this.#response;
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const written = (error: Error | null | undefined): void => (error ? reject(new ClientGone()) : resolve());
+    // Called in a later turn, when somebody may be waiting.
+    let settle: ((error: Error | null | undefined) => void) | undefined;
+    const written = (error: Error | null | undefined): void => settle?.(error);
     if (this.#headSent) {
       target.write(chunk, written);
     } else {
@@ -58,11 +59,10 @@ export class ClientStream {
       target.write(chunk, written);
       target.uncork();
     }
-    if (this.#socket?.writableLength === 0) {
-      promise.catch(() => undefined);
-      return undefined;
-    }
-    return promise;
+    if (this.#socket?.writableLength === 0) return undefined;
+    return new Promise((resolve, reject) => {
+      settle = (error) => (error ? reject(new ClientGone()) : resolve());
+    });
   }
 
   /** All bytes were written. */

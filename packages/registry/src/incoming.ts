@@ -1,0 +1,192 @@
+import { BodyRing } from './body-ring.ts';
+import { RegistryError } from './errors.ts';
+import { HeadReader } from './head-reader.ts';
+import type { ResponseHead } from './response-head.ts';
+
+/** Node decrypts at most one TLS record at a time (RFC 8446 §5.1). */
+const TLS_RECORD = 16 * 1024;
+
+/** What the next bytes of the peer are: nothing that was asked for, a head, a body that nobody reads yet, a body; or there are none. */
+type Expected = 'nothing' | 'head' | 'held' | 'body' | 'closed';
+
+export interface IncomingOptions {
+  /** Of the peer, for messages. */
+  readonly name: string;
+  readonly encrypted: boolean;
+  /** A head or bytes of a body are there. */
+  readonly onProgress: () => void;
+  /** The peer sent what it may not send: the connection is of no use any more. */
+  readonly onFailure: (error: RegistryError) => void;
+}
+
+/** What the reads of one connection are, and into which buffer the next one goes. No socket, no clock. */
+export class Incoming {
+  #expected: Expected = 'nothing';
+  readonly #reader = new HeadReader();
+  #head: ResponseHead | undefined;
+  #ring: BodyRing | undefined;
+  #lend: () => Buffer | undefined = () => undefined;
+  #remaining = 0;
+  #whole = false;
+  #clean = true;
+  readonly #options: IncomingOptions;
+  /**
+   * A TLS socket that is told to stop still hands out, record by record, what it has decrypted. Those reads must not land in a buffer
+   * that the sink is reading.
+   */
+  readonly #aside: Buffer | undefined;
+
+  constructor(options: IncomingOptions) {
+    this.#options = options;
+    this.#aside = options.encrypted ? Buffer.allocUnsafeSlow(TLS_RECORD) : undefined;
+  }
+
+  /** The last exchange is over, and the peer agreed to another. */
+  get reusable(): boolean {
+    return this.#expected === 'nothing' && this.#clean;
+  }
+
+  /** Of the answer to the last request, when it is there. */
+  get head(): ResponseHead | undefined {
+    return this.#head;
+  }
+
+  /** A head is there and its body was not begun. */
+  get held(): boolean {
+    return this.#expected === 'held';
+  }
+
+  /** The whole body came in the same reads as its head, and was not taken yet. */
+  get whole(): boolean {
+    return this.#whole;
+  }
+
+  /** A body is being read that is not at its end. */
+  get awaitsBody(): boolean {
+    return this.#remaining > 0;
+  }
+
+  /** Where the next read of the socket goes. */
+  target(): Buffer {
+    if (this.#expected === 'body' && this.#remaining > 0) {
+      return this.#ring!.full && this.#aside !== undefined ? this.#aside : this.#ring!.target(this.#remaining);
+    }
+    if (this.#expected === 'nothing') this.#reader.reset();
+    return this.#expected === 'held' ? this.#reader.targetBehind() : this.#reader.target();
+  }
+
+  /** Takes a read of `bytes` into `buffer`; false: the socket has to stop. */
+  took(bytes: number, buffer: Buffer): boolean {
+    if (this.#expected === 'head') return this.#tookHead(bytes, buffer);
+    if (this.#expected === 'body') return this.#tookBody(buffer, bytes);
+    if (this.#expected === 'held' && this.#aside !== undefined) {
+      this.#reader.keep(bytes, buffer);
+      return false;
+    }
+    // Bytes that nobody asked for: whatever they answer, it is not our next request.
+    return this.#refuse('sent bytes that no request asked for');
+  }
+
+  /** The next bytes begin a head. */
+  expectHead(): void {
+    this.#expected = 'head';
+    this.#whole = false;
+    this.#head = undefined;
+    this.#reader.reset();
+  }
+
+  /** What came of a body of `length` bytes behind its head, straight from the head's buffer: nothing is read into that part of it before the body's end. */
+  early(length: number): Buffer {
+    const early = this.#reader.rest;
+    if (early.length > length) this.#clean = false;
+    this.#whole = false;
+    return early.subarray(0, length);
+  }
+
+  /** The `rest` of a body is read from now on, into `first` and what `lend` gives. */
+  expectBody(rest: number, first: Buffer, lend: () => Buffer | undefined): void {
+    this.#lend = lend;
+    this.#remaining = rest;
+    this.#expected = rest === 0 ? 'nothing' : 'body';
+    if (rest > 0) this.#ring = new BodyRing(first);
+  }
+
+  /** What waits of the body; undefined when nothing does. One chunk at a time is out. */
+  take(): Buffer | undefined {
+    return this.#ring!.take();
+  }
+
+  /** The chunk that is out was used. True when the socket had stopped and may go on. */
+  release(): boolean {
+    return this.#ring!.release() && this.#expected === 'body';
+  }
+
+  /** The body, or whatever of it was wanted, is over: its buffers are not touched any more. */
+  bodyOver(): void {
+    this.#ring = undefined;
+    if (this.#expected === 'held') this.#expected = 'nothing';
+  }
+
+  /** No more reads come. A body that came whole can be taken all the same. */
+  close(): void {
+    this.#expected = 'closed';
+  }
+
+  /** This exchange is the last one. */
+  spoil(): void {
+    this.#clean = false;
+  }
+
+  #tookHead(bytes: number, buffer: Buffer): boolean {
+    try {
+      const head = this.#reader.add(bytes, buffer);
+      return head === undefined || this.#gotHead(head);
+    } catch (error) {
+      this.#options.onFailure(error as RegistryError);
+      return false;
+    }
+  }
+
+  #gotHead(head: ResponseHead): boolean {
+    this.#head = head;
+    this.#clean &&= head.keepAlive;
+    const empty = head.contentLength === 0;
+    if (empty && this.#reader.rest.length > 0) this.#clean = false;
+    this.#expected = empty ? 'nothing' : 'held';
+    this.#whole = !empty && this.#reader.rest.length >= (head.contentLength ?? Infinity);
+    this.#options.onProgress();
+    // Nothing more is to come: to stop reading and to go on again would cost two system calls.
+    return empty || this.#whole;
+  }
+
+  /** Body bytes: in the ring already, or (those of the first read after the head) in the head's buffer and copied. */
+  #tookBody(buffer: Buffer, bytes: number): boolean {
+    const ring = this.#ring;
+    if (ring === undefined) return false;
+    const wanted = Math.min(bytes, this.#remaining);
+    if (wanted < bytes) this.#clean = false;
+    if (ring.full) {
+      ring.spill(buffer.subarray(0, wanted));
+      return this.#counted(wanted);
+    }
+    const target = ring.target(this.#remaining);
+    if (buffer.buffer !== target.buffer || buffer.byteOffset !== target.byteOffset) {
+      if (wanted > target.length) return this.#refuse(`: ${wanted} bytes do not fit into ${target.length}`);
+      buffer.copy(target, 0, 0, wanted);
+    }
+    ring.wrote(wanted, this.#lend);
+    return this.#counted(wanted);
+  }
+
+  #counted(bytes: number): boolean {
+    this.#remaining -= bytes;
+    if (this.#remaining === 0) this.#expected = 'nothing';
+    this.#options.onProgress();
+    return this.#remaining === 0 || this.#ring?.full !== true;
+  }
+
+  #refuse(what: string): false {
+    this.#options.onFailure(new RegistryError('invalid-response', `${this.#options.name} ${what}`));
+    return false;
+  }
+}
