@@ -63,6 +63,8 @@ const CALLS: Readonly<Record<string, readonly string[]>> = {
     // certificate-secret.ts
     'kuik-system: secrets: create',
     secret('kuik-system', 'kuik-webhook-ca'),
+    // packages/kube/src/followed-config-map.ts
+    'kuik-system: configmaps=kuik-spared-owners: list watch',
   ],
   'pod-watcher': [
     // watches.ts, workloads.ts
@@ -82,6 +84,9 @@ const CALLS: Readonly<Record<string, readonly string[]>> = {
     'tokenreviews.authentication.k8s.io: create',
     // packages/kube/src/event-recorder.ts
     'events.events.k8s.io: create patch',
+    // spared-owners-writer.ts
+    'kuik-system: configmaps: create',
+    'kuik-system: configmaps=kuik-spared-owners: list watch patch',
     ...lease('kuik-pod-watcher'),
   ],
   // cached-images.ts

@@ -9,6 +9,7 @@ export * from './explain.ts';
 export * from './metrics.ts';
 export * from './metrics-v1.ts';
 export * from './phases.ts';
+export * from './spared-owners.ts';
 export * from './resources.ts';
 export * from './crds.ts';
 export * from './image-state.ts';

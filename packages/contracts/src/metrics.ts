@@ -58,6 +58,12 @@ export const METRICS = {
     'Images on their way out: their date is to come, is past, or they are condemned',
     'state',
   ),
+  sparedOwners: gauge('kuik_spared_owners', 'Owners whose pods are not rewritten any more, because they fought it'),
+  ownerFights: counter(
+    'kuik_owner_fights_total',
+    'Owners found making pods anew because of their images: spared from now on, known (spared already), unknowable (its uid is no key)',
+    'result',
+  ),
   brokerRequests: counter('kuik_broker_requests_total', 'Credential requests answered', 'requester', 'result'),
   copies: counter('kuik_copies_total', 'Copies ended', 'result', 'code'),
   copySeconds: histogram('kuik_copy_seconds', 'Time of a copy', SLOW),

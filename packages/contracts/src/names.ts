@@ -62,3 +62,6 @@ export const REPOSITORY_EVENT_REASONS = {
   failing: 'ErrImagePull',
   terminating: 'Terminating',
 } as const;
+
+/** Event reason on the owner of pods that are not rewritten any more. */
+export const REWRITE_STOPPED = 'RewriteStopped';

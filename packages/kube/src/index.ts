@@ -5,5 +5,6 @@ export { createKubeClient } from './client.ts';
 export { createReflector } from './reflector.ts';
 export { discoverResource } from './discover.ts';
 export { createEventRecorder } from './event-recorder.ts';
+export { followConfigMap, type ConfigMap, type FollowedConfigMap } from './followed-config-map.ts';
 export type { LeaderCopy } from './leader-copy.ts';
 export { followCachedImages, identityOf, openKube, openLeadership, type KubeHost } from './open-kube.ts';

@@ -4,6 +4,7 @@ import type { Resource } from './port.ts';
 export const PODS: Resource = { version: 'v1', plural: 'pods', kind: 'Pod', namespaced: true };
 export const NODES: Resource = { version: 'v1', plural: 'nodes', kind: 'Node', namespaced: false };
 export const NAMESPACES: Resource = { version: 'v1', plural: 'namespaces', kind: 'Namespace', namespaced: false };
+export const CONFIG_MAPS: Resource = { version: 'v1', plural: 'configmaps', kind: 'ConfigMap', namespaced: true };
 export const SECRETS: Resource = { version: 'v1', plural: 'secrets', kind: 'Secret', namespaced: true };
 export const SERVICE_ACCOUNTS: Resource = {
   version: 'v1',

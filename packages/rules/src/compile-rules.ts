@@ -33,7 +33,8 @@ type PodRules = (pod: PodFacts) => PodRule | undefined;
  * Compiles what is said of pods. `ownNamespaces` are always left alone. A pod is left alone by the first of these that applies:
  * 1. its namespace is ours or the cluster's own, or ignored; 2. the mode there is off; 3. the namespace's labels are not selected;
  * 4. the opt-out label; 5. its own labels are not selected; 6. a label or 7. an annotation to skip; 8. it mirrors a static pod;
- * 9. it is critical to its node. It is cached but not rewritten: 10. in mode observe; 11. when it can only run where no proxy is.
+ * 9. it is critical to its node. It is cached but not rewritten: 10. in mode observe; 11. when it can only run where no proxy is; 12. when its owner
+ * fought the rewriting of its pods.
  */
 export function compilePodRules(file: RulesFile, ownNamespaces: readonly string[]): PodRules {
   const ignored = new Map<string, string>();
@@ -70,6 +71,8 @@ export function compilePodRules(file: RulesFile, ownNamespaces: readonly string[
     const node = demandedNode(pod.spec, nodesWithoutProxy);
     if (node !== undefined)
       return { verdict: 'observe', reason: REASONS.noProxyThere, rule: `nodesWithoutProxy[${node}]` };
+    if (pod.sparedOwner !== undefined)
+      return { verdict: 'observe', reason: REASONS.ownerSpared, rule: `sparedOwners.${pod.sparedOwner}` };
     return undefined;
   };
 }

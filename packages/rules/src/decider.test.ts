@@ -12,19 +12,22 @@ const OPTIONS = {
 };
 
 describe('Decider', () => {
-  it.each(RULE_CASES.map((each) => [each.what, each] as const))('%s', (_, { rules, pod, namespaceLabels, images }) => {
-    const decider = new Decider(rulesFile.parse(rules), OPTIONS);
-    const slots = imageSlots(pod.spec, ALL_KINDS);
-    const facts = podFacts(pod.metadata.namespace, pod.metadata, pod.spec);
-    const decided = decider.decide({ ...facts, namespaceLabels }, slots);
-    const found = slots.map(({ key, image }, index) => {
-      const { verdict, reason, rule, image: given, reference } = decided.images[index]!;
-      expect(reference !== undefined).toBe(verdict !== 'keep');
-      expect(given === image).toBe(verdict !== 'rewrite');
-      return [key, { verdict, reason, rule, ...(given === image ? {} : { image: given }) }] as const;
-    });
-    expect(Object.fromEntries(found)).toEqual(images);
-  });
+  it.each(RULE_CASES.map((each) => [each.what, each] as const))(
+    '%s',
+    (_, { rules, pod, namespaceLabels, sparedOwners = [], images }) => {
+      const decider = new Decider(rulesFile.parse(rules), OPTIONS);
+      const slots = imageSlots(pod.spec, ALL_KINDS);
+      const facts = podFacts(pod.metadata.namespace, pod.metadata, pod.spec, (uid) => sparedOwners.includes(uid));
+      const decided = decider.decide({ ...facts, namespaceLabels }, slots);
+      const found = slots.map(({ key, image }, index) => {
+        const { verdict, reason, rule, image: given, reference } = decided.images[index]!;
+        expect(reference !== undefined).toBe(verdict !== 'keep');
+        expect(given === image).toBe(verdict !== 'rewrite');
+        return [key, { verdict, reason, rule, ...(given === image ? {} : { image: given }) }] as const;
+      });
+      expect(Object.fromEntries(found)).toEqual(images);
+    },
+  );
 
   it('is held to every reason by the table of cases', () => {
     const covered = new Set(RULE_CASES.flatMap(({ images }) => Object.values(images).map(({ reason }) => reason)));
@@ -42,10 +45,12 @@ describe('Decider', () => {
   it.each([
     ['labels', { labels: { team: 7, other: null } }],
     ['annotations', { annotations: [] }],
+    ['owners', { ownerReferences: [null, 'spared', { uid: 7 }, {}] }],
+    ['all owners', { ownerReferences: { uid: 'spared' } }],
     ['metadata', 'text'],
   ])('takes %s that are none for absent', (_, metadata) => {
     const decider = new Decider(rulesFile.parse({ skipLabels: ['team=7'], skipAnnotations: ['0'] }), OPTIONS);
-    const facts = podFacts('default', metadata, {});
+    const facts = podFacts('default', metadata, {}, () => true);
     expect(decider.decide(facts, [{ image: 'nginx:1' }]).images[0]).toMatchObject({ verdict: 'rewrite' });
   });
 });

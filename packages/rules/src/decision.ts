@@ -3,6 +3,7 @@ export const REASONS = {
   rewritten: 'Rewritten',
   observed: 'Observed',
   noProxyThere: 'NoProxyThere',
+  ownerSpared: 'OwnerSpared',
   alreadyRewritten: 'AlreadyRewritten',
   proxyImageUnreadable: 'ProxyImageUnreadable',
   notAReference: 'NotAReference',

@@ -14,20 +14,36 @@ export interface PodFacts {
   /** At least those of `annotationKeys`. */
   readonly annotations: Labels | undefined;
   readonly priorityClassName: unknown;
+  /** The uid of an owner of it whose pods are not to be rewritten, because they fought it; absent when there is none. */
+  readonly sparedOwner?: string | undefined;
   /** `spec`, for what it demands of its node; absent when it only matters whether images are cached. */
   readonly spec?: unknown;
 }
 
-/** The facts of a pod as the API server sends it; what is not of the right shape is taken for absent. */
-export function podFacts(namespace: string, metadata: unknown, spec: Readonly<Record<string, unknown>>): PodFacts {
-  const { labels, annotations } = isRecord(metadata) ? metadata : {};
+/**
+ * The facts of a pod as the API server sends it; what is not of the right shape is taken for absent. `isSpared` tells of the uid of an
+ * owner whether its pods are not to be rewritten.
+ */
+export function podFacts(
+  namespace: string,
+  metadata: unknown,
+  spec: Readonly<Record<string, unknown>>,
+  isSpared: (ownerUid: string) => boolean = () => false,
+): PodFacts {
+  const { labels, annotations, ownerReferences } = isRecord(metadata) ? metadata : {};
   return {
     namespace,
     labels: isRecord(labels) ? labels : undefined,
     annotations: isRecord(annotations) ? annotations : undefined,
     priorityClassName: spec['priorityClassName'],
+    sparedOwner: ownerUids(ownerReferences).find(isSpared),
     spec,
   };
+}
+
+function ownerUids(references: unknown): string[] {
+  const owners: unknown[] = Array.isArray(references) ? references : [];
+  return owners.flatMap((owner) => (isRecord(owner) && typeof owner['uid'] === 'string' ? [owner['uid']] : []));
 }
 
 /** The keys of all annotations that these rules look at. */

@@ -142,6 +142,33 @@ describe('admit on CREATE of a pod', () => {
   });
 });
 
+describe('admit of a pod whose owner fought', () => {
+  const uid = '77aa01bd-1111-4222-8333-444455556666';
+  const owned = { ownerReferences: [{ apiVersion: 'db.test/v1', kind: 'Cluster', name: 'db', uid, controller: true }] };
+  const isSpared = (owner: string) => owner === uid;
+
+  it('rewrites nothing, has it cached, and leaves other owners alone', () => {
+    const pod = podOf({}, owned);
+    const admission = admit(requestOf(pod), decider, isSpared);
+    const patched = view(applyPatch(pod, admission.patch));
+    expect(patched.spec).toEqual(pod['spec']);
+    expect(originalsOf(patched)).toEqual({ 'c:app': 'registry.example.test/shop:1.0', 'c:sidecar': 'nginx' });
+    expect(patched.metadata.labels).toBeUndefined();
+    expect(admission.hint?.images).toEqual(['registry.example.test/shop:1.0', 'docker.io/library/nginx:latest']);
+    expect(admission.images.map(({ reason, rule }) => `${reason} ${rule}`)).toEqual(
+      Array(2).fill(`OwnerSpared sparedOwners.${uid}`),
+    );
+    expect(admit(requestOf(pod), decider, () => false)).toMatchObject({ images: [{ reason: 'Rewritten' }, {}] });
+  });
+
+  it('rewrites no debug container either', () => {
+    const debug = { ephemeralContainers: [{ name: 'debug', image: 'busybox:1' }] };
+    const change = { operation: 'UPDATE', subResource: 'ephemeralcontainers', oldObject: podOf({}, owned) };
+    const admission = admit(requestOf(podOf(debug, owned), change), decider, isSpared);
+    expect(admission).toMatchObject({ patch: [], images: [{ key: 'e:debug', reason: 'OwnerSpared' }] });
+  });
+});
+
 describe('admit of a pod that is only observed', () => {
   const observed = () => admitPod({}, {}, { namespace: 'watched' });
 

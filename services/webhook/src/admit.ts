@@ -37,8 +37,13 @@ const ON_DEBUG: readonly ImageKind[] = ['ephemeralContainers'];
  * Decides every image of the review's pod and makes the patch. Pure. On CREATE of a pod all of its images; on UPDATE of
  * `pods/ephemeralcontainers` only those containers that the old object lacks (the API server refuses changes of the others, and
  * drops changes of annotations and labels there, so none are made). Anything else, and an object that is no pod, is let through.
+ * `isSpared` tells of owners whose pods are not to be rewritten.
  */
-export function admit(request: AdmissionRequest, decider: Decider): Admission {
+export function admit(
+  request: AdmissionRequest,
+  decider: Decider,
+  isSpared?: (ownerUid: string) => boolean,
+): Admission {
   const operation = operationOf(request);
   const object = isRecord(request.object) ? request.object : {};
   const metadata = isRecord(object['metadata']) ? object['metadata'] : undefined;
@@ -60,7 +65,7 @@ export function admit(request: AdmissionRequest, decider: Decider): Admission {
   if (operation === 'other' || spec === undefined) return nothing;
 
   const slots = slotsOf(operation, spec, request.oldObject);
-  const facts = podFacts(namespace, metadata, spec);
+  const facts = podFacts(namespace, metadata, spec, isSpared);
   const decided = decider.decide(facts, slots);
   const images = slots.map(({ key, image: original }, index): DecidedImage => ({
     ...decided.images[index]!,

@@ -1,6 +1,6 @@
-import { METRICS, ownNamespaces } from '@kuik/contracts';
+import { METRICS, ownNamespaces, SPARED_OWNERS } from '@kuik/contracts';
 import { openBus, type Bus } from '@kuik/bus';
-import { openKube, type KubeClient } from '@kuik/kube';
+import { followConfigMap, openKube, type KubeClient } from '@kuik/kube';
 import { Decider, rulesFile } from '@kuik/rules';
 import {
   composeParts,
@@ -26,6 +26,9 @@ export interface WebhookAdapters {
   readonly kube?: KubeClient;
 }
 
+/** How long a start waits to learn whose pods are not to be rewritten: without an answer, nobody's. */
+const SPARED_FIRST_MS = 3_000;
+
 /** The service, with the ports it listens on (0 before `start`). */
 export interface WebhookApp extends App {
   readonly admissionPort: number;
@@ -48,7 +51,15 @@ export function createApp(config: WebhookConfig, context: ServiceContext, adapte
   rules.onChange((file) => (decider = new Decider(file, options)));
   const bus = adapters.bus ?? openBus(config.nats, 'webhook', context);
   const report = createReport({ bus, log, metrics });
-  const decideReview = (request: AdmissionRequest) => admit(request, decider);
+  const kube = adapters.kube ?? openKube(config.kube, context);
+  const spared = followConfigMap({
+    client: kube,
+    map: { namespace: config.namespace, name: SPARED_OWNERS },
+    host: context,
+    firstMs: SPARED_FIRST_MS,
+  });
+  const isSpared = (uid: string): boolean => Object.hasOwn(spared.data() ?? {}, uid);
+  const decideReview = (request: AdmissionRequest) => admit(request, decider, isSpared);
   const admission = new AdmissionServer({
     ...config.listen,
     admit: decideReview,
@@ -61,10 +72,12 @@ export function createApp(config: WebhookConfig, context: ServiceContext, adapte
     [
       health,
       { name: 'bus', close: () => bus.close() },
+      { name: 'kube', close: () => kube.close() },
       rules,
+      spared,
       { name: 'warm-up', start: () => Promise.resolve(warmUp(decideReview)) },
       admission,
-      ...certificatesOf(config, context, adapters.kube, admission),
+      ...certificatesOf(config, context, kube, admission),
     ],
     { log },
   );
@@ -83,7 +96,7 @@ export function createApp(config: WebhookConfig, context: ServiceContext, adapte
 function certificatesOf(
   config: WebhookConfig,
   { log, metrics, clock }: ServiceContext,
-  given: KubeClient | undefined,
+  kube: KubeClient,
   admission: AdmissionServer,
 ): Part[] {
   const { certificateFile, keyFile, check: checkMs, days } = config.certificate;
@@ -92,11 +105,7 @@ function certificatesOf(
   if (certificateFile !== undefined && keyFile !== undefined) {
     return [new CertificateFiles({ certificateFile, keyFile, checkMs, use, onRound })];
   }
-  const kube = given ?? openKube(config.kube, { metrics });
   const { namespace } = config;
   const wish = { hosts: servedHosts(config), days };
-  return [
-    { name: 'kube', close: () => kube.close() },
-    new CertificateLoop({ kube, namespace, wish, checkMs, clock, log, use, onRound }),
-  ];
+  return [new CertificateLoop({ kube, namespace, wish, checkMs, clock, log, use, onRound })];
 }

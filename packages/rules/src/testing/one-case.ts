@@ -9,6 +9,15 @@ export interface ExpectedImage {
   readonly image?: string;
 }
 
+/** An entry of `ownerReferences`. */
+export interface Owner {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly controller?: boolean;
+}
+
 /** Rules as a person writes them, a pod as the API server sends it, and what becomes of each of its images, by their key (`c:app`). */
 export interface RuleCase {
   readonly what: string;
@@ -19,11 +28,14 @@ export interface RuleCase {
       readonly namespace: string;
       readonly labels?: Readonly<Record<string, string>>;
       readonly annotations?: Readonly<Record<string, string>>;
+      readonly ownerReferences?: readonly Owner[];
     };
     readonly spec: Readonly<Record<string, unknown>>;
   };
   /** Of the pod's Namespace. */
   readonly namespaceLabels?: Readonly<Record<string, string>>;
+  /** The uids that ConfigMap `kuik-spared-owners` has for keys. */
+  readonly sparedOwners?: readonly string[];
   readonly images: Readonly<Record<string, ExpectedImage>>;
 }
 
@@ -36,12 +48,14 @@ export interface Change {
   readonly annotations?: Readonly<Record<string, string>>;
   readonly spec?: Readonly<Record<string, unknown>>;
   readonly namespaceLabels?: Readonly<Record<string, string>>;
+  readonly owners?: readonly Owner[];
+  readonly sparedOwners?: readonly string[];
 }
 
 /** `Ignored ignoreImages[0]`; after a rewrite the image that the pod gets: `Rewritten default localhost:7439/...`. */
 type Outcome = `${Reason} ${string}`;
 
-const OBSERVED: readonly Reason[] = ['Observed', 'NoProxyThere', 'AlreadyRewritten'];
+const OBSERVED: readonly Reason[] = ['Observed', 'NoProxyThere', 'OwnerSpared', 'AlreadyRewritten'];
 
 /** The outcome written out. */
 export function expected(outcome: Outcome): ExpectedImage {
@@ -52,7 +66,15 @@ export function expected(outcome: Outcome): ExpectedImage {
 
 /** A case of a pod with one container, `quay.io/acme/shop:1.0` unless told otherwise. */
 export function oneCase(what: string, rules: RuleCase['rules'], change: Change, outcome: Outcome): RuleCase {
-  const { image = 'quay.io/acme/shop:1.0', pullPolicy, namespace = 'default', labels, annotations, spec } = change;
+  const {
+    image = 'quay.io/acme/shop:1.0',
+    pullPolicy,
+    namespace = 'default',
+    labels,
+    annotations,
+    owners,
+    spec,
+  } = change;
   const policy = pullPolicy === undefined ? {} : { imagePullPolicy: pullPolicy };
   return {
     what,
@@ -63,10 +85,12 @@ export function oneCase(what: string, rules: RuleCase['rules'], change: Change, 
         namespace,
         ...(labels === undefined ? {} : { labels }),
         ...(annotations === undefined ? {} : { annotations }),
+        ...(owners === undefined ? {} : { ownerReferences: owners }),
       },
       spec: { containers: [{ name: 'app', image, ...policy }], ...spec },
     },
     ...(change.namespaceLabels === undefined ? {} : { namespaceLabels: change.namespaceLabels }),
+    ...(change.sparedOwners === undefined ? {} : { sparedOwners: change.sparedOwners }),
     images: { 'c:app': expected(outcome) },
   };
 }
