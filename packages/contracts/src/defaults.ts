@@ -25,6 +25,7 @@ export const DEFAULTS = {
   retry: { firstMs: 5 * SECOND, maxMs: 30 * MINUTE, unavailableMs: 6 * HOUR },
   lease: { durationMs: 15 * SECOND, renewMs: 5 * SECOND },
   usage: { completedHoldMs: HOUR, revisions: 3, kindsLookedForMs: MINUTE },
+  fights: { pods: 3, withinMs: 2 * MINUTE, rememberMs: 30 * DAY },
   expiry: { unusedMs: 30 * DAY },
   removal: { graceMs: 5 * MINUTE, confirmTimeoutMs: 5 * SECOND },
   monitor: { intervalMs: 6 * HOUR, budgetPerInterval: 60, timeoutMs: 10 * SECOND },

@@ -29,9 +29,9 @@ export function isSparableUid(uid: string): boolean {
   return /^[-._a-zA-Z0-9]{1,253}$/.test(uid);
 }
 
-/** The value under an owner's uid. */
+/** The value under an owner's uid. The same for the same, whatever the order of the fields. */
 export function writeSparedOwner(owner: SparedOwner): string {
-  return JSON.stringify(owner);
+  return JSON.stringify(sparedOwner.parse(owner));
 }
 
 /** What a value says; undefined when it is not ours: a person may spare an owner with any text. */

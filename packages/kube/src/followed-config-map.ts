@@ -16,8 +16,8 @@ export interface FollowedConfigMap {
   close(): Promise<void>;
   /** Whether it was listed, and the API server was heard of since. */
   synced(): boolean;
-  /** Its entries as they were last seen; undefined while none is there, or was seen. */
-  data(): Readonly<Record<string, string>> | undefined;
+  /** As it was last seen; undefined while none is there, or was seen. */
+  current(): { readonly data: Readonly<Record<string, string>>; readonly resourceVersion: string } | undefined;
   /** Called when it is listed, has changed, or is gone. */
   onChange(listener: () => void): void;
 }
@@ -40,12 +40,12 @@ export function followConfigMap({ client, map, host, firstMs = 0, backoff }: Fol
   const failures = host.metrics.counter(METRICS.loopFailures);
   const listeners: (() => void)[] = [];
   const changed = (): void => listeners.forEach((listener) => listener());
-  const reflector = createReflector<ConfigMap, Readonly<Record<string, string>>>({
+  const reflector = createReflector<ConfigMap, NonNullable<ReturnType<FollowedConfigMap['current']>>>({
     client,
     resource: CONFIG_MAPS,
     namespace: map.namespace,
     fieldSelector: `metadata.name=${map.name}`,
-    project: ({ data = {} }) => data,
+    project: ({ metadata: { resourceVersion }, data = {} }) => ({ data, resourceVersion }),
     onChange: changed,
     onResync: changed,
     observe(event) {
@@ -68,7 +68,7 @@ export function followConfigMap({ client, map, host, firstMs = 0, backoff }: Fol
     },
     close: () => reflector.stop(),
     synced: () => reflector.synced(),
-    data: () => reflector.get(map),
+    current: () => reflector.get(map),
     onChange: (listener) => void listeners.push(listener),
   };
 }

@@ -1,6 +1,14 @@
 import { type Bus, openBus } from '@kuik/bus';
-import { type CachedImage, IMAGE_STATE, METRICS } from '@kuik/contracts';
-import { CACHED_IMAGES, createEventRecorder, identityOf, type KubeClient, openKube, openLeadership } from '@kuik/kube';
+import { type CachedImage, IMAGE_STATE, METRICS, SPARED_OWNERS } from '@kuik/contracts';
+import {
+  CACHED_IMAGES,
+  createEventRecorder,
+  followConfigMap,
+  identityOf,
+  type KubeClient,
+  openKube,
+  openLeadership,
+} from '@kuik/kube';
 import { createRegistryAccess, type PullTokenExchange, readRegistries, readTimeouts } from '@kuik/registry';
 import { annotationKeys, Decider, REASONS, rulesFile } from '@kuik/rules';
 import { type App, composeParts, followSettings, HealthServer, type ServiceContext } from '@kuik/runtime';
@@ -23,6 +31,7 @@ import { rereadHolders } from './reread-holders.ts';
 import { ResourceWriter } from './resource-writer.ts';
 import { SecretReader } from './secret-reader.ts';
 import { ServedPulls } from './served-pulls.ts';
+import { SpareOwners } from './spare-owners.ts';
 import { StateProjection } from './state-projection.ts';
 import { repositoryTransitions, transitionsOf } from './transitions.ts';
 import { Watches } from './watches.ts';
@@ -178,6 +187,28 @@ export function createApp(
     },
   });
 
+  const sparedOwners = followConfigMap({
+    client: kube,
+    map: { namespace: config.lease.namespace, name: SPARED_OWNERS },
+    host: context,
+  });
+  const spareOwners = new SpareOwners({
+    kube,
+    leadership,
+    view,
+    complete: () => lead.complete(),
+    spared: sparedOwners,
+    events,
+    namespace: config.lease.namespace,
+    rules: { pods: config.fights.pods, withinMs: config.fights.within },
+    rememberMs: config.fights.remember,
+    backoff: { firstMs: 100, maxMs: 30_000 },
+    now,
+    log,
+    count: reports.fight,
+    onFailure: reports.loopFailed,
+  });
+
   const answers = new Answers({
     bus,
     view,
@@ -198,7 +229,7 @@ export function createApp(
     readImage: (name) => kube.get<CachedImage>(CACHED_IMAGES, { name }),
   });
 
-  reportGauges(metrics, { view, watches, now });
+  reportGauges(metrics, { view, watches, sparedOwners, now });
   reportControllerV1(metrics, leadership, context.version);
   bus.onStatus((status) => {
     // Whatever NATS lost while it was away, the resources still know.
@@ -232,8 +263,10 @@ export function createApp(
         close: () => watches.stop(),
       },
       answers,
+      sparedOwners,
       { name: 'leadership', start: () => Promise.resolve(leadership.start()), close: () => leadership.stop() },
       lead,
+      spareOwners,
     ],
     { log },
   );

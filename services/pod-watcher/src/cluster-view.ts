@@ -3,6 +3,7 @@ import { repositoryName, tryParseReference } from '@kuik/image';
 import type { Decider } from '@kuik/rules';
 import { holderKey, type HolderView } from './holder-view.ts';
 import { imageIdentity, repositoryIdentity } from './identity.ts';
+import { isPod, type PodView } from './pod-view.ts';
 import { ResourceIndex } from './resource-index.ts';
 import { sameJson } from './same-json.ts';
 import { UsageIndex, type UsageOptions } from './usage.ts';
@@ -23,6 +24,8 @@ export interface ViewListener {
   relisted?(): void;
   /** A pod or workload was seen in a newer state. */
   holderChanged?(holder: HolderView): void;
+  /** A pod was seen in a newer state; `before` is undefined when it is new, `now` when it is gone. */
+  podSeen?(before: PodView | undefined, now: PodView | undefined): void;
 }
 
 /** Everything this service knows of the cluster: pods and workloads by what they use, CachedImages and Repositories by what they stand for. */
@@ -71,14 +74,18 @@ export class ClusterView {
   }
 
   putHolder(holder: HolderView): void {
+    const before = this.usage.holderOf(holderKey(holder));
     const changed = this.#put(holder);
     for (const listener of this.#listeners) listener.holderChanged?.(holder);
+    this.#podSeen(before, holder);
     this.#imagesChanged(changed);
   }
 
   /** By its `holderKey`. */
   removeHolder(key: string): void {
+    const before = this.usage.holderOf(key);
     this.#imagesChanged(this.usage.remove(key, this.#now()));
+    this.#podSeen(before, undefined);
   }
 
   /** A full list of one collection: forgets those of it that it does not hold. */
@@ -174,6 +181,12 @@ export class ClusterView {
     if (this.images.of(identity).length > 0) this.#imagesByRepository.set(repository, images.add(identity));
     else if (images.delete(identity) && images.size === 0) this.#imagesByRepository.delete(repository);
     return repository;
+  }
+
+  #podSeen(before: HolderView | undefined, now: HolderView | undefined): void {
+    const [was, is] = [before, now].map((holder) => (holder !== undefined && isPod(holder) ? holder : undefined));
+    if (was === undefined && is === undefined) return;
+    for (const listener of this.#listeners) listener.podSeen?.(was, is);
   }
 
   #imagesChanged(images: Iterable<string>): void {

@@ -62,6 +62,26 @@ export const podWatcherConfig = z.strictObject({
         .describe('A Repository without images that nobody edited goes after this time'),
     })
     .prefault({}),
+  fights: z
+    .strictObject({
+      pods: z
+        .number()
+        .int()
+        .min(2)
+        .max(20)
+        .default(DEFAULTS.fights.pods)
+        .describe(
+          'An owner is spared after so many rewritten pods in a row, each made in place of one that it deleted',
+        ),
+      within: duration({ minMs: 1000 })
+        .default(DEFAULTS.fights.withinMs)
+        .describe('As long as they were made within this time'),
+      remember: duration({ minMs: 1000 })
+        .default(DEFAULTS.fights.rememberMs)
+        .describe('A spared owner without pods for so long is forgotten'),
+    })
+    .prefault({})
+    .describe('Owners that fight the rewriting of their pods'),
   retry: z
     .strictObject({
       first: duration({ minMs: 10 }).default(DEFAULTS.retry.firstMs).describe('After the first failed copy'),

@@ -12,6 +12,20 @@ export interface PodView extends HolderView {
   readonly phase: string;
   /** Of the admission that rewrote it: what the webhook's log says. */
   readonly requestId?: string;
+  /** Who controls it; of several owners without a controller the first. */
+  readonly owner?: PodOwner;
+  /** Epoch ms, by the API server's clock, in whole seconds. */
+  readonly createdAt?: number;
+  /** It goes because of its node or for another pod (eviction, drain, preemption, taint), not because its owner wants it gone. */
+  readonly disrupted?: true;
+}
+
+/** An owner of pods, as their references name it; it is in their namespace, or in none. */
+export interface PodOwner {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly uid: string;
 }
 
 interface ContainerStatus {
@@ -29,7 +43,7 @@ export interface PodObject extends KubeObject {
     phase?: string;
     containerStatuses?: ContainerStatus[];
     initContainerStatuses?: ContainerStatus[];
-    conditions?: { lastTransitionTime?: string | null }[];
+    conditions?: { type?: string; status?: string; lastTransitionTime?: string | null }[];
   };
 }
 
@@ -41,6 +55,7 @@ export function viewPod(pod: PodObject, annotationKeys: readonly string[]): PodV
   const originals = { ...originalsV1(pod), ...readOriginals(annotations[ORIGINAL_IMAGES_ANNOTATION]) };
   const requestId = annotations[REQUEST_ID_ANNOTATION];
   const finishedAt = isCompleted(phase) ? completionTime(pod) : undefined;
+  const owner = ownerOf(pod);
   return {
     ...needsOf({ metadata, spec }, annotationKeys),
     source: PODS_SOURCE,
@@ -54,12 +69,27 @@ export function viewPod(pod: PodObject, annotationKeys: readonly string[]): PodV
     ...(finishedAt === undefined ? {} : { finishedAt }),
     originals,
     ...(requestId === undefined ? {} : { requestId }),
+    ...(owner === undefined ? {} : { owner }),
+    createdAt: Date.parse(metadata.creationTimestamp ?? '') || 0,
+    ...(isDisrupted(pod) ? { disrupted: true } : {}),
   };
 }
 
 /** Whether a holder is a pod: the one kind that is on a node. */
 export function isPod(holder: HolderView): holder is PodView {
   return holder.source === PODS_SOURCE;
+}
+
+function ownerOf({ metadata: { ownerReferences = [] } }: PodObject): PodOwner | undefined {
+  const found = ownerReferences.find(({ controller }) => controller === true) ?? ownerReferences[0];
+  if (found === undefined) return undefined;
+  const { apiVersion, kind, name, uid } = found;
+  return { apiVersion, kind, name, uid };
+}
+
+/** https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions */
+function isDisrupted({ status: { conditions = [] } = {} }: PodObject): boolean {
+  return conditions.some(({ type, status }) => type === 'DisruptionTarget' && status === 'True');
 }
 
 /** No container of it runs or will run again. */

@@ -1,5 +1,5 @@
 import { buildInfoV1, METRICS, METRICS_V1, PHASES } from '@kuik/contracts';
-import type { Leadership, ReflectorEvent } from '@kuik/kube';
+import type { FollowedConfigMap, Leadership, ReflectorEvent } from '@kuik/kube';
 import type { Metrics } from '@kuik/runtime';
 import type { ClusterView } from './cluster-view.ts';
 import { EXPIRY_STATES, expiryState } from './expiry-state.ts';
@@ -11,6 +11,7 @@ import type { Watches } from './watches.ts';
 export interface MetricReports {
   readonly reflector: (event: ReflectorEvent) => void;
   readonly step: (step: Step) => void;
+  readonly fight: (result: string) => void;
   readonly broker: (requester: string, result: string) => void;
   readonly loopFailed: (loop: string, error: unknown) => void;
 }
@@ -18,6 +19,7 @@ export interface MetricReports {
 export function reportMetrics(metrics: Metrics): MetricReports {
   const restarts = metrics.counter(METRICS.watchRestarts);
   const intents = metrics.counter(METRICS.intents);
+  const fights = metrics.counter(METRICS.ownerFights);
   const requests = metrics.counter(METRICS.brokerRequests);
   const failures = metrics.counter(METRICS.loopFailures);
   return {
@@ -26,23 +28,28 @@ export function reportMetrics(metrics: Metrics): MetricReports {
       if (event.kind === 'error') failures.inc({ loop: `watch-${event.resource}`, code: codeOf(event.error) });
     },
     step: (step) => intents.inc({ step: step.do, reason: step.reason }),
+    fight: (result) => fights.inc({ result }),
     broker: (requester, result) => requests.inc({ requester, result }),
     loopFailed: (loop, error) => failures.inc({ loop, code: codeOf(error) }),
   };
 }
 
+export interface GaugeSources {
+  readonly view: ClusterView;
+  readonly watches: Pick<Watches, 'state'>;
+  readonly sparedOwners: Pick<FollowedConfigMap, 'current'>;
+  readonly now: () => number;
+}
+
 /** Gauges that are read at each scrape; of phases, repositories and containers only what changed since the last one is looked at. */
-export function reportGauges(
-  metrics: Metrics,
-  parts: { view: ClusterView; watches: Pick<Watches, 'state'>; now: () => number },
-): void {
-  const { view, watches, now } = parts;
+export function reportGauges(metrics: Metrics, { view, watches, sparedOwners, now }: GaugeSources): void {
   const objects = metrics.gauge(METRICS.watchObjects);
   const contact = metrics.gauge(METRICS.watchContactSeconds);
   const known = metrics.gauge(METRICS.watchKnown);
   const phases = metrics.gauge(METRICS.cachedImages);
   const expiring = metrics.gauge(METRICS.expiryQueue);
   const holders = metrics.gauge(METRICS.holders);
+  const spared = metrics.gauge(METRICS.sparedOwners);
   const imagesV1 = metrics.gauge(METRICS_V1.cachedImages);
   const repositoriesV1 = metrics.gauge(METRICS_V1.repositories);
   const containersV1 = metrics.gauge(METRICS_V1.containers);
@@ -66,6 +73,7 @@ export function reportGauges(
       const state = expiryState(image, now());
       if (state !== undefined) queue.set(state, queue.get(state)! + 1);
     }
+    spared.set(Object.keys(sparedOwners.current()?.data ?? {}).length);
     for (const [state, count] of queue) expiring.set(count, { state });
     for (const [kind, count] of view.usage.holdsByKind()) holders.set(count, { kind });
   });

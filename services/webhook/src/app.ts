@@ -58,7 +58,7 @@ export function createApp(config: WebhookConfig, context: ServiceContext, adapte
     host: context,
     firstMs: SPARED_FIRST_MS,
   });
-  const isSpared = (uid: string): boolean => Object.hasOwn(spared.data() ?? {}, uid);
+  const isSpared = (uid: string): boolean => Object.hasOwn(spared.current()?.data ?? {}, uid);
   const decideReview = (request: AdmissionRequest) => admit(request, decider, isSpared);
   const admission = new AdmissionServer({
     ...config.listen,
