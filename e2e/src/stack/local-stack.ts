@@ -230,7 +230,8 @@ export class LocalStack implements World {
   }
 }
 
-async function startReplicas(
+/** Every replica of one service, on running parts; the caller stops them. */
+export async function startReplicas(
   service: ServiceName,
   { stack, controlPlane, facts, environment = {} }: LocalParts,
 ): Promise<ServiceProcess[]> {
