@@ -30,7 +30,8 @@ afterAll(async () => {
   await parts?.stop();
 });
 
-const wait = <T>(what: string, check: () => Promise<T | undefined | false>) => until<T>(check, { what, timeoutMs: 15_000 });
+const wait = <T>(what: string, check: () => Promise<T | undefined | false>) =>
+  until<T>(check, { what, timeoutMs: 15_000 });
 
 /** What becomes of a pod that nobody makes. */
 async function rewritten(name: string, metadata: object = {}): Promise<boolean> {

@@ -158,6 +158,37 @@ describe('viewPod', () => {
     expect(viewPod({ ...pod, status: { phase: 'Succeeded', ...status } }, []).finishedAt).toBe(Date.parse(time));
   });
 
+  it.each([
+    ['who controls it', [owner('a', false), owner('b', true)], 'b'],
+    ['the first, when nobody controls it', [owner('a'), owner('b')], 'a'],
+    ['nobody', [], undefined],
+  ])('knows whose it is: %s', (_name, ownerReferences, name) => {
+    const view = viewPod({ ...pod, metadata: { ...pod.metadata, ownerReferences } }, []);
+    expect(view.owner).toEqual(
+      name === undefined ? undefined : { apiVersion: 'db.test/v1', kind: 'Db', name, uid: `uid-${name}` },
+    );
+    expect(view.createdAt).toBe(Date.parse('2026-01-01T00:00:00Z'));
+  });
+
+  it.each([
+    ['DisruptionTarget', 'True', true],
+    ['DisruptionTarget', 'False', undefined],
+    ['Ready', 'True', undefined],
+  ])('is disrupted with condition %s=%s: %s', (type, status, disrupted) => {
+    const view = viewPod({ ...pod, status: { phase: 'Running', conditions: [{ type, status }] } }, []);
+    expect(view.disrupted).toBe(disrupted);
+  });
+
+  function owner(name: string, controller?: boolean) {
+    return {
+      apiVersion: 'db.test/v1',
+      kind: 'Db',
+      name,
+      uid: `uid-${name}`,
+      ...(controller === undefined ? {} : { controller }),
+    };
+  }
+
   function ended(finishedAt: string) {
     return { state: { terminated: { finishedAt } } };
   }
