@@ -34,7 +34,8 @@ export interface SpareOwnersParts {
   readonly onFailure: (loop: string, error: unknown) => void;
 }
 
-const TIDY = 'tidy';
+/** No uid has a space that is sparable. */
+const TIDY = 'tidy up';
 const TIDY_MS = 60 * 60_000;
 
 /**
@@ -145,16 +146,13 @@ export class SpareOwners implements Part {
   /** A person who took an entry away meanwhile is not overruled: it is written only over what was seen. */
   async #tidy(signal: AbortSignal): Promise<{ afterMs: number }> {
     const { spared, view, complete, rememberMs, now } = this.#parts;
-    if (!spared.synced()) return { afterMs: 1_000 };
     const current = spared.current();
+    // Looked at again when it is listed.
+    if (!spared.synced()) return { afterMs: TIDY_MS };
     if (current === undefined) await this.#create({}, signal);
     else if (complete()) {
-      const changes = tidying(
-        current.data,
-        once(() => ownersOf(view)),
-        now(),
-        rememberMs,
-      );
+      const hasPods = once(() => ownersOf(view));
+      const changes = tidying(current.data, hasPods, now(), rememberMs);
       if (changes !== undefined) await this.#write(changes, signal, current.resourceVersion);
     }
     return { afterMs: TIDY_MS };
