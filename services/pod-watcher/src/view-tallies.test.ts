@@ -9,7 +9,12 @@ describe("kuik v1's gauges", () => {
   const view = new ClusterView({ decider: deciderOf(), completedHoldMs: 0, revisionsKept: 0 }, () => NOW);
   const metrics = createMetrics({ service: 'pod-watcher', defaults: false });
   let leads = false;
-  reportGauges(metrics, { view, watches: { state: () => [] }, now: () => NOW });
+  reportGauges(metrics, {
+    view,
+    watches: { state: () => [] },
+    sparedOwners: { current: () => undefined },
+    now: () => NOW,
+  });
   reportControllerV1(metrics, { isLeader: () => leads }, '2.1.0');
   const shown = async () =>
     (await metrics.render())
