@@ -74,6 +74,11 @@ export const METRICS = {
   busMessages: counter('kuik_bus_messages_total', 'Messages by fate', 'subject', 'fate'),
   busConnected: gauge('kuik_bus_connected', 'Whether NATS is connected'),
   rulesReloads: counter('kuik_rules_reload_total', 'Changes of the rules file: applied, refused', 'result'),
+  admissionByPolicy: gauge(
+    'kuik_admission_by_policy',
+    'Whether pods are admitted by a policy in the API server (1), not by us',
+  ),
+  admissionPolicies: counter('kuik_admission_policy_total', 'Admission policies: applied, refused, removed', 'result'),
   loopFailures: counter('kuik_loop_failures_total', 'Rounds of a loop that failed', 'loop', 'code'),
   loopSeconds: histogram('kuik_loop_seconds', 'Time of one round of a loop', SLOW, 'loop'),
 } as const satisfies Record<string, MetricSpec>;
