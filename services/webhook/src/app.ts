@@ -1,7 +1,7 @@
 import { METRICS, ownNamespaces } from '@kuik/contracts';
 import { openBus, type Bus } from '@kuik/bus';
 import { openKube, type KubeClient } from '@kuik/kube';
-import { Decider, rulesFile } from '@kuik/rules';
+import { celRulesFile, Decider, rulesFile, type DeciderOptions, type RulesFile } from '@kuik/rules';
 import {
   composeParts,
   followSettings,
@@ -16,6 +16,7 @@ import { AdmissionServer } from './admission-server.ts';
 import { CertificateFiles } from './certificate-files.ts';
 import { CertificateLoop } from './certificate-loop.ts';
 import { servedHosts, type WebhookConfig } from './config.ts';
+import { PolicyLoop } from './policy-loop.ts';
 import { createReport } from './report-admission.ts';
 import type { AdmissionRequest } from './review.ts';
 import { warmUp } from './warm-up.ts';
@@ -38,12 +39,16 @@ export function createApp(config: WebhookConfig, context: ServiceContext, adapte
   const rules = followSettings({
     name: 'rules',
     file: config.rulesFile,
-    schema: rulesFile,
+    // A policy alone goes by what CEL can say: the rest is a mistake then.
+    schema: config.admission === 'policy' ? celRulesFile : rulesFile,
     log,
     metrics,
     specs: { ...METRICS, reloads: METRICS.rulesReloads },
   });
-  const options = { ownNamespaces: ownNamespaces(config.namespace), proxyPrefixes: config.proxyPrefixes };
+  const options: DeciderOptions = {
+    ownNamespaces: ownNamespaces(config.namespace),
+    proxyPrefixes: config.proxyPrefixes,
+  };
   let decider = new Decider(rules.current, options);
   rules.onChange((file) => (decider = new Decider(file, options)));
   const bus = adapters.bus ?? openBus(config.nats, 'webhook', context);
@@ -64,7 +69,7 @@ export function createApp(config: WebhookConfig, context: ServiceContext, adapte
       rules,
       { name: 'warm-up', start: () => Promise.resolve(warmUp(decideReview)) },
       admission,
-      ...certificatesOf(config, context, adapters.kube, admission),
+      ...controlLoops(config, context, { kube: adapters.kube, admission, options, rules: () => rules.current }),
     ],
     { log },
   );
@@ -80,23 +85,37 @@ export function createApp(config: WebhookConfig, context: ServiceContext, adapte
   };
 }
 
-function certificatesOf(
+interface Controlled {
+  readonly kube: KubeClient | undefined;
+  readonly admission: AdmissionServer;
+  readonly options: DeciderOptions;
+  readonly rules: () => RulesFile;
+}
+
+/**
+ * What keeps certificates, registration and admission policy in step. With certificates that somebody else makes, and no policy wished
+ * for, nothing of the API server is touched.
+ */
+function controlLoops(
   config: WebhookConfig,
   { log, metrics, clock }: ServiceContext,
-  given: KubeClient | undefined,
-  admission: AdmissionServer,
+  { kube: given, admission, options, rules }: Controlled,
 ): Part[] {
   const { certificateFile, keyFile, check: checkMs, days } = config.certificate;
   const onRound = reportRounds(log, metrics, METRICS);
   const use = admission.use.bind(admission);
-  if (certificateFile !== undefined && keyFile !== undefined) {
-    return [new CertificateFiles({ certificateFile, keyFile, checkMs, use, onRound })];
-  }
+  const files =
+    certificateFile === undefined || keyFile === undefined
+      ? undefined
+      : new CertificateFiles({ certificateFile, keyFile, checkMs, use, onRound });
+  if (files !== undefined && config.admission === 'webhook') return [files];
   const kube = given ?? openKube(config.kube, { metrics });
   const { namespace } = config;
   const wish = { hosts: servedHosts(config), days };
+  const policy = { ...options, wish: config.admission, rules, checkMs: config.policyCheck };
   return [
     { name: 'kube', close: () => kube.close() },
-    new CertificateLoop({ kube, namespace, wish, checkMs, clock, log, use, onRound }),
+    files ?? new CertificateLoop({ kube, namespace, wish, checkMs, clock, log, use, onRound }),
+    new PolicyLoop({ ...policy, kube, clock, log, metrics, onRound }).part,
   ];
 }

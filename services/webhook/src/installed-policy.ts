@@ -1,0 +1,74 @@
+import { ADMISSION_POLICY, FIELD_MANAGERS } from '@kuik/contracts';
+import {
+  isKubeError,
+  MUTATING_ADMISSION_POLICIES,
+  MUTATING_ADMISSION_POLICY_BINDINGS,
+  sameJson,
+  type KubeClient,
+  type KubeObject,
+  type Resource,
+} from '@kuik/kube';
+import type { AdmissionPolicy } from '@kuik/rules';
+
+type PolicyClient = Pick<KubeClient, 'get' | 'apply' | 'delete'>;
+type WithSpec = KubeObject & { readonly spec: object };
+
+/** What was done with a policy, or why nothing could be: the API server does not serve policies, or would not have this one. */
+export type Installation =
+  { readonly result: 'kept' | 'applied' | 'not-served' } | { readonly result: 'refused'; readonly message: string };
+
+/** A refusal repeats the whole expression. */
+const MESSAGE_MAX = 600;
+
+/**
+ * Has the API server hold this policy and its binding, and nothing else under their name; writes only what differs. The policy comes
+ * first: a binding without one does nothing. Throws KubeError for what may be otherwise next time.
+ */
+export async function installPolicy(
+  kube: PolicyClient,
+  { policy, binding }: AdmissionPolicy,
+  signal: AbortSignal,
+): Promise<Installation> {
+  try {
+    const first = await put(kube, MUTATING_ADMISSION_POLICIES, policy, signal);
+    const second = await put(kube, MUTATING_ADMISSION_POLICY_BINDINGS, binding, signal);
+    return { result: first || second ? 'applied' : 'kept' };
+  } catch (error) {
+    // An apply makes what is missing: only the collection itself can be missing then.
+    if (isKubeError(error, 'not-found')) return { result: 'not-served' };
+    if (isKubeError(error, 'invalid')) return { result: 'refused', message: error.message.slice(0, MESSAGE_MAX) };
+    throw error;
+  }
+}
+
+/** Removes both, the binding first; true when there was something. */
+export async function removePolicy(kube: PolicyClient, signal: AbortSignal): Promise<boolean> {
+  const name = { name: ADMISSION_POLICY };
+  const there = [];
+  for (const resource of [MUTATING_ADMISSION_POLICY_BINDINGS, MUTATING_ADMISSION_POLICIES]) {
+    if ((await read(kube, resource, signal)) !== undefined) there.push(await kube.delete(resource, name, { signal }));
+  }
+  return there.includes(true);
+}
+
+async function put(
+  kube: PolicyClient,
+  resource: Resource,
+  wanted: { spec: object },
+  signal: AbortSignal,
+): Promise<boolean> {
+  const found = await read(kube, resource, signal);
+  if (sameJson(found?.spec, wanted.spec)) return false;
+  const options = { fieldManager: FIELD_MANAGERS.policy, signal };
+  await kube.apply(resource, { name: ADMISSION_POLICY }, wanted, options);
+  return true;
+}
+
+async function read(kube: PolicyClient, resource: Resource, signal: AbortSignal): Promise<WithSpec | undefined> {
+  try {
+    return await kube.get<WithSpec>(resource, { name: ADMISSION_POLICY }, { signal });
+  } catch (error) {
+    if (isKubeError(error, 'not-found')) return undefined;
+    throw error;
+  }
+}
