@@ -6,6 +6,8 @@ describe('admissionPath', () => {
     ['webhook', 'not-wanted', 'webhook', 'Configured'],
     ['policy', 'installed', 'policy', 'Configured'],
     ['auto', 'installed', 'policy', 'Configured'],
+    ['policy', 'not-registered', 'webhook', 'NotRegistered'],
+    ['auto', 'not-registered', 'webhook', 'NotRegistered'],
     ['policy', 'not-served', 'webhook', 'NotServed'],
     ['auto', 'not-served', 'webhook', 'NotServed'],
     ['auto', 'not-in-cel', 'webhook', 'NotInCel'],

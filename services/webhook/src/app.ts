@@ -112,7 +112,8 @@ function controlLoops(
   const kube = given ?? openKube(config.kube, { metrics });
   const { namespace } = config;
   const wish = { hosts: servedHosts(config), days };
-  const policy = { ...options, wish: config.admission, rules, checkMs: config.policyCheck };
+  const answers = (): boolean => admission.notReady() === undefined;
+  const policy = { ...options, wish: config.admission, rules, checkMs: config.policyCheck, answers };
   return [
     { name: 'kube', close: () => kube.close() },
     files ?? new CertificateLoop({ kube, namespace, wish, checkMs, clock, log, use, onRound }),

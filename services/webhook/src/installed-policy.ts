@@ -3,6 +3,7 @@ import {
   isKubeError,
   MUTATING_ADMISSION_POLICIES,
   MUTATING_ADMISSION_POLICY_BINDINGS,
+  MUTATING_WEBHOOK_CONFIGURATIONS,
   sameJson,
   type KubeClient,
   type KubeObject,
@@ -11,27 +12,35 @@ import {
 import type { AdmissionPolicy } from '@kuik/rules';
 
 type PolicyClient = Pick<KubeClient, 'get' | 'apply' | 'delete'>;
+type OwnerReference = NonNullable<KubeObject['metadata']['ownerReferences']>[number];
 type WithSpec = KubeObject & { readonly spec: object };
 
 /** What was done with a policy, or why nothing could be: the API server does not serve policies, or would not have this one. */
 export type Installation =
   { readonly result: 'kept' | 'applied' | 'not-served' } | { readonly result: 'refused'; readonly message: string };
 
+const API_VERSION = 'admissionregistration.k8s.io/v1';
+
 /** A refusal repeats the whole expression. */
 const MESSAGE_MAX = 600;
 
 /**
  * Has the API server hold this policy and its binding, and nothing else under their name; writes only what differs. The policy comes
- * first: a binding without one does nothing. Throws KubeError for what may be otherwise next time.
+ * first: a binding without one does nothing. Both belong to the registration: whoever removes that (`helm uninstall` does) is rid of them,
+ * too, though nobody of us be left. Throws KubeError for what may be otherwise next time.
  */
 export async function installPolicy(
   kube: PolicyClient,
   { policy, binding }: AdmissionPolicy,
+  registration: KubeObject,
   signal: AbortSignal,
 ): Promise<Installation> {
+  const { kind } = MUTATING_WEBHOOK_CONFIGURATIONS;
+  const { name, uid } = registration.metadata;
+  const owner = { apiVersion: API_VERSION, kind, name, uid };
   try {
-    const first = await put(kube, MUTATING_ADMISSION_POLICIES, policy, signal);
-    const second = await put(kube, MUTATING_ADMISSION_POLICY_BINDINGS, binding, signal);
+    const first = await put(kube, MUTATING_ADMISSION_POLICIES, policy, owner, signal);
+    const second = await put(kube, MUTATING_ADMISSION_POLICY_BINDINGS, binding, owner, signal);
     return { result: first || second ? 'applied' : 'kept' };
   } catch (error) {
     // An apply makes what is missing: only the collection itself can be missing then.
@@ -54,13 +63,16 @@ export async function removePolicy(kube: PolicyClient, signal: AbortSignal): Pro
 async function put(
   kube: PolicyClient,
   resource: Resource,
-  wanted: { spec: object },
+  wanted: AdmissionPolicy['policy'],
+  owner: OwnerReference,
   signal: AbortSignal,
 ): Promise<boolean> {
   const found = await read(kube, resource, signal);
-  if (sameJson(found?.spec, wanted.spec)) return false;
+  const owned = found?.metadata.ownerReferences?.some(({ uid }) => uid === owner.uid) === true;
+  if (owned && sameJson(found?.spec, wanted.spec)) return false;
+  const metadata = { ...wanted.metadata, ownerReferences: [owner] };
   const options = { fieldManager: FIELD_MANAGERS.policy, signal };
-  await kube.apply(resource, { name: ADMISSION_POLICY }, wanted, options);
+  await kube.apply(resource, { name: ADMISSION_POLICY }, { ...wanted, metadata }, options);
   return true;
 }
 

@@ -163,16 +163,16 @@ function create(trial: Trial, label: string, { name = 'pod', stored = false }: C
 /** What is compared: images by their place, labels and annotations without what only one of the two can write. */
 function seen({ metadata, spec }: { metadata: Fields; spec: Fields }): unknown {
   const { annotations = {} } = metadata as { annotations?: Record<string, string> };
-  const { [CASE]: _case, ...labels } = metadata['labels'] as Fields;
+  const { [CASE]: _case, ...labels } = metadata['labels'] as Record<string, string>;
   const { [REQUEST_ID_ANNOTATION]: _id, [ADMITTED_BY_ANNOTATION]: _by, padding: _padding, ...others } = annotations;
   const images = imageSlots(spec, ALL_KINDS).map(({ key, image }) => [key, image]);
-  return { images: Object.fromEntries(images), labels, annotations: others };
+  return { images: Object.fromEntries(images) as unknown, labels, annotations: others };
 }
 
 function byWebhook(plain: Pod, trial: Trial, change: Parameters<typeof requestOf>[1] = {}): Pod {
   const decider = new Decider(rulesFile.parse(trial.written), OPTIONS);
   const { patch } = admit(requestOf(plain, { namespace: trial.namespace, ...change }), decider);
-  return applyPatch(plain as unknown as Fields, patch) as unknown as Pod;
+  return applyPatch(plain, patch) as unknown as Pod;
 }
 
 describe('the policy that the rules are compiled to, in a real API server', () => {

@@ -21,13 +21,22 @@ let now: number;
 beforeEach(() => {
   kube = memoryKube();
   now = 0;
+  register();
+});
+
+function register(): void {
   kube.put<Configuration>(MUTATING_WEBHOOK_CONFIGURATIONS, {
     metadata: { name: WEBHOOK_CONFIGURATION },
     webhooks: [{}],
   });
-});
+}
 
-function loopOf(wish: AdmissionWish, written: { rules: WrittenRules } = { rules: {} }) {
+interface Rounds {
+  readonly written?: { rules: WrittenRules };
+  readonly answers?: () => boolean;
+}
+
+function loopOf(wish: AdmissionWish, { written = { rules: {} }, answers = () => true }: Rounds = {}) {
   const metrics = createMetrics({ service: 'webhook', defaults: false });
   const loop = new PolicyLoop({
     wish,
@@ -36,12 +45,17 @@ function loopOf(wish: AdmissionWish, written: { rules: WrittenRules } = { rules:
     proxyPrefixes: ['localhost:7439'],
     kube,
     checkMs: 1_000,
+    answers,
     clock: { now: () => now, monotonic: () => now },
     log: silentLogger,
     metrics,
     onRound: () => undefined,
   });
-  return { round: () => loop.round(signal), metrics: () => metrics.render() };
+  const round = () => loop.round(signal);
+  const rounds = async (count: number) => {
+    for (let at = 0; at < count; at++) await round();
+  };
+  return { round, rounds, metrics: () => metrics.render() };
 }
 
 const policy = () => kube.find<Policy>(MUTATING_ADMISSION_POLICIES, { name: ADMISSION_POLICY });
@@ -63,6 +77,22 @@ describe('PolicyLoop', () => {
     expect(state()).toEqual(BY_POLICY);
     expect(await metrics()).toMatch(/kuik_admission_by_policy(\{[^}]*\})? 1/);
     expect(await metrics()).toMatch(/kuik_admission_policy_total\{result="applied"\} 1/);
+  });
+
+  it('lets both belong to the registration, and goes with it', async () => {
+    const { round } = loopOf('policy');
+    await round();
+    const registration = kube.find(MUTATING_WEBHOOK_CONFIGURATIONS, { name: WEBHOOK_CONFIGURATION })!;
+    for (const object of [policy(), binding()])
+      expect(object?.metadata.ownerReferences).toMatchObject([
+        { kind: 'MutatingWebhookConfiguration', name: WEBHOOK_CONFIGURATION, uid: registration.metadata.uid },
+      ]);
+    kube.drop(MUTATING_WEBHOOK_CONFIGURATIONS, { name: WEBHOOK_CONFIGURATION });
+    await round();
+    expect(state()).toEqual({ policy: false, binding: false, gated: undefined });
+    register();
+    await round();
+    expect(state()).toEqual(BY_POLICY);
   });
 
   it('writes nothing when all is in place, and with the webhook alone', async () => {
@@ -90,7 +120,7 @@ describe('PolicyLoop', () => {
   it('opens the gate before it removes the policy, and removes the binding first', async () => {
     await loopOf('policy').round();
     const before = kube.calls.length;
-    await loopOf('webhook').round();
+    await loopOf('webhook').rounds(4);
     expect(state()).toEqual(BY_WEBHOOK);
     const made = kube.calls.slice(before).filter(({ verb }) => verb !== 'get');
     expect(made.map(({ verb, resource }) => `${verb} ${resource}`)).toEqual([
@@ -100,9 +130,22 @@ describe('PolicyLoop', () => {
     ]);
   });
 
+  it('keeps the policy until the webhook could answer for a while', async () => {
+    await loopOf('policy').round();
+    let able = false;
+    const { round, rounds } = loopOf('webhook', { answers: () => able });
+    await rounds(10);
+    expect(state()).toEqual({ ...BY_POLICY, gated: false });
+    able = true;
+    await rounds(3);
+    expect(state()).toEqual({ ...BY_POLICY, gated: false });
+    await round();
+    expect(state()).toEqual(BY_WEBHOOK);
+  });
+
   it('follows the rules', async () => {
     const written = { rules: {} as WrittenRules };
-    const { round } = loopOf('policy', written);
+    const { round } = loopOf('policy', { written });
     await round();
     written.rules = { ignoreImages: ['^quay'] };
     await round();
@@ -122,8 +165,8 @@ describe('PolicyLoop', () => {
 
   it('with auto leaves rules to the webhook that CEL cannot say, and takes over again', async () => {
     const written = { rules: {} as WrittenRules };
-    const { round } = loopOf('auto', written);
-    await round();
+    const { round, rounds } = loopOf('auto', { written });
+    await rounds(4);
     written.rules = tooMuch;
     await round();
     expect(state()).toEqual(BY_WEBHOOK);
@@ -134,7 +177,7 @@ describe('PolicyLoop', () => {
 
   it('with policy keeps the one in place when the API server refuses the next, and does not ask again at once', async () => {
     const written = { rules: {} as WrittenRules };
-    const { round, metrics } = loopOf('policy', written);
+    const { round, metrics } = loopOf('policy', { written });
     await round();
     const before = policy()?.spec;
     written.rules = { ignoreImages: ['^quay'] };

@@ -4,7 +4,7 @@ import { celMistakes, compilePolicy, type DeciderOptions, type RulesFile } from 
 import { loopPart, type Clock, type Logger, type Metrics, type Part, type Round } from '@kuik/runtime';
 import { admissionPath, type AdmissionPath, type AdmissionWish, type PolicyAttempt } from './admission-path.ts';
 import { installPolicy, removePolicy } from './installed-policy.ts';
-import { gateWebhook } from './webhook-gate.ts';
+import { gateWebhook, readRegistration, type Registration } from './webhook-gate.ts';
 
 export interface PolicyLoopOptions extends DeciderOptions {
   readonly wish: AdmissionWish;
@@ -12,6 +12,8 @@ export interface PolicyLoopOptions extends DeciderOptions {
   readonly rules: () => RulesFile;
   readonly kube: Pick<KubeClient, 'get' | 'apply' | 'delete' | 'mergePatch'>;
   readonly checkMs: number;
+  /** Whether this webhook has what it answers with. */
+  readonly answers: () => boolean;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -21,6 +23,9 @@ export interface PolicyLoopOptions extends DeciderOptions {
 /** A policy that the API server refused is not shown to it again sooner: compiling one is work. */
 const ASK_AGAIN_MS = 10 * 60_000;
 
+/** In so many checks in a row this webhook could answer before a policy goes: its Service has to hear of it, too. */
+const CHECKS_BEFORE_HANDOVER = 3;
+
 /**
  * Keeps the admission policy in step with the rules, and the webhook out of the way while there is one. Level-triggered: what somebody
  * removed or edited is put right at the next check. Each replica does the same; nothing depends on their order.
@@ -29,6 +34,7 @@ export class PolicyLoop {
   readonly part: Part;
   readonly #options: PolicyLoopOptions;
   #path: AdmissionPath | undefined;
+  #answered = 0;
   #refused: { readonly spec: string; readonly at: number } | undefined;
 
   constructor(options: PolicyLoopOptions) {
@@ -46,12 +52,15 @@ export class PolicyLoop {
 
   /** One round; throws KubeError. */
   async round(signal: AbortSignal): Promise<void> {
-    const { kube, wish, log, metrics } = this.#options;
-    const path = admissionPath(wish, await this.#attempt(signal));
+    const { kube, wish, answers, log, metrics } = this.#options;
+    this.#answered = answers() ? this.#answered + 1 : 0;
+    const registration = await readRegistration(kube, signal);
+    const path = admissionPath(wish, await this.#attempt(registration, signal));
     if (path.by !== 'unchanged') {
-      if (await gateWebhook(kube, path.by === 'policy', signal))
+      if (registration !== undefined && (await gateWebhook(kube, registration, path.by === 'policy', signal)))
         log.info(path.by === 'policy' ? 'webhook asked only what the policy leaves open' : 'webhook asked again');
-      if (path.by === 'webhook' && (await removePolicy(kube, signal))) this.#count('removed');
+      const mayGo = registration === undefined || this.#answered > CHECKS_BEFORE_HANDOVER;
+      if (path.by === 'webhook' && mayGo && (await removePolicy(kube, signal))) this.#count('removed');
       metrics.gauge(METRICS.admissionByPolicy).set(path.by === 'policy' ? 1 : 0);
     }
     if (this.#path?.by === path.by && this.#path.reason === path.reason) return;
@@ -61,9 +70,10 @@ export class PolicyLoop {
     else log.warn('pods are not admitted as configured', line);
   }
 
-  async #attempt(signal: AbortSignal): Promise<PolicyAttempt> {
+  async #attempt(registration: Registration | undefined, signal: AbortSignal): Promise<PolicyAttempt> {
     const { wish, kube, rules, log, clock } = this.#options;
     if (wish === 'webhook') return 'not-wanted';
+    if (registration === undefined) return 'not-registered';
     const file = rules();
     const mistakes = celMistakes(file);
     if (mistakes.length > 0) {
@@ -74,7 +84,7 @@ export class PolicyLoop {
     const compiled = compilePolicy(file, this.#options);
     const spec = JSON.stringify(compiled.policy.spec);
     if (this.#refused?.spec === spec && clock.monotonic() - this.#refused.at < ASK_AGAIN_MS) return 'refused';
-    const installation = await installPolicy(kube, compiled, signal);
+    const installation = await installPolicy(kube, compiled, registration, signal);
     if (installation.result === 'not-served') return 'not-served';
     if (installation.result === 'refused') {
       this.#refused = { spec, at: clock.monotonic() };

@@ -11,7 +11,8 @@ interface GatedWebhook {
   readonly matchConditions?: readonly Condition[];
 }
 
-interface WebhookConfiguration extends KubeObject {
+/** MutatingWebhookConfiguration `kuik-webhook`, as far as it matters here. */
+export interface Registration extends KubeObject {
   webhooks?: GatedWebhook[];
 }
 
@@ -37,25 +38,32 @@ export function planGate(webhooks: readonly GatedWebhook[] | undefined, wanted: 
   });
 }
 
+/** The registration, or undefined when there is none. Throws KubeError. */
+export async function readRegistration(
+  kube: Pick<KubeClient, 'get'>,
+  signal: AbortSignal,
+): Promise<Registration | undefined> {
+  try {
+    return await kube.get<Registration>(MUTATING_WEBHOOK_CONFIGURATIONS, { name: WEBHOOK_CONFIGURATION }, { signal });
+  } catch (error) {
+    if (isKubeError(error, 'not-found')) return undefined;
+    throw error;
+  }
+}
+
 /**
- * Puts the gate into MutatingWebhookConfiguration `kuik-webhook`, or takes it out; true when something was written. Without a registration
- * there is nothing to gate. Throws KubeError: `conflict` when it changed in between (the list goes as a whole).
+ * Puts the gate into the registration, or takes it out; true when something was written. Throws KubeError: `conflict` when it changed since
+ * it was read (the list goes as a whole).
  */
 export async function gateWebhook(
-  kube: Pick<KubeClient, 'get' | 'mergePatch'>,
+  kube: Pick<KubeClient, 'mergePatch'>,
+  { metadata: { resourceVersion }, webhooks: found }: Registration,
   wanted: boolean,
   signal: AbortSignal,
 ): Promise<boolean> {
+  const webhooks = planGate(found, wanted);
+  if (webhooks === undefined) return false;
   const name = { name: WEBHOOK_CONFIGURATION };
-  const configuration = await kube
-    .get<WebhookConfiguration>(MUTATING_WEBHOOK_CONFIGURATIONS, name, { signal })
-    .catch((error: unknown) => {
-      if (isKubeError(error, 'not-found')) return undefined;
-      throw error;
-    });
-  const webhooks = planGate(configuration?.webhooks, wanted);
-  if (configuration === undefined || webhooks === undefined) return false;
-  const { resourceVersion } = configuration.metadata;
   await kube.mergePatch(MUTATING_WEBHOOK_CONFIGURATIONS, name, { metadata: { resourceVersion }, webhooks }, { signal });
   return true;
 }
