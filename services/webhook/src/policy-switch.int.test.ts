@@ -129,11 +129,15 @@ const asked = async (app: WebhookApp): Promise<number> =>
     /kuik_webhook_admissions_total\{operation="CREATE",result="[a-z]+"\} (\d+)/.exec(await metricsOf(app))?.[1] ?? 0,
   );
 
-function create(name: string, query = '?dryRun=All', spec: object = {}): Promise<Pod> {
+function create(
+  name: string,
+  query = '?dryRun=All',
+  { labels, ...spec }: { labels?: object; [field: string]: unknown } = {},
+): Promise<Pod> {
   return stack.controlPlane.api.create<Pod>(`${PODS}${query}`, {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: { name },
+    metadata: { name, ...(labels === undefined ? {} : { labels }) },
     spec: { containers: [{ name: 'app', image: WRITTEN }], ...spec },
   });
 }
@@ -242,6 +246,50 @@ describe('a policy that takes over from the webhook', () => {
       'kuik.enix.io/admitted-by': 'policy',
     });
     await stack.nats.restart();
+  });
+
+  it('goes beside a policy that allows known registries only, by the recipe', async () => {
+    const recipe = new URL('../../../docs/recipes/allowed-registries.yaml', import.meta.url);
+    const [vap, binding] = await stack.controlPlane.applyYaml(readFileSync(recipe, 'utf8'));
+    const judged = (containers: object[], more: Record<string, unknown> = {}): Promise<string> =>
+      create('judged', '?dryRun=All', { containers, ...more }).then(
+        (pod) => pod.spec.containers[0]!.image,
+        (error: unknown) => /not from an allowed registry: (.*)/.exec(String(error))?.[1] ?? String(error),
+      );
+    const image = (name: string) => judged([{ name: 'app', image: name }]);
+    await until(async () => (await image('other.test/x:1')) === 'other.test/x:1', {
+      what: 'the recipe to be in force',
+    });
+    const app = { name: 'app', image: WRITTEN };
+    const volumes = [{ name: 'model', image: { reference: 'ghcr.io/models/m:7' } }];
+    const optedOut = { 'kube-image-keeper.enix.io/image-caching-policy': 'ignore' };
+    expect(
+      await Promise.all([
+        image(WRITTEN),
+        image('registry.example.test:5000/a__b/c:1'),
+        image('busybox:1'),
+        image('localhost:7439/other.test/x:1'),
+        image('registry.example.test.evil/x:1'),
+        image('acme/shop:1'),
+        judged([app], { initContainers: [{ name: 'setup', image: 'other.test/x:1' }] }),
+        judged([app], { volumes }),
+        judged([app], { labels: optedOut }),
+      ]),
+    ).toEqual([
+      THROUGH,
+      'localhost:7439/registry.example.test__5000/a__b/c:1',
+      'localhost:7439/docker.io/library/busybox:1',
+      'other.test/x:1',
+      'registry.example.test.evil/x:1',
+      'docker.io/acme/shop:1',
+      'other.test/x:1',
+      'ghcr.io/models/m:7',
+      WRITTEN,
+    ]);
+    for (const { kind, metadata } of [binding!, vap!]) {
+      const plural = kind === vap!.kind ? 'validatingadmissionpolicies' : 'validatingadmissionpolicybindings';
+      await stack.controlPlane.api.delete(`${REGISTRATIONS}/${plural}/${metadata.name}`);
+    }
   });
 
   it('gives back to the webhook without one pod that fails or keeps its image', async () => {
