@@ -7,7 +7,7 @@ import { imageVariables } from './image-variables.ts';
 import { neededVariables } from './needed-variables.ts';
 import { nodeVariables } from './node-variables.ts';
 import { patternMistakes } from './pattern-variables.ts';
-import { observedNamespace, podScope, selectorMistakes } from './pod-conditions.ts';
+import { observedNamespace, podScope, selectorMistakes, SKIP } from './pod-conditions.ts';
 import { markVariables, podPatch } from './pod-patch.ts';
 import { slotVariables } from './slot-variables.ts';
 
@@ -26,15 +26,18 @@ const EXPRESSION_MAX = 100_000;
 export function celMistakes(file: RulesFile): CelMistake[] {
   const mistakes = [...patternMistakes(file), ...selectorMistakes(file)];
   if (mistakes.length > 0) return mistakes;
-  const own: [keyof RulesFile, string[]][] = [
-    ['skipLabels', file.skipLabels],
-    ['skipAnnotations', file.skipAnnotations],
+  const { matchConditions } = podScope(file, []);
+  const condition = (wanted: string): string => matchConditions.find(({ name }) => name === wanted)?.expression ?? '';
+  const longest: [keyof RulesFile, string[]][] = [
+    ['skipLabels', [condition(SKIP.labels)]],
+    ['skipAnnotations', [condition(SKIP.annotations)]],
     ['namespaces', [observedNamespace(file)]],
     ['nodesWithoutProxy', nodeVariables(file).map(({ expression }) => expression)],
   ];
-  return own
-    .filter(([, texts]) => texts.join().length * 2 > EXPRESSION_MAX)
-    .map(([rule]) => ({ path: [rule], reason: 'is longer than the API server reads: leave some of it out' }));
+  const reason = `makes an expression of over ${EXPRESSION_MAX} characters, more than the API server reads: leave some of it out`;
+  return longest
+    .filter(([, expressions]) => expressions.some(({ length }) => length > EXPRESSION_MAX))
+    .map(([rule]) => ({ path: [rule], reason }));
 }
 
 /**

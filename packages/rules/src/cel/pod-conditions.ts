@@ -18,6 +18,9 @@ export interface PodScope {
   readonly matchConditions: readonly { readonly name: string; readonly expression: string }[];
 }
 
+/** Names of the conditions that keep pods out by what a person listed. */
+export const SKIP = { labels: 'skip-labels', annotations: 'skip-annotations' } as const;
+
 const NAMESPACE_NAME = 'kubernetes.io/metadata.name';
 
 /** What the API server tells from names and labels is a selector, the rest a condition in CEL. */
@@ -40,11 +43,11 @@ export function podScope(file: RulesFile, ownNamespaces: readonly string[]): Pod
     objectSelector: { matchExpressions: [optedIn, ...requirements(file.podSelector)] },
     matchConditions: [
       ...none(
-        'skip-labels',
+        SKIP.labels,
         file.skipLabels.map((text) => hasPair('labels', text)),
       ),
       ...none(
-        'skip-annotations',
+        SKIP.annotations,
         file.skipAnnotations.map((text) => hasPair('annotations', text)),
       ),
       ...none('no-mirror', [hasPair('annotations', MIRROR_ANNOTATION)]),
