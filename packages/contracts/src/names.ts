@@ -4,6 +4,8 @@ export const VERSION = 'v1alpha1';
 
 /** One JSON annotation on a rewritten pod: what each container asked for, keys `c:`, `i:`, `e:`, `v:` + name. */
 export const ORIGINAL_IMAGES_ANNOTATION = 'kuik.enix.io/original-images';
+/** One on every pod that is not left alone: why each image is what it is, `{"c:app": "Rewritten default"}` (reason and rule). */
+export const DECISIONS_ANNOTATION = 'kuik.enix.io/decisions';
 /** Copy again now, whatever the schedule says; removed when the copy succeeded. */
 export const FORCE_UPDATE_ANNOTATION = 'kuik.enix.io/force-update';
 /** kuik v1's spelling of the same wish. */

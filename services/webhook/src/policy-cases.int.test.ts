@@ -1,6 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { ADMITTED_BY_ANNOTATION, ORIGINAL_IMAGES_ANNOTATION, REQUEST_ID_ANNOTATION } from '@kuik/contracts';
-import { ALL_KINDS, compilePolicy, Decider, imageSlots, rulesFile, type WrittenRules } from '@kuik/rules';
+import {
+  ADMITTED_BY_ANNOTATION,
+  DECISIONS_ANNOTATION,
+  ORIGINAL_IMAGES_ANNOTATION,
+  REQUEST_ID_ANNOTATION,
+} from '@kuik/contracts';
+import { ALL_KINDS, compilePolicy, Decider, imageSlots, podFacts, rulesFile, type WrittenRules } from '@kuik/rules';
 import { RULE_CASES } from '@kuik/rules/testing';
 import { leaseTestbed, until, type KubeObject, type Stack } from '@kuik/testbed';
 import { admit } from './admit.ts';
@@ -23,6 +28,8 @@ interface Trial {
   readonly metadata?: Fields;
   readonly spec: Fields;
   readonly namespaceLabels?: Readonly<Record<string, string>>;
+  /** There is room for the decisions; default true. */
+  readonly room?: boolean;
   /** The namespace's labels are not those of the rules. */
   readonly notSelected?: boolean;
 }
@@ -88,8 +95,8 @@ const TRIALS: readonly Trial[] = [
     labels: { 'kuik.enix.io/managed': 'true' },
     annotations: { [ORIGINALS]: '{"c:app":"nginx:1"}' },
   }),
-  marked('no room left for annotations', 'nginx:1', padding(262_130)),
-  marked('hardly any room left for annotations', 'nginx:1', padding(262_000)),
+  { ...marked('no room left for annotations', 'nginx:1', padding(262_100)), room: false },
+  { ...marked('room left for what was written only', 'nginx:1', padding(262_020)), room: false },
   marked('room left for annotations', 'nginx:1', padding(261_900)),
 ];
 
@@ -164,15 +171,28 @@ function create(trial: Trial, label: string, { name = 'pod', stored = false }: C
 function seen({ metadata, spec }: { metadata: Fields; spec: Fields }): unknown {
   const { annotations = {} } = metadata as { annotations?: Record<string, string> };
   const { [CASE]: _case, ...labels } = metadata['labels'] as Record<string, string>;
-  const { [REQUEST_ID_ANNOTATION]: _id, [ADMITTED_BY_ANNOTATION]: _by, padding: _padding, ...others } = annotations;
+  const others = { ...annotations };
+  for (const key of [REQUEST_ID_ANNOTATION, ADMITTED_BY_ANNOTATION, DECISIONS_ANNOTATION, 'padding'])
+    delete others[key];
   const images = imageSlots(spec, ALL_KINDS).map(({ key, image }) => [key, image]);
   return { images: Object.fromEntries(images) as unknown, labels, annotations: others };
 }
 
+const deciderOf = ({ written }: Trial): Decider => new Decider(rulesFile.parse(written), OPTIONS);
+const reviewOf = (plain: Pod, { namespace }: Trial, change: Parameters<typeof requestOf>[1] = {}) =>
+  requestOf(plain, { namespace, ...change });
+
 function byWebhook(plain: Pod, trial: Trial, change: Parameters<typeof requestOf>[1] = {}): Pod {
-  const decider = new Decider(rulesFile.parse(trial.written), OPTIONS);
-  const { patch } = admit(requestOf(plain, { namespace: trial.namespace, ...change }), decider);
+  const { patch } = admit(reviewOf(plain, trial, change), deciderOf(trial));
   return applyPatch(plain, patch) as unknown as Pod;
+}
+
+/** Reason and rule of every image of a pod that is not left alone. */
+function decisionsOf(plain: Pod, trial: Trial): unknown {
+  const { images } = admit(reviewOf(plain, trial), deciderOf(trial));
+  const { pod } = deciderOf(trial).decide(podFacts(trial.namespace, plain.metadata, plain.spec), []);
+  if (pod?.verdict === 'keep' || trial.notSelected === true || trial.room === false) return undefined;
+  return Object.fromEntries(images.map(({ key, reason, rule }) => [key, `${reason} ${rule}`]));
 }
 
 describe('the policy that the rules are compiled to, in a real API server', () => {
@@ -183,6 +203,8 @@ describe('the policy that the rules are compiled to, in a real API server', () =
       // Labels of namespaces are the API server's to look at: it would not have asked the webhook.
       const expected = trial.notSelected === true ? plain : byWebhook(plain, trial);
       expect(seen(byPolicy)).toEqual(seen(expected));
+      const decisions = byPolicy.metadata.annotations?.[DECISIONS_ANNOTATION];
+      expect(decisions && JSON.parse(decisions)).toEqual(decisionsOf(plain, trial));
     },
   );
 
@@ -193,6 +215,7 @@ describe('the policy that the rules are compiled to, in a real API server', () =
     const { labels, annotations } = byPolicy.metadata;
     const again = await create({ ...trial, metadata: { labels, annotations }, spec: byPolicy.spec }, `${setOf(trial)}`);
     expect(seen(again)).toEqual(seen(byPolicy));
+    expect(again.metadata.annotations).toEqual(annotations);
   });
 
   it('does with ephemeral containers what the webhook does: only those that are new, and no marks', async () => {

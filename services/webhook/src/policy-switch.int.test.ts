@@ -243,6 +243,7 @@ describe('a policy that takes over from the webhook', () => {
     expect(pod.metadata.labels).toEqual({ 'kuik.enix.io/managed': 'true' });
     expect(pod.metadata.annotations).toEqual({
       'kuik.enix.io/original-images': `{"c:app":"${WRITTEN}","i:setup":"busybox:1"}`,
+      'kuik.enix.io/decisions': '{"c:app":"Rewritten default","i:setup":"Rewritten default"}',
       'kuik.enix.io/admitted-by': 'policy',
     });
     await stack.nats.restart();

@@ -2,12 +2,12 @@ import { ADMISSION_POLICY } from '@kuik/contracts';
 import type { DeciderOptions } from '../decider.ts';
 import type { RulesFile } from '../rules-file.ts';
 import type { CelMistake } from './cel-mistake.ts';
-import { anyOf, type Variable } from './cel-text.ts';
+import type { Variable } from './cel-text.ts';
 import { imageVariables } from './image-variables.ts';
 import { neededVariables } from './needed-variables.ts';
 import { nodeVariables } from './node-variables.ts';
 import { patternMistakes } from './pattern-variables.ts';
-import { observedNamespace, podScope, selectorMistakes, SKIP } from './pod-conditions.ts';
+import { observedVariable, podScope, selectorMistakes, SKIP } from './pod-conditions.ts';
 import { markVariables, podPatch } from './pod-patch.ts';
 import { slotVariables } from './slot-variables.ts';
 
@@ -31,7 +31,7 @@ export function celMistakes(file: RulesFile): CelMistake[] {
   const longest: [keyof RulesFile, string[]][] = [
     ['skipLabels', [condition(SKIP.labels)]],
     ['skipAnnotations', [condition(SKIP.annotations)]],
-    ['namespaces', [observedNamespace(file)]],
+    ['namespaces', [observedVariable(file).expression]],
     ['nodesWithoutProxy', nodeVariables(file).map(({ expression }) => expression)],
   ];
   const reason = `makes an expression of over ${EXPRESSION_MAX} characters, more than the API server reads: leave some of it out`;
@@ -42,17 +42,17 @@ export function celMistakes(file: RulesFile): CelMistake[] {
 
 /**
  * The rules as a MutatingAdmissionPolicy: the same decisions as `Decider`'s and the same patch as the webhook's, made by the API server
- * alone. Differences: nothing but the label, the annotation of the original images and `admitted-by` is written (a policy does not know
- * the request's id), and there is no hint. Ask `celMistakes` first. Names of variables are those of the rules, or of what they hold.
+ * alone. Differences: no request id is written (a policy does not know it) but `admitted-by`, what kuik v1 wrote on a pod is not read, and
+ * there is no hint. Ask `celMistakes` first. Names of variables are those of the rules, or of what they hold.
  */
 export function compilePolicy(file: RulesFile, { ownNamespaces, proxyPrefixes }: DeciderOptions): AdmissionPolicy {
   const { namespaceSelector, objectSelector, matchConditions } = podScope(file, ownNamespaces);
   const onPods = { apiGroups: [''], apiVersions: ['v1'], scope: 'Namespaced' };
   const variables: Variable[] = [
     ...slotVariables(),
-    ...imageVariables(file, proxyPrefixes),
     ...nodeVariables(file),
-    { name: 'observed', expression: anyOf([observedNamespace(file), 'variables.noProxyThere']) },
+    observedVariable(file),
+    ...imageVariables(file, proxyPrefixes),
     ...markVariables(),
   ];
   const expression = podPatch();

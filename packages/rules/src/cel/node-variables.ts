@@ -4,10 +4,11 @@ import type { RulesFile } from '../rules-file.ts';
 import { allOf, anyOf, celString, celStrings, type Variable } from './cel-text.ts';
 
 /**
- * Whether the pod demands a node without a proxy, as `demandedNode` finds it: `demands` has one list for each term of the required node
+ * Which of the nodes without a proxy the pod demands, as `demandedNode` finds it, or -1. `demands` has one list for each term of the required node
  * affinity (or a single one), each with what `nodeSelector` and `os.name` demand, too.
  */
 export function nodeVariables({ nodesWithoutProxy }: RulesFile): Variable[] {
+  if (nodesWithoutProxy.length === 0) return [{ name: 'withoutProxy', expression: '-1' }];
   const meets = nodesWithoutProxy.map((selector) => allOf(conditionsOf(selector).map(followed)));
   const wanted = (key: string, value: string): string =>
     `{"key": dyn(${key}), "operator": dyn("In"), "values": dyn([${value}])}`;
@@ -23,7 +24,10 @@ export function nodeVariables({ nodesWithoutProxy }: RulesFile): Variable[] {
       expression:
         'size(variables.affinityTerms) == 0 ? [variables.fixedDemands] : variables.affinityTerms.map(t, variables.fixedDemands + t.?matchExpressions.orValue([]))',
     },
-    { name: 'noProxyThere', expression: `variables.demands.all(t, ${anyOf(meets)})` },
+    {
+      name: 'withoutProxy',
+      expression: `variables.demands.all(t, ${anyOf(meets)}) ? [variables.demands[0]].map(t, [${meets.join(', ')}].indexOf(true))[0] : -1`,
+    },
   ];
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { rulesFile } from '../rules-file.ts';
-import { observedNamespace, podScope, selectorMistakes } from './pod-conditions.ts';
+import { observedVariable, podScope, selectorMistakes } from './pod-conditions.ts';
 
 type Written = Parameters<typeof rulesFile.parse>[0];
 const scopeOf = (written: Written) => podScope(rulesFile.parse(written), ['kube-system', 'kuik-system']);
@@ -66,13 +66,21 @@ describe('podScope', () => {
   });
 });
 
-describe('observedNamespace', () => {
+describe('observedVariable', () => {
+  const elsewhere =
+    'variables.withoutProxy >= 0 ? "NoProxyThere nodesWithoutProxy[" + string(variables.withoutProxy) + "]" : ""';
+  const here = 'request.namespace in ["a"] ? "Observed namespaces." + request.namespace + ".mode" : ';
   it.each<[Written, string]>([
-    [{}, 'request.namespace in []'],
-    [{ namespaces: { a: { mode: 'observe' }, b: { mode: 'off' } } }, 'request.namespace in ["a"]'],
-    [{ mode: 'off', namespaces: { a: { mode: 'observe' } } }, 'request.namespace in ["a"]'],
-    [{ mode: 'observe', namespaces: { a: { mode: 'rewrite' } } }, '!(request.namespace in ["a"])'],
-  ])('%j: %s', (written, expected) => expect(observedNamespace(rulesFile.parse(written))).toBe(expected));
+    [{}, ''],
+    [{ namespaces: { a: { mode: 'observe' }, b: { mode: 'off' } } }, here],
+    [{ mode: 'off', namespaces: { a: { mode: 'observe' } } }, here],
+    [
+      { mode: 'observe', namespaces: { a: { mode: 'observe' }, b: { mode: 'rewrite' } } },
+      `${here}!(request.namespace in ["b"]) ? "Observed mode" : `,
+    ],
+  ])('%j: %s', (written, expected) => {
+    expect(observedVariable(rulesFile.parse(written)).expression).toBe(expected + elsewhere);
+  });
 });
 
 describe('selectorMistakes', () => {

@@ -1,9 +1,10 @@
 import { CACHING_POLICY_LABEL } from '@kuik/contracts';
+import { REASONS } from '../decision.ts';
 import { conditionsOf, type LabelSelector } from '../label-selector.ts';
 import { MIRROR_ANNOTATION, NODE_CRITICAL } from '../pod-facts.ts';
 import type { RulesFile } from '../rules-file.ts';
 import type { CelMistake } from './cel-mistake.ts';
-import { allOf, anyOf, celString, celStrings } from './cel-text.ts';
+import { allOf, anyOf, celString, celStrings, type Variable } from './cel-text.ts';
 
 interface Requirement {
   readonly key: string;
@@ -59,10 +60,29 @@ export function podScope(file: RulesFile, ownNamespaces: readonly string[]): Pod
   };
 }
 
-/** CEL of whether the mode of the request's namespace is observe. */
-export function observedNamespace(file: RulesFile): string {
-  if (file.mode === 'observe') return `!(request.namespace in ${celStrings(namespacesOf(file, 'rewrite'))})`;
-  return `request.namespace in ${celStrings(namespacesOf(file, 'observe'))}`;
+/**
+ * The variable `observed`: reason and rule of a pod whose images are cached but stay (`Observed mode`), else empty. It asks for
+ * `withoutProxy`. Whatever else is to be cached and left as it is comes here, too.
+ */
+export function observedVariable(file: RulesFile): Variable {
+  const because = (condition: string, decision: string): string => `${condition} ? ${decision} : `;
+  const own = namespacesOf(file, 'observe');
+  const rewritten = celStrings(namespacesOf(file, 'rewrite'));
+  const expression = [
+    own.length > 0
+      ? because(
+          `request.namespace in ${celStrings(own)}`,
+          `"${REASONS.observed} namespaces." + request.namespace + ".mode"`,
+        )
+      : '',
+    file.mode === 'observe' ? because(`!(request.namespace in ${rewritten})`, `"${REASONS.observed} mode"`) : '',
+    because(
+      'variables.withoutProxy >= 0',
+      `"${REASONS.noProxyThere} nodesWithoutProxy[" + string(variables.withoutProxy) + "]"`,
+    ),
+    '""',
+  ].join('');
+  return { name: 'observed', expression };
 }
 
 /** Selectors that the API server would refuse: it reads values as those of labels. */
