@@ -12,7 +12,7 @@ interface Requirement {
   readonly values?: readonly string[];
 }
 
-/** Which pods the policy looks at: the rest is left alone, by the rules of `compilePodRules` that say `keep`. */
+/** Which pods policy and webhook look at: the rest is left alone, by the rules of `compilePodRules` that say `keep`. */
 export interface PodScope {
   readonly namespaceSelector: { readonly matchExpressions: readonly Requirement[] };
   readonly objectSelector: { readonly matchExpressions: readonly Requirement[] };
@@ -21,6 +21,9 @@ export interface PodScope {
 
 /** Names of the conditions that keep pods out by what a person listed. */
 export const SKIP = { labels: 'skip-labels', annotations: 'skip-annotations' } as const;
+
+/** Names of all conditions that there can be: what else stands in a registration is somebody else's. */
+export const POD_CONDITIONS = [SKIP.labels, SKIP.annotations, 'no-mirror', 'not-node-critical'] as const;
 
 const NAMESPACE_NAME = 'kubernetes.io/metadata.name';
 
@@ -37,7 +40,7 @@ export function podScope(file: RulesFile, ownNamespaces: readonly string[]): Pod
     });
   }
   const optedIn: Requirement = { key: CACHING_POLICY_LABEL, operator: 'NotIn', values: ['ignore'] };
-  const none = (name: string, terms: readonly string[]) =>
+  const none = (name: (typeof POD_CONDITIONS)[number], terms: readonly string[]) =>
     terms.length === 0 ? [] : [{ name, expression: `!(${anyOf(terms)})` }];
   return {
     namespaceSelector: { matchExpressions: [...named, ...requirements(file.namespaceSelector)] },
