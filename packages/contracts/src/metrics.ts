@@ -28,7 +28,13 @@ const SLOW = [0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 1800];
 /** Every metric of ours. Units are in the names. */
 export const METRICS = {
   admissions: counter('kuik_webhook_admissions_total', 'Admission reviews answered', 'operation', 'result'),
-  admissionImages: counter('kuik_webhook_images_total', 'Images decided at admission', 'verdict', 'reason'),
+  admissionImages: counter(
+    'kuik_webhook_images_total',
+    'Images decided at admission, by the rule that decided',
+    'verdict',
+    'reason',
+    'rule',
+  ),
   admissionSeconds: histogram('kuik_webhook_admission_seconds', 'Time to answer an admission review', FAST),
   proxyRequests: counter('kuik_proxy_requests_total', 'Pull requests answered', 'kind', 'origin', 'reason', 'status'),
   proxyBytes: counter('kuik_proxy_bytes_total', 'Body bytes sent to clients', 'origin'),

@@ -17,9 +17,12 @@ import { CertificateFiles } from './certificate-files.ts';
 import { CertificateLoop } from './certificate-loop.ts';
 import { servedHosts, type WebhookConfig } from './config.ts';
 import { PolicyLoop } from './policy-loop.ts';
+import { registrationLoop } from './registration-loop.ts';
+import { RecentDecisions } from './recent-decisions.ts';
 import { createReport } from './report-admission.ts';
 import type { AdmissionRequest } from './review.ts';
 import { warmUp } from './warm-up.ts';
+import { answerWhy } from './why.ts';
 
 /** Adapters that a test brings; those that are missing are made from the configuration. */
 export interface WebhookAdapters {
@@ -52,7 +55,9 @@ export function createApp(config: WebhookConfig, context: ServiceContext, adapte
   let decider = new Decider(rules.current, options);
   rules.onChange((file) => (decider = new Decider(file, options)));
   const bus = adapters.bus ?? openBus(config.nats, 'webhook', context);
-  const report = createReport({ bus, log, metrics });
+  const recent = new RecentDecisions();
+  const remember = recent.remember.bind(recent);
+  const report = createReport({ bus, log, metrics, remember, clock: context.clock });
   const decideReview = (request: AdmissionRequest) => admit(request, decider);
   const admission = new AdmissionServer({
     ...config.listen,
@@ -61,7 +66,19 @@ export function createApp(config: WebhookConfig, context: ServiceContext, adapte
     onFailed: report.failed,
     onRefused: report.refused,
   });
-  const health = new HealthServer({ ...config.http, metrics, notReady: () => parts.notReady() });
+  const health = new HealthServer({
+    ...config.http,
+    metrics,
+    notReady: () => parts.notReady(),
+    routes: (router) =>
+      void router.get('/why', (request, response) => {
+        const { status, body } = answerWhy(request.query, { recent, decider, ownNamespace: config.namespace });
+        response
+          .status(status)
+          .type('json')
+          .send(`${JSON.stringify(body, null, 2)}\n`);
+      }),
+  });
   const parts = composeParts(
     [
       health,
@@ -117,6 +134,7 @@ function controlLoops(
   return [
     { name: 'kube', close: () => kube.close() },
     files ?? new CertificateLoop({ kube, namespace, wish, checkMs, clock, log, use, onRound }),
+    registrationLoop({ ...options, rules, kube, checkMs, log, onRound }),
     new PolicyLoop({ ...policy, kube, clock, log, metrics, onRound }).part,
   ];
 }
