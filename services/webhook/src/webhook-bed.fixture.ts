@@ -95,7 +95,7 @@ export class WebhookBed {
   }
 
   /** As the chart registers it, by URL: the test's API server runs outside of any cluster network. */
-  async register(app: WebhookApp): Promise<void> {
+  async register(port: number): Promise<void> {
     const rule = { apiGroups: [''], apiVersions: ['v1'], scope: 'Namespaced' };
     await this.#stack.controlPlane.api.apply({
       apiVersion: 'admissionregistration.k8s.io/v1',
@@ -104,7 +104,7 @@ export class WebhookBed {
       webhooks: [
         {
           name: 'pods.kuik.enix.io',
-          clientConfig: { url: `https://127.0.0.1:${app.admissionPort}/mutate` },
+          clientConfig: { url: `https://127.0.0.1:${port}/mutate` },
           rules: [
             { ...rule, operations: ['CREATE'], resources: ['pods'] },
             { ...rule, operations: ['UPDATE'], resources: ['pods/ephemeralcontainers'] },

@@ -34,7 +34,7 @@ beforeAll(async () => {
     KUIK_NATS_NKEY_FILE: await bed.file('webhook.nkey', stack.nats.seeds.webhook),
   };
   const [app] = await Promise.all([bed.startWebhook(env), bed.startWebhook(env)]);
-  await bed.register(app);
+  await bed.register(app.admissionPort);
   await bed.asked();
 }, 120_000);
 
@@ -210,7 +210,7 @@ describe('the webhook, registered with a real API server', () => {
     await until(async () => (await configuration()).webhooks[0]?.clientConfig.caBundle === secret.data['ca.crt'], {
       what: 'the caBundle to be written again',
     });
-    await bed.register(bed.apps[1]!);
+    await bed.register(bed.apps[1]!.admissionPort);
     await until(async () => (await dryRun('other')).spec.containers[0]?.image.startsWith('localhost:7439/'), {
       what: 'the other replica to answer with the same authority',
     });
