@@ -1,18 +1,4 @@
-import type { Verdict } from '@kuik/rules';
-import type { Admission } from './admit.ts';
-
-/** What became of one image. */
-export interface RememberedImage {
-  /** `c:`, `i:`, `e:` or `v:` and the name of the container or volume. */
-  readonly key: string;
-  /** As the pod asked for it when it was sent to us. */
-  readonly asked: string;
-  /** As the pod got it. */
-  readonly got: string;
-  readonly verdict: Verdict;
-  readonly reason: string;
-  readonly rule: string;
-}
+import type { Admission, DecidedImage } from './admit.ts';
 
 /** One answered admission. */
 export interface RememberedAdmission {
@@ -25,7 +11,7 @@ export interface RememberedAdmission {
   readonly pod: string;
   readonly nameless: boolean;
   readonly dryRun: boolean;
-  readonly images: readonly RememberedImage[];
+  readonly images: readonly DecidedImage[];
   /** Images that are not kept here, because the pod has very many. */
   readonly left: number;
 }
@@ -62,18 +48,13 @@ export class RecentDecisions {
       pod: bounded(pod),
       nameless,
       dryRun,
-      images: images.slice(0, IMAGES_MAX).map(({ key, original, image, verdict, reason, rule }) => ({
-        key: bounded(key),
-        asked: bounded(original),
-        got: bounded(image),
-        verdict,
-        reason,
-        rule,
-      })),
+      // As they are, when they may be: no pod should pay for what is hardly ever asked.
+      images: images.length <= IMAGES_MAX && images.every(isShort) ? images : images.slice(0, IMAGES_MAX).map(cut),
       left: Math.max(0, images.length - IMAGES_MAX),
     };
     this.#admissions.add(remembered);
     this.#images += weightOf(remembered);
+    if (this.#images <= this.#capacity) return;
     for (const oldest of this.#admissions) {
       if (this.#images <= this.#capacity) break;
       this.#admissions.delete(oldest);
@@ -105,6 +86,14 @@ function weightOf({ images }: RememberedAdmission): number {
 function isMadeOf(pod: string, generateName: string): boolean {
   const prefix = generateName.slice(0, GENERATED.prefixMax);
   return prefix !== '' && pod.length === prefix.length + GENERATED.suffix && pod.startsWith(prefix);
+}
+
+function isShort({ key, original, image }: DecidedImage): boolean {
+  return key.length <= TEXT_MAX && original.length <= TEXT_MAX && image.length <= TEXT_MAX;
+}
+
+function cut(image: DecidedImage): DecidedImage {
+  return { ...image, key: bounded(image.key), original: bounded(image.original), image: bounded(image.image) };
 }
 
 /** A copy where it is cut: a slice would hold the whole text in memory. */

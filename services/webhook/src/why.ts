@@ -86,7 +86,14 @@ function shown({ at, pod, nameless, images, left, ...admission }: RememberedAdmi
     at: new Date(at).toISOString(),
     pod: nameless ? `${pod}*` : pod,
     ...admission,
-    images,
+    images: images.map(({ key, original: asked, image: got, verdict, reason, rule }) => ({
+      key,
+      asked,
+      got,
+      verdict,
+      reason,
+      rule,
+    })),
     ...(left > 0 ? { imagesLeftOut: left } : {}),
   };
 }
