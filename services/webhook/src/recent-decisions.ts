@@ -1,4 +1,18 @@
+import type { Verdict } from '@kuik/rules';
 import type { Admission, DecidedImage } from './admit.ts';
+
+/** What became of one image. */
+interface RememberedImage {
+  /** `c:`, `i:`, `e:` or `v:` and the name of the container or volume. */
+  readonly key: string;
+  /** As the pod asked for it when it was sent to us. */
+  readonly asked: string;
+  /** As the pod got it. */
+  readonly got: string;
+  readonly verdict: Verdict;
+  readonly reason: string;
+  readonly rule: string;
+}
 
 /** One answered admission. */
 export interface RememberedAdmission {
@@ -11,75 +25,95 @@ export interface RememberedAdmission {
   readonly pod: string;
   readonly nameless: boolean;
   readonly dryRun: boolean;
-  readonly images: readonly DecidedImage[];
+  readonly images: readonly RememberedImage[];
   /** Images that are not kept here, because the pod has very many. */
   readonly left: number;
 }
 
-/** No legal reference is longer than that; what is no legal one may be as long as a request. */
+const MIB = 1024 * 1024;
+/** No legal reference is longer; what is no legal one may be as long as a request. */
 const TEXT_MAX = 512;
 const IMAGES_MAX = 64;
 /** Of a made name: what the API server keeps of generateName, and the random letters that follow. */
 const GENERATED = { prefixMax: 58, suffix: 5 } as const;
 
-/** The last admissions, newest last, as many as hold `capacity` images together. For `GET /why`; the pod's annotation is the truth. */
+/**
+ * The last admissions, as many as a ring of so many bytes holds: a few thousand. For `GET /why`; the pod's annotation is the truth. Lines
+ * of JSON in one buffer, because objects that live for minutes cost every admission more than the decision does (the collector copies them).
+ */
 export class RecentDecisions {
-  readonly #capacity: number;
-  readonly #admissions = new Set<RememberedAdmission>();
-  #images = 0;
+  readonly #ring: Buffer;
+  /** Where the next line goes. Before it are the newest lines; from it to `#end` what is left of the lap before. */
+  #next = 0;
+  #end = 0;
 
-  constructor(capacity = 10_000) {
-    this.#capacity = capacity;
-  }
-
-  /** How many are remembered, and the time of the oldest. */
-  get extent(): { readonly admissions: number; readonly since: number | undefined } {
-    const [oldest] = this.#admissions;
-    return { admissions: this.#admissions.size, since: oldest?.at };
+  constructor(bytes = 2 * MIB) {
+    this.#ring = Buffer.alloc(bytes);
   }
 
   remember(admission: Admission, now: number): void {
     const { uid, operation, namespace, pod, nameless, dryRun, images } = admission;
-    const remembered = {
+    const remembered: RememberedAdmission = {
       at: now,
-      requestId: bounded(uid),
+      requestId: cut(uid),
       operation,
-      namespace: bounded(namespace),
-      pod: bounded(pod),
+      namespace: cut(namespace),
+      pod: cut(pod),
       nameless,
       dryRun,
-      // As they are, when they may be: no pod should pay for what is hardly ever asked.
-      images: images.length <= IMAGES_MAX && images.every(isShort) ? images : images.slice(0, IMAGES_MAX).map(cut),
+      images: (images.length <= IMAGES_MAX ? images : images.slice(0, IMAGES_MAX)).map(shortened),
       left: Math.max(0, images.length - IMAGES_MAX),
     };
-    this.#admissions.add(remembered);
-    this.#images += weightOf(remembered);
-    if (this.#images <= this.#capacity) return;
-    for (const oldest of this.#admissions) {
-      if (this.#images <= this.#capacity) break;
-      this.#admissions.delete(oldest);
-      this.#images -= weightOf(oldest);
+    const line = `${JSON.stringify(remembered)}\n`;
+    const length = Buffer.byteLength(line);
+    if (length > this.#ring.length) return;
+    if (this.#next + length > this.#ring.length) {
+      this.#end = this.#next;
+      this.#next = 0;
     }
+    this.#next += this.#ring.write(line, this.#next);
   }
 
-  /** Admissions of this pod by its name, else those that its name may have been made of; newest first. */
+  /** How many are remembered, and the time of the oldest. */
+  get extent(): { readonly admissions: number; readonly since: number | undefined } {
+    const lines = this.#lines();
+    return { admissions: lines.length, since: lines.slice(0, 1).map(read)[0]?.at };
+  }
+
+  /** Admissions of this pod by its name, and those that its name may have been made of; newest first. */
   ofPod(namespace: string, pod: string): RememberedAdmission[] {
-    const there = [...this.#admissions].reverse().filter((admission) => admission.namespace === namespace);
-    const named = there.filter((admission) => !admission.nameless && admission.pod === pod);
-    const made = there.filter((admission) => admission.nameless && isMadeOf(pod, admission.pod));
-    // A made name is sent with later requests (ephemeral containers): its creation belongs to it, too.
-    return [...named, ...made];
+    return this.#find(`"namespace":${JSON.stringify(namespace)}`).filter((admission) =>
+      admission.nameless ? isMadeOf(pod, admission.pod) : admission.pod === pod,
+    );
   }
 
   /** The admission of this id: annotation `kuik.enix.io/request-id` of its pod, `requestId` of our logs. */
   ofRequest(requestId: string): RememberedAdmission | undefined {
-    for (const admission of this.#admissions) if (admission.requestId === requestId) return admission;
-    return undefined;
+    return this.#find(`"requestId":${JSON.stringify(requestId)}`)[0];
+  }
+
+  /** Only lines with this text are read at all. */
+  #find(text: string): RememberedAdmission[] {
+    return this.#lines()
+      .filter((line) => line.includes(text))
+      .map(read)
+      .reverse();
+  }
+
+  /** Oldest first. What the newest line has left of an old one is no line. */
+  #lines(): string[] {
+    const older = this.#ring.toString('utf8', this.#next, Math.max(this.#next, this.#end)).split('\n').slice(1);
+    const newer = this.#ring.toString('utf8', 0, this.#next).split('\n');
+    return [...older, ...newer].filter((line) => line !== '');
   }
 }
 
-function weightOf({ images }: RememberedAdmission): number {
-  return Math.max(1, images.length);
+function read(line: string): RememberedAdmission {
+  return JSON.parse(line) as RememberedAdmission;
+}
+
+function shortened({ key, original, image, verdict, reason, rule }: DecidedImage): RememberedImage {
+  return { key: cut(key), asked: cut(original), got: cut(image), verdict, reason, rule };
 }
 
 /** Source: k8s.io/apiserver, pkg/storage/names/generate.go. */
@@ -88,15 +122,6 @@ function isMadeOf(pod: string, generateName: string): boolean {
   return prefix !== '' && pod.length === prefix.length + GENERATED.suffix && pod.startsWith(prefix);
 }
 
-function isShort({ key, original, image }: DecidedImage): boolean {
-  return key.length <= TEXT_MAX && original.length <= TEXT_MAX && image.length <= TEXT_MAX;
-}
-
-function cut(image: DecidedImage): DecidedImage {
-  return { ...image, key: bounded(image.key), original: bounded(image.original), image: bounded(image.image) };
-}
-
-/** A copy where it is cut: a slice would hold the whole text in memory. */
-function bounded(text: string): string {
-  return text.length <= TEXT_MAX ? text : `${Buffer.from(text.slice(0, TEXT_MAX)).toString()}...`;
+function cut(text: string): string {
+  return text.length <= TEXT_MAX ? text : `${text.slice(0, TEXT_MAX)}...`;
 }

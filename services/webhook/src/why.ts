@@ -86,14 +86,7 @@ function shown({ at, pod, nameless, images, left, ...admission }: RememberedAdmi
     at: new Date(at).toISOString(),
     pod: nameless ? `${pod}*` : pod,
     ...admission,
-    images: images.map(({ key, original: asked, image: got, verdict, reason, rule }) => ({
-      key,
-      asked,
-      got,
-      verdict,
-      reason,
-      rule,
-    })),
+    images,
     ...(left > 0 ? { imagesLeftOut: left } : {}),
   };
 }
