@@ -5,16 +5,7 @@ import { ALL_KINDS, imageSlots } from '@kuik/rules';
 import { leaseTestbed, until, type KubeObject, type Stack } from '@kuik/testbed';
 import type { WebhookApp } from './app.ts';
 import { imageFields } from './image-fields.fixture.ts';
-import {
-  CONFIGURATION,
-  imageOf,
-  NAMESPACE,
-  onePod,
-  podsOf,
-  SECRET,
-  WebhookBed,
-  type Pod,
-} from './webhook-bed.fixture.ts';
+import { CONFIGURATION, NAMESPACE, onePod, podsOf, SECRET, WebhookBed, type Pod } from './webhook-bed.fixture.ts';
 
 const PODS = podsOf('default');
 
