@@ -14,7 +14,12 @@ export class FreshConnections {
       this.#open.add(client);
       const upstream = connect(target(), '127.0.0.1');
       client.pipe(upstream).pipe(client);
-      client.on('error', () => upstream.destroy()).on('close', () => this.#open.delete(client));
+      client
+        .on('error', () => upstream.destroy())
+        .on('close', () => {
+          this.#open.delete(client);
+          upstream.destroy();
+        });
       upstream.on('error', () => client.destroy()).on('close', () => client.destroy());
     });
   }
