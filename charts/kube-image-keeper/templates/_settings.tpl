@@ -34,7 +34,7 @@ they are mounted as. Context: root (the umbrella chart's scope), service (what i
 {{- range $watcher.usage.kinds }}{{ $kinds = append $kinds (omit . "resource") }}{{ end -}}
 {{- $usage := merge (dict "kinds" $kinds) $watcher.usage -}}
 {{- $own := dict
-  "webhook" (dict "namespace" $namespace)
+  "webhook" (dict "namespace" $namespace "admission" $v.admission)
   "pod-watcher" (dict "broker" (include "kuik.credentialRequesters" $root | fromJson) "expiry" $v.expiry "usage" $usage)
   "image-copier" (dict "pace" $v.pace)
   "monitor" (dict "pace" $v.pace)

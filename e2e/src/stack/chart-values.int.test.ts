@@ -184,8 +184,10 @@ describe("the chart's values", () => {
     expect(registration['webhooks']).toMatchObject([
       {
         namespaceSelector: {
-          matchLabels: { tier: 'prod' },
-          matchExpressions: [{ values: ['kube-system', 'kuik-system', 'kuik-system-proxy', 'ci'] }],
+          matchExpressions: [
+            { values: ['kube-system', 'kuik-system', 'kuik-system-proxy', 'ci'] },
+            { key: 'tier', values: ['prod'] },
+          ],
         },
         objectSelector: { matchExpressions: [{ values: ['ignore'] }, { values: ['instance'] }] },
       },

@@ -1,5 +1,6 @@
 import { describe, expect, it, beforeAll } from '@jest/globals';
-import { CRDS, SERVICES } from '@kuik/contracts';
+import { CRDS, ownNamespaces, SERVICES } from '@kuik/contracts';
+import { podScope, rulesFile, type WrittenRules } from '@kuik/rules';
 import { leaseTestbed } from '@kuik/testbed';
 import { chartObjects, type ChartObject } from './chart-objects.ts';
 import { loadedBy } from './rendered-settings.ts';
@@ -39,6 +40,27 @@ describe('the chart', () => {
     );
     expect(onSecrets.length).toBeGreaterThan(0);
     for (const rule of onSecrets) for (const verb of ['list', 'watch', '*']) expect(rule.verbs).not.toContain(verb);
+  });
+
+  const exists = { key: 'zone', operator: 'Exists' as const };
+  it.each<[string, WrittenRules]>([
+    ['the defaults', {}],
+    [
+      'selectors and namespaces',
+      {
+        ignoreNamespaces: ['ci', 'stage'],
+        namespaceSelector: { matchLabels: { tier: 'prod' }, matchExpressions: [exists] },
+        podSelector: { matchExpressions: [{ key: 'role', operator: 'NotIn', values: ['a', 'b'] }] },
+        rewriteNodeCritical: true,
+      },
+    ],
+  ])('registers the webhook as the webhook itself would by its rules: %s', async (_, rules) => {
+    const rendered = await chartObjects({}, { rules });
+    const registration = rendered.find(({ kind }) => kind === 'MutatingWebhookConfiguration')!;
+    const [webhook] = registration['webhooks'] as Record<string, unknown>[];
+    const { namespaceSelector, objectSelector, matchConditions = [] } = webhook!;
+    const wanted = podScope(rulesFile.parse(rules), ownNamespaces('kuik-system'));
+    expect({ namespaceSelector, objectSelector, matchConditions }).toEqual(wanted);
   });
 
   it('never renders a caBundle and fails open', () => {

@@ -60,6 +60,9 @@ const CALLS: Readonly<Record<string, readonly string[]>> = {
   webhook: [
     // ca-bundle.ts
     'mutatingwebhookconfigurations.admissionregistration.k8s.io=kuik-webhook: get patch',
+    // installed-policy.ts; an apply creates what is missing
+    'mutatingadmissionpolicies.admissionregistration.k8s.io=kuik-admission: get create patch delete',
+    'mutatingadmissionpolicybindings.admissionregistration.k8s.io=kuik-admission: get create patch delete',
     // certificate-secret.ts
     'kuik-system: secrets: create',
     secret('kuik-system', 'kuik-webhook-ca'),

@@ -28,7 +28,13 @@ const SLOW = [0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 1800];
 /** Every metric of ours. Units are in the names. */
 export const METRICS = {
   admissions: counter('kuik_webhook_admissions_total', 'Admission reviews answered', 'operation', 'result'),
-  admissionImages: counter('kuik_webhook_images_total', 'Images decided at admission', 'verdict', 'reason'),
+  admissionImages: counter(
+    'kuik_webhook_images_total',
+    'Images decided at admission, by the rule that decided',
+    'verdict',
+    'reason',
+    'rule',
+  ),
   admissionSeconds: histogram('kuik_webhook_admission_seconds', 'Time to answer an admission review', FAST),
   proxyRequests: counter('kuik_proxy_requests_total', 'Pull requests answered', 'kind', 'origin', 'reason', 'status'),
   proxyBytes: counter('kuik_proxy_bytes_total', 'Body bytes sent to clients', 'origin'),
@@ -80,6 +86,11 @@ export const METRICS = {
   busMessages: counter('kuik_bus_messages_total', 'Messages by fate', 'subject', 'fate'),
   busConnected: gauge('kuik_bus_connected', 'Whether NATS is connected'),
   rulesReloads: counter('kuik_rules_reload_total', 'Changes of the rules file: applied, refused', 'result'),
+  admissionByPolicy: gauge(
+    'kuik_admission_by_policy',
+    'Whether pods are admitted by a policy in the API server (1), not by us',
+  ),
+  admissionPolicies: counter('kuik_admission_policy_total', 'Admission policies: applied, refused, removed', 'result'),
   loopFailures: counter('kuik_loop_failures_total', 'Rounds of a loop that failed', 'loop', 'code'),
   loopSeconds: histogram('kuik_loop_seconds', 'Time of one round of a loop', SLOW, 'loop'),
 } as const satisfies Record<string, MetricSpec>;

@@ -4,12 +4,17 @@ export const VERSION = 'v1alpha1';
 
 /** One JSON annotation on a rewritten pod: what each container asked for, keys `c:`, `i:`, `e:`, `v:` + name. */
 export const ORIGINAL_IMAGES_ANNOTATION = 'kuik.enix.io/original-images';
+/** One on every pod that is not left alone: why each image is what it is, `{"c:app": "Rewritten default"}` (reason and rule). */
+export const DECISIONS_ANNOTATION = 'kuik.enix.io/decisions';
 /** Copy again now, whatever the schedule says; removed when the copy succeeded. */
 export const FORCE_UPDATE_ANNOTATION = 'kuik.enix.io/force-update';
 /** kuik v1's spelling of the same wish. */
 export const FORCE_UPDATE_ANNOTATION_V1 = 'cachedimage.kuik.enix.io/forceUpdate';
 /** On CachedImages: the admission that they were made for. Follows an image from there to its first byte. */
 export const REQUEST_ID_ANNOTATION = 'kuik.enix.io/request-id';
+
+/** On pods: `policy`, when the API server decided by itself and nobody has to be asked any more. */
+export const ADMITTED_BY_ANNOTATION = 'kuik.enix.io/admitted-by';
 
 /** On CachedImages: the repository, as in kuik v1. */
 export const REPOSITORY_LABEL = 'kuik.enix.io/repository';
@@ -36,11 +41,15 @@ export const FIELD_MANAGERS = {
   /** Creation and metadata (labels, finalizer) of the resources. */
   spec: 'kuik-pod-watcher',
   webhook: 'kuik-webhook',
+  /** The admission policy: rules that the API server goes by itself. */
+  policy: 'kuik-webhook-policy',
 } as const;
 
 /** Fixed names. */
 export const WEBHOOK_CA_SECRET = 'kuik-webhook-ca';
 export const WEBHOOK_CONFIGURATION = 'kuik-webhook';
+/** MutatingAdmissionPolicy and its binding. */
+export const ADMISSION_POLICY = 'kuik-admission';
 
 /** Event reasons on CachedImages. */
 export const EVENT_REASONS = {

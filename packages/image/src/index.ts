@@ -1,4 +1,5 @@
 export { digestOf, isDigest, parseDigest, type Digest, type DigestAlgorithm } from './digest.ts';
+export { GRAMMAR, GRAMMAR_LIMITS, HUB_ALIASES } from './grammar.ts';
 export {
   canonicalHost,
   formatReference,

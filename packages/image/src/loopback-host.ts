@@ -1,4 +1,6 @@
-const LOOPBACK = /^(?:localhost|[a-z0-9.-]+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])(?::\d+)?$/;
+import { GRAMMAR } from './grammar.ts';
+
+const LOOPBACK = new RegExp(`^${GRAMMAR.loopbackHost}$`);
 
 /**
  * True for a canonical registry host that means the node itself (RFC 6761: `localhost` and names below it; loopback addresses): what it

@@ -1,4 +1,5 @@
 import { isDigest } from './digest.ts';
+import { GRAMMAR, GRAMMAR_LIMITS, HUB_ALIASES } from './grammar.ts';
 
 /**
  * A parsed image reference in canonical form: host lower-cased, Docker Hub's short names written in full, no default tag
@@ -27,14 +28,12 @@ export class InvalidReference extends Error {
 
 const DEFAULT_HOST = 'docker.io';
 const DEFAULT_TAG = 'latest';
-/** Docker Hub's other names: one registry, one credential host. */
-const HUB_ALIASES = new Set(['index.docker.io', 'registry-1.docker.io']);
 
-const DOMAIN_LABEL = '(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])';
-const HOST = new RegExp(`^(?:${DOMAIN_LABEL}(?:\\.${DOMAIN_LABEL})*|\\[(?:[a-fA-F0-9:]+)\\])(?::[0-9]+)?$`);
-const PATH = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/;
-const TAG = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
-const PATH_MAX = 255;
+const HOST = new RegExp(`^(?:${GRAMMAR.domain}|${GRAMMAR.ipv6})(?::${GRAMMAR.port})?$`);
+const PATH = new RegExp(`^${GRAMMAR.path}$`);
+const TAG = new RegExp(`^${GRAMMAR.tag}$`);
+const IMAGE_ID = new RegExp(`^${GRAMMAR.imageId}$`);
+const PATH_MAX = GRAMMAR_LIMITS.path;
 
 /** True for a legal tag (distribution/reference: a word character, then up to 127 of word, `.`, `-`). */
 export function isTag(text: string): boolean {
@@ -48,11 +47,9 @@ export function isRepositoryPath(text: string): boolean {
 
 /** Lower-cased registry host with Docker Hub's aliases folded, or undefined when `text` is no `host[:port]`. */
 export function canonicalHost(text: string): string | undefined {
-  if (text.length > 255 || !HOST.test(text)) return undefined;
-  const port = /:([0-9]+)$/.exec(text)?.[1];
-  if (port !== undefined && !text.endsWith(']') && (Number(port) < 1 || Number(port) > 65535)) return undefined;
+  if (text.length > GRAMMAR_LIMITS.host || !HOST.test(text)) return undefined;
   const host = text.toLowerCase();
-  return HUB_ALIASES.has(host) ? DEFAULT_HOST : host;
+  return HUB_ALIASES.includes(host) ? DEFAULT_HOST : host;
 }
 
 /**
@@ -61,7 +58,8 @@ export function canonicalHost(text: string): string | undefined {
  */
 export function parseReference(text: string): Reference {
   if (text === '') throw new InvalidReference(text, 'it is empty');
-  if (text.length > 1024) throw new InvalidReference(text, 'it is longer than 1024 characters');
+  if (text.length > GRAMMAR_LIMITS.text)
+    throw new InvalidReference(text, `it is longer than ${GRAMMAR_LIMITS.text} characters`);
 
   const at = text.indexOf('@');
   const digest = at === -1 ? undefined : text.slice(at + 1);
@@ -116,7 +114,7 @@ export function parseRepository(text: string): Pick<Reference, 'host' | 'path'> 
 }
 
 function splitName(text: string, name: string): { host: string; path: string } {
-  if (/^[a-f0-9]{64}$/.test(name)) throw new InvalidReference(text, 'a bare 64-digit image ID names no repository');
+  if (IMAGE_ID.test(name)) throw new InvalidReference(text, 'a bare 64-digit image ID names no repository');
   const slash = name.indexOf('/');
   const first = slash === -1 ? '' : name.slice(0, slash);
   const isHost = slash !== -1 && (/[.:[]/.test(first) || first === 'localhost' || first !== first.toLowerCase());

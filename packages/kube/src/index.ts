@@ -1,6 +1,7 @@
 export type * from './port.ts';
 export * from './resources.ts';
 export { KubeError, isKubeError } from './kube-error.ts';
+export { sameJson } from './json.ts';
 export { createKubeClient } from './client.ts';
 export { createReflector } from './reflector.ts';
 export { discoverResource } from './discover.ts';

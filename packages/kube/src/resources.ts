@@ -33,6 +33,20 @@ export const MUTATING_WEBHOOK_CONFIGURATIONS: Resource = {
   kind: 'MutatingWebhookConfiguration',
   namespaced: false,
 };
+export const MUTATING_ADMISSION_POLICIES: Resource = {
+  group: 'admissionregistration.k8s.io',
+  version: 'v1',
+  plural: 'mutatingadmissionpolicies',
+  kind: 'MutatingAdmissionPolicy',
+  namespaced: false,
+};
+export const MUTATING_ADMISSION_POLICY_BINDINGS: Resource = {
+  group: 'admissionregistration.k8s.io',
+  version: 'v1',
+  plural: 'mutatingadmissionpolicybindings',
+  kind: 'MutatingAdmissionPolicyBinding',
+  namespaced: false,
+};
 export const CUSTOM_RESOURCE_DEFINITIONS: Resource = {
   group: 'apiextensions.k8s.io',
   version: 'v1',

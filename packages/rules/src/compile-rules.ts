@@ -2,7 +2,7 @@ import { CACHING_POLICY_LABEL } from '@kuik/contracts';
 import { REASONS, type PodRule, type Reason } from './decision.ts';
 import { demandedNode } from './demanded-node.ts';
 import { conditionsOf, meets, type Labels } from './label-selector.ts';
-import { isMirror, type PodFacts } from './pod-facts.ts';
+import { isMirror, NODE_CRITICAL, type PodFacts } from './pod-facts.ts';
 import { patternFinder } from './re2-patterns.ts';
 import type { RulesFile } from './rules-file.ts';
 
@@ -65,7 +65,7 @@ export function compilePodRules(file: RulesFile, ownNamespaces: readonly string[
     const annotation = skippedAnnotation(pod.annotations);
     if (annotation !== -1) return keep(REASONS.skippedByAnnotation, `skipAnnotations[${annotation}]`);
     if (isMirror(pod)) return keep(REASONS.mirrorPod, 'mirror');
-    if (pod.priorityClassName === 'system-node-critical' && !file.rewriteNodeCritical)
+    if (pod.priorityClassName === NODE_CRITICAL && !file.rewriteNodeCritical)
       return keep(REASONS.nodeCritical, 'rewriteNodeCritical');
     if (mode === 'observe') return { verdict: 'observe', reason: REASONS.observed, rule: modeRule };
     const node = demandedNode(pod.spec, nodesWithoutProxy);

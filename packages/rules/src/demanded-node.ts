@@ -7,7 +7,8 @@ interface Demand {
   readonly values: readonly unknown[];
 }
 
-const OS_LABEL = 'kubernetes.io/os';
+/** What `os.name` says of the node. */
+export const OS_LABEL = 'kubernetes.io/os';
 
 /**
  * Which of the node selectors a pod demands: the index of the first one, or undefined. A pod demands what `os.name`, `nodeSelector` and

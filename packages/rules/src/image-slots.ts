@@ -16,7 +16,8 @@ export type ImageKind = 'containers' | 'initContainers' | 'ephemeralContainers' 
 /** All of them. */
 export const ALL_KINDS: readonly ImageKind[] = ['containers', 'initContainers', 'ephemeralContainers', 'volumes'];
 
-const KEYS: Readonly<Record<ImageKind, string>> = {
+/** What a key begins with. */
+export const KEY_PREFIXES: Readonly<Record<ImageKind, string>> = {
   containers: 'c:',
   initContainers: 'i:',
   ephemeralContainers: 'e:',
@@ -53,7 +54,7 @@ function slotOf(kind: ImageKind, index: number, item: unknown): ImageSlot | unde
   // No image at all is the API server's to refuse (an image volume may get its image from elsewhere later).
   if (typeof image !== 'string' || image === '') return undefined;
   return {
-    key: KEYS[kind] + item['name'],
+    key: KEY_PREFIXES[kind] + item['name'],
     path: `/spec/${kind}/${index}${volume ? '/image/reference' : '/image'}`,
     image,
     pullPolicy: typeof policy === 'string' ? policy : undefined,

@@ -1,3 +1,7 @@
+export type { CelMistake } from './cel/cel-mistake.ts';
+export { celMistakes, compilePolicy, type AdmissionPolicy } from './cel/compile-policy.ts';
+export { celRulesFile } from './cel/cel-rules-file.ts';
+export { podScope, POD_CONDITIONS, type PodScope } from './cel/pod-conditions.ts';
 export { REASONS, type Decision, type Reason, type Verdict } from './decision.ts';
 export { Decider, type DeciderOptions, type PodDecision } from './decider.ts';
 export { imageSlots, namesOf, ALL_KINDS, type ImageKind, type ImageSlot } from './image-slots.ts';

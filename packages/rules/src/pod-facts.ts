@@ -3,7 +3,10 @@ import type { Labels } from './label-selector.ts';
 import type { RulesFile } from './rules-file.ts';
 
 /** A kubelet shows a static pod by this mirror: the API server refuses any change of it. */
-const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror';
+export const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror';
+
+/** Priority class of what a node needs to run at all. */
+export const NODE_CRITICAL = 'system-node-critical';
 
 /** What the rules look at in a pod, beside its images. */
 export interface PodFacts {

@@ -43,6 +43,18 @@ describe('the rules of a running service', () => {
     expect(lists('namespaces')).toBe(0);
   });
 
+  it('hold for pods that exist already: observed ones are cached as well, where the mode is off none is, and no pod is changed', async () => {
+    rules('namespaces: { watched: { mode: observe }, silent: { mode: off } }');
+    world.pod('web', IMAGE);
+    world.pod('observed', IMAGE, { metadata: { namespace: 'watched' } });
+    world.pod('off', OTHER, { metadata: { namespace: 'silent' } });
+    await world.replica().start();
+    await held(IMAGE, 2);
+    expect(world.image(OTHER)).toBeUndefined();
+    const verbs = world.kube.calls.filter(({ resource }) => resource === 'pods').map(({ verb }) => verb);
+    expect(new Set(verbs)).toEqual(new Set(['list', 'watch']));
+  });
+
   it('look at annotations that were not kept so far', async () => {
     rules('');
     world.pod('web', IMAGE, { metadata: { annotations: { 'keep-out': 'yes' } } });

@@ -37,6 +37,7 @@ const server = new AdmissionServer({
   onAnswered: (admission) => answered.push(admission),
   onFailed: (uid) => failed.push(uid),
   onRefused: (status) => refused.push(status),
+  patience: { headersMs: 300, requestMs: 1_000, checkMs: 50 },
 });
 const agent = new Agent({ ca: authority.certificate, keepAlive: true, maxSockets: 1 });
 
@@ -167,6 +168,23 @@ describe('POST /mutate', () => {
     socket.destroy();
     expect((await call(reviewOf(requestOf(podOf())))).status).toBe(200);
     expect(refused).toEqual([]);
+  });
+
+  it.each([
+    ['its headers', 'POST /mutate HTTP/1.1\r\nhost: x\r\n'],
+    [
+      'its body',
+      'POST /mutate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 900\r\n\r\n{"kind"',
+    ],
+  ])('does not wait for ever for a client that never ends %s', async (_, sent) => {
+    const socket = connect({ host: '127.0.0.1', port: server.port, ca: authority.certificate });
+    await once(socket, 'secureConnect');
+    const answer: Buffer[] = [];
+    socket.on('data', (chunk: Buffer) => answer.push(chunk));
+    socket.write(sent);
+    await once(socket, 'close');
+    expect(Buffer.concat(answer).toString()).toMatch(/^HTTP\/1\.1 408 /);
+    expect((await call(reviewOf(requestOf(podOf())))).status).toBe(200);
   });
 
   it('serves a new certificate to new connections, while old ones go on', async () => {

@@ -26,11 +26,14 @@ export interface AdmissionServerOptions {
   /** The decision failed: the pod went through unchanged. */
   readonly onFailed: (uid: string, error: unknown) => void;
   readonly onRefused: (status: number, message: string) => void;
+  /** How long a client may take to send its headers, and its whole request; default 5 s and 10 s, looked at every second. */
+  readonly patience?: { readonly headersMs: number; readonly requestMs: number; readonly checkMs: number };
 }
 
 const JSON_TYPE = 'application/json';
 /** Longer than the API server keeps idle connections to webhooks: it, not we, closes them. */
 const KEEP_ALIVE_MS = 120_000;
+const PATIENCE = { headersMs: 5_000, requestMs: 10_000, checkMs: 1_000 } as const;
 
 /** POST /mutate over TLS: plain node:https, because a router costs more than the decision. */
 export class AdmissionServer implements Part {
@@ -42,8 +45,15 @@ export class AdmissionServer implements Part {
 
   constructor(options: AdmissionServerOptions) {
     this.#options = options;
+    const { headersMs, requestMs, checkMs } = options.patience ?? PATIENCE;
     this.#server = createServer(
-      { keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: 10_000, headersTimeout: 5_000, noDelay: true },
+      {
+        keepAliveTimeout: KEEP_ALIVE_MS,
+        headersTimeout: headersMs,
+        requestTimeout: requestMs,
+        connectionsCheckingInterval: checkMs,
+        noDelay: true,
+      },
       (request, response) => void this.#serve(request, response),
     );
     // A client that speaks no TLS, or does not know our CA yet, is its own affair.

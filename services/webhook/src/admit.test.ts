@@ -12,6 +12,7 @@ const decider = deciderOf({
 });
 const ANNOTATION = 'kuik.enix.io/original-images';
 const REQUEST_ID = 'kuik.enix.io/request-id';
+const DECISIONS = 'kuik.enix.io/decisions';
 
 const admitPod = (spec: Record<string, unknown> = {}, metadata: Record<string, unknown> = {}, change = {}) => {
   const pod = podOf(spec, metadata);
@@ -26,6 +27,7 @@ const view = (pod: unknown) =>
       volumes: { image?: { reference?: string } }[];
     };
   };
+const decisionsOf = (pod: unknown): unknown => JSON.parse(view(pod).metadata.annotations?.[DECISIONS] ?? 'null');
 const originalsOf = (pod: ReturnType<typeof view>): unknown => {
   const value = pod.metadata.annotations?.[ANNOTATION];
   return value === undefined ? undefined : JSON.parse(value);
@@ -114,9 +116,6 @@ describe('admit on CREATE of a pod', () => {
     ['our own namespace', {}, {}, { namespace: 'kuik-system' }],
     ['kube-system', {}, {}, { namespace: 'kube-system' }],
     ['a listed namespace', {}, {}, { namespace: 'ci' }],
-    ['only ignored images', { containers: [{ name: 'app', image: 'ignored.test/a' }] }, {}, {}],
-    ['only images that are no references', { containers: [{ name: 'app', image: 'invalid:image:8080' }] }, {}, {}],
-    ['a real local registry', { containers: [{ name: 'app', image: 'localhost:5000/app' }] }, {}, {}],
     ['an update of a pod', {}, {}, { operation: 'UPDATE' }],
     ['another resource', {}, {}, { resource: { group: 'apps', version: 'v1', resource: 'deployments' } }],
     ['another subresource', {}, {}, { operation: 'UPDATE', subResource: 'status' }],
@@ -169,6 +168,96 @@ describe('admit of a pod whose owner fought', () => {
   });
 });
 
+describe('the reasons on the pod', () => {
+  it('are those of every container, also of one that is left alone', () => {
+    const { patched } = admitPod({
+      containers: [
+        { name: 'a', image: 'ignored.test/a' },
+        { name: 'b', image: 'nginx', imagePullPolicy: 'Never' },
+      ],
+      initContainers: [{ name: 'c', image: 'nginx' }],
+      volumes: [{ name: 'd', image: { reference: 'localhost:5000/d:1' } }],
+    });
+    expect(decisionsOf(patched)).toEqual({
+      'c:a': 'Ignored ignoreImages[0]',
+      'c:b': 'PullPolicyNever imagePullPolicy',
+      'i:c': 'Rewritten default',
+      'v:d': 'LocalRegistry localhost',
+    });
+  });
+
+  it.each([
+    ['ignored', 'ignored.test/a', 'Ignored ignoreImages[0]'],
+    ['no reference', 'invalid:image:8080', 'NotAReference grammar'],
+    ['a real local registry', 'localhost:5000/app', 'LocalRegistry localhost'],
+  ])('are all that a pod is given whose only image is %s', (_, image, decision) => {
+    const { patched, admission } = admitPod({ containers: [{ name: 'app', image }] });
+    expect(patched.spec.containers[0]?.image).toBe(image);
+    expect(patched.metadata.labels).toBeUndefined();
+    expect(patched.metadata.annotations).toEqual({
+      [DECISIONS]: `{"c:app":"${decision}"}`,
+      [REQUEST_ID]: admission.uid,
+    });
+    expect(admission.hint).toBeUndefined();
+  });
+
+  it('stay true when the pod is admitted again', () => {
+    const { patched } = admitPod();
+    patched.spec.containers.push({ name: 'mesh', image: 'ignored.test/mesh' });
+    patched.spec.containers.splice(1, 1);
+    const again = applyPatch(patched, admit(requestOf(patched), decider).patch);
+    expect(decisionsOf(again)).toEqual({ 'c:app': 'Rewritten default', 'c:mesh': 'Ignored ignoreImages[0]' });
+  });
+
+  it.each(['Ignored ignoreImages[0]', 'nonsense', ''])('are not taken from a pod that was written so: %j', (before) => {
+    const containers = [{ name: 'app', image: 'localhost:7439/docker.io/a/b:1' }];
+    const { patched } = admitPod({ containers }, { annotations: { [DECISIONS]: JSON.stringify({ 'c:app': before }) } });
+    expect(decisionsOf(patched)).toEqual({ 'c:app': 'AlreadyRewritten proxyPrefixes' });
+  });
+
+  it('are left out first when there is no room', () => {
+    const { patched, originals } = admitPod({}, { annotations: { big: 'x'.repeat(256 * 1024 - 200) } });
+    expect(originals).toMatchObject({ 'c:sidecar': 'nginx' });
+    expect(decisionsOf(patched)).toBeNull();
+  });
+});
+
+describe('a pod that kuik v1 rewrote', () => {
+  const LONG = 'my-incredible-and-marvelous-backend-that-rocks-so';
+  const cases: [string, Record<string, unknown>, Record<string, string>, Record<string, string> | undefined][] = [
+    [
+      'has what was written in an annotation per container',
+      {
+        containers: [{ name: 'backend', image: 'localhost:7439/185.145.250.247-30042/alpine' }],
+        initContainers: [{ name: 'backend', image: 'localhost:7439/nginx:1' }],
+      },
+      { 'original-image-backend': '185.145.250.247:30042/alpine', 'original-init-image-backend': 'nginx:1' },
+      { 'c:backend': '185.145.250.247:30042/alpine', 'i:backend': 'nginx:1' },
+    ],
+    [
+      'has long names of containers hashed',
+      { containers: [{ name: LONG, image: 'localhost:7439/nginx:1' }] },
+      { 'original-image-18bbab2679313e5f5e01e371538acb859ead4b32': 'nginx:1' },
+      { [`c:${LONG}`]: 'nginx:1' },
+    ],
+    [
+      'is not believed an image that is another',
+      { containers: [{ name: 'backend', image: 'localhost:7439/nginx:1' }] },
+      { 'original-image-backend': 'quay.io/other:1' },
+      undefined,
+    ],
+    [
+      'is not believed what is no reference',
+      { containers: [{ name: 'backend', image: 'localhost:7439/nginx:1' }] },
+      { 'original-image-backend': '::' },
+      undefined,
+    ],
+  ];
+  it.each(cases)('%s', (_, spec, annotations, expected) => {
+    expect(admitPod(spec, { annotations }).originals).toEqual(expected);
+  });
+});
+
 describe('admit of a pod that is only observed', () => {
   const observed = () => admitPod({}, {}, { namespace: 'watched' });
 
@@ -179,6 +268,8 @@ describe('admit of a pod that is only observed', () => {
     expect(originals).toEqual({ 'c:app': 'registry.example.test/shop:1.0', 'c:sidecar': 'nginx' });
     expect(admission.hint?.images).toEqual(['registry.example.test/shop:1.0', 'docker.io/library/nginx:latest']);
     expect(admission.images[0]).toMatchObject({ verdict: 'observe', rule: 'namespaces.watched.mode' });
+    const reason = 'Observed namespaces.watched.mode';
+    expect(decisionsOf(patched)).toEqual({ 'c:app': reason, 'c:sidecar': reason });
   });
 
   it('changes nothing the second time', () => {

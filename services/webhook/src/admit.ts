@@ -24,6 +24,8 @@ export interface Admission {
   readonly namespace: string;
   /** The pod's name, or its generateName. */
   readonly pod: string;
+  /** The name was still to be made of `pod`. */
+  readonly nameless: boolean;
   readonly dryRun: boolean;
   readonly patch: readonly PatchOperation[];
   readonly images: readonly DecidedImage[];
@@ -57,6 +59,7 @@ export function admit(
     operation,
     namespace,
     pod,
+    nameless: name === undefined,
     dryRun,
     patch: [],
     images: [],
@@ -80,7 +83,10 @@ export function admit(
   images.forEach((image, index) => {
     if (image.verdict === 'rewrite') patch.push({ op: 'replace', path: slots[index]!.path, value: image.image });
   });
-  if (operation === 'CREATE' && metadata !== undefined) patch.push(...markPod(images, facts, request.uid));
+  if (operation === 'CREATE' && metadata !== undefined) {
+    const { proxyPrefixes } = decider;
+    patch.push(...markPod(images, facts, { requestId: request.uid, proxyPrefixes }));
+  }
   return { ...nothing, patch, images, hint };
 }
 

@@ -1,7 +1,7 @@
 import { METRICS, ownNamespaces, SPARED_OWNERS } from '@kuik/contracts';
 import { openBus, type Bus } from '@kuik/bus';
 import { followConfigMap, openKube, type KubeClient } from '@kuik/kube';
-import { Decider, rulesFile } from '@kuik/rules';
+import { celRulesFile, Decider, rulesFile, type DeciderOptions, type RulesFile } from '@kuik/rules';
 import {
   composeParts,
   followSettings,
@@ -16,9 +16,13 @@ import { AdmissionServer } from './admission-server.ts';
 import { CertificateFiles } from './certificate-files.ts';
 import { CertificateLoop } from './certificate-loop.ts';
 import { servedHosts, type WebhookConfig } from './config.ts';
+import { PolicyLoop } from './policy-loop.ts';
+import { registrationLoop } from './registration-loop.ts';
+import { RecentDecisions } from './recent-decisions.ts';
 import { createReport } from './report-admission.ts';
 import type { AdmissionRequest } from './review.ts';
 import { warmUp } from './warm-up.ts';
+import { answerWhy } from './why.ts';
 
 /** Adapters that a test brings; those that are missing are made from the configuration. */
 export interface WebhookAdapters {
@@ -41,16 +45,22 @@ export function createApp(config: WebhookConfig, context: ServiceContext, adapte
   const rules = followSettings({
     name: 'rules',
     file: config.rulesFile,
-    schema: rulesFile,
+    // A policy alone goes by what CEL can say: the rest is a mistake then.
+    schema: config.admission === 'policy' ? celRulesFile : rulesFile,
     log,
     metrics,
     specs: { ...METRICS, reloads: METRICS.rulesReloads },
   });
-  const options = { ownNamespaces: ownNamespaces(config.namespace), proxyPrefixes: config.proxyPrefixes };
+  const options: DeciderOptions = {
+    ownNamespaces: ownNamespaces(config.namespace),
+    proxyPrefixes: config.proxyPrefixes,
+  };
   let decider = new Decider(rules.current, options);
   rules.onChange((file) => (decider = new Decider(file, options)));
   const bus = adapters.bus ?? openBus(config.nats, 'webhook', context);
-  const report = createReport({ bus, log, metrics });
+  const recent = new RecentDecisions();
+  const remember = recent.remember.bind(recent);
+  const report = createReport({ bus, log, metrics, remember, clock: context.clock });
   const kube = adapters.kube ?? openKube(config.kube, context);
   const spared = followConfigMap({
     client: kube,
@@ -67,7 +77,19 @@ export function createApp(config: WebhookConfig, context: ServiceContext, adapte
     onFailed: report.failed,
     onRefused: report.refused,
   });
-  const health = new HealthServer({ ...config.http, metrics, notReady: () => parts.notReady() });
+  const health = new HealthServer({
+    ...config.http,
+    metrics,
+    notReady: () => parts.notReady(),
+    routes: (router) =>
+      void router.get('/why', (request, response) => {
+        const { status, body } = answerWhy(request.query, { recent, decider, ownNamespace: config.namespace });
+        response
+          .status(status)
+          .type('json')
+          .send(`${JSON.stringify(body, null, 2)}\n`);
+      }),
+  });
   const parts = composeParts(
     [
       health,
@@ -77,7 +99,7 @@ export function createApp(config: WebhookConfig, context: ServiceContext, adapte
       spared,
       { name: 'warm-up', start: () => Promise.resolve(warmUp(decideReview)) },
       admission,
-      ...certificatesOf(config, context, kube, admission),
+      ...controlLoops(config, context, { kube, admission, options, rules: () => rules.current }),
     ],
     { log },
   );
@@ -93,19 +115,37 @@ export function createApp(config: WebhookConfig, context: ServiceContext, adapte
   };
 }
 
-function certificatesOf(
+interface Controlled {
+  readonly kube: KubeClient;
+  readonly admission: AdmissionServer;
+  readonly options: DeciderOptions;
+  readonly rules: () => RulesFile;
+}
+
+/**
+ * What keeps certificates, registration and admission policy in step. With certificates that somebody else makes, and no policy wished
+ * for, nothing of the API server is touched.
+ */
+function controlLoops(
   config: WebhookConfig,
   { log, metrics, clock }: ServiceContext,
-  kube: KubeClient,
-  admission: AdmissionServer,
+  { kube, admission, options, rules }: Controlled,
 ): Part[] {
   const { certificateFile, keyFile, check: checkMs, days } = config.certificate;
   const onRound = reportRounds(log, metrics, METRICS);
   const use = admission.use.bind(admission);
-  if (certificateFile !== undefined && keyFile !== undefined) {
-    return [new CertificateFiles({ certificateFile, keyFile, checkMs, use, onRound })];
-  }
+  const files =
+    certificateFile === undefined || keyFile === undefined
+      ? undefined
+      : new CertificateFiles({ certificateFile, keyFile, checkMs, use, onRound });
+  if (files !== undefined && config.admission === 'webhook') return [files];
   const { namespace } = config;
   const wish = { hosts: servedHosts(config), days };
-  return [new CertificateLoop({ kube, namespace, wish, checkMs, clock, log, use, onRound })];
+  const answers = (): boolean => admission.notReady() === undefined;
+  const policy = { ...options, wish: config.admission, rules, checkMs: config.policyCheck, answers };
+  return [
+    files ?? new CertificateLoop({ kube, namespace, wish, checkMs, clock, log, use, onRound }),
+    registrationLoop({ ...options, rules, kube, checkMs, log, onRound }),
+    new PolicyLoop({ ...policy, kube, clock, log, metrics, onRound }).part,
+  ];
 }

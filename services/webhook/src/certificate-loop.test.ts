@@ -125,12 +125,14 @@ describe('CertificateLoop', () => {
     expect(served).toHaveLength(2);
   });
 
-  it('is trusted with a new authority before it serves anything of it, and the old one stays trusted', async () => {
+  it('is trusted with a new authority one check before it serves anything of it, and the old one stays trusted', async () => {
     register();
     const { served, trusted, round } = loopOf();
     await round();
     const old = bundle();
     now += 260 * DAY;
+    await round();
+    expect(served).toHaveLength(1);
     await round();
     expect(served).toHaveLength(2);
     expect(trusted[1]).toBe(authorities());
@@ -145,6 +147,43 @@ describe('CertificateLoop', () => {
     kube.failNext('unavailable', { verb: 'get', resource: MUTATING_WEBHOOK_CONFIGURATIONS });
     await expect(round()).rejects.toMatchObject({ code: 'unavailable' });
     expect(served).toHaveLength(1);
+    await round();
+    expect(served).toHaveLength(1);
+    await round();
+    expect(served).toHaveLength(2);
+  });
+
+  it('lets the API server learn of an authority that another replica has made, too', async () => {
+    register();
+    const [one, two] = [loopOf(), loopOf()];
+    await one.round();
+    await two.round();
+    now += 260 * DAY;
+    await one.round();
+    await two.round();
+    expect(two.served).toHaveLength(1);
+    await two.round();
+    expect(two.served).toHaveLength(2);
+  });
+
+  it('waits another check when the registration lost the new authority meanwhile', async () => {
+    register();
+    const { served, round } = loopOf();
+    await round();
+    now += 260 * DAY;
+    await round();
+    register();
+    await round();
+    expect(served).toHaveLength(1);
+    await round();
+    expect(served).toHaveLength(2);
+  });
+
+  it('serves a new authority at once when the old one is not trusted any more', async () => {
+    register();
+    const { served, round } = loopOf();
+    await round();
+    await kube.delete(SECRETS, secretName);
     await round();
     expect(served).toHaveLength(2);
   });

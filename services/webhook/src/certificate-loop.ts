@@ -18,13 +18,17 @@ export interface CertificateLoopOptions {
 
 /**
  * Keeps serving certificate and registration in step: Secret -> caBundle -> server, in that order, so that the API server trusts an
- * authority before anything signed by it is served. Level-triggered: a changed Secret or a reset registration is seen at the next check.
+ * authority before anything signed by it is served: it reads its registrations a moment after they were written, so a new authority is
+ * served one check later, unless nothing that is trusted is served meanwhile. Level-triggered: a changed Secret or a reset registration
+ * is seen at the next check.
  */
 export class CertificateLoop implements Part {
   readonly name = 'certificates';
   readonly #options: CertificateLoopOptions;
   readonly #ending = new AbortController();
   #served: CertificateSet | undefined;
+  /** The newest authority that the registration had at the end of the last check. */
+  #registered: string | undefined;
   #running: Promise<void> | undefined;
 
   constructor(options: CertificateLoopOptions) {
@@ -56,10 +60,15 @@ export class CertificateLoop implements Part {
     const { kube, namespace, wish, clock, log } = this.#options;
     const { set, made } = await ensureCertificates(kube, namespace, wish, new Date(clock.now()), signal);
     if (made !== undefined) log.info('webhook certificates made', { reason: made, hosts: wish.hosts });
+    const [authority] = set.authorities;
+    const before = this.#served?.authorities[0];
     // The same authority is trusted already: no need to wait for the registration.
-    if (this.#served === undefined || this.#served.authorities[0] === set.authorities[0]) this.#serve(set);
-    if (await publishCaBundle(kube, set.authorities.join(''), signal)) log.info('caBundle written');
-    this.#serve(set);
+    if (before === undefined || before === authority) this.#serve(set);
+    const written = await publishCaBundle(kube, set.authorities.join(''), signal);
+    if (written) log.info('caBundle written');
+    const trusted = !written && this.#registered === authority;
+    this.#registered = authority;
+    if (trusted || before === undefined || !set.authorities.includes(before)) this.#serve(set);
   }
 
   #serve(set: CertificateSet): void {

@@ -26,6 +26,13 @@ export const webhookConfig = z.strictObject({
       bodyLimitBytes: z.number().int().positive().default(DEFAULTS.listen.bodyLimitBytes),
     })
     .prefault({}),
+  admission: z
+    .enum(['webhook', 'policy', 'auto'])
+    .default('webhook')
+    .describe('Who rewrites pods: this webhook, a policy in the API server, or the policy wherever it can'),
+  policyCheck: duration({ minMs: 100 })
+    .default(10_000)
+    .describe('How often the admission policy is compared with the rules'),
   certificate: keyAndCertificate(
     z.strictObject({
       dnsNames: z

@@ -1,5 +1,12 @@
-import { MANAGED_LABEL, ORIGINAL_IMAGES_ANNOTATION, REQUEST_ID_ANNOTATION } from '@kuik/contracts';
-import { isRecord, REASONS, type Reason, type Verdict } from '@kuik/rules';
+import {
+  DECISIONS_ANNOTATION,
+  MANAGED_LABEL,
+  ORIGINAL_IMAGES_ANNOTATION,
+  REQUEST_ID_ANNOTATION,
+} from '@kuik/contracts';
+import { REASONS, type Reason, type Verdict } from '@kuik/rules';
+import { hasRoomFor } from './annotation-room.ts';
+import { originalImages, readEntries } from './original-images.ts';
 
 /** RFC 6902; only these two are ever needed. */
 export interface PatchOperation {
@@ -13,6 +20,7 @@ export interface MarkedImage {
   readonly key: string;
   readonly verdict: Verdict;
   readonly reason: Reason;
+  readonly rule: string;
   readonly original: string;
 }
 
@@ -21,35 +29,39 @@ export interface PodMarks {
   readonly annotations: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** The API server refuses an object whose annotations are larger than this in sum. */
-const ANNOTATIONS_MAX = 256 * 1024;
+export interface MarkOptions {
+  readonly requestId: string;
+  readonly proxyPrefixes: readonly string[];
+}
+
+type Texts = Readonly<Record<string, string>>;
 
 /**
- * The label and the annotations of a pod whose images are cached: what each container asked for, kept over re-invocations (an image that
- * goes through the proxy already keeps its entry), without entries of containers that are gone; and the request that found this out, for
- * whoever follows an image through our logs. The label says that an image goes through the proxy: a pod that is only observed has none.
- * Nothing when they are right already. Without the room for it the annotation is left out: the image itself is the truth.
+ * The label and the annotations of a pod that is not left alone: what each container asked for, when its image is cached; why each image
+ * is what it is; and the request that found this out, for whoever follows an image through our logs. All of it is kept true over
+ * re-invocations: an image that goes through the proxy already keeps its entries, those of containers that are gone go. The label says
+ * that an image goes through the proxy. Nothing when all is right already. What there is no room for is left out, the reasons first: the
+ * image itself is the truth.
  */
-export function markPod(images: readonly MarkedImage[], marks: PodMarks, requestId: string): PatchOperation[] {
-  const cached = images.filter((image) => image.verdict !== 'keep');
-  if (cached.length === 0) return [];
+export function markPod(images: readonly MarkedImage[], marks: PodMarks, options: MarkOptions): PatchOperation[] {
+  const { labels, annotations } = marks;
   const patch: PatchOperation[] = [];
-  const through = cached.some((image) => image.verdict === 'rewrite' || isThrough(image));
-  if (through && marks.labels?.[MANAGED_LABEL] !== 'true')
-    patch.push(...setKeys('labels', marks.labels, { [MANAGED_LABEL]: 'true' }));
+  const through = images.some((image) => image.verdict === 'rewrite' || isThrough(image));
+  if (through && labels?.[MANAGED_LABEL] !== 'true')
+    patch.push(...setKeys('labels', labels, { [MANAGED_LABEL]: 'true' }));
 
-  const before = marks.annotations?.[ORIGINAL_IMAGES_ANNOTATION];
-  const known = readOriginals(before);
-  const originals: Record<string, string> = {};
-  for (const image of cached) {
-    const original = isThrough(image) ? known[image.key] : image.original;
-    if (original !== undefined) originals[image.key] = original;
-  }
-  const value = JSON.stringify(originals);
-  if (value === '{}' || value === before) return patch;
-  const written = { [ORIGINAL_IMAGES_ANNOTATION]: value, [REQUEST_ID_ANNOTATION]: requestId };
-  if (sizeOf(othersOf(marks.annotations)) + sizeOf(written) <= ANNOTATIONS_MAX) {
-    patch.push(...setKeys('annotations', marks.annotations, written));
+  const request = { [REQUEST_ID_ANNOTATION]: options.requestId };
+  const originals = changed(annotations, ORIGINAL_IMAGES_ANNOTATION, originalsOf(images, marks, options));
+  const decisions = changed(annotations, DECISIONS_ANNOTATION, decisionsOf(images, marks));
+  const candidates: Texts[] = [
+    { ...originals, ...decisions, ...request },
+    { ...originals, ...request },
+  ];
+  for (const written of candidates) {
+    if (Object.keys(written).length > 1 && hasRoomFor(written, annotations)) {
+      patch.push(...setKeys('annotations', annotations, written));
+      break;
+    }
   }
   return patch;
 }
@@ -59,43 +71,45 @@ function isThrough({ reason }: MarkedImage): boolean {
   return reason === REASONS.alreadyRewritten;
 }
 
-/** The annotation's entries; empty for a text that is not ours. */
-function readOriginals(value: unknown): Record<string, string> {
-  if (typeof value !== 'string') return {};
-  try {
-    const parsed = JSON.parse(value) as unknown;
-    if (!isRecord(parsed)) return {};
-    return Object.fromEntries(
-      Object.entries(parsed).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
-    );
-  } catch {
-    return {};
-  }
+function originalsOf(images: readonly MarkedImage[], { annotations }: PodMarks, { proxyPrefixes }: MarkOptions): Texts {
+  const writtenFor = originalImages(annotations, proxyPrefixes);
+  const entries = images.flatMap((image) => {
+    if (image.verdict === 'keep') return [];
+    const original = isThrough(image) ? writtenFor(image.key, image.original) : image.original;
+    return original === undefined ? [] : [[image.key, original] as const];
+  });
+  return Object.fromEntries(entries);
+}
+
+const WAS_REWRITTEN = `${REASONS.rewritten} `;
+
+function decisionsOf(images: readonly MarkedImage[], { annotations }: PodMarks): Texts {
+  const before = readEntries(annotations?.[DECISIONS_ANNOTATION]);
+  const entries = images.map((image): [string, string] => {
+    // It goes through the proxy because an earlier call has rewritten it: that is the reason.
+    const earlier = isThrough(image) ? before[image.key] : undefined;
+    return [
+      image.key,
+      earlier !== undefined && earlier.startsWith(WAS_REWRITTEN) ? earlier : `${image.reason} ${image.rule}`,
+    ];
+  });
+  return Object.fromEntries(entries);
+}
+
+/** The annotation with these entries; nothing when there are none, or they are there already. */
+function changed(annotations: PodMarks['annotations'], annotation: string, entries: Texts): Texts {
+  const value = JSON.stringify(entries);
+  return value === '{}' || value === annotations?.[annotation] ? {} : { [annotation]: value };
 }
 
 function setKeys(
   map: 'labels' | 'annotations',
   existing: Readonly<Record<string, unknown>> | undefined,
-  values: Readonly<Record<string, string>>,
+  values: Texts,
 ): PatchOperation[] {
   if (existing === undefined) return [{ op: 'add', path: `/metadata/${map}`, value: values }];
   return Object.entries(values).map(([key, value]) => {
     const step = key.replaceAll('~', '~0').replaceAll('/', '~1');
     return { op: 'add', path: `/metadata/${map}/${step}`, value };
   });
-}
-
-/** Bytes of annotations, as the API server counts them. */
-function sizeOf(annotations: Readonly<Record<string, unknown>> | undefined): number {
-  let bytes = 0;
-  for (const [key, value] of Object.entries(annotations ?? {})) {
-    bytes += Buffer.byteLength(key) + Buffer.byteLength(String(value));
-  }
-  return bytes;
-}
-
-/** Those that are not ours: what is written over does not count twice. */
-function othersOf(annotations: Readonly<Record<string, unknown>> | undefined): Record<string, unknown> {
-  const { [ORIGINAL_IMAGES_ANNOTATION]: _originals, [REQUEST_ID_ANNOTATION]: _request, ...others } = annotations ?? {};
-  return others;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { createLogger, createMetrics } from '@kuik/runtime';
+import { createLogger, createMetrics, systemClock } from '@kuik/runtime';
 import { admit } from './admit.ts';
 import { deciderOf } from './fixtures.ts';
 import { createReport } from './report-admission.ts';
@@ -22,7 +22,13 @@ function lineOf(image: string): string {
   };
   const admission = admit(readReview(Buffer.from(JSON.stringify(review))), deciderOf());
   const metrics = createMetrics({ service: 'webhook', defaults: false });
-  createReport({ bus: { publish: () => undefined }, log, metrics }).answered(admission, 1);
+  createReport({
+    bus: { publish: () => undefined },
+    log,
+    metrics,
+    remember: () => undefined,
+    clock: systemClock,
+  }).answered(admission, 1);
   return lines.join('\n');
 }
 

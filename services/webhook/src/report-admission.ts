@@ -1,12 +1,15 @@
 import { IMAGE_USED, METRICS } from '@kuik/contracts';
 import type { Bus } from '@kuik/bus';
-import type { Logger, Metrics } from '@kuik/runtime';
+import type { Clock, Logger, Metrics } from '@kuik/runtime';
 import type { Admission } from './admit.ts';
 
 export interface ReportOptions {
   readonly bus: Pick<Bus, 'publish'>;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** Told of every admission, with its time (epoch ms). */
+  readonly remember: (admission: Admission, now: number) => void;
+  readonly clock: Pick<Clock, 'now'>;
 }
 
 /** What happens after an answer has gone: the hint, the figures, one line. Nothing of it can touch the answer any more. */
@@ -17,7 +20,7 @@ export interface AdmissionReport {
 }
 
 /** Reports to NATS, metrics and log. */
-export function createReport({ bus, log, metrics }: ReportOptions): AdmissionReport {
+export function createReport({ bus, log, metrics, remember, clock }: ReportOptions): AdmissionReport {
   const admissions = metrics.counter(METRICS.admissions);
   const images = metrics.counter(METRICS.admissionImages);
   const seconds = metrics.histogram(METRICS.admissionSeconds);
@@ -36,7 +39,8 @@ export function createReport({ bus, log, metrics }: ReportOptions): AdmissionRep
       const result = admission.patch.length > 0 ? 'patched' : 'unchanged';
       admissions.inc({ operation: admission.operation, result });
       seconds.observe(ms / 1000);
-      for (const { verdict, reason } of admission.images) images.inc({ verdict, reason });
+      for (const { verdict, reason, rule } of admission.images) images.inc({ verdict, reason, rule });
+      remember(admission, clock.now());
       log.info('admission answered', {
         namespace: admission.namespace,
         pod: admission.pod,

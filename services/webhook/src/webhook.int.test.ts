@@ -1,138 +1,108 @@
-import { readFileSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { connectBus, type Bus } from '@kuik/bus';
-import { IMAGE_USED, WEBHOOK_CA_SECRET, WEBHOOK_CONFIGURATION, type ImageUsed } from '@kuik/contracts';
-import { createMetrics, loadConfig, silentLogger, systemClock } from '@kuik/runtime';
+import { IMAGE_USED, type ImageUsed } from '@kuik/contracts';
+import { ALL_KINDS, imageSlots } from '@kuik/rules';
 import { leaseTestbed, until, type KubeObject, type Stack } from '@kuik/testbed';
-import { createApp, type WebhookApp } from './app.ts';
-import { webhookConfig } from './config.ts';
+import type { WebhookApp } from './app.ts';
+import { imageFields } from './image-fields.fixture.ts';
+import { CONFIGURATION, NAMESPACE, onePod, podsOf, SECRET, WebhookBed, type Pod } from './webhook-bed.fixture.ts';
 
-const NAMESPACE = 'kuik-system';
-const CONFIGURATION = `/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/${WEBHOOK_CONFIGURATION}`;
-const SECRET = `/api/v1/namespaces/${NAMESPACE}/secrets/${WEBHOOK_CA_SECRET}`;
-const PODS = '/api/v1/namespaces/default/pods';
+const PODS = podsOf('default');
 
 let stack: Stack<'controlPlane' | 'nats'>;
-let folder: string;
-let kubeconfig: string;
+let bed: WebhookBed;
 let bus: Bus;
 const hints: ImageUsed[] = [];
-const apps: WebhookApp[] = [];
-
-type Pod = KubeObject & {
-  spec: Record<'containers' | 'initContainers' | 'ephemeralContainers', { name: string; image: string }[]>;
-};
-type Configuration = KubeObject & { webhooks: { clientConfig: { caBundle?: string; url: string } }[] };
 
 beforeAll(async () => {
   stack = await leaseTestbed({ parts: ['controlPlane', 'nats'] });
-  folder = await mkdtemp(path.join(tmpdir(), 'kuik-webhook-'));
-  await stack.controlPlane.namespace(NAMESPACE);
-  await stack.controlPlane.applyYaml(chartRole());
-  kubeconfig = await stack.controlPlane.kubeconfigFor(NAMESPACE, 'kuik-webhook');
-  const seedFile = await file('watcher.nkey', stack.nats.seeds['pod-watcher']);
+  bed = await WebhookBed.open(stack);
+  const seedFile = await bed.file('watcher.nkey', stack.nats.seeds['pod-watcher']);
   bus = connectBus({ url: stack.nats.url, service: 'pod-watcher', seedFile });
   bus.subscribe(IMAGE_USED, (hint) => void hints.push(hint));
-  const [app] = await Promise.all([startWebhook(), startWebhook()]);
-  await register(app);
-  await until(async () => (await dryRun('probe')).spec.containers[0]?.image.startsWith('localhost:7439/'), {
-    what: 'the API server to trust the webhook',
-    timeoutMs: 20_000,
-  });
+  const env = {
+    KUIK_NATS_URL: stack.nats.url,
+    KUIK_NATS_NKEY_FILE: await bed.file('webhook.nkey', stack.nats.seeds.webhook),
+  };
+  const [app] = await Promise.all([bed.startWebhook(env), bed.startWebhook(env)]);
+  await bed.register(app.admissionPort);
+  await bed.asked();
 }, 120_000);
 
 afterAll(async () => {
-  for (const app of apps) await app.close();
+  await bed?.close();
   await bus?.close();
   await stack?.stop();
-  if (folder !== undefined) await rm(folder, { recursive: true, force: true });
 });
 
-/** The chart's own Role, with Helm's few expressions filled in. */
-function chartRole(): string {
-  const chart = '../../../charts/kube-image-keeper/charts/webhook/templates/rbac.yaml';
-  return readFileSync(new URL(chart, import.meta.url), 'utf8')
-    .replaceAll(/^ *labels: \{\{-.*\n/gm, '')
-    .replaceAll('{{ .Release.Namespace }}', NAMESPACE);
-}
-
-async function file(name: string, content: string): Promise<string> {
-  const at = path.join(folder, name);
-  await writeFile(at, content, { mode: 0o600 });
-  return at;
-}
-
-/** What the replicas go by from now on. */
-const rules = (text: string): Promise<string> => file('rules.yaml', text);
-
-async function startWebhook(): Promise<WebhookApp> {
-  const nkeyFile = await file('webhook.nkey', stack.nats.seeds.webhook);
-  const rulesFile = await rules('');
-  const config = loadConfig({
-    name: 'webhook',
-    schema: webhookConfig,
-    env: {
-      KUIK_NATS_URL: stack.nats.url,
-      KUIK_NATS_NKEY_FILE: nkeyFile,
-      KUIK_KUBE_KUBECONFIG: kubeconfig,
-      KUIK_RULES_FILE: rulesFile,
-      KUIK_HTTP_HOST: '127.0.0.1',
-      KUIK_HTTP_PORT: '0',
-      KUIK_LISTEN_HOST: '127.0.0.1',
-      KUIK_LISTEN_PORT: '0',
-      KUIK_CERTIFICATE_DNS_NAMES: '127.0.0.1',
-      KUIK_CERTIFICATE_CHECK: '200ms',
-    },
-  });
-  const metrics = createMetrics({ service: 'webhook', defaults: false });
-  const app = createApp(config, { name: 'webhook', log: silentLogger, metrics, clock: systemClock });
-  apps.push(app);
-  await app.start();
-  return app;
-}
-
-/** As the chart registers it, by URL: the test's API server runs outside of any cluster network. */
-async function register(app: WebhookApp): Promise<void> {
-  const rule = { apiGroups: [''], apiVersions: ['v1'], scope: 'Namespaced' };
-  await stack.controlPlane.api.apply({
-    apiVersion: 'admissionregistration.k8s.io/v1',
-    kind: 'MutatingWebhookConfiguration',
-    metadata: { name: WEBHOOK_CONFIGURATION },
-    webhooks: [
-      {
-        name: 'pods.kuik.enix.io',
-        clientConfig: { url: `https://127.0.0.1:${app.admissionPort}/mutate` },
-        rules: [
-          { ...rule, operations: ['CREATE'], resources: ['pods'] },
-          { ...rule, operations: ['UPDATE'], resources: ['pods/ephemeralcontainers'] },
-        ],
-        admissionReviewVersions: ['v1'],
-        sideEffects: 'NoneOnDryRun',
-        failurePolicy: 'Ignore',
-        reinvocationPolicy: 'IfNeeded',
-        timeoutSeconds: 2,
-      },
-    ],
-  });
-}
-
-const podOf = (name: string, spec: object = {}): object => ({
-  apiVersion: 'v1',
-  kind: 'Pod',
-  metadata: { name },
-  spec: { containers: [{ name: 'app', image: 'registry.example.test/shop:1.0' }], ...spec },
-});
+const podOf = (name: string, spec: object = {}): object => onePod(name, { spec });
+const rules = (text: string): Promise<string> => bed.rules(text);
+const dryRun = (name: string): Promise<Pod> => bed.dryRun(name);
 const create = (name: string, spec?: object) => stack.controlPlane.api.create<Pod>(PODS, podOf(name, spec));
-const dryRun = (name: string) => stack.controlPlane.api.create<Pod>(`${PODS}?dryRun=All`, podOf(name));
 const hintFor = (name: string) =>
   until(() => hints.find((hint) => hint.pod === name), { what: `the hint for pod ${name}` });
 const original = (pod: Pod): unknown =>
   JSON.parse(pod.metadata.annotations?.['kuik.enix.io/original-images'] ?? 'null');
 
+/** What a pod's spec says of images in this API server, and what is made of it. */
+const IMAGE_FIELDS = {
+  rewritten: [
+    'containers[].image',
+    'ephemeralContainers[].image',
+    'initContainers[].image',
+    'volumes[].image.reference',
+  ],
+  'when it is pulled: decided by, never changed': [
+    'containers[].imagePullPolicy',
+    'ephemeralContainers[].imagePullPolicy',
+    'initContainers[].imagePullPolicy',
+    'volumes[].image.pullPolicy',
+  ],
+  'names of Secrets, for the hint': ['imagePullSecrets'],
+  'what holds the reference above': ['volumes[].image'],
+  'a block device of Ceph, no image of a registry': ['volumes[].rbd.image'],
+};
+
 describe('the webhook, registered with a real API server', () => {
+  it('knows every field of a pod that has to do with images', async () => {
+    const found = imageFields(await stack.controlPlane.api.get('/openapi/v3/api/v1'));
+    expect(found).toEqual(Object.values(IMAGE_FIELDS).flat().sort());
+  });
+
+  it('finds an image in each of them', () => {
+    const item = (kind: string) => ({ name: kind, image: kind === 'volumes' ? { reference: 'a/b:1' } : 'a/b:1' });
+    const spec = Object.fromEntries(ALL_KINDS.map((kind) => [kind, [item(kind)]]));
+    const paths = imageSlots(spec, ALL_KINDS).map(({ path }) => path.replace('/spec/', '').replace('/0/', '[].'));
+    expect(paths.map((path) => path.replaceAll('/', '.')).sort()).toEqual(IMAGE_FIELDS.rewritten);
+  });
+
+  it('answers why: by name, by a name that was made, and by request; elsewhere it says where to look', async () => {
+    const why = async (query: string) => {
+      const answer = await fetch(`http://127.0.0.1:${bed.apps[0]!.healthPort}/why?${query}`);
+      return { status: answer.status, body: (await answer.json()) as { admissions?: { requestId: string }[] } };
+    };
+    const pod = await stack.controlPlane.api.create<Pod>(
+      PODS,
+      onePod('', { metadata: { name: undefined, generateName: 'made-' } }),
+    );
+    const requestId = pod.metadata.annotations?.['kuik.enix.io/request-id'];
+    const byName = await until(
+      async () => {
+        const answer = await why(`namespace=default&pod=${pod.metadata.name}`);
+        return answer.status === 200 && answer;
+      },
+      { what: 'the admission to be remembered' },
+    );
+    const image = { key: 'c:app', asked: 'registry.example.test/shop:1.0', reason: 'Rewritten', rule: 'default' };
+    expect(byName.body.admissions).toMatchObject([{ requestId, dryRun: false, images: [image] }]);
+    expect((await why(`request=${requestId}`)).body.admissions).toMatchObject([{ requestId }]);
+    expect(JSON.parse(pod.metadata.annotations?.['kuik.enix.io/decisions'] ?? '')).toEqual({
+      'c:app': 'Rewritten default',
+    });
+    expect((await why('namespace=default&pod=none')).status).toBe(404);
+    expect((await why('namespace=default&image=localhost:5000/x:1')).body).toMatchObject({ reason: 'LocalRegistry' });
+  });
+
   it('rewrites a pod and hints at its images', async () => {
     const pod = await create('shop', { initContainers: [{ name: 'setup', image: 'busybox:1.36' }] });
     expect(pod.spec.containers[0]?.image).toBe('localhost:7439/registry.example.test/shop:1.0');
@@ -194,7 +164,7 @@ describe('the webhook, registered with a real API server', () => {
   });
 
   it('follows its rules without a restart, and keeps those in force when the new ones have mistakes', async () => {
-    const metrics = async () => (await fetch(`http://127.0.0.1:${apps[0]!.healthPort}/metrics`)).text();
+    const metrics = async () => (await fetch(`http://127.0.0.1:${bed.apps[0]!.healthPort}/metrics`)).text();
     const imageIs = (what: string, wanted: RegExp) =>
       until(async () => wanted.test((await dryRun('ruled')).spec.containers[0]?.image ?? ''), { what });
     await rules('namespaces: { default: { mode: observe } }');
@@ -207,13 +177,18 @@ describe('the webhook, registered with a real API server', () => {
     expect(observed.spec.containers[0]?.image).toBe('registry.example.test/shop:1.0');
     expect(original(observed)).toEqual({ 'c:app': 'registry.example.test/shop:1.0' });
     expect(observed.metadata.labels).toBeUndefined();
+    await create('observed');
+    expect((await hintFor('observed')).images).toEqual(['registry.example.test/shop:1.0']);
+    expect(await metrics()).toMatch(
+      /images_total\{verdict="observe",reason="Observed",rule="namespaces.default.mode"\} [1-9]/,
+    );
     await rules('');
     await imageIs('pods to be rewritten again', /^localhost:7439/);
   });
 
   it('shares one authority between its replicas, and puts a lost caBundle back', async () => {
     const secret = await stack.controlPlane.api.get<KubeObject & { data: Record<string, string> }>(SECRET);
-    const configuration = async () => stack.controlPlane.api.get<Configuration>(CONFIGURATION);
+    const configuration = () => bed.configuration();
     expect((await configuration()).webhooks[0]?.clientConfig.caBundle).toBe(secret.data['ca.crt']);
     await stack.controlPlane.api.request(
       'PATCH',
@@ -226,7 +201,7 @@ describe('the webhook, registered with a real API server', () => {
     await until(async () => (await configuration()).webhooks[0]?.clientConfig.caBundle === secret.data['ca.crt'], {
       what: 'the caBundle to be written again',
     });
-    await register(apps[1]!);
+    await bed.register(bed.apps[1]!.admissionPort);
     await until(async () => (await dryRun('other')).spec.containers[0]?.image.startsWith('localhost:7439/'), {
       what: 'the other replica to answer with the same authority',
     });
@@ -236,12 +211,9 @@ describe('the webhook, registered with a real API server', () => {
     await stack.controlPlane.api.delete(SECRET);
     await until(async () => (await stack.controlPlane.api.find(SECRET)) !== undefined, { what: 'a new Secret' });
     const secret = await stack.controlPlane.api.get<KubeObject & { data: Record<string, string> }>(SECRET);
-    await until(
-      async () =>
-        (await stack.controlPlane.api.get<Configuration>(CONFIGURATION)).webhooks[0]?.clientConfig.caBundle ===
-        secret.data['ca.crt'],
-      { what: 'the new caBundle' },
-    );
+    await until(async () => (await bed.configuration()).webhooks[0]?.clientConfig.caBundle === secret.data['ca.crt'], {
+      what: 'the new caBundle',
+    });
     await until(async () => (await dryRun('renewed')).spec.containers[0]?.image.startsWith('localhost:7439/'), {
       what: 'the API server to trust the new authority',
     });
@@ -249,11 +221,11 @@ describe('the webhook, registered with a real API server', () => {
 
   it('is ready, and tells what it did', async () => {
     const page = async (app: WebhookApp, route: string) => fetch(`http://127.0.0.1:${app.healthPort}${route}`);
-    const ready = await Promise.all(apps.map(async (app) => (await page(app, '/readyz')).status));
+    const ready = await Promise.all(bed.apps.map(async (app) => (await page(app, '/readyz')).status));
     expect(ready).toEqual([200, 200]);
-    const text = (await Promise.all(apps.map(async (app) => (await page(app, '/metrics')).text()))).join('\n');
+    const text = (await Promise.all(bed.apps.map(async (app) => (await page(app, '/metrics')).text()))).join('\n');
     expect(text).toMatch(/kuik_webhook_admissions_total\{operation="CREATE",result="patched"\} [1-9]/);
-    expect(text).toMatch(/kuik_webhook_images_total\{verdict="keep",reason="LocalRegistry"\} 1/);
+    expect(text).toMatch(/kuik_webhook_images_total\{verdict="keep",reason="LocalRegistry",rule="localhost"\} 1/);
   });
 
   it('admits while NATS is down, and is ready', async () => {
@@ -264,7 +236,7 @@ describe('the webhook, registered with a real API server', () => {
   });
 
   it('is not in the way when it is down: pods are admitted unchanged', async () => {
-    for (const app of apps) await app.close();
+    for (const app of bed.apps) await app.close();
     const pod = await create('alone');
     expect(pod.spec.containers[0]?.image).toBe('registry.example.test/shop:1.0');
     expect(pod.metadata.labels).toBeUndefined();

@@ -1,6 +1,6 @@
 import { CRDS } from '@kuik/contracts';
 import type { Resource } from '../port.ts';
-import { isJson, type Json } from './json.ts';
+import { isJson, type Json } from '../json.ts';
 
 /** How several managers share a list: by the keys of its items, as a set of values, or not at all (undefined: it is replaced whole). */
 export type ListKeys = readonly string[] | 'set' | undefined;

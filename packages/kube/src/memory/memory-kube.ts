@@ -15,7 +15,7 @@ import type {
   WatchEvent,
   WatchOptions,
 } from '../port.ts';
-import type { Json } from './json.ts';
+import type { Json } from '../json.ts';
 import { memoryWatch, type WatchEnds } from './memory-watch.ts';
 import { ObjectStore, type Part } from './object-store.ts';
 import type { MemoryCall, MemoryKube, MemoryKubeOptions } from './port.ts';

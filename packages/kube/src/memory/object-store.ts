@@ -5,7 +5,7 @@ import { keyOf, nameOnly } from '../object-name.ts';
 import { collectionPath } from '../paths.ts';
 import type { KubeObject, ObjectName, Resource } from '../port.ts';
 import { History } from './history.ts';
-import { isJson, mergePatched, sameJson, type Json } from './json.ts';
+import { isJson, mergePatched, sameJson, type Json } from '../json.ts';
 import { applyForced, disown, type Owners } from './server-side-apply.ts';
 
 interface Stored {

@@ -1,5 +1,5 @@
 import type { Resource } from '../port.ts';
-import { isJson, sameJson, type Json } from './json.ts';
+import { isJson, sameJson, type Json } from '../json.ts';
 import { listKeys } from './list-keys.ts';
 
 /** A leaf of a document: field names, and for items of shared lists their key as `{"type":"Ready"}` or value as `=x`. */

@@ -1,6 +1,6 @@
 import { KubeError } from '../kube-error.ts';
 import type { KubeObject } from '../port.ts';
-import { isJson } from './json.ts';
+import { isJson } from '../json.ts';
 
 export interface Selection {
   namespace?: string | undefined;

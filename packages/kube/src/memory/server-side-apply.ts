@@ -1,5 +1,5 @@
 import type { Resource } from '../port.ts';
-import type { Json } from './json.ts';
+import type { Json } from '../json.ts';
 import { holdsLeaf, leavesOf, readLeaf, removeLeaf, setLeaf, type Leaf, type Leaves } from './owned-fields.ts';
 
 /** Which manager owns which leaves of one object; the subresource is part of a manager's name. */

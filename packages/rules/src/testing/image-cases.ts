@@ -1,6 +1,7 @@
 import { oneCase, expected, type RuleCase } from './one-case.ts';
 
 const HEX = 'a'.repeat(64);
+const PATH_200 = 'p'.repeat(200);
 const SHOP = 'Rewritten default localhost:7439/quay.io/acme/shop:1.0' as const;
 const LOOSE = { ignorePullPolicyAlways: false };
 
@@ -39,6 +40,28 @@ export const IMAGE_CASES: readonly RuleCase[] = [
     'Rewritten default localhost:7439/myregistry__5000/img:1',
   ),
   oneCase('a host in upper case', {}, { image: 'Quay.IO/a/b:V1' }, 'Rewritten default localhost:7439/quay.io/a/b:V1'),
+  oneCase('a path in upper case', {}, { image: 'quay.io/Acme/shop:1' }, 'NotAReference grammar'),
+  oneCase('a short name in upper case', {}, { image: 'Nginx:1' }, 'NotAReference grammar'),
+  oneCase(
+    'a path of 200 characters',
+    {},
+    { image: `quay.io/acme/${PATH_200}:1` },
+    `Rewritten default localhost:7439/quay.io/acme/${PATH_200}:1`,
+  ),
+  oneCase(
+    'a path that is too long with its registry before it',
+    {},
+    { image: `registry.example.test/${PATH_200}/${'b'.repeat(40)}:1` },
+    'NotEncodable encoding',
+  ),
+  oneCase(
+    'a tag of 128 characters',
+    {},
+    { image: `quay.io/x/y:${'t'.repeat(128)}` },
+    `Rewritten default localhost:7439/quay.io/x/y:${'t'.repeat(128)}`,
+  ),
+  oneCase('a tag that is longer', {}, { image: `quay.io/x/y:${'t'.repeat(129)}` }, 'NotAReference grammar'),
+  oneCase("the node's own registry without a port", {}, { image: 'localhost/app:1' }, 'LocalRegistry localhost'),
   oneCase('through the proxy already', {}, { image: 'localhost:7439/quay.io/a/b:1' }, 'AlreadyRewritten proxyPrefixes'),
   oneCase("kuik v1's short form", {}, { image: 'localhost:7439/nginx' }, 'AlreadyRewritten proxyPrefixes'),
   oneCase(

@@ -1,14 +1,13 @@
 {{/*
 The webhook's registration. Context: root (the subchart's scope), rules (the umbrella's): what they leave alone by namespace and label is
-not even sent.
+not even sent. The webhook keeps selectors and conditions in step with its rules from then on, and adds what is not said here (modes, labels
+and annotations to skip).
 caBundle is never rendered here: the webhook makes its CA once and writes it itself; until then the API server cannot call it, and
 failurePolicy Ignore admits every pod unchanged.
 */}}
 {{- define "kuik.registration" -}}
 {{- $v := .root.Values -}}
 {{- $namespace := .root.Release.Namespace -}}
-{{- $namespaces := .rules.namespaceSelector | default dict -}}
-{{- $pods := .rules.podSelector | default dict -}}
 apiVersion: admissionregistration.k8s.io/v1
 kind: MutatingWebhookConfiguration
 metadata:
@@ -29,9 +28,6 @@ webhooks:
     sideEffects: NoneOnDryRun
     matchPolicy: Equivalent
     namespaceSelector:
-      {{- with $namespaces.matchLabels }}
-      matchLabels: {{- toYaml . | nindent 8 }}
-      {{- end }}
       matchExpressions:
         - key: kubernetes.io/metadata.name
           operator: NotIn
@@ -42,15 +38,29 @@ webhooks:
             {{- range .rules.ignoreNamespaces }}
             - {{ . | quote }}
             {{- end }}
-        {{- with $namespaces.matchExpressions }}{{ toYaml . | nindent 8 }}{{ end }}
+        {{- include "kuik.requirements" .rules.namespaceSelector }}
     objectSelector:
-      {{- with $pods.matchLabels }}
-      matchLabels: {{- toYaml . | nindent 8 }}
-      {{- end }}
       matchExpressions:
         - { key: kube-image-keeper.enix.io/image-caching-policy, operator: NotIn, values: [ignore] }
-        {{- with $pods.matchExpressions }}{{ toYaml . | nindent 8 }}{{ end }}
+        {{- include "kuik.requirements" .rules.podSelector }}
+    matchConditions:
+      - name: no-mirror
+        expression: '!((object.metadata.?annotations[?"kubernetes.io/config.mirror"].hasValue()))'
+      {{- if not .rules.rewriteNodeCritical }}
+      - name: not-node-critical
+        expression: '!((object.spec.?priorityClassName.orValue("") == "system-node-critical"))'
+      {{- end }}
     rules:
       - { apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods], scope: Namespaced }
       - { apiGroups: [""], apiVersions: [v1], operations: [UPDATE], resources: [pods/ephemeralcontainers], scope: Namespaced }
+{{- end }}
+
+{{/* Conditions of a label selector, as list items. Context: the selector, or nothing. */}}
+{{- define "kuik.requirements" -}}
+{{- range $key, $value := (. | default dict).matchLabels }}
+        - { key: {{ $key | quote }}, operator: In, values: [{{ $value | quote }}] }
+{{- end }}
+{{- with (. | default dict).matchExpressions }}
+{{ toYaml . | indent 8 }}
+{{- end }}
 {{- end }}

@@ -1,0 +1,35 @@
+const HEX = 'a'.repeat(64);
+
+/** Texts that a pod may hold for an image, for tests: legal, illegal, and on the edges of what is legal. The API server takes any text. */
+export const ODD_IMAGES: readonly string[] = [
+  ...['nginx', 'index.docker.io/nginx', 'docker.io/nginx:1', 'REGISTRY-1.docker.io/a/b', 'Docker.IO/library/alpine'],
+  ...[
+    'GHCR.io/acme/api:v2',
+    'ghcr.io/Acme/x',
+    'UPPER/case',
+    'Upper',
+    'É.x/y',
+    'é/x',
+    'ß.de/x',
+    'a b',
+    'a\tb',
+    'a.b/c#d',
+  ],
+  ...['myregistry:5000/img:1', 'REGISTRY:5000/img', 'REGISTRY/img', 'host__5000/x:1', 'harbor.prod-1/img:1'],
+  ...['LOCALHOST/app', 'localhost/app', 'localhost:5000/app:1', '127.0.0.1:5000/app', 'registry.localhost:5000/app'],
+  ...['[::1]:5000/app', '[fd00::1]:5000/app', '[FD00::1]/app', 'localhost__5000/x'],
+  ...['a.b:0/x', 'a.b:65535/x', 'a.b:65536/x', 'a.b:00080/x', `a.b:${'9'.repeat(30)}/x`, 'a:1/b', 'a:b/c'],
+  ...['invalid:image:8080', ':::://::', 'a/b:', 'a@', '-a', 'a_', 'a___b', 'a..b/c', 'a//b', '/a', 'a/', 'a.b/c/d/e:f'],
+  ...['a-.b/c', 'a.b-/c', 'a.b./c', '.a/c', 'xn--a.b/c', 'x.y/a__b/c.d/e---f:_t'],
+  ...[`quay.io/x/tool@sha256:${HEX}`, `nginx:latest@sha256:${HEX}`, `x@sha512:${HEX}${HEX}`, `x@sha384:${HEX}`],
+  ...[`x@md5:${HEX}`, `x@sha256:${HEX.toUpperCase()}`, `a@b@sha256:${HEX}`, HEX, `${HEX}:tag`, 'x'.repeat(1025)],
+  ...[`x.y/${'a'.repeat(251)}`, `x.y/${'a'.repeat(252)}`, `x.y/${'a'.repeat(255)}:1`, `x.y/${'a'.repeat(256)}:1`],
+  ...[`x.y:5000/${'a'.repeat(245)}`, `x.y:5000/${'a'.repeat(246)}`, `${'h'.repeat(60)}.test/${'p'.repeat(191)}:1`],
+  ...[`x.y/a:${'t'.repeat(128)}`, `x.y/a:${'t'.repeat(129)}`, `${'h.'.repeat(128)}x/a`],
+  ...['localhost:7439', 'localhost:7439/', 'localhost:74390/x', 'localhost:7439/nginx', 'localhost:7439/UPPER/x'],
+  ...['localhost:4242/185.145.250.247__30042/alpine:1', 'localhost:4242/h-5000/alpine', 'localhost:7439/a__b'],
+  ...['localhost:7439/a__b/c', 'localhost:7439/a_b/c', 'localhost:7439/a_b.c/d', 'localhost:7439/a_b.c-500/d'],
+  ...['localhost:7439/a.b__0/c', 'localhost:7439/a.b__70000/c', 'localhost:7439/a.b__5000/c', 'localhost:7439/a:b:c'],
+  ...['localhost:7439/a/b@sha256:short', `localhost:7439/a/b:1@sha256:${HEX}`],
+  ...[`localhost:7439/x.y/${'a'.repeat(251)}`, `localhost:7439/x.y/${'a'.repeat(252)}`],
+];

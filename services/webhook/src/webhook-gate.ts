@@ -1,0 +1,69 @@
+import { ADMITTED_BY_ANNOTATION, WEBHOOK_CONFIGURATION } from '@kuik/contracts';
+import { isKubeError, MUTATING_WEBHOOK_CONFIGURATIONS, type KubeClient, type KubeObject } from '@kuik/kube';
+
+interface Condition {
+  readonly name: string;
+  readonly expression: string;
+}
+
+interface GatedWebhook {
+  readonly name: string;
+  readonly matchConditions?: readonly Condition[];
+}
+
+/** MutatingWebhookConfiguration `kuik-webhook`, as far as it matters here. */
+export interface Registration extends KubeObject {
+  webhooks?: GatedWebhook[];
+}
+
+/**
+ * Lets the API server ask the webhook only about pods that no policy has decided yet. With the policy gone, or at its wits' end, every
+ * pod is asked about again at once: so the two can be switched in any order, and nobody has to be first.
+ */
+const GATE: Condition = {
+  name: 'not-admitted-by-policy',
+  expression: `object.metadata.?annotations[?"${ADMITTED_BY_ANNOTATION}"].orValue("") != "policy"`,
+};
+
+/** The registration's webhooks with the gate in each, or in none; undefined when they are so already. */
+export function planGate(webhooks: readonly GatedWebhook[] | undefined, wanted: boolean): GatedWebhook[] | undefined {
+  const isSo = ({ matchConditions = [] }: GatedWebhook): boolean => {
+    const gates = matchConditions.filter(({ name }) => name === GATE.name);
+    return wanted ? gates.length === 1 && gates[0]?.expression === GATE.expression : gates.length === 0;
+  };
+  if (webhooks === undefined || webhooks.every(isSo)) return undefined;
+  return webhooks.map((webhook) => {
+    const others = (webhook.matchConditions ?? []).filter(({ name }) => name !== GATE.name);
+    return { ...webhook, matchConditions: wanted ? [...others, GATE] : others };
+  });
+}
+
+/** The registration, or undefined when there is none. Throws KubeError. */
+export async function readRegistration(
+  kube: Pick<KubeClient, 'get'>,
+  signal: AbortSignal,
+): Promise<Registration | undefined> {
+  try {
+    return await kube.get<Registration>(MUTATING_WEBHOOK_CONFIGURATIONS, { name: WEBHOOK_CONFIGURATION }, { signal });
+  } catch (error) {
+    if (isKubeError(error, 'not-found')) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Puts the gate into the registration, or takes it out; true when something was written. Throws KubeError: `conflict` when it changed since
+ * it was read (the list goes as a whole).
+ */
+export async function gateWebhook(
+  kube: Pick<KubeClient, 'mergePatch'>,
+  { metadata: { resourceVersion }, webhooks: found }: Registration,
+  wanted: boolean,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const webhooks = planGate(found, wanted);
+  if (webhooks === undefined) return false;
+  const name = { name: WEBHOOK_CONFIGURATION };
+  await kube.mergePatch(MUTATING_WEBHOOK_CONFIGURATIONS, name, { metadata: { resourceVersion }, webhooks }, { signal });
+  return true;
+}
