@@ -20,48 +20,52 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => weekend?.stop());
 
-it('an upgrade of thirty restarts with watches late, failing, refused and partial, and 120 days: what is held still serves, what is not is gone', async () => {
-  console.log(
-    `${RESTARTS} of 30 restarts; a day is ${DAY_MS.toFixed(0)} ms; seed ${SEED} (KUIK_SEED=${SEED} repeats it)`,
-  );
-  await weekend.hold([...KEPT, 'leaving']);
-  const before = await weekend.images();
-  // Dates of persons that are past: used images stay.
-  await weekend.expireAt('running', new Date(Date.now() - DAY_MS));
-  await weekend.expireAt('idle', new Date(Date.now() - DAY_MS));
-  await weekend.loseUpstream();
-  await weekend.release('leaving');
+it(
+  'an upgrade of thirty restarts with watches late, failing, refused and partial, and 120 days: what is held still serves, what is not is gone',
+  async () => {
+    console.log(
+      `${RESTARTS} of 30 restarts; a day is ${DAY_MS.toFixed(0)} ms; seed ${SEED} (KUIK_SEED=${SEED} repeats it)`,
+    );
+    await weekend.hold([...KEPT, 'leaving']);
+    const before = await weekend.images();
+    // Dates of persons that are past: used images stay.
+    await weekend.expireAt('running', new Date(Date.now() - DAY_MS));
+    await weekend.expireAt('idle', new Date(Date.now() - DAY_MS));
+    await weekend.loseUpstream();
+    await weekend.release('leaving');
 
-  const since = performance.now();
-  const random = seeded(SEED);
-  const faults = random.shuffled(READ_FAULTS);
-  const order = random.shuffled(KEPT);
-  for (let life = 0; life < RESTARTS; life += 1) {
-    const { collection } = HOLDERS[order[life % order.length]!];
-    await live(collection, faults[(life + Math.floor(life / faults.length)) % faults.length]!, random.below(3) === 0);
-    const images = await weekend.images();
-    for (const name of KEPT) {
-      const image = images.get(imageOf(name));
-      const uid = before.get(imageOf(name))!.metadata.uid;
-      expect({ life, name, uid: image?.metadata.uid, removal: image?.status?.removal }).toEqual({ life, name, uid });
+    const since = performance.now();
+    const random = seeded(SEED);
+    const faults = random.shuffled(READ_FAULTS);
+    const order = random.shuffled(KEPT);
+    for (let life = 0; life < RESTARTS; life += 1) {
+      const { collection } = HOLDERS[order[life % order.length]!];
+      await live(collection, faults[(life + Math.floor(life / faults.length)) % faults.length]!, random.below(3) === 0);
+      const images = await weekend.images();
+      for (const name of KEPT) {
+        const image = images.get(imageOf(name));
+        const uid = before.get(imageOf(name))!.metadata.uid;
+        expect({ life, name, uid: image?.metadata.uid, removal: image?.status?.removal }).toEqual({ life, name, uid });
+      }
     }
-  }
-  expect([...weekend.gate.met.keys()].sort()).toEqual([...READ_FAULTS].sort());
-  weekend.gate.allow();
+    expect([...weekend.gate.met.keys()].sort()).toEqual([...READ_FAULTS].sort());
+    weekend.gate.allow();
 
-  await until(async () => !(await weekend.images()).has(imageOf('leaving')), {
-    what: 'the image that nobody holds to be gone',
-    timeoutMs: 20_000,
-  });
-  await until(() => performance.now() - since > DAYS * DAY_MS, { what: `${DAYS} days to pass` });
-  for (const name of KEPT) {
-    const { digest } = await pullWithSkopeo(weekend.proxyPrefix, imageOf(name));
-    expect([name, digest]).toEqual([name, weekend.digests.get(imageOf(name))]);
-    expect(await weekend.whyKept(imageOf(name))).toContain(`held by ${HOLDERS[name].kind} default/${name}\n`);
-  }
-  expect(await weekend.inCache('leaving')).toBe(false);
-  expect(await weekend.whyKept(imageOf('leaving'))).toContain('nobody holds it');
-}, TIMEOUT_MS);
+    await until(async () => !(await weekend.images()).has(imageOf('leaving')), {
+      what: 'the image that nobody holds to be gone',
+      timeoutMs: 20_000,
+    });
+    await until(() => performance.now() - since > DAYS * DAY_MS, { what: `${DAYS} days to pass` });
+    for (const name of KEPT) {
+      const { digest } = await pullWithSkopeo(weekend.proxyPrefix, imageOf(name));
+      expect([name, digest]).toEqual([name, weekend.digests.get(imageOf(name))]);
+      expect(await weekend.whyKept(imageOf(name))).toContain(`held by ${HOLDERS[name].kind} default/${name}\n`);
+    }
+    expect(await weekend.inCache('leaving')).toBe(false);
+    expect(await weekend.whyKept(imageOf('leaving'))).toContain('nobody holds it');
+  },
+  TIMEOUT_MS,
+);
 
 /** One life of pod-watcher and gc: they are killed, begin anew without a collection, live like that, and may see it before they are killed again. */
 async function live(collection: string, fault: (typeof READ_FAULTS)[number], healed: boolean): Promise<void> {
