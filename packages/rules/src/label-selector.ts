@@ -11,11 +11,19 @@ export const labelKey = z
     'must be the key of a label, as app.kubernetes.io/name',
   );
 
+/** The API server reads selectors of a registration so: it would refuse all of it for one value. */
+const labelValue = z
+  .string()
+  .regex(
+    /^(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/,
+    'can be no value of a label: write up to 63 letters, digits, -, _ and ., the first and last a letter or digit',
+  );
+
 const condition = z
   .strictObject({
     key: labelKey,
     operator: z.enum(['In', 'NotIn', 'Exists', 'DoesNotExist']),
-    values: z.array(z.string()).default([]),
+    values: z.array(labelValue).default([]),
   })
   .superRefine(({ operator, values }, context) => {
     const wants = operator === 'In' || operator === 'NotIn';
@@ -26,7 +34,7 @@ const condition = z
 
 /** A label selector as Kubernetes has it. */
 export const labelSelector = z.strictObject({
-  matchLabels: z.record(labelKey, z.string()).default({}),
+  matchLabels: z.record(labelKey, labelValue).default({}),
   matchExpressions: z.array(condition).default([]),
 });
 export type LabelSelector = z.output<typeof labelSelector>;

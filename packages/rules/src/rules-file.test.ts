@@ -47,6 +47,18 @@ describe('rulesFile', () => {
       'podSelector.matchExpressions.0.values',
       'Exists takes no values',
     ],
+    [
+      'a value that no label has',
+      { podSelector: { matchLabels: { app: 'a b' } } },
+      'podSelector.matchLabels.app',
+      'can be no value of a label',
+    ],
+    [
+      'another, too long',
+      { namespaceSelector: { matchExpressions: [{ key: 'env', operator: 'NotIn', values: ['x', 'z'.repeat(64)] }] } },
+      'namespaceSelector.matchExpressions.0.values.1',
+      'can be no value of a label',
+    ],
     ['a selector of every node', { nodesWithoutProxy: [{}] }, 'nodesWithoutProxy.0', 'needs a condition'],
     [
       'a key that is no label',

@@ -76,8 +76,8 @@ describe('celMistakes', () => {
     ['everything', EVERYTHING, []],
     [
       'several at once',
-      { ignoreImages: ['x'.repeat(5_000)], podSelector: { matchLabels: { app: 'a b' } } },
-      ['ignoreImages.0', 'podSelector'],
+      { ignoreImages: ['x'.repeat(5_000)], acceptImages: ['y', 'x'.repeat(5_000)] },
+      ['ignoreImages.0', 'acceptImages.1'],
     ],
     [
       'a list that no expression holds',

@@ -7,7 +7,7 @@ import { imageVariables } from './image-variables.ts';
 import { neededVariables } from './needed-variables.ts';
 import { nodeVariables } from './node-variables.ts';
 import { patternMistakes } from './pattern-variables.ts';
-import { observedVariable, podScope, selectorMistakes, SKIP } from './pod-conditions.ts';
+import { observedVariable, podScope, SKIP } from './pod-conditions.ts';
 import { markVariables, podPatch } from './pod-patch.ts';
 import { slotVariables } from './slot-variables.ts';
 
@@ -24,7 +24,7 @@ const EXPRESSION_MAX = 100_000;
 
 /** What of these rules a policy in CEL cannot say, with the rule's place in the file; empty: it says all of them. */
 export function celMistakes(file: RulesFile): CelMistake[] {
-  const mistakes = [...patternMistakes(file), ...selectorMistakes(file)];
+  const mistakes = patternMistakes(file);
   if (mistakes.length > 0) return mistakes;
   const { matchConditions } = podScope(file, []);
   const condition = (wanted: string): string => matchConditions.find(({ name }) => name === wanted)?.expression ?? '';

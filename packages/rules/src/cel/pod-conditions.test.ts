@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { rulesFile } from '../rules-file.ts';
-import { observedVariable, podScope, selectorMistakes } from './pod-conditions.ts';
+import { observedVariable, podScope } from './pod-conditions.ts';
 
 type Written = Parameters<typeof rulesFile.parse>[0];
 const scopeOf = (written: Written) => podScope(rulesFile.parse(written), ['kube-system', 'kuik-system']);
@@ -80,24 +80,5 @@ describe('observedVariable', () => {
     ],
   ])('%j: %s', (written, expected) => {
     expect(observedVariable(rulesFile.parse(written)).expression).toBe(expected + elsewhere);
-  });
-});
-
-describe('selectorMistakes', () => {
-  it.each<[Written, string[]]>([
-    [{ podSelector: { matchLabels: { app: 'shop-1.x_Y', empty: '' } } }, []],
-    [{ podSelector: { matchLabels: { app: 'a b' } } }, ['podSelector: "a b" can be no value of label app']],
-    [
-      {
-        namespaceSelector: {
-          matchExpressions: [{ key: 'env', operator: 'NotIn', values: ['x', '-y', 'z'.repeat(64)] }],
-        },
-      },
-      ['namespaceSelector: "-y" can be', `namespaceSelector: "${'z'.repeat(64)}" can be`],
-    ],
-  ])('case %#', (written, expected) => {
-    const found = selectorMistakes(rulesFile.parse(written)).map(({ path, reason }) => `${path.join('.')}: ${reason}`);
-    expect(found).toHaveLength(expected.length);
-    expected.forEach((text, at) => expect(found[at]).toContain(text));
   });
 });

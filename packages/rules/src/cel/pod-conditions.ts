@@ -3,7 +3,6 @@ import { REASONS } from '../decision.ts';
 import { conditionsOf, type LabelSelector } from '../label-selector.ts';
 import { MIRROR_ANNOTATION, NODE_CRITICAL } from '../pod-facts.ts';
 import type { RulesFile } from '../rules-file.ts';
-import type { CelMistake } from './cel-mistake.ts';
 import { allOf, anyOf, celString, celStrings, type Variable } from './cel-text.ts';
 
 interface Requirement {
@@ -88,22 +87,6 @@ export function observedVariable(file: RulesFile): Variable {
   return { name: 'observed', expression };
 }
 
-/** Selectors that the API server would refuse: it reads values as those of labels. */
-export function selectorMistakes(file: RulesFile): CelMistake[] {
-  const rules = ['namespaceSelector', 'podSelector'] as const;
-  return rules.flatMap((rule) => {
-    const selector = file[rule];
-    if (selector === undefined) return [];
-    const wrong = conditionsOf(selector).flatMap(({ key, values }) =>
-      values.filter((value) => !isLabelValue(value)).map((value) => ({ key, value })),
-    );
-    return wrong.map(({ key, value }) => ({
-      path: [rule],
-      reason: `"${value}" can be no value of label ${key}: write up to 63 letters, digits, -, _ and ., the first and last a letter or digit`,
-    }));
-  });
-}
-
 function namespacesOf({ namespaces }: RulesFile, mode: RulesFile['mode']): string[] {
   return Object.keys(namespaces).filter((name) => namespaces[name]?.mode === mode);
 }
@@ -124,8 +107,4 @@ function hasPair(map: 'labels' | 'annotations', text: string): string {
   const key = celString(at === -1 ? text : text.slice(0, at));
   const there = `object.metadata.?${map}[?${key}].hasValue()`;
   return at === -1 ? there : allOf([there, `object.metadata.${map}[${key}] == ${celString(text.slice(at + 1))}`]);
-}
-
-function isLabelValue(text: string): boolean {
-  return text.length <= 63 && /^(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?)?$/.test(text);
 }
