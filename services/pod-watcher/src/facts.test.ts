@@ -125,6 +125,16 @@ describe('factsOf', () => {
     expect(factsOf(cachedImage({ spec }), input({ holders: holders('web') }))).not.toHaveProperty('expiresAt');
   });
 
+  it('begins the time unused anew when a person retains it no longer: it was kept meanwhile', () => {
+    const retained = factsOf(having(factsOf(cachedImage(), input()), { retain: true }), input({ now: NOW + DAY }));
+    expect(retained).toEqual({ usedBy: none, unusedSince: at(0) });
+    const after = factsOf(having(retained), input({ now: NOW + 90 * DAY }));
+    expect(after).toEqual({ usedBy: none, unusedSince: at(90 * DAY), expiresAt: at(90 * DAY + UNUSED_MS) });
+    expect(factsOf(having(after), input({ now: NOW + 91 * DAY }))).toEqual(after);
+    const wished = { expiresAt: at(DAY) };
+    expect(factsOf(having(retained, wished), input({ now: NOW + 90 * DAY })).expiresAt).toBe(at(DAY));
+  });
+
   it.each([
     ['the first pull', undefined, 0, 0],
     ['a pull within the day', 0, DAY - 1, 0],

@@ -28,7 +28,7 @@ const PULLED_EVERY_MS = 24 * 3_600_000;
 /**
  * The facts of one image. Holders: a count, the first 20 by name, workloads before pods, and of the pods the first 20 as kuik v1 had them.
  * Unused since: the moment it was first seen without holder, kept. Expiry of the unused: a person's `spec.expiresAt`, else the computed date;
- * none while used or retained. Pull secrets: those of the holders; what was known stays when nobody holds it any more, as long as its
+ * none while used or retained, and the time unused begins anew when it is retained no longer: whoever takes `retain` off finds the image there. Pull secrets: those of the holders; what was known stays when nobody holds it any more, as long as its
  * namespace is there. A pod that was
  * only announced changes nothing: it may never be stored.
  *
@@ -46,9 +46,11 @@ export function factsOf(image: CachedImage, input: FactsInput): Facts {
   }
   const unknown = holders.size === 0 && knowledge.state === 'partial';
   const begins = unknown ? undefined : new Date(now).toISOString();
-  const unusedSince = holders.size > 0 ? undefined : (before.unusedSince ?? begins);
-  const expiresAt =
-    unusedSince === undefined || image.spec.retain === true ? undefined : expiryOf(image, unusedSince, input.unusedMs);
+  const retained = image.spec.retain === true;
+  // Whatever is unused has a date, unless it was retained.
+  const goesOn = retained || before.expiresAt !== undefined;
+  const unusedSince = holders.size > 0 ? undefined : ((goesOn ? before.unusedSince : undefined) ?? begins);
+  const expiresAt = unusedSince === undefined || retained ? undefined : expiryOf(image, unusedSince, input.unusedMs);
   const pullSecrets = holders.size > 0 ? secretsOf(holders) : remembered(before.pullSecrets, input.namespaceGone);
   return {
     usedBy: {
