@@ -27,10 +27,7 @@ export interface TagPlan {
   readonly keep: readonly string[];
 }
 
-/**
- * What an image claims in the cache; undefined when it can not have anything there (no reference, not encodable). An object that is
- * being deleted claims nothing: its own removal looks after its tags.
- */
+/** What an image claims in the cache; undefined when it can not have anything there (no reference, not encodable). */
 export function claimOf(image: CachedImage): CacheClaim | undefined {
   const reference = tryParseReference(image.spec.sourceImage);
   const repository = reference === undefined ? undefined : toCacheRepository(reference);
@@ -80,7 +77,10 @@ export function digestsOf(image: CachedImage): ReadonlyMap<string, string> {
   return digests;
 }
 
-/** What the resources claim in the cache, by uid, read from the API server itself: all of them, or those of one image's repository. */
+/**
+ * What the resources claim in the cache, by uid, read from the API server itself: all of them, or those of one image's repository. One that is
+ * being deleted claims nothing, its own removal looks after its tags; unless somebody uses its image, whose bytes stay.
+ */
 export async function readClaims(
   kube: Pick<KubeClient, 'pages'>,
   signal: AbortSignal,
@@ -97,7 +97,8 @@ export async function readClaims(
   });
   for await (const { items } of pages) {
     for (const image of items) {
-      const claim = image.metadata.deletionTimestamp === undefined ? claimOf(image) : undefined;
+      const used = (stanzaOf(image, 'usedBy')?.count ?? 0) > 0;
+      const claim = image.metadata.deletionTimestamp === undefined || used ? claimOf(image) : undefined;
       if (claim !== undefined) claims.set(claim.uid, claim);
     }
   }

@@ -271,6 +271,20 @@ describe('tags that several resources need', () => {
     expect(world.tags.size).toBe(0);
   });
 
+  it('keeps it for an image in use whose resource a person deletes at that moment', async () => {
+    world.add(unusedAnchor('one', '1'));
+    world.tags.clear();
+    world.tags.set(`docker.io/library/nginx:${anchor}`, digest);
+    await round();
+    world.pass(9);
+    world.add({ ...unusedAnchor('two', '2'), status: { usedBy: { forUid: 'uid-two', count: 1 } }, deleting: true });
+    world.tags.delete('docker.io/library/two:1');
+    world.holdersOf = (reference) => (reference.includes(':2@') ? 'held' : 'free');
+    await round();
+    expect(world.kube.objects(CACHED_IMAGES)).toEqual([]);
+    expect([...world.tags.keys()]).toEqual([`docker.io/library/nginx:${anchor}`]);
+  });
+
   it('keeps it when a resource names the digest while the removal of another image takes long', async () => {
     world.add({ name: 'a-slow' });
     world.add(unusedAnchor('one', '1'));
