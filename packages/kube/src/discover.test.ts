@@ -34,6 +34,25 @@ describe('discoverResource', () => {
     expect(asked.at(-1)).toBe('GET /api/v1');
   });
 
+  it.each([
+    ['the first other version that serves it', ['v1alpha1', 'v1', 'v1beta1'], 'v1beta1'],
+    ['nothing when no version serves it', ['v1alpha1', 'v1'], undefined],
+    ['nothing when the group is gone', undefined, undefined],
+  ])('when the version that is named is served no more: %s', async (_what, versions, expected) => {
+    const moved: Pick<KubeClient, 'raw'> = {
+      raw: <T>(_method: string, path: string) => {
+        if (path === '/apis/argoproj.io/v1beta1') return Promise.resolve({ resources: RESOURCES } as T);
+        if (path === '/apis/argoproj.io/v1') return Promise.resolve({ resources: [] } as T);
+        if (path === '/apis/argoproj.io' && versions !== undefined) {
+          return Promise.resolve({ versions: versions.map((version) => ({ version })) } as T);
+        }
+        return Promise.reject(new KubeError('not-found', path));
+      },
+    };
+    const found = await discoverResource(moved, { apiVersion: 'argoproj.io/v1alpha1', kind: 'Rollout' });
+    expect([found?.version, found?.plural]).toEqual([expected, expected && 'rollouts']);
+  });
+
   it('finds nothing when group, version or kind is not served, and passes other failures on', async () => {
     const fails = (code: 'not-found' | 'unavailable') =>
       client(() => {

@@ -50,6 +50,11 @@ export interface WatchesOptions {
 /** All lists begin together, and a workload is several times the size of what is kept of it: small pages keep the sum of them small. */
 const WORKLOADS_PAGE = 100;
 
+const NOT_SEEN: Readonly<Partial<Record<FeedState, string>>> = {
+  refused: 'may not be listed and watched: grant it, or take it out of usage.kinds; until then no image is removed',
+  absent: 'is served in no version, so nothing of it holds an image: install its CRD, or correct usage.kinds',
+};
+
 type AnyFeed = Pick<Feed<never, unknown>, 'id' | 'start' | 'stop' | 'state' | 'synced' | 'size' | 'contactAgeMs'>;
 
 interface NamedLabels {
@@ -134,14 +139,12 @@ export class Watches {
     }));
   }
 
-  /** What may not be read, in words for people: the service works on, but no image is removed. */
+  /** What is not seen, in words for people; the service works on. Without what may not be read no image is removed, what is not served holds none. */
   warnings(): { part: string; reason: string }[] {
-    return feedsOf(this.#current)
-      .filter(({ state }) => state === 'refused')
-      .map(({ id }) => ({
-        part: 'watches',
-        reason: `${id} may not be listed and watched: grant it, or take it out of usage.kinds; until then no image is removed`,
-      }));
+    return feedsOf(this.#current).flatMap(({ id, state }) => {
+      const why = NOT_SEEN[state];
+      return why === undefined ? [] : [{ part: 'watches', reason: `${id} ${why}` }];
+    });
   }
 
   #open(): WatchSet {
