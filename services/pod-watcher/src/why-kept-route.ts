@@ -1,4 +1,4 @@
-import type { CachedImage } from '@kuik/contracts';
+import { type RemovalStanza, stanzaOf } from '@kuik/contracts';
 import { formatReference, tryParseReference } from '@kuik/image';
 import type { HealthServerOptions } from '@kuik/runtime';
 import type { ClusterView } from './cluster-view.ts';
@@ -32,7 +32,7 @@ interface Body {
   readonly error?: string;
   readonly kept?: boolean;
   readonly reasons?: readonly Kept[];
-  readonly removal?: NonNullable<CachedImage['status']>['removal'];
+  readonly removal?: RemovalStanza;
 }
 
 function answer(asked: unknown, { view, watches, hints, now }: WhyKeptParts): { status: number; body: Body } {
@@ -53,7 +53,7 @@ function answer(asked: unknown, { view, watches, hints, now }: WhyKeptParts): { 
     .filter(({ synced }) => !synced)
     .map(({ resource, state }) => ({ resource, why: state === 'listed' || state === 'absent' ? 'stale' : state }));
   const reasons = whyKept({ holders, expected, object, unknown, now: now() });
-  const removal = object?.status?.removal;
+  const removal = object === undefined ? undefined : stanzaOf(object, 'removal');
   return {
     status: 200,
     body: { image, kept: reasons.length > 0, reasons, ...(removal === undefined ? {} : { removal }) },
