@@ -24,6 +24,12 @@ describe('a configured kind', () => {
       { spec: { roles: { a: { template: { spec: pod('a/b:1') } }, b: { template: { spec: pod('a/c:1') } } } } },
       ['a/b:1', 'a/c:1'],
     ],
+    [
+      'a revision of a StatefulSet',
+      { podTemplates: ['.data.spec.template'] },
+      { data: { spec: { template: { $patch: 'replace', metadata: {}, spec: pod('a/b:1') } } }, revision: 2 },
+      ['a/b:1'],
+    ],
     ['texts', { images: ['.spec.steps[*].image'] }, { spec: { steps: [{ image: 'a/b:1' }, {}] } }, ['a/b:1']],
     [
       'an object as in Helm values',

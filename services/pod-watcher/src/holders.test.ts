@@ -122,12 +122,16 @@ describe('what holds an image beside pods', () => {
     refused.set('discovery', 'not-found');
     byPerson();
     put(ROLLOUTS, 'canary', { template: template(IMAGE) });
-    await world.replica().start();
+    const replica = world.replica();
+    await replica.start();
+    const ready = async () => (await fetch(`http://127.0.0.1:${replica.healthPort}/readyz`)).text();
     await described('no holder', ({ usedBy }) => usedBy?.count === 0);
     expect(await confirm()).toBe('free');
+    expect(await ready()).toContain('Rollout.argoproj.io is served in no version');
     refused.clear();
     const { usedBy } = await described('a holder', ({ usedBy }) => usedBy?.count === 1);
     expect(usedBy?.holders).toEqual([{ kind: 'Rollout', name: 'shop/canary' }]);
+    expect(await ready()).not.toContain('warnings');
     drop(ROLLOUTS, 'canary');
     await described('no holder', ({ usedBy }) => usedBy?.count === 0);
   });
@@ -250,6 +254,17 @@ describe('GET /why-kept', () => {
     ],
   ])('tells %s', async (_name, image, code, text) => {
     expect(await ask(`?image=${encodeURIComponent(image)}`)).toEqual({ status: code, text });
+  });
+
+  it.each([
+    ['that it is condemned, of this object', {}, true],
+    ['nothing of the removal of another object', { forUid: 'of-old' }, false],
+  ])('tells %s', async (_name, change, told) => {
+    byPerson();
+    const { uid } = world.image(IMAGE)!.metadata;
+    const removal = { forUid: uid, condemnedAt: '2026-11-01T12:00:00Z', reason: 'Unused', epoch: 1, ...change };
+    world.kube.put<CachedImage>(CACHED_IMAGES, { ...world.image(IMAGE)!, status: { removal } });
+    expect((await ask(`?image=${IMAGE}`)).text.includes('condemned at 2026-11-01T12:00:00Z (Unused)')).toBe(told);
   });
 
   it('tells programs the same', async () => {

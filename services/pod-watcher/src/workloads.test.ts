@@ -20,6 +20,7 @@ const IMAGES = ['quay.io/a/app:1', 'quay.io/a/init:1', 'quay.io/a/model:1'];
 
 const meta = { name: 'web', namespace: 'shop', uid: 'u1', resourceVersion: '1' };
 const controller = { apiVersion: 'apps/v1', kind: 'Deployment', name: 'web', uid: 'owner-1', controller: true };
+const numbered = { 'deployment.kubernetes.io/revision': '2' };
 
 function view(plural: string, object: Omit<WorkloadObject, 'metadata'> & { metadata?: object }) {
   const kind = WORKLOADS.find(({ resource }) => resource.plural === plural)!;
@@ -105,7 +106,12 @@ describe('workloads', () => {
   });
 
   it.each<[string, object, object | undefined]>([
-    ['one that an owner made', { ownerReferences: [controller] }, { owner: 'owner-1', number: 0, active: false }],
+    [
+      'one of an owner that numbers them',
+      { ownerReferences: [controller], annotations: numbered },
+      { owner: 'owner-1' },
+    ],
+    ['one of an owner that does not: it may be its only one', { ownerReferences: [controller] }, undefined],
     ['one without owner', {}, undefined],
     ['one whose owner does not control it', { ownerReferences: [{ ...controller, controller: false }] }, undefined],
     [
@@ -131,7 +137,7 @@ describe('workloads', () => {
     [undefined, undefined, true],
   ])('a revision of %s wanted and %s existing pods is active: %s', (wanted, existing, active) => {
     const seen = view('replicasets', {
-      metadata: { ownerReferences: [controller] },
+      metadata: { ownerReferences: [controller], annotations: numbered },
       spec: { template, ...(wanted === undefined ? {} : { replicas: wanted }) },
       status: existing === undefined ? {} : { replicas: existing },
     });

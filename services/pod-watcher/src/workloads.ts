@@ -60,7 +60,7 @@ function viewOf(
   };
 }
 
-/** One that an owner made is a revision of it; one without owner is a workload like the others. */
+/** One that its owner numbers is a revision of it; any other is a workload like the others: nobody knows what its owner makes it for. */
 function viewReplicaSet(object: WorkloadObject, annotationKeys: readonly string[]): HolderView {
   const revision = revisionOf(object);
   const view = viewOf(REPLICA_SETS, object, object.spec?.template, annotationKeys);
@@ -69,11 +69,11 @@ function viewReplicaSet(object: WorkloadObject, annotationKeys: readonly string[
 
 function revisionOf({ metadata, spec = {}, status = {} }: WorkloadObject): Revision | undefined {
   const owner = metadata.ownerReferences?.find(({ controller }) => controller);
-  if (owner === undefined) return undefined;
   const { annotations = {}, creationTimestamp = '' } = metadata;
-  const told = REVISION_ANNOTATIONS.map((name) => Number(annotations[name])).find((number) => number > 0);
+  const number = REVISION_ANNOTATIONS.map((name) => Number(annotations[name])).find((told) => told > 0);
+  if (owner === undefined || number === undefined) return undefined;
   const active = (spec.replicas ?? 1) > 0 || (status.replicas ?? 0) > 0;
-  return { owner: owner.uid, number: told ?? 0, createdAt: creationTimestamp, active };
+  return { owner: owner.uid, number, createdAt: creationTimestamp, active };
 }
 
 function viewJob(object: WorkloadObject, annotationKeys: readonly string[]): HolderView {
