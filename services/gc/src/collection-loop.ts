@@ -29,8 +29,8 @@ interface Judged {
 /** Refused or away: what every other image of this round would meet as well. */
 const COMMON = new Set(['refused', 'timeout', 'dns', 'tls', 'server-error', 'unauthorized', 'rate-limited']);
 
-/** A slow cache registry makes a batch take minutes: a digest that a new resource names meanwhile has to be seen. */
-const CLAIMS_MS = 2_000;
+/** A slow cache registry makes a batch take minutes: who comes to hold an image meanwhile, and a digest that a new resource names, have to be seen. */
+const ANSWERS_MS = 2_000;
 
 /** One round: judges every image, condemns and keeps, asks who holds what is due, and makes go what nobody holds. */
 export class Collection {
@@ -95,7 +95,7 @@ export class Collection {
   }
 
   async #removeDue(judged: readonly Judged[], signal: AbortSignal): Promise<void> {
-    const { clock, kube } = this.#options;
+    const { clock, kube, confirm } = this.#options;
     const due = judged.filter(({ verdict: found }) => ['remove', 'finish', 'release'].includes(found.do));
     for (let from = 0; from < due.length; from += CONFIRM_BATCH) {
       const batch = due.slice(from, from + CONFIRM_BATCH);
@@ -103,14 +103,15 @@ export class Collection {
       for (const { image, verdict: found } of batch) {
         if (found.do === 'remove') await this.#options.condemnation.tell(image);
       }
-      const answers = await this.#options.confirm(batch.map(({ image }) => image));
-      let claims = await readClaims(kube, signal);
-      let readAt = clock.monotonic();
-      for (const one of batch) {
+      let answers: Awaited<ReturnType<CollectionOptions['confirm']>> = new Map();
+      let claims = new Map<string, CacheClaim>();
+      let askedAt = -Infinity;
+      for (const [index, one] of batch.entries()) {
         const uid = one.image.metadata.uid;
-        if (clock.monotonic() - readAt > CLAIMS_MS) {
+        if (clock.monotonic() - askedAt > ANSWERS_MS) {
+          answers = await confirm(batch.slice(index).map(({ image }) => image));
           claims = await readClaims(kube, signal);
-          readAt = clock.monotonic();
+          askedAt = clock.monotonic();
         }
         await this.#one(one.image, async () => {
           const outcome = await this.#act(one, answers.get(uid) ?? 'unknown', claims, signal);

@@ -194,6 +194,27 @@ describe('an image that has expired', () => {
     expect(world.image()?.status?.removal?.removedAt).toBeDefined();
   });
 
+  it.each([
+    ['it is used meanwhile: it stays', 'held' as const],
+    ['pod-watcher does not know any more: it stays', 'unknown' as const],
+  ])('confirmed as free when its turn comes long after because the cache is slow, and %s', async (_what, then) => {
+    world.add({ name: 'a-slow' });
+    world.add();
+    await round();
+    world.pass(9);
+    const deleteTag = world.tags.delete.bind(world.tags);
+    world.tags.delete = (tag) => {
+      world.pass(1);
+      // No resource tells yet: a leader that died cannot write.
+      world.holders = then;
+      return deleteTag(tag);
+    };
+    await round();
+    expect(world.image('a-slow')).toBeUndefined();
+    expect(world.image()).toBeDefined();
+    expect([...world.tags.keys()]).toEqual(['docker.io/library/nginx:1']);
+  });
+
   it('is left alone by a replica that does not lead', async () => {
     world.add();
     world.leader = false;
