@@ -54,6 +54,11 @@ export const METRICS = {
     'resource',
   ),
   watchRestarts: counter('kuik_watch_restarts_total', 'Lists and watches started', 'resource', 'why'),
+  resyncRepairs: counter(
+    'kuik_resync_repairs_total',
+    'What a full list found other than it was known: objects that no watch had told of, by collection; image states in NATS',
+    'what',
+  ),
   kubeCalls: counter('kuik_kube_calls_total', 'Calls to the API server', 'verb', 'resource', 'status'),
   leader: gauge('kuik_leader', 'Whether this replica holds the lease'),
   cachedImages: gauge('kuik_cached_images', 'CachedImages by phase', 'phase'),

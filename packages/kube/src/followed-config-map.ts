@@ -3,6 +3,7 @@ import type { KubeHost } from './open-kube.ts';
 import type { KubeClient, KubeObject, ObjectName, ReflectorOptions } from './port.ts';
 import { createReflector } from './reflector.ts';
 import { CONFIG_MAPS } from './resources.ts';
+import { watchMetrics } from './watch-metrics.ts';
 
 export interface ConfigMap extends KubeObject {
   data?: Record<string, string>;
@@ -36,7 +37,7 @@ export interface FollowOptions {
 
 /** Follows one ConfigMap by its name: a Role needs list and watch on that name alone. While the API server is away, the last word counts. */
 export function followConfigMap({ client, map, host, firstMs = 0, backoff }: FollowOptions): FollowedConfigMap {
-  const restarts = host.metrics.counter(METRICS.watchRestarts);
+  const count = watchMetrics(host.metrics);
   const failures = host.metrics.counter(METRICS.loopFailures);
   const listeners: (() => void)[] = [];
   const changed = (): void => listeners.forEach((listener) => listener());
@@ -49,7 +50,7 @@ export function followConfigMap({ client, map, host, firstMs = 0, backoff }: Fol
     onChange: changed,
     onResync: changed,
     observe(event) {
-      if (event.kind === 'list' || event.kind === 'watch') restarts.inc({ resource: event.resource, why: event.why });
+      count(event);
       if (event.kind !== 'error') return;
       failures.inc({ loop: `watch-${event.resource}`, code: (event.error as { code?: string }).code ?? 'unexpected' });
       host.log.warn('watch failed', { ...event, map: map.name });

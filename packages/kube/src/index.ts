@@ -5,6 +5,7 @@ export { sameJson } from './json.ts';
 export { createKubeClient } from './client.ts';
 export { createReflector } from './reflector.ts';
 export { discoverResource } from './discover.ts';
+export { watchMetrics } from './watch-metrics.ts';
 export { createEventRecorder } from './event-recorder.ts';
 export { followConfigMap, type ConfigMap, type FollowedConfigMap } from './followed-config-map.ts';
 export type { LeaderCopy } from './leader-copy.ts';

@@ -15,6 +15,7 @@ import { type LeaderCopy, leaderCopy } from './leader-copy.ts';
 import type { KubeClient, Leadership } from './port.ts';
 import { createReflector } from './reflector.ts';
 import { CACHED_IMAGES } from './resources.ts';
+import { watchMetrics } from './watch-metrics.ts';
 
 /** What a service's process offers: its log and its metrics. */
 export interface KubeHost {
@@ -23,7 +24,7 @@ export interface KubeHost {
     warn(message: string, fields?: Record<string, unknown>): void;
   };
   readonly metrics: {
-    counter(spec: MetricSpec): { inc(labels: Record<string, string | number>): void };
+    counter(spec: MetricSpec): { inc(labels: Record<string, string | number>, by?: number): void };
     gauge(spec: MetricSpec): { set(value: number): void };
   };
 }
@@ -82,14 +83,14 @@ export function followCachedImages(
   leadership: Leadership,
   { log, metrics }: KubeHost,
 ): LeaderCopy<CachedImage> {
-  const restarts = metrics.counter(METRICS.watchRestarts);
+  const count = watchMetrics(metrics);
   return leaderCopy('images', leadership, () =>
     createReflector<CachedImage, CachedImage>({
       client,
       resource: CACHED_IMAGES,
       project: withoutManagers,
       observe(event) {
-        if (event.kind === 'list' || event.kind === 'watch') restarts.inc({ resource: event.resource, why: event.why });
+        count(event);
         if (event.kind === 'error') log.warn('watch failed', { ...event });
       },
     }),

@@ -212,7 +212,8 @@ export interface Backoff {
 export type ReflectorCause = 'start' | 'closed' | 'idle' | 'gone' | 'error' | 'resync';
 
 export type ReflectorEvent =
-  | { kind: 'list'; resource: string; why: ReflectorCause; items: number; ms: number }
+  /** `repaired`: what differs from what was known before; of a first list nothing. */
+  | { kind: 'list'; resource: string; why: ReflectorCause; items: number; repaired: number; ms: number }
   | { kind: 'watch'; resource: string; why: ReflectorCause }
   | { kind: 'change'; resource: string; type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' }
   | { kind: 'error'; resource: string; error: unknown; failures: number; nextInMs: number };

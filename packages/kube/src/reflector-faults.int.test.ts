@@ -155,7 +155,10 @@ describe('a reflector of a server that misbehaves', () => {
     });
     await until(() => server.watches.length === 2, { what: 'the watch after the second list' });
     expect(changes.slice(2)).toEqual(['b@5 b@9', '- c@9', 'a@5 -']);
-    expect(events.filter((each) => each.kind === 'list').map(({ why }) => why)).toEqual(['start', 'gone']);
+    expect(events.filter((each) => each.kind === 'list')).toMatchObject([
+      { why: 'start', repaired: 0 },
+      { why: 'gone', repaired: 3 },
+    ]);
     expect(server.watches[1]!.query.get('resourceVersion')).toBe('9');
     expect([...reflector.values()]).toEqual(['b@9', 'c@9']);
   });

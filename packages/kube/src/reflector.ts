@@ -119,6 +119,7 @@ class ListThenWatch<T extends KubeObject, P> implements Reflector<P> {
     } = this.#options;
     const startedAt = performance.now();
     const listed = new Set<string>();
+    let repaired = 0;
     let resourceVersion = '';
     const where = defined({ namespace, labelSelector, fieldSelector });
     const pages = client.pages<T>(resource, { ...where, limit: pageSize, signal: this.#stopping.signal });
@@ -127,14 +128,15 @@ class ListThenWatch<T extends KubeObject, P> implements Reflector<P> {
       resourceVersion = page.resourceVersion;
       for (const object of page.items) {
         listed.add(keyOf(object.metadata));
-        this.#take(() => this.#copy.put(object));
+        repaired += this.#take(() => this.#copy.put(object));
       }
     }
-    this.#take(() => this.#copy.keepOnly(listed));
+    repaired += this.#take(() => this.#copy.keepOnly(listed));
+    if (!this.#listed) repaired = 0;
     this.#resourceVersion = resourceVersion;
     this.#resyncAt = performance.now() + resyncMs * (0.9 + Math.random() / 5);
     const ms = performance.now() - startedAt;
-    this.#options.observe?.({ kind: 'list', resource: this.#name, why, items: listed.size, ms });
+    this.#options.observe?.({ kind: 'list', resource: this.#name, why, items: listed.size, repaired, ms });
     this.#listed = true;
     this.#firstList.resolve();
     this.#guard(() => this.#options.onResync?.());
@@ -185,11 +187,14 @@ class ListThenWatch<T extends KubeObject, P> implements Reflector<P> {
     this.#contactAt = performance.now();
   }
 
-  /** Applies and delivers; a projection or listener that throws costs its own object, not the loop. */
-  #take(change: () => Change<P>[]): void {
+  /** Applies and delivers; a projection or listener that throws costs its own object, not the loop. Returns how many changes there were. */
+  #take(change: () => Change<P>[]): number {
+    let changes: Change<P>[] = [];
     this.#guard(() => {
-      for (const each of change()) this.#guard(() => this.#options.onChange?.(each));
+      changes = change();
     });
+    for (const each of changes) this.#guard(() => this.#options.onChange?.(each));
+    return changes.length;
   }
 
   #guard(action: () => void): void {

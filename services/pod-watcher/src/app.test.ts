@@ -501,7 +501,8 @@ describe('a leader', () => {
 describe('image state', () => {
   it('follows the resource, forgets what is gone, and is filled again when NATS lost it', async () => {
     world.pod('web', IMAGE);
-    await world.replica().start();
+    const replica = world.replica();
+    await replica.start();
     const image = await copied();
     const { key } = project(image)!;
     const reader = world.bus();
@@ -514,6 +515,10 @@ describe('image state', () => {
     world.server.reconnect();
     await eventually('state again', async () => (await entry())?.value.digest === DIGEST);
     await eventually('no stray entry', async () => (await bucket.keys()).length === 1);
+    const repairs = async () => (await fetch(`http://127.0.0.1:${replica.healthPort}/metrics`)).text();
+    await eventually('the count', async () =>
+      /kuik_resync_repairs_total\{what="image-state"\} [1-9]/.test(await repairs()),
+    );
     world.kube.drop(PODS, { namespace: 'default', name: 'web' });
     world.kube.drop(CACHED_IMAGES, { name: image.metadata.name });
     await eventually('no state', async () => (await bucket.keys()).length === 0);

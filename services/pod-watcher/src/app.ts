@@ -167,6 +167,7 @@ export function createApp(
     backoff: { firstMs: 200, maxMs: 30_000 },
     now,
     log,
+    onStatesRepaired: reports.statesRepaired,
     onFailure: reports.loopFailed,
   });
   view.listen({

@@ -33,6 +33,7 @@ export interface LeadParts {
   readonly backoff: Backoff;
   readonly now: () => number;
   readonly log: Logger;
+  readonly onStatesRepaired: (entries: number) => void;
   readonly onFailure: (loop: string, error: unknown) => void;
 }
 
@@ -183,7 +184,10 @@ export class Lead implements Part {
     if (key.startsWith(STATE)) await projection.update(key.slice(STATE.length));
     else if (key === ALL_STATE) {
       const wrong = await projection.overwrite(signal);
-      if (wrong > 0) log.info('image states put right', { entries: wrong });
+      if (wrong > 0) {
+        this.#parts.onStatesRepaired(wrong);
+        log.info('image states put right', { entries: wrong });
+      }
     } else if (key === NAMESPACES) {
       for (const image of await this.#parts.namespaces.look(signal)) this.look(image);
     } else if (key === EXPIRE) {

@@ -1,5 +1,5 @@
 import { buildInfoV1, METRICS, METRICS_V1, PHASES } from '@kuik/contracts';
-import type { FollowedConfigMap, Leadership, ReflectorEvent } from '@kuik/kube';
+import { type FollowedConfigMap, type Leadership, type ReflectorEvent, watchMetrics } from '@kuik/kube';
 import type { Metrics } from '@kuik/runtime';
 import type { ClusterView } from './cluster-view.ts';
 import { EXPIRY_STATES, expiryState } from './expiry-state.ts';
@@ -10,6 +10,8 @@ import type { Watches } from './watches.ts';
 /** The metrics of this service, as the narrow functions that its parts are handed. */
 export interface MetricReports {
   readonly reflector: (event: ReflectorEvent) => void;
+  /** Entries of the state bucket that a full pass found wrong. */
+  readonly statesRepaired: (entries: number) => void;
   readonly step: (step: Step) => void;
   readonly fight: (result: string) => void;
   readonly broker: (requester: string, result: string) => void;
@@ -17,16 +19,18 @@ export interface MetricReports {
 }
 
 export function reportMetrics(metrics: Metrics): MetricReports {
-  const restarts = metrics.counter(METRICS.watchRestarts);
+  const watched = watchMetrics(metrics);
+  const repairs = metrics.counter(METRICS.resyncRepairs);
   const intents = metrics.counter(METRICS.intents);
   const fights = metrics.counter(METRICS.ownerFights);
   const requests = metrics.counter(METRICS.brokerRequests);
   const failures = metrics.counter(METRICS.loopFailures);
   return {
     reflector: (event) => {
-      if (event.kind === 'list' || event.kind === 'watch') restarts.inc({ resource: event.resource, why: event.why });
+      watched(event);
       if (event.kind === 'error') failures.inc({ loop: `watch-${event.resource}`, code: codeOf(event.error) });
     },
+    statesRepaired: (entries) => repairs.inc({ what: 'image-state' }, entries),
     step: (step) => intents.inc({ step: step.do, reason: step.reason }),
     fight: (result) => fights.inc({ result }),
     broker: (requester, result) => requests.inc({ requester, result }),

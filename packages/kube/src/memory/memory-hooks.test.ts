@@ -89,7 +89,7 @@ describe('what a test does behind the twin', () => {
     });
     reflector.start();
     const watches = () => events.filter(({ kind }) => kind === 'watch').length;
-    const lists = () => events.flatMap((event) => (event.kind === 'list' ? [event.why] : []));
+    const lists = () => events.flatMap((event) => (event.kind === 'list' ? [[event.why, event.repaired]] : []));
     try {
       await until(() => watches() === 1, { what: 'a watch' });
       kube.endWatches();
@@ -101,7 +101,11 @@ describe('what a test does behind the twin', () => {
       kube.forgetHistory();
       kube.put(PODS, pod('c', 'n1'));
       await until(() => reflector.size() === 3, { what: 'a third pod' });
-      expect(lists()).toEqual(['start', 'gone', 'gone']);
+      expect(lists()).toEqual([
+        ['start', 0],
+        ['gone', 0],
+        ['gone', 1],
+      ]);
     } finally {
       await reflector.stop();
     }
