@@ -1,8 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { CachedImage } from '@kuik/contracts';
 import { confirmHolders } from './confirm-holders.ts';
-import { HintBook } from './hint-book.ts';
-import { cachedImage, IMAGE, NOW, UID } from './testing/objects.ts';
+import { cachedImage, IMAGE, UID } from './testing/objects.ts';
 import type { Holder } from './usage.ts';
 
 const HOLDER: Holder = { kind: 'Pod', namespace: 'default', name: 'web', pullSecrets: [] };
@@ -46,31 +45,5 @@ describe('confirmHolders', () => {
     };
     const answer = await confirmHolders({ uid: UID, reference: given.reference }, view, fresh);
     expect(answer).toEqual({ uid: UID, verdict, ...(holder === undefined ? {} : { holder }) });
-  });
-});
-
-describe('HintBook', () => {
-  const hint = { namespace: 'default', pullSecrets: [], images: ['nginx', 'not:a:ref', IMAGE], requestId: 'r1' };
-
-  it('expects the images of a hint for a minute', () => {
-    let now = NOW;
-    const book = new HintBook(() => now);
-    expect(book.take(hint)).toEqual(['docker.io/library/nginx:latest', IMAGE]);
-    expect(book.expected(IMAGE)).toEqual({ until: NOW + 60_000, requestId: 'r1' });
-    now += 59_999;
-    book.take({ ...hint, images: ['nginx'] });
-    now += 1;
-    expect(book.expected(IMAGE)).toBeUndefined();
-    expect(book.expected('docker.io/library/nginx:latest')).toBeDefined();
-  });
-
-  it('is bounded: the oldest hints go', () => {
-    const book = new HintBook(() => NOW);
-    book.take(hint);
-    for (let batch = 0; batch < 50; batch += 1) {
-      book.take({ ...hint, images: Array.from({ length: 256 }, (_, index) => `quay.io/a/b:${batch}-${index}`) });
-    }
-    expect(book.expected(IMAGE)).toBeUndefined();
-    expect(book.expected('quay.io/a/b:49-255')).toBeDefined();
   });
 });

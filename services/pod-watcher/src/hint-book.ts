@@ -1,8 +1,11 @@
 import type { ImageUsed } from '@kuik/contracts';
 import { formatReference, tryParseReference } from '@kuik/image';
 
-/** A pod that was admitted and not stored shows up nowhere: after this long its hint is forgotten. */
-const HINT_MS = 60_000;
+/**
+ * A pod that was admitted and not stored shows up nowhere: after this long its hint is forgotten. Longer than a watch may be silent and still
+ * count as alive (`staleAfterMs`, 150 s): while holders are confirmed, what was admitted is seen or remembered.
+ */
+const HINT_MS = 180_000;
 const HINTS_MAX = 10_000;
 
 /**
