@@ -262,9 +262,11 @@ describe('GET /why-kept', () => {
   ])('tells %s', async (_name, change, told) => {
     byPerson();
     const { uid } = world.image(IMAGE)!.metadata;
-    const removal = { forUid: uid, condemnedAt: '2026-11-01T12:00:00Z', reason: 'Unused', epoch: 1, ...change };
+    const [condemnedAt, removedAt] = ['2026-11-01T12:00:00Z', '2026-11-01T12:05:00Z'];
+    const removal = { forUid: uid, condemnedAt, removedAt, reason: 'Unused', epoch: 1, ...change };
     world.kube.put<CachedImage>(CACHED_IMAGES, { ...world.image(IMAGE)!, status: { removal } });
-    expect((await ask(`?image=${IMAGE}`)).text.includes('condemned at 2026-11-01T12:00:00Z (Unused)')).toBe(told);
+    const going = `condemned at ${condemnedAt} (Unused)\nremoved from the cache at ${removedAt}\n`;
+    expect((await ask(`?image=${IMAGE}`)).text.includes(going)).toBe(told);
   });
 
   it('tells programs the same', async () => {

@@ -64,6 +64,7 @@ function linesOf({ image, error, kept, reasons = [], removal }: Body): string {
   if (error !== undefined) return `${error}\n`;
   const head = `${image} ${kept ? 'is kept' : 'is kept by nothing'}`;
   const going = removal === undefined ? [] : [`condemned at ${removal.condemnedAt} (${removal.reason})`];
+  if (removal?.removedAt !== undefined) going.push(`removed from the cache at ${removal.removedAt}`);
   const lines = reasons.map(({ reason, message }) => `${reason.padEnd(15)} ${message}`);
   return `${[head, ...lines, ...going].join('\n')}\n`;
 }
