@@ -1,12 +1,15 @@
 import type { Bus } from '@kuik/bus';
 import { memoryBus, MemoryServer } from '@kuik/bus/memory';
-import type { CachedImage, CopyJob, Repository } from '@kuik/contracts';
+import type { CachedImage, CacheStanza, CopyJob, Phase, Repository } from '@kuik/contracts';
 import { CACHED_IMAGES, PODS, REPOSITORIES } from '@kuik/kube';
 import { memoryKube } from '@kuik/kube/memory';
 import { type Clock, createMetrics, silentLogger, systemClock } from '@kuik/runtime';
 import { createApp, type PodWatcherApp } from '../app.ts';
 import { loadPodWatcherConfig } from '../config.ts';
-import { podObject } from './objects.ts';
+import { cacheStanza, IMAGE, podObject } from './objects.ts';
+
+/** The registry of what is there for anything but to see that the rest has settled. */
+export const LATER = 'later.example.test';
 
 /** Polls until `check` gives something; throws after ten seconds with what was looked for. */
 export async function eventually<T>(what: string, check: () => T | Promise<T>): Promise<NonNullable<T>> {
@@ -79,6 +82,17 @@ export function createWorld(env: Record<string, string> = {}, clock: Clock = sys
   };
 
   const images = (): CachedImage[] => kube.objects<CachedImage>(CACHED_IMAGES);
+  const imageOf = (sourceImage: string) => images().find(({ spec }) => spec.sourceImage === sourceImage);
+  const putImage = (image: object) => kube.put<CachedImage>(CACHED_IMAGES, image as CachedImage);
+  const pod = (name: string, image: string, change: Parameters<typeof podObject>[2] = {}): void => {
+    kube.put(PODS, podObject(name, [image], change));
+  };
+  const inPhase = (image: string, phase?: Phase) =>
+    eventually(`${image} in phase ${phase ?? 'any'}`, () => {
+      const found = imageOf(image)?.status?.phase;
+      return found === undefined || (phase !== undefined && found !== phase) ? undefined : imageOf(image);
+    });
+  let later = 0;
   return {
     kube,
     server,
@@ -89,11 +103,31 @@ export function createWorld(env: Record<string, string> = {}, clock: Clock = sys
     /** Another service's end of the bus. */
     bus: (): Bus => memoryBus(server),
     images,
-    image: (sourceImage: string) => images().find(({ spec }) => spec.sourceImage === sourceImage),
-    repositories: () => kube.objects<Repository>(REPOSITORIES),
-    pod: (name: string, image: string, change: Parameters<typeof podObject>[2] = {}) => {
-      kube.put(PODS, podObject(name, [image], change));
+    image: imageOf,
+    putImage,
+    /** The image once it is described. */
+    summarised: (image = IMAGE) => inPhase(image),
+    /** What the copier says of a copy that worked; resolves when the summary says it. */
+    copied: async (change: Partial<CacheStanza> = {}) => {
+      const image = await inPhase(IMAGE);
+      const cache = cacheStanza({ forUid: image.metadata.uid, ...change });
+      putImage({ ...image, status: { ...image.status, cache } });
+      return inPhase(IMAGE, 'Ready');
     },
+    /** Whatever was set off before has had its turn: something that came after it has gone all the way. */
+    settled: async () => {
+      later += 1;
+      const image = `${LATER}/a${later}/b:1`;
+      pod(`later-${later}`, image);
+      await inPhase(image);
+      await eventually('its repository', () =>
+        kube
+          .objects<Repository>(REPOSITORIES)
+          .some(({ spec, status }) => spec.name === image.slice(0, -2) && status?.phase !== undefined),
+      );
+    },
+    repositories: () => kube.objects<Repository>(REPOSITORIES),
+    pod,
     writes: () =>
       kube.calls.filter(
         ({ verb, resource }) => ['create', 'apply', 'patch', 'delete'].includes(verb) && resource !== 'leases',

@@ -1,0 +1,137 @@
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import { CACHED_IMAGES } from '@kuik/kube';
+import type { Collection } from './collection-loop.ts';
+import { imageOf, type ImageChange } from './fixtures.ts';
+import { bend, World } from './world.fixture.ts';
+
+const signal = new AbortController().signal;
+let world: World;
+let gc: Collection;
+beforeEach(async () => {
+  world = await World.begin();
+  gc = world.process();
+});
+const round = () => gc.round(signal);
+const change = (bent: ImageChange, name = 'nginx') => bend(world.kube, name, bent);
+
+describe('tags that several resources need', () => {
+  const digest = `sha256:${'d'.repeat(64)}`;
+  const anchor = `kuik-sha256-${'d'.repeat(64)}`;
+  const unusedAnchor = (name: string, tag: string) => ({
+    name,
+    spec: { sourceImage: `docker.io/library/nginx:${tag}@${digest}` },
+    status: { usedBy: { forUid: `uid-${name}`, count: 0 } },
+  });
+
+  it('keeps an anchor while another resource names the digest, and removes it with the last', async () => {
+    world.add(unusedAnchor('one', '1'));
+    world.add({ ...unusedAnchor('two', '2'), status: { usedBy: { forUid: 'uid-two', count: 1 } } });
+    world.tags.clear();
+    world.tags.set(`docker.io/library/nginx:${anchor}`, digest);
+    await round();
+    world.pass(9);
+    await round();
+    expect(world.image('one')).toBeUndefined();
+    expect(world.tags.size).toBe(1);
+    change({ status: { usedBy: { forUid: 'uid-two', count: 0 } } }, 'two');
+    await round();
+    world.pass(9);
+    await round();
+    expect(world.image('two')).toBeUndefined();
+    expect(world.tags.size).toBe(0);
+  });
+
+  it('keeps an anchor while another resource pins the digest, and removes it with that one', async () => {
+    const pinning = { name: 'pinning', spec: { sourceImage: 'docker.io/library/nginx:2', pin: digest } };
+    world.add(unusedAnchor('one', '1'));
+    world.add({ ...pinning, status: { usedBy: { forUid: 'uid-pinning', count: 1 } } });
+    world.tags.clear();
+    for (const tag of [anchor, '2']) world.tags.set(`docker.io/library/nginx:${tag}`, digest);
+    await round();
+    world.pass(9);
+    await round();
+    expect(world.image('one')).toBeUndefined();
+    expect(world.tags.size).toBe(2);
+    change({ status: { usedBy: { forUid: 'uid-pinning', count: 0 } } }, 'pinning');
+    await round();
+    world.pass(9);
+    await round();
+    expect(world.image('pinning')).toBeUndefined();
+    expect(world.tags.size).toBe(0);
+  });
+
+  it('keeps it for an image in use whose resource a person deletes at that moment', async () => {
+    world.add(unusedAnchor('one', '1'));
+    world.tags.clear();
+    world.tags.set(`docker.io/library/nginx:${anchor}`, digest);
+    await round();
+    world.pass(9);
+    world.add({ ...unusedAnchor('two', '2'), status: { usedBy: { forUid: 'uid-two', count: 1 } }, deleting: true });
+    world.tags.delete('docker.io/library/two:1');
+    world.holdersOf = (reference) => (reference.includes(':2@') ? 'held' : 'free');
+    await round();
+    expect(world.kube.objects(CACHED_IMAGES)).toEqual([]);
+    expect([...world.tags.keys()]).toEqual([`docker.io/library/nginx:${anchor}`]);
+  });
+
+  it('keeps it when a resource names the digest while the removal of another image takes long', async () => {
+    world.add({ name: 'a-slow' });
+    world.add(unusedAnchor('one', '1'));
+    world.tags.set(`docker.io/library/nginx:${anchor}`, digest);
+    await round();
+    world.pass(9);
+    const deleteTag = world.tags.delete.bind(world.tags);
+    world.tags.delete = (tag) => {
+      if (tag.includes('slow')) {
+        world.pass(1);
+        world.add({ ...unusedAnchor('new', '2'), status: { usedBy: { forUid: 'uid-new', count: 1 } } });
+      }
+      return deleteTag(tag);
+    };
+    await round();
+    expect(world.image('a-slow')).toBeUndefined();
+    expect(world.image('one')).toBeUndefined();
+    expect([...world.tags.keys()]).toContain(`docker.io/library/nginx:${anchor}`);
+  });
+
+  it.each([
+    ['at once', undefined],
+    // removedAt, its word, the anchor; then the process dies.
+    ['by the next process when this one dies', 3],
+  ])('puts it back %s when a resource came, and found it, just before it went', async (_when, lifetime) => {
+    world.add(unusedAnchor('one', '1'));
+    world.tags.clear();
+    world.tags.set(`docker.io/library/nginx:${anchor}`, digest);
+    await round();
+    world.pass(9);
+    const deleteTag = world.tags.delete.bind(world.tags);
+    world.tags.delete = (tag) => {
+      world.tags.delete = deleteTag;
+      world.kube.put(
+        CACHED_IMAGES,
+        imageOf({ ...unusedAnchor('new', '2'), status: { usedBy: { forUid: 'uid-new', count: 1 } } }),
+      );
+      return deleteTag(tag);
+    };
+    world.lifetime = lifetime;
+    if (lifetime === undefined) await round();
+    else await expect(round()).rejects.toThrow('SIGKILL');
+    expect(world.image('one') === undefined).toBe(lifetime === undefined);
+    world.lifetime = undefined;
+    await round();
+    expect(world.image('one')).toBeUndefined();
+    expect([...world.tags]).toEqual([[`docker.io/library/nginx:${anchor}`, digest]]);
+  });
+
+  it('removes it when all of them go in one round', async () => {
+    world.add(unusedAnchor('one', '1'));
+    world.add(unusedAnchor('two', '2'));
+    world.tags.clear();
+    world.tags.set(`docker.io/library/nginx:${anchor}`, digest);
+    await round();
+    world.pass(9);
+    await round();
+    expect(world.kube.objects(CACHED_IMAGES)).toEqual([]);
+    expect(world.tags.size).toBe(0);
+  });
+});
