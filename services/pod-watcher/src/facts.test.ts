@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { cachedImageStatus } from '@kuik/contracts';
 import { type Facts, factsOf, type FactsInput, recordedFacts, withFacts } from './facts.ts';
-import { at, cachedImage, DAY, NOW, UID } from './testing/objects.ts';
+import { at, cachedImage, cacheStanza, DAY, NOW, UID, upstreamStanza } from './testing/objects.ts';
 import { COMPLETE, type HolderKnowledge } from './knowledge.ts';
 import type { Holder } from './usage.ts';
 
@@ -115,6 +115,17 @@ describe('factsOf', () => {
     expect(factsOf(having(ahead), input({ now: NOW - 120 * DAY }))).toEqual(idle);
     const then = factsOf(cachedImage(), input({ now: NOW + 120 * DAY }));
     expect(then.expiresAt).toBe(at(120 * DAY + UNUSED_MS));
+  });
+
+  it.each<[string, Parameters<typeof cachedImage>[0]]>([
+    ['its creation', { metadata: { creationTimestamp: at(0) } }],
+    ['its copy', { status: { ...used, cache: cacheStanza({ copiedAt: at(0) }) } }],
+    ['its last pull', { status: { ...used, lastPulled: at(0) } }],
+    ['what the monitor saw', { status: { ...used, upstream: upstreamStanza({ lastSeen: at(0) }) } }],
+  ])('a clock that is behind when the last holder goes takes no time from an image: not before %s', (_what, change) => {
+    const facts = factsOf(cachedImage(change), input({ now: NOW - 120 * DAY }));
+    expect(facts).toMatchObject({ unusedSince: at(0), expiresAt: at(UNUSED_MS) });
+    expect(factsOf(cachedImage(change), input({ now: NOW + DAY })).unusedSince).toBe(at(DAY));
   });
 
   it.each([

@@ -45,7 +45,7 @@ export function factsOf(image: CachedImage, input: FactsInput): Facts {
     return recorded === undefined ? {} : { ...recordedFacts(image), ...pulled };
   }
   const unknown = holders.size === 0 && knowledge.state === 'partial';
-  const begins = unknown ? undefined : new Date(now).toISOString();
+  const begins = unknown ? undefined : beginOf(image, now);
   const retained = image.spec.retain === true;
   // Whatever is unused has a date, unless it was retained.
   const goesOn = retained || before.expiresAt !== undefined;
@@ -104,6 +104,22 @@ export function withFacts(image: CachedImage, facts: Facts): CachedImage {
   const { usedBy, expiresAt, unusedSince, pullSecrets, lastPulled, ...rest } = image.status ?? {};
   void [usedBy, expiresAt, unusedSince, pullSecrets, lastPulled];
   return { ...image, status: { ...rest, ...facts } };
+}
+
+/**
+ * When the time unused begins: now, but not before anything that the resource tells of. A clock that is behind when the last holder goes
+ * would otherwise take from the image's time what it lacks, and nobody would see it once the clock is right.
+ */
+function beginOf(image: CachedImage, now: number): string {
+  const told = [
+    image.metadata.creationTimestamp,
+    image.status?.lastPulled,
+    stanzaOf(image, 'cache')?.copiedAt,
+    stanzaOf(image, 'upstream')?.lastSeen,
+  ]
+    .map((time) => Date.parse(time ?? ''))
+    .filter(Number.isFinite);
+  return new Date(Math.max(now, ...told)).toISOString();
 }
 
 function expiryOf(image: CachedImage, unusedSince: string, unusedMs: number): string {
