@@ -13,12 +13,11 @@ let replicas: Replica[];
 beforeAll(async () => {
   stack = await startStack();
   replicas = await Promise.all([stack.start('one'), stack.start('two')]);
-  await until(() => replicas.some(({ leading }) => leading), { what: 'a leader', timeoutMs: 15_000 });
+  await until(() => replicas.some(({ leading }) => leading), { what: 'a leader' });
 }, 90_000);
 afterAll(() => stack?.close());
 
-const wait = <T>(what: string, check: () => Promise<T | undefined | false>) =>
-  until<T>(check, { what, timeoutMs: 30_000 });
+const wait = <T>(what: string, check: () => Promise<T | undefined | false>) => until<T>(check, { what });
 const imageWith = (reference: string, what: string, check: (image: CachedImage) => unknown) =>
   wait(`${reference} ${what}`, async () => {
     const image = await stack.image(reference);
