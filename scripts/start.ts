@@ -6,6 +6,8 @@ import { buildServices } from './build-services.ts';
 
 // `npm start`: the real parts, the services' bundles, the whole system, and the story of an upstream that dies.
 const CHECKOUT = path.resolve(import.meta.dirname, '..');
+/** Where `local.env` and the kubeconfig go; a test's stack leaves those of a person's alone. */
+const FOLDER = process.env['KUIK_LOCAL_FOLDER'] ?? path.join(CHECKOUT, '.kuik');
 const WRONG_ARGUMENTS = 2;
 const ending = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => ending.abort());
@@ -35,7 +37,7 @@ async function start(asked: StartRequest): Promise<void> {
     () => buildServices(),
     (_, ms) => `services bundled   ${seconds(ms)}`,
   );
-  const held = await runLocal(asked, list, path.join(CHECKOUT, '.kuik'), ending.signal);
+  const held = await runLocal(asked, list, FOLDER, ending.signal);
   process.exitCode = held ? 0 : 1;
 }
 

@@ -1,13 +1,11 @@
-import { readFileSync, rmSync } from 'node:fs';
-import path from 'node:path';
-import { describe, expect, it } from '@jest/globals';
+import { readFileSync } from 'node:fs';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import { SERVICES } from '@kuik/contracts';
 import { StartProcess } from './start-process.fixture.ts';
 import { MAIN_JOB } from './story/main-job.ts';
 
 const SEED = Number(process.env['KUIK_SEED'] ?? Date.now() % 1_000_000);
 
-const LOCAL_ENV = path.resolve(import.meta.dirname, '../../.kuik/local.env');
 const WHERE = [
   'KUBECONFIG',
   'PROXY_URL',
@@ -19,15 +17,16 @@ const WHERE = [
   'REDIS_URL',
 ];
 
+let start: StartProcess | undefined;
+afterEach(() => start?.stop());
+
 describe('npm start -- --once', () => {
   it('ends with 0 when every step held, and has written where everything is', async () => {
-    rmSync(LOCAL_ENV, { force: true });
-    const start = new StartProcess(['--once']);
+    start = new StartProcess(['--once']);
     const code = await start.ended();
     expect(start.output).toContain(`All ${MAIN_JOB.length} steps held.`);
     expect(code).toBe(0);
-    const lines = readFileSync(LOCAL_ENV, 'utf8').trimEnd().split('\n');
-    const env = new Map(lines.map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]));
+    const env = start.environment();
     const metrics = SERVICES.map((service) => `METRICS_${service.toUpperCase().replaceAll('-', '_')}`);
     expect([...env.keys()]).toEqual(expect.arrayContaining([...WHERE, ...metrics]));
     for (const name of [...WHERE.slice(1), ...metrics])
@@ -39,7 +38,7 @@ describe('npm start -- --once', () => {
     const step = MAIN_JOB[SEED % MAIN_JOB.length]!;
     const breakage = step.breakages[SEED % step.breakages.length]!;
     console.log(`broken: ${step.id}, ${breakage} (KUIK_SEED=${SEED} repeats it)`);
-    const start = new StartProcess(['--once', '--break', `${step.id}:${breakage}`]);
+    start = new StartProcess(['--once', '--break', `${step.id}:${breakage}`]);
     const code = await start.ended();
     expect(start.output).toContain(`FAIL ${step.title}`);
     expect(start.output).toMatch(/expected .*\n.* seen /);
@@ -48,7 +47,7 @@ describe('npm start -- --once', () => {
   });
 
   it('refuses an upstream that does not exist', async () => {
-    const start = new StartProcess(['--once', '--upstream', 'nowhere']);
+    start = new StartProcess(['--once', '--upstream', 'nowhere']);
     expect(await start.ended()).toBe(2);
     expect(start.output).toBe('npm start: --upstream nowhere: must be builtin or none\n');
   });

@@ -9,7 +9,7 @@ import {
   type PushedImage,
   type UpstreamRegistry,
 } from '@kuik/testbed';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { stringify } from 'yaml';
@@ -23,7 +23,6 @@ const PRIVATE = 'private.example.test/team/secret:2';
 const USER = { name: 'somebody', password: 'correct horse' };
 /** bcrypt of that password: registries take nothing else. */
 const HTPASSWD = `${USER.name}:$2b$04$w4isJnYupJk7FnLN2CZSJO/YVeEeVwGlsdL.O4D6fv6YMYqvACIDa`;
-const ENVIRONMENT = path.resolve(import.meta.dirname, '../../.kuik/local.env');
 
 let folder: string;
 let open: UpstreamRegistry;
@@ -55,17 +54,13 @@ beforeAll(async () => {
   writeFileSync(file, stringify(registries));
   start = new StartProcess(['--upstream', 'none', '--registries', file]);
   await start.says('The stack stays up', 60_000);
-  const env = Object.fromEntries(
-    readFileSync(ENVIRONMENT, 'utf8')
-      .split('\n')
-      .map((line) => line.split('=') as [string, string]),
-  );
-  kube = createKubeClient({ kubeconfig: env['KUBECONFIG']! });
-  proxy = new URL(env['PROXY_URL']!).host;
+  const env = start.environment();
+  kube = createKubeClient({ kubeconfig: env.get('KUBECONFIG')! });
+  proxy = new URL(env.get('PROXY_URL')!).host;
 });
 afterAll(async () => {
   await kube?.close();
-  await start?.interrupt();
+  await start?.stop();
   await Promise.all([open?.stop(), closed?.stop()]);
   rmSync(folder, { recursive: true, force: true });
 });

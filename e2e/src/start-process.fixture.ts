@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { until } from '@kuik/testbed';
 
@@ -8,11 +10,14 @@ const START = path.resolve(import.meta.dirname, '../../scripts/start.ts');
 /** `npm start` as a process: what a person gets, without the bootstrap. */
 export class StartProcess {
   output = '';
+  /** For what it writes; removed by `stop`. */
+  readonly #folder = mkdtempSync(path.join(tmpdir(), 'kuik-start-'));
   readonly #child;
   readonly #closed: Promise<unknown>;
 
   constructor(args: readonly string[]) {
-    this.#child = spawn(process.execPath, [START, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const env = { ...process.env, KUIK_LOCAL_FOLDER: this.#folder };
+    this.#child = spawn(process.execPath, [START, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env });
     for (const stream of [this.#child.stdout, this.#child.stderr])
       stream.on('data', (chunk) => (this.output += String(chunk)));
     this.#closed = once(this.#child, 'close');
@@ -23,6 +28,18 @@ export class StartProcess {
     const said = (): boolean => this.output.includes(text);
     await until(() => said() || this.#child.exitCode !== null, { what: `"${text}"`, timeoutMs }).catch(() => undefined);
     if (!said()) throw new Error(`npm start did not say "${text}":\n${this.output}`);
+  }
+
+  /** What `local.env` says. */
+  environment(): Map<string, string> {
+    const lines = readFileSync(path.join(this.#folder, 'local.env'), 'utf8').trimEnd().split('\n');
+    return new Map(lines.map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]));
+  }
+
+  /** Ends it if it still runs, and removes what it wrote. */
+  async stop(): Promise<void> {
+    if (this.#child.exitCode === null) await this.interrupt();
+    rmSync(this.#folder, { recursive: true, force: true });
   }
 
   /** Its exit code, once it has ended by itself. */

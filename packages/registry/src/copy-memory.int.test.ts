@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 const MiB = 1024 * 1024;
 /** Buffers of the streams of one copy, and what a garbage collector leaves lying about. */
 const GROWTH_MAX = 48 * MiB;
-const LARGE = sized({ usual: 512 * MiB, full: 1024 * MiB });
+const LARGE = sized({ usual: 160 * MiB, full: 1024 * MiB });
 
 let upstream: UpstreamRegistry;
 let cache: CacheRegistry;

@@ -1,8 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import { project } from '@kuik/contracts';
+import { sized } from '@kuik/tooling';
 import { Chaos, IMAGES, numbers } from './chaos.fixture.ts';
 import { World } from './world.fixture.ts';
 
+const SEEDS = sized({ usual: 10, full: 25 });
 const signal = new AbortController().signal;
 
 /** Forty moments of disorder, then calm: what is promised and not there, and what is there and not wanted (or the other way round). */
@@ -54,7 +56,7 @@ async function run(seed: number): Promise<{ broken: string[]; left: string[]; tr
 
 describe('gc killed at any moment, while everybody else goes on', () => {
   it.each([1, 26, 51, 76, 101, 126])('ends in what was wanted: seeds from %d on', async (first) => {
-    for (let seed = first; seed < first + 25; seed += 1) {
+    for (let seed = first; seed < first + SEEDS; seed += 1) {
       const { broken, left, trace } = await run(seed);
       expect({ seed, broken, left, trace }).toEqual({ seed, broken: [], left: [], trace: expect.any(Array) });
     }

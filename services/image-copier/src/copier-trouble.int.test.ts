@@ -58,7 +58,7 @@ const layerAsked = (made: MadeImage) =>
 describe('a copy that takes long', () => {
   it('says so while it runs, and how far it is; nothing of that is left when it ended', async () => {
     const { made } = await inMidCopy('progress');
-    const image = await world.copied(`${SLOW}/progress:1`, ({ copying }) => copying !== undefined);
+    const image = await world.copied(`${SLOW}/progress:1`, ({ copying }) => copying?.bytesTotal !== undefined);
     const { copying, ...rest } = image.stanza;
     expect(rest).toEqual({ forUid: image.metadata.uid });
     expect(copying!.bytesTotal).toBeGreaterThan(3 * MiB);

@@ -23,7 +23,7 @@ const MiB = 1024 * 1024;
 const HOST = 'registry.example.test';
 const STREAMS = 16;
 const SMALL = 4 * MiB;
-const LARGE = sized({ usual: 48 * MiB, full: 1024 * MiB });
+const LARGE = sized({ usual: 24 * MiB, full: 1024 * MiB });
 const RESIDENT_MAX = 160 * MiB;
 /** What is left lying about between collections. */
 const GROWTH_MAX = 40 * MiB;

@@ -156,10 +156,10 @@ describe('tags and what is known of them', () => {
       reports
         .flatMap(({ images }) => images)
         .reduce((sum, one) => sum + (one.reference === reference ? one.pulls : 0), 0);
-    await until(() => pulls(`${HOST}/${repository}:served`) === 3, { what: 'three pulls to be told of' });
-    await until(() => pulls(`${HOST}/${repository}@${one.digest}`) === 1, { what: 'the pull by digest' });
+    await until(() => pulls(`${HOST}/${repository}:served`) >= 3, { what: 'three pulls to be told of' });
+    await until(() => pulls(`${HOST}/${repository}@${one.digest}`) >= 1, { what: 'the pull by digest' });
     await reporting.close();
-    expect(pulls(`${HOST}/${repository}:served`)).toBe(3);
+    expect([pulls(`${HOST}/${repository}:served`), pulls(`${HOST}/${repository}@${one.digest}`)]).toEqual([3, 1]);
     expect(new Set(reports.map(({ node }) => node))).toEqual(new Set(['node-1']));
     await consumer.stop();
   });

@@ -7,9 +7,11 @@ import { factsOf, recordedFacts, withFacts } from './facts.ts';
 import { freeImageName, freeRepositoryName, imageIdentity } from './identity.ts';
 import { onlyHoldersDiffer } from './holders-only.ts';
 import type { Intents } from './intents.ts';
+import { makesWay } from './make-way.ts';
 import type { MissingContentBook } from './missing-content.ts';
 import { neverCached } from './never-cached.ts';
 import { nextStep, type RetryTimes, type Step, STEP_REASONS } from './next-step.ts';
+import { RecentUids } from './recent-uids.ts';
 import type { ResourceWriter } from './resource-writer.ts';
 import { recordedSummary, summarise } from './summary.ts';
 import { sameJson } from './same-json.ts';
@@ -29,7 +31,13 @@ export interface ImageReconcilerParts {
   readonly knowledge: () => HolderKnowledge;
   readonly writer: Pick<
     ResourceWriter,
-    'createImage' | 'createRepository' | 'adoptImage' | 'dropForceWish' | 'applyDescription'
+    | 'createImage'
+    | 'madeLately'
+    | 'withdrawImage'
+    | 'createRepository'
+    | 'adoptImage'
+    | 'dropForceWish'
+    | 'applyDescription'
   >;
   readonly intents: Intents;
   readonly hints: ImageHints;
@@ -52,11 +60,11 @@ const QUEUE_RETRY_MS = 5_000;
 /** Everything that has to be true of one image (canonical text): its object exists, says who uses it, and its copy is under way. */
 export class ImageReconciler {
   readonly #parts: ImageReconcilerParts;
-  /** When an image was described, by uid (monotonic ms); those of the last `holdersMs`. */
-  readonly #described = new Map<string, number>();
+  readonly #described: RecentUids;
 
   constructor(parts: ImageReconcilerParts) {
     this.#parts = parts;
+    this.#described = new RecentUids(parts.holdersMs, () => parts.clock.monotonic());
   }
 
   /** Returns when to look again, when something is known to change with time alone. Throws KubeError. */
@@ -73,6 +81,7 @@ export class ImageReconciler {
       if (!held || reference === undefined) return undefined;
       await this.#create(reference, requestId);
     }
+    await this.#makeWay(image);
     const [first, ...duplicates] = view.images.of(image);
     if (first === undefined) return undefined;
     const waits: number[] = [];
@@ -116,6 +125,19 @@ export class ImageReconciler {
         return;
       }
       taken.add(name);
+    }
+  }
+
+  /** Takes back what this process made while somebody else's object for the image was on its way into the view. */
+  async #makeWay(image: string): Promise<void> {
+    const { view, writer, log } = this.#parts;
+    const all = view.images.of(image);
+    if (all.length < 2) return;
+    for (const one of all) {
+      const way = makesWay(one, all, (each) => writer.madeLately(each));
+      if (way.do === 'stay') continue;
+      await writer.withdrawImage(one);
+      log.info('cached image withdrawn', { image, object: one.metadata.name, reason: way.reason });
     }
   }
 
@@ -194,20 +216,10 @@ export class ImageReconciler {
       { ...recordedFacts(image), ...recordedSummary(image) },
     ];
     if (sameJson(next, recorded)) return undefined;
-    const since = clock.monotonic() - (this.#described.get(image.metadata.uid) ?? -Infinity);
+    const since = this.#described.ageMs(image.metadata.uid);
     if (since < holdersMs && onlyHoldersDiffer(recorded, next)) return holdersMs - since;
     await writer.applyDescription(image, next);
-    this.#remember(image.metadata.uid);
+    this.#described.add(image.metadata.uid);
     return undefined;
-  }
-
-  #remember(uid: string): void {
-    const now = this.#parts.clock.monotonic();
-    this.#described.delete(uid);
-    this.#described.set(uid, now);
-    for (const [old, at] of this.#described) {
-      if (now - at < this.#parts.holdersMs) return;
-      this.#described.delete(old);
-    }
   }
 }

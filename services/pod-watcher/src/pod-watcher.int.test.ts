@@ -13,12 +13,11 @@ let replicas: Replica[];
 beforeAll(async () => {
   stack = await startStack();
   replicas = await Promise.all([stack.start('one'), stack.start('two')]);
-  await until(() => replicas.some(({ leading }) => leading), { what: 'a leader', timeoutMs: 15_000 });
+  await until(() => replicas.some(({ leading }) => leading), { what: 'a leader' });
 }, 90_000);
 afterAll(() => stack?.close());
 
-const wait = <T>(what: string, check: () => Promise<T | undefined | false>) =>
-  until<T>(check, { what, timeoutMs: 15_000 });
+const wait = <T>(what: string, check: () => Promise<T | undefined | false>) => until<T>(check, { what });
 const imageWith = (reference: string, what: string, check: (image: CachedImage) => unknown) =>
   wait(`${reference} ${what}`, async () => {
     const image = await stack.image(reference);
@@ -97,15 +96,16 @@ describe('pod-watcher on real servers', () => {
       stack.pod('other', `${HOST}/other:1.0`),
     ]);
     await imageWith(reference, 'used by all', ({ status }) => status?.usedBy?.count === 12);
-    const other = await imageWith(
+    const named = async (image: string) =>
+      (await stack.images()).filter(({ spec }) => spec.sourceImage === image).map(({ metadata }) => metadata.name);
+    // Whichever was first: what the service made for itself goes again when the watch shows the person's.
+    await wait('by-hand alone', async () => (await named(`${HOST}/other:1.0`)).join() === 'by-hand');
+    await imageWith(
       `${HOST}/other:1.0`,
       'adopted',
       ({ metadata, status }) => metadata.finalizers !== undefined && status?.usedBy?.count === 1,
     );
-    expect(other.metadata.name).toBe('by-hand');
-    const images = await stack.images();
-    expect(images.filter(({ spec }) => spec.sourceImage === reference)).toHaveLength(1);
-    expect(images.filter(({ spec }) => spec.sourceImage === `${HOST}/other:1.0`)).toHaveLength(1);
+    expect(await named(reference)).toHaveLength(1);
   });
 
   it('loses no field when every owner writes at once', async () => {
@@ -124,15 +124,14 @@ describe('pod-watcher on real servers', () => {
     expect(settled.status).toMatchObject({ cache: { digest: DIGEST }, usedBy: { count: 6 }, isCached: true });
   });
 
-  it('has the jobs of fifty new images out within seconds', async () => {
+  it('makes one object and a job of each of fifty new images, and describes them all', async () => {
     const names = Array.from({ length: 50 }, (_, index) => `many-${index}`);
     await Promise.all(names.map((name) => stack.pod(name, `${HOST}/${name}:1.0`)));
-    const started = performance.now();
-    await wait('fifty jobs', () =>
-      Promise.resolve(names.every((name) => stack.jobs.some(({ reference }) => reference === `${HOST}/${name}:1.0`))),
-    );
-    expect(performance.now() - started).toBeLessThan(4_000);
+    const uids = (name: string) =>
+      new Set(stack.jobs.filter(({ reference }) => reference === `${HOST}/${name}:1.0`).map(({ uid }) => uid)).size;
+    await wait('fifty jobs', () => Promise.resolve(names.every((name) => uids(name) > 0)));
     await wait('every summary', async () => (await stack.images()).every(({ status }) => status?.phase !== undefined));
+    expect(names.filter((name) => uids(name) !== 1)).toEqual([]);
   });
 
   it('shows the last pull that a proxy told of', async () => {

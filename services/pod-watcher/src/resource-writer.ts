@@ -17,12 +17,16 @@ import type { ClusterView } from './cluster-view.ts';
 import type { Description } from './holders-only.ts';
 import { imageIdentity, repositoryIdentity } from './identity.ts';
 import { keptObject } from './kept-object.ts';
+import { RecentUids } from './recent-uids.ts';
 import type { RepositorySummary } from './repository-summary.ts';
 import { imageTraces, repositoryTraces, type V1Traces } from './v1-traces.ts';
 
 type Managed = Pick<Reference, 'host' | 'path'>;
 
 const API_VERSION = `${GROUP}/${VERSION}`;
+
+/** How far behind a watch may be for an object of ours to be still a fresh one. */
+const FRESH_MS = 60_000;
 
 /**
  * The only place that writes resources: each write asks for leadership first, and what it returned is in the view before the next
@@ -32,6 +36,7 @@ export class ResourceWriter {
   readonly #kube: KubeClient;
   readonly #leadership: Pick<Leadership, 'assertLeader'>;
   readonly #view: ClusterView;
+  readonly #made = new RecentUids(FRESH_MS);
 
   constructor(kube: KubeClient, leadership: Pick<Leadership, 'assertLeader'>, view: ClusterView) {
     this.#kube = kube;
@@ -48,7 +53,7 @@ export class ResourceWriter {
       metadata: { name, labels: labelsOf(repository) },
       spec,
     };
-    const found = await this.#createOrGet<Repository>(REPOSITORIES, name, object);
+    const { found } = await this.#createOrGet<Repository>(REPOSITORIES, name, object);
     this.#putRepository(found);
     return repositoryIdentity(found) === spec.name ? found : undefined;
   }
@@ -66,9 +71,33 @@ export class ResourceWriter {
       ...(requestId === undefined ? {} : { annotations: { [REQUEST_ID_ANNOTATION]: requestId } }),
     };
     const object = { apiVersion: API_VERSION, kind: 'CachedImage', metadata, spec: { sourceImage } };
-    const found = await this.#createOrGet<CachedImage>(CACHED_IMAGES, name, object);
+    const { found, made } = await this.#createOrGet<CachedImage>(CACHED_IMAGES, name, object);
+    if (made) this.#made.add(found.metadata.uid);
     this.#putImage(found);
     return imageIdentity(found) === sourceImage ? found : undefined;
+  }
+
+  /** Whether this process created the object, less than a minute ago. */
+  madeLately({ metadata }: CachedImage): boolean {
+    return this.#made.has(metadata.uid);
+  }
+
+  /**
+   * Takes a CachedImage back that `makesWay`: this very version of it. Conflicts when anybody wrote it since; a finalizer that is off by
+   * then is put on again by `adoptImage`.
+   */
+  async withdrawImage(image: CachedImage): Promise<void> {
+    const { name, uid } = image.metadata;
+    try {
+      const freed = await this.#patch(CACHED_IMAGES, image, { finalizers: null }, undefined);
+      this.#leadership.assertLeader();
+      const { resourceVersion } = freed.metadata;
+      await this.#kube.delete(CACHED_IMAGES, { name }, { uid, resourceVersion });
+    } catch (error) {
+      // Gone already, and a watch that is behind showed it once more.
+      if (!isKubeError(error, 'not-found')) throw error;
+    }
+    this.#view.removeImage(image);
   }
 
   /**
@@ -177,13 +206,17 @@ export class ResourceWriter {
     this.#view.putRepository(keptObject(repository, REPOSITORIES));
   }
 
-  async #createOrGet<T extends CachedImage | Repository>(resource: Resource, name: string, object: object): Promise<T> {
+  async #createOrGet<T extends CachedImage | Repository>(
+    resource: Resource,
+    name: string,
+    object: object,
+  ): Promise<{ readonly found: T; readonly made: boolean }> {
     this.#leadership.assertLeader();
     try {
-      return await this.#kube.create<T>(resource, object);
+      return { found: await this.#kube.create<T>(resource, object), made: true };
     } catch (error) {
       if (!isKubeError(error, 'already-exists')) throw error;
-      return this.#kube.get<T>(resource, { name });
+      return { found: await this.#kube.get<T>(resource, { name }), made: false };
     }
   }
 }

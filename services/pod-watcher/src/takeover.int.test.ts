@@ -68,8 +68,9 @@ describe('a cluster of kuik v1', () => {
     // One intent each, the duplicate none: the copier sees by two HEADs what the cache already holds.
     const counted = (await stack.images()).filter(({ status }) => status?.phase !== 'Duplicate');
     expect(counted).toHaveLength(before.size - 1);
-    await until(() => stack.jobs.length >= counted.length, { what: 'their jobs', timeoutMs: 30_000 });
-    expect(new Set(stack.jobs.map(({ name }) => name))).toEqual(new Set(counted.map(({ metadata }) => metadata.name)));
+    const raised = () => new Set(stack.jobs.map(({ name }) => name));
+    await until(() => raised().size >= counted.length, { what: 'their jobs' });
+    expect(raised()).toEqual(new Set(counted.map(({ metadata }) => metadata.name)));
     expect(stack.jobs).toHaveLength(counted.length);
   });
 
@@ -112,7 +113,7 @@ describe('a cluster of kuik v1', () => {
   it('takes Repositories over with their wishes', async () => {
     const found = async (): Promise<Repository | undefined> =>
       (await stack.repositories()).find(({ spec, status }) => spec.name.endsWith('/nginx') && status?.images === 1);
-    const repository = await until(found, { what: 'the Repository of nginx', timeoutMs: 15_000 });
+    const repository = await until(found, { what: 'the Repository of nginx' });
     expect(repository.metadata.name).toBe('docker.io-library-nginx');
     expect(repository.spec).toEqual({ name: 'docker.io/library/nginx', updateInterval: '1h0m0s' });
     expect(repository.status?.conditions?.map(({ type, reason }) => [type, reason])).toEqual([
@@ -132,9 +133,9 @@ describe('a cluster of kuik v1', () => {
     });
     await Promise.all(replicas.map((replica) => replica.close()));
     replicas = [await stack.start('three')];
-    await until(() => replicas[0]!.leading, { what: 'the next leader', timeoutMs: 15_000 });
+    await until(() => replicas[0]!.leading, { what: 'the next leader' });
     let settled = -1;
-    await until(async () => settled === (settled = await writes()), { what: 'rest', everyMs: 500, timeoutMs: 15_000 });
+    await until(async () => settled === (settled = await writes()), { what: 'rest', everyMs: 500 });
     expect(settled).toBe(0);
   });
 });

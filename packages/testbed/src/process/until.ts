@@ -15,13 +15,14 @@ export interface UntilOptions {
 
 /**
  * Calls `check` until it neither throws nor returns `undefined` or `false`, and gives what it returned.
- * Throws WaitTimeout, which names what was waited for and the last failure, after `timeoutMs` (default 10 s).
+ * Throws WaitTimeout, which names what was waited for and the last failure, after `timeoutMs` (default 30 s: a machine may
+ * have much else to do, and only what fails waits that long).
  */
 export async function until<T>(
   check: () => Promise<T | undefined | false> | T | undefined | false,
   options: UntilOptions,
 ): Promise<T> {
-  const { what, timeoutMs = 10_000, everyMs = 20, signal } = options;
+  const { what, timeoutMs = 30_000, everyMs = 20, signal } = options;
   const deadline = performance.now() + timeoutMs;
   let last: unknown;
   for (;;) {

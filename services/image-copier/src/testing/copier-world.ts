@@ -150,7 +150,7 @@ export async function startCopierWorld(hosts: readonly string[]) {
     told(
       { metadata: { name, uid } }: CachedImage,
       done: (stanza: CacheStanza) => unknown,
-      timeoutMs = 15_000,
+      timeoutMs = 30_000,
     ): Promise<Image & { stanza: CacheStanza }> {
       return until(
         async () => {

@@ -79,7 +79,8 @@ export async function startStack({ definitions = CRDS }: { definitions?: readonl
         nats: identity.nats,
         redis: identity.redis,
         kube: { kubeconfig: identity.kubeconfig },
-        lease: { namespace: NAMESPACE, identity: name, duration: '2s', renew: '200ms' },
+        // No test waits for it to run out, and a busy machine does not lose it: a new term raises every intent again.
+        lease: { namespace: NAMESPACE, identity: name, duration: '15s', renew: '500ms' },
         registries: faults.registries(),
         reconcile: { spacing: '20ms', settle: '20ms', holders: '20ms' },
         ...change,

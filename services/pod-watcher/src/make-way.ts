@@ -1,0 +1,50 @@
+import { type CachedImage, FINALIZER, REPOSITORY_LABEL, REQUEST_ID_ANNOTATION } from '@kuik/contracts';
+
+export const WAY_REASONS = {
+  going: 'Going',
+  notOurs: 'NotMadeHere',
+  used: 'SomebodySaidMore',
+  alone: 'Alone',
+  surplus: 'Surplus',
+} as const;
+
+export interface Way {
+  readonly do: 'stay' | 'go';
+  readonly reason: (typeof WAY_REASONS)[keyof typeof WAY_REASONS];
+}
+
+/**
+ * Whether a CachedImage makes way for another one of the same image. Watches lag: somebody may name an image a moment before or after we
+ * do, and what they wrote has to count. Only a fresh object of this very process goes, one that says no more than would be written again;
+ * any other second object stays and is a duplicate. `madeLately` knows what this process created. In this order it stays when:
+ * it is being deleted; this process did not make it just now; a person or another service said something in it; nobody else's object
+ * for the image is there to stay.
+ */
+export function makesWay(
+  image: CachedImage,
+  all: readonly CachedImage[],
+  madeLately: (image: CachedImage) => boolean,
+): Way {
+  if (isGoing(image)) return { do: 'stay', reason: WAY_REASONS.going };
+  if (!madeLately(image)) return { do: 'stay', reason: WAY_REASONS.notOurs };
+  if (!isBare(image)) return { do: 'stay', reason: WAY_REASONS.used };
+  if (!all.some((other) => !isGoing(other) && !madeLately(other))) return { do: 'stay', reason: WAY_REASONS.alone };
+  return { do: 'go', reason: WAY_REASONS.surplus };
+}
+
+/** It holds what this service writes into a new object, and nothing of anybody else. */
+function isBare({ metadata, spec, status = {} }: CachedImage): boolean {
+  const { labels = {}, annotations = {}, finalizers = [], ownerReferences = [] } = metadata;
+  return (
+    Object.keys(spec).every((key) => key === 'sourceImage') &&
+    Object.keys(labels).every((key) => key === REPOSITORY_LABEL) &&
+    Object.keys(annotations).every((key) => key === REQUEST_ID_ANNOTATION) &&
+    finalizers.every((finalizer) => finalizer === FINALIZER) &&
+    ownerReferences.length === 0 &&
+    [status.cache, status.upstream, status.removal].every((stanza) => stanza === undefined)
+  );
+}
+
+function isGoing({ metadata }: CachedImage): boolean {
+  return metadata.deletionTimestamp !== undefined;
+}
