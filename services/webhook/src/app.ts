@@ -144,7 +144,7 @@ function controlLoops(
   const answers = (): boolean => admission.notReady() === undefined;
   const kept = { ...options, rules, kube, patienceMs: config.patience, clock, log, onRound };
   return [
-    files ?? new CertificateLoop({ kube, namespace, wish, checkMs, clock, log, use, onRound }),
+    files ?? new CertificateLoop({ kube, namespace, wish, checkMs, clock, log, use, onRound }).part,
     registrationLoop({ ...kept, checkMs }),
     new PolicyLoop({ ...kept, wish: config.admission, checkMs: config.policyCheck, answers, metrics }).part,
   ];
