@@ -14,6 +14,9 @@ describe('admissionPath', () => {
     ['policy', 'not-in-cel', 'unchanged', 'NotInCel'],
     ['auto', 'refused', 'webhook', 'RefusedByServer'],
     ['policy', 'refused', 'unchanged', 'RefusedByServer'],
+    ['policy', 'changed-by-others', 'unchanged', 'ChangedByOthers'],
+    ['auto', 'changed-by-others', 'unchanged', 'ChangedByOthers'],
+    ['webhook', 'changed-by-others', 'unchanged', 'ChangedByOthers'],
   ])('%s, and the policy is %s: by %s, %s', (wish, attempt, by, reason) => {
     expect(admissionPath(wish, attempt)).toEqual({ by, reason });
   });

@@ -142,10 +142,10 @@ function controlLoops(
   const { namespace } = config;
   const wish = { hosts: servedHosts(config), days };
   const answers = (): boolean => admission.notReady() === undefined;
-  const policy = { ...options, wish: config.admission, rules, checkMs: config.policyCheck, answers };
+  const kept = { ...options, rules, kube, patienceMs: config.patience, clock, log, onRound };
   return [
-    files ?? new CertificateLoop({ kube, namespace, wish, checkMs, clock, log, use, onRound }),
-    registrationLoop({ ...options, rules, kube, checkMs, log, onRound }),
-    new PolicyLoop({ ...policy, kube, clock, log, metrics, onRound }).part,
+    files ?? new CertificateLoop({ kube, namespace, wish, checkMs, clock, log, use, onRound }).part,
+    registrationLoop({ ...kept, checkMs }),
+    new PolicyLoop({ ...kept, wish: config.admission, checkMs: config.policyCheck, answers, metrics }).part,
   ];
 }

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { loop, type Part, type Round } from '@kuik/runtime';
+import { loopPart, type Part, type Round } from '@kuik/runtime';
 import type { ServingCertificate } from './admission-server.ts';
 
 export interface CertificateFilesOptions {
@@ -14,29 +14,22 @@ export interface CertificateFilesOptions {
 export class CertificateFiles implements Part {
   readonly name = 'certificates';
   readonly #options: CertificateFilesOptions;
-  readonly #ending = new AbortController();
+  readonly #loop: Part;
   #last = '';
-  #running: Promise<void> | undefined;
 
   constructor(options: CertificateFilesOptions) {
+    const { checkMs, onRound } = options;
     this.#options = options;
+    this.#loop = loopPart({ name: this.name, everyMs: checkMs, tick: () => this.round(), onRound });
   }
 
-  async start(): Promise<void> {
-    const { checkMs, onRound } = this.#options;
+  async start(signal: AbortSignal): Promise<void> {
     await this.round();
-    this.#running = loop({
-      name: this.name,
-      signal: this.#ending.signal,
-      everyMs: checkMs,
-      tick: () => this.round(),
-      onRound,
-    });
+    await this.#loop.start?.(signal);
   }
 
   async close(): Promise<void> {
-    this.#ending.abort();
-    await this.#running;
+    await this.#loop.close?.();
   }
 
   /** Reads both files and installs them when they changed. Throws when they cannot be read or do not fit. */

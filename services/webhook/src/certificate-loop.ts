@@ -1,4 +1,4 @@
-import { loop, type Clock, type Logger, type Part, type Round } from '@kuik/runtime';
+import { loopPart, type Clock, type Logger, type Part, type Round } from '@kuik/runtime';
 import type { KubeClient } from '@kuik/kube';
 import type { ServingCertificate } from './admission-server.ts';
 import { publishCaBundle } from './ca-bundle.ts';
@@ -22,37 +22,25 @@ export interface CertificateLoopOptions {
  * served one check later, unless nothing that is trusted is served meanwhile. Level-triggered: a changed Secret or a reset registration
  * is seen at the next check.
  */
-export class CertificateLoop implements Part {
-  readonly name = 'certificates';
+export class CertificateLoop {
+  /** Its start does not wait for the API server: readiness tells when there is a certificate. */
+  readonly part: Part;
   readonly #options: CertificateLoopOptions;
-  readonly #ending = new AbortController();
   #served: CertificateSet | undefined;
   /** The newest authority that the registration had at the end of the last check. */
   #registered: string | undefined;
-  #running: Promise<void> | undefined;
 
   constructor(options: CertificateLoopOptions) {
+    const { checkMs, onRound } = options;
     this.#options = options;
-  }
-
-  /** Does not wait for the API server: readiness tells when there is a certificate. */
-  start(): Promise<void> {
-    const { checkMs, onRound } = this.#options;
-    this.#running = loop({
-      name: this.name,
-      signal: this.#ending.signal,
+    this.part = loopPart({
+      name: 'certificates',
       everyMs: checkMs,
       deadlineMs: 20_000,
       backoff: { firstMs: 250, maxMs: checkMs },
       tick: (signal) => this.round(signal),
       onRound,
     });
-    return Promise.resolve();
-  }
-
-  async close(): Promise<void> {
-    this.#ending.abort();
-    await this.#running;
   }
 
   /** One round; throws KubeError. */

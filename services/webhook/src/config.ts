@@ -33,6 +33,11 @@ export const webhookConfig = z.strictObject({
   policyCheck: duration({ minMs: 100 })
     .default(10_000)
     .describe('How often the admission policy is compared with the rules'),
+  patience: duration()
+    .default(180_000)
+    .describe(
+      'How long registration and policy are left alone when somebody else changed them: another replica, or Helm, may know newer rules (a file of rules takes up to two minutes to reach each node)',
+    ),
   certificate: keyAndCertificate(
     z.strictObject({
       dnsNames: z

@@ -18,6 +18,7 @@ type Policy = KubeObject & { spec: { variables: { name: string; expression: stri
 const signal = new AbortController().signal;
 let kube: MemoryKube;
 let now: number;
+const PATIENCE = 180_000;
 beforeEach(() => {
   kube = memoryKube();
   now = 0;
@@ -45,6 +46,7 @@ function loopOf(wish: AdmissionWish, { written = { rules: {} }, answers = () => 
     proxyPrefixes: ['localhost:7439'],
     kube,
     checkMs: 1_000,
+    patienceMs: PATIENCE,
     answers,
     clock: { now: () => now, monotonic: () => now },
     log: silentLogger,
@@ -106,12 +108,15 @@ describe('PolicyLoop', () => {
     expect(writes()).toBe(0);
   });
 
-  it('puts right what somebody removed or edited', async () => {
+  it('puts right what somebody removed or edited, unless another replica was ahead', async () => {
     const { round } = loopOf('policy');
     await round();
     kube.drop(MUTATING_ADMISSION_POLICY_BINDINGS, { name: ADMISSION_POLICY });
     const edited = policy()!;
     kube.put<Policy>(MUTATING_ADMISSION_POLICIES, { ...edited, spec: { ...edited.spec, variables: [] } });
+    await round();
+    expect(binding()).toBeUndefined();
+    now += PATIENCE;
     await round();
     expect(binding()).toBeDefined();
     expect(policy()?.spec.variables).toEqual(edited.spec.variables);
@@ -141,6 +146,36 @@ describe('PolicyLoop', () => {
     expect(state()).toEqual({ ...BY_POLICY, gated: false });
     await round();
     expect(state()).toEqual(BY_WEBHOOK);
+  });
+
+  it.each<[string, AdmissionWish, AdmissionWish, WrittenRules]>([
+    ['other rules', 'policy', 'policy', { ignoreImages: ['^quay'] }],
+    ['a policy instead of the webhook', 'webhook', 'auto', {}],
+    ['the webhook instead of a policy', 'policy', 'webhook', {}],
+  ])('does not undo what a newer replica wrote: %s', async (_, before, after, rules) => {
+    const old = loopOf(before);
+    await old.rounds(5);
+    const newer = loopOf(after, { written: { rules } });
+    await newer.rounds(5);
+    const [count, wanted] = [writes(), policy()?.spec];
+    for (let check = 0; check < 17; check++) {
+      now += 10_000;
+      await old.round();
+      await newer.round();
+    }
+    expect(writes()).toBe(count);
+    expect(policy()?.spec).toEqual(wanted);
+  });
+
+  it('of two that stay at odds each writes once in the time of patience, not at every check', async () => {
+    const loops = [loopOf('policy'), loopOf('policy', { written: { rules: { ignoreImages: ['^quay'] } } })];
+    for (const { round } of loops) await round();
+    const count = writes();
+    for (let check = 0; check < 60; check++) {
+      now += 10_000;
+      for (const { round } of loops) await round();
+    }
+    expect(writes() - count).toBeLessThanOrEqual(4);
   });
 
   it('follows the rules', async () => {

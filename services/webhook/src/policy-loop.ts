@@ -4,7 +4,8 @@ import { celMistakes, compilePolicy, type DeciderOptions, type RulesFile } from 
 import { loopPart, type Clock, type Logger, type Metrics, type Part, type Round } from '@kuik/runtime';
 import { admissionPath, type AdmissionPath, type AdmissionWish, type PolicyAttempt } from './admission-path.ts';
 import { installPolicy, removePolicy } from './installed-policy.ts';
-import { gateWebhook, readRegistration, type Registration } from './webhook-gate.ts';
+import { LastWord } from './last-word.ts';
+import { planGate, readRegistration, writeGate, type Registration } from './webhook-gate.ts';
 
 export interface PolicyLoopOptions extends DeciderOptions {
   readonly wish: AdmissionWish;
@@ -12,6 +13,8 @@ export interface PolicyLoopOptions extends DeciderOptions {
   readonly rules: () => RulesFile;
   readonly kube: Pick<KubeClient, 'get' | 'apply' | 'delete' | 'mergePatch'>;
   readonly checkMs: number;
+  /** How long what somebody else changed is left alone, ms. */
+  readonly patienceMs: number;
   /** Whether this webhook has what it answers with. */
   readonly answers: () => boolean;
   readonly clock: Clock;
@@ -28,18 +31,23 @@ const CHECKS_BEFORE_HANDOVER = 3;
 
 /**
  * Keeps the admission policy in step with the rules, and the webhook out of the way while there is one. Level-triggered: what somebody
- * removed or edited is put right at the next check. Each replica does the same; nothing depends on their order.
+ * removed or edited is put right. Each replica does the same; nothing depends on their order, and those that differ do not undo each
+ * other's writing (`LastWord`).
  */
 export class PolicyLoop {
   readonly part: Part;
   readonly #options: PolicyLoopOptions;
+  readonly #word: LastWord;
   #path: AdmissionPath | undefined;
   #answered = 0;
+  /** What this replica would have in place: the policy, else why there is none. */
+  #wanted = '';
   #refused: { readonly spec: string; readonly at: number } | undefined;
 
   constructor(options: PolicyLoopOptions) {
-    const { checkMs, onRound } = options;
+    const { checkMs, patienceMs, onRound } = options;
     this.#options = options;
+    this.#word = new LastWord(patienceMs);
     this.part = loopPart({
       name: 'admission-policy',
       everyMs: checkMs,
@@ -52,22 +60,39 @@ export class PolicyLoop {
 
   /** One round; throws KubeError. */
   async round(signal: AbortSignal): Promise<void> {
-    const { kube, wish, answers, log, metrics } = this.#options;
+    const { kube, wish, answers, metrics } = this.#options;
     this.#answered = answers() ? this.#answered + 1 : 0;
     const registration = await readRegistration(kube, signal);
-    const path = admissionPath(wish, await this.#attempt(registration, signal));
+    let path = admissionPath(wish, await this.#attempt(registration, signal));
     if (path.by !== 'unchanged') {
-      if (registration !== undefined && (await gateWebhook(kube, registration, path.by === 'policy', signal)))
-        log.info(path.by === 'policy' ? 'webhook asked only what the policy leaves open' : 'webhook asked again');
-      const mayGo = registration === undefined || this.#answered > CHECKS_BEFORE_HANDOVER;
-      if (path.by === 'webhook' && mayGo && (await removePolicy(kube, signal))) this.#count('removed');
-      metrics.gauge(METRICS.admissionByPolicy).set(path.by === 'policy' ? 1 : 0);
+      if (path.by === 'webhook') this.#wanted = path.reason;
+      const followed = await this.#follow(path.by, registration, signal);
+      if (followed === 'left') path = admissionPath(wish, 'changed-by-others');
+      else metrics.gauge(METRICS.admissionByPolicy).set(path.by === 'policy' ? 1 : 0);
+      if (followed === 'in-place') this.#word.agree(this.#wanted);
     }
-    if (this.#path?.by === path.by && this.#path.reason === path.reason) return;
-    this.#path = path;
-    const line = { admission: wish, by: path.by, reason: path.reason };
-    if (path.reason === 'Configured') log.info('pods are admitted', line);
-    else log.warn('pods are not admitted as configured', line);
+    this.#tell(path);
+  }
+
+  /** Gate and policy as the path has them. `begun`: the policy stays for a while, until the webhook is known to answer. */
+  async #follow(
+    by: 'webhook' | 'policy',
+    registration: Registration | undefined,
+    signal: AbortSignal,
+  ): Promise<'in-place' | 'begun' | 'left'> {
+    const { kube, log } = this.#options;
+    const gates = planGate(registration?.webhooks, by === 'policy');
+    if (registration !== undefined && gates !== undefined) {
+      if (!this.#mayWrite()) return 'left';
+      await writeGate(kube, registration, gates, signal);
+      log.info(by === 'policy' ? 'webhook asked only what the policy leaves open' : 'webhook asked again');
+    }
+    if (by === 'policy') return 'in-place';
+    const mayGo = registration === undefined || this.#answered > CHECKS_BEFORE_HANDOVER;
+    const removal = await removePolicy(kube, () => mayGo && this.#mayWrite(), signal);
+    if (removal === 'removed') this.#count('removed');
+    if (removal === 'left') return mayGo ? 'left' : 'begun';
+    return 'in-place';
   }
 
   async #attempt(registration: Registration | undefined, signal: AbortSignal): Promise<PolicyAttempt> {
@@ -82,9 +107,10 @@ export class PolicyLoop {
       return 'not-in-cel';
     }
     const compiled = compilePolicy(file, this.#options);
+    this.#wanted = JSON.stringify(compiled);
     const spec = JSON.stringify(compiled.policy.spec);
     if (this.#refused?.spec === spec && clock.monotonic() - this.#refused.at < ASK_AGAIN_MS) return 'refused';
-    const installation = await installPolicy(kube, compiled, registration, signal);
+    const installation = await installPolicy(kube, compiled, registration, this.#mayWrite, signal);
     if (installation.result === 'not-served') return 'not-served';
     if (installation.result === 'refused') {
       this.#refused = { spec, at: clock.monotonic() };
@@ -93,8 +119,23 @@ export class PolicyLoop {
       return 'refused';
     }
     this.#refused = undefined;
+    if (installation.result === 'left') return 'changed-by-others';
     if (installation.result === 'applied') this.#count('applied');
     return 'installed';
+  }
+
+  readonly #mayWrite = (): boolean => this.#word.mayWrite(this.#wanted, this.#options.clock.monotonic());
+
+  /** Says by whom pods are admitted, when that is another than before. */
+  #tell({ by, reason }: AdmissionPath): void {
+    const { wish, log } = this.#options;
+    if (this.#path?.by === by && this.#path.reason === reason) return;
+    this.#path = { by, reason };
+    const line = { admission: wish, by, reason };
+    if (reason === 'Configured') log.info('pods are admitted', line);
+    else if (reason === 'ChangedByOthers')
+      log.info('somebody else changed how pods are admitted: left alone for now', line);
+    else log.warn('pods are not admitted as configured', line);
   }
 
   #count(result: 'applied' | 'refused' | 'removed'): void {

@@ -63,12 +63,13 @@ async function file(name: string, content: string): Promise<string> {
 
 interface Settings {
   readonly policyCheck?: string;
+  readonly patience?: string;
   readonly rules?: string;
 }
 
 async function start(
   admission: AdmissionWish,
-  { policyCheck = '200ms', rules = 'rules.yaml' }: Settings = {},
+  { policyCheck = '200ms', patience = '1s', rules = 'rules.yaml' }: Settings = {},
 ): Promise<WebhookApp> {
   const config = loadConfig({
     name: 'webhook',
@@ -80,6 +81,7 @@ async function start(
       KUIK_RULES_FILE: path.join(folder, rules),
       KUIK_ADMISSION: admission,
       KUIK_POLICY_CHECK: policyCheck,
+      KUIK_PATIENCE: patience,
       KUIK_CERTIFICATE_CHECK: '200ms',
       KUIK_CERTIFICATE_DNS_NAMES: '127.0.0.1',
       KUIK_HTTP_HOST: '127.0.0.1',
@@ -179,8 +181,8 @@ describe('a policy that takes over from the webhook', () => {
   let policy: WebhookApp;
 
   it('does so without one pod that fails or keeps its image', async () => {
-    // It looks once: later it would take the policy away, as it is told to.
-    webhook = await start('webhook', { policyCheck: '1h' });
+    // As in a rollout: the old one would take the policy away, as it is told to, but for its patience.
+    webhook = await start('webhook', { patience: '1h' });
     await register(webhook);
     await admittedBy('webhook');
     const meanwhile = createMeanwhile();

@@ -1,7 +1,8 @@
 import { WEBHOOK_CONFIGURATION } from '@kuik/contracts';
 import { MUTATING_WEBHOOK_CONFIGURATIONS, type KubeClient, type KubeObject } from '@kuik/kube';
 import { podScope, type RulesFile } from '@kuik/rules';
-import { loopPart, type Logger, type Part, type Round } from '@kuik/runtime';
+import { loopPart, type Clock, type Logger, type Part, type Round } from '@kuik/runtime';
+import { LastWord } from './last-word.ts';
 import { planRegistration, type RegisteredWebhook } from './plan-registration.ts';
 
 export interface RegistrationLoopOptions {
@@ -10,6 +11,9 @@ export interface RegistrationLoopOptions {
   readonly rules: () => RulesFile;
   readonly ownNamespaces: readonly string[];
   readonly checkMs: number;
+  /** How long a registration that somebody else changed is left alone, ms. */
+  readonly patienceMs: number;
+  readonly clock: Pick<Clock, 'monotonic'>;
   readonly log: Logger;
   readonly onRound: (round: Round) => void;
 }
@@ -18,36 +22,42 @@ type Configuration = KubeObject & { readonly webhooks?: RegisteredWebhook[] };
 
 /**
  * Keeps MutatingWebhookConfiguration `kuik-webhook` in step with the rules. Level-triggered: rules that changed, and a registration that
- * an upgrade of the chart has set back, are seen at the next check. Beside the certificates' loop and not in it: selectors that the API
+ * somebody has edited, are seen at the next check; replicas that differ do not undo each other's writing (`LastWord`). Beside the certificates' loop and not in it: selectors that the API
  * server refuses must not stop a certificate from being renewed.
  */
 export function registrationLoop(options: RegistrationLoopOptions): Part {
-  const { checkMs, log, onRound } = options;
+  const { checkMs, patienceMs, log, onRound } = options;
+  const word = new LastWord(patienceMs);
   return loopPart({
     name: 'registration',
     everyMs: checkMs,
     deadlineMs: 20_000,
     backoff: { firstMs: 250, maxMs: checkMs },
     tick: async (signal) => {
-      if (await keepRegistration(options, signal)) log.info('registration follows the rules');
+      if (await keepRegistration(options, word, signal)) log.info('registration follows the rules');
     },
     onRound,
   });
 }
 
 /**
- * One check; true when something was written. Throws KubeError: `not-found` when it is not installed yet, `conflict` when it changed in
+ * One check; true when something was written. What others changed stays until it is ours to write again. Throws KubeError: `not-found` when it is not installed yet, `conflict` when it changed in
  * between (the list goes as a whole), `invalid` with the API server's words when it would not have it.
  */
 export async function keepRegistration(
-  { kube, rules, ownNamespaces }: Pick<RegistrationLoopOptions, 'kube' | 'rules' | 'ownNamespaces'>,
+  { kube, rules, ownNamespaces, clock }: Pick<RegistrationLoopOptions, 'kube' | 'rules' | 'ownNamespaces' | 'clock'>,
+  word: LastWord,
   signal: AbortSignal,
 ): Promise<boolean> {
   const name = { name: WEBHOOK_CONFIGURATION };
   const configuration = await kube.get<Configuration>(MUTATING_WEBHOOK_CONFIGURATIONS, name, { signal });
-  const webhooks = planRegistration(configuration.webhooks, podScope(rules(), ownNamespaces));
-  if (webhooks === undefined) return false;
+  const scope = podScope(rules(), ownNamespaces);
+  const wanted = JSON.stringify(scope);
+  const webhooks = planRegistration(configuration.webhooks, scope);
+  if (webhooks === undefined) word.agree(wanted);
+  if (webhooks === undefined || !word.mayWrite(wanted, clock.monotonic())) return false;
   const { resourceVersion } = configuration.metadata;
   await kube.mergePatch(MUTATING_WEBHOOK_CONFIGURATIONS, name, { metadata: { resourceVersion }, webhooks }, { signal });
+  word.agree(wanted);
   return true;
 }

@@ -7,7 +7,17 @@ import { systemClock } from '@kuik/runtime';
 import { leaseTestbed, until, type Stack } from '@kuik/testbed';
 import { FreshConnections } from './fresh-connections.fixture.ts';
 import { splitBundle } from './plan-certificates.ts';
-import { CONFIGURATION, imageOf, onePod, podsOf, SECRET, WebhookBed, type Pod } from './webhook-bed.fixture.ts';
+import {
+  CONFIGURATION,
+  imageOf,
+  NAMESPACE,
+  onePod,
+  podsOf,
+  REGISTRATION,
+  SECRET,
+  WebhookBed,
+  type Pod,
+} from './webhook-bed.fixture.ts';
 
 const DAY = 86_400_000;
 const THROUGH = 'localhost:7439/';
@@ -48,6 +58,7 @@ beforeAll(async () => {
   behind = 257 * DAY;
   const env = {
     KUIK_CERTIFICATE_DAYS: '30',
+    KUIK_POLICY_CHECK: '200ms',
     KUIK_NATS_URL: 'nats://127.0.0.1:4222',
     KUIK_NATS_NKEY_FILE: await bed.file('webhook.nkey', 'never read: the bus is in memory'),
   };
@@ -117,7 +128,7 @@ describe('the registration', () => {
     await bed.asked('pods of all namespaces to be sent again');
   });
 
-  it('is put right after an upgrade of the chart has set it back', async () => {
+  it('is put right after somebody has set it back', async () => {
     const right = (await bed.configuration()).webhooks;
     const reset = [
       { op: 'replace', path: '/webhooks/0/namespaceSelector', value: {} },
@@ -128,6 +139,56 @@ describe('the registration', () => {
     await stack.controlPlane.api.request('PATCH', CONFIGURATION, reset, { contentType });
     await until(async () => (await namesOf()) !== undefined, { what: 'the registration to be put right' });
     expect((await bed.configuration()).webhooks).toEqual(right);
+  });
+});
+
+describe('at rest', () => {
+  /** Calls that the API server has answered for what the loops keep: those that read, and those that write or try to. */
+  async function calls(): Promise<{ reads: number; writes: number }> {
+    const page = await stack.controlPlane.api.request<{ message: string }>('GET', '/metrics', undefined, {
+      accept: 'text/plain',
+    });
+    const kept = /^apiserver_request_total\{.*resource="(?:mutating[a-z]+|secrets)".*verb="(\w+)".*\} (\d+)$/gm;
+    const found = [...page.message.matchAll(kept)].map(([, verb, count]) => ({ verb, count: Number(count) }));
+    const sum = (isRead: boolean): number =>
+      found.filter(({ verb }) => (verb === 'GET') === isRead).reduce((total, { count }) => total + count, 0);
+    return { reads: sum(true), writes: sum(false) };
+  }
+  /** Until every loop of both replicas has looked several times. */
+  const severalChecks = async (): Promise<void> => {
+    const { reads } = await calls();
+    await until(async () => (await calls()).reads > reads + 30, { what: 'several checks of every loop' });
+  };
+
+  it('two replicas write nothing', async () => {
+    const { writes } = await calls();
+    await severalChecks();
+    expect((await calls()).writes).toBe(writes);
+  });
+
+  it('leave newer rules to Helm, which could not write what one of us has written last', async () => {
+    const upgrade = (ignored: readonly string[], force: boolean) => {
+      const values = ['kube-system', NAMESPACE, `${NAMESPACE}-proxy`, ...ignored];
+      const matchExpressions = [{ key: 'kubernetes.io/metadata.name', operator: 'NotIn', values }];
+      const { apiVersion, kind, metadata, name } = REGISTRATION;
+      const registration = {
+        apiVersion,
+        kind,
+        metadata,
+        webhooks: [{ name, namespaceSelector: { matchExpressions } }],
+      };
+      const path = `${CONFIGURATION}?fieldManager=helm&force=${force}`;
+      const contentType = 'application/apply-patch+yaml';
+      return stack.controlPlane.api.request('PATCH', path, registration, { contentType });
+    };
+    await upgrade(['ci'], true);
+    const { writes } = await calls();
+    await severalChecks();
+    await bed.rules('ignoreNamespaces: [ci]');
+    await severalChecks();
+    expect((await calls()).writes).toBe(writes);
+    await upgrade(['ci', 'tests'], false);
+    await bed.rules('ignoreNamespaces: [ci, tests]');
   });
 });
 

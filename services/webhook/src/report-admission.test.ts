@@ -5,8 +5,13 @@ import { deciderOf } from './fixtures.ts';
 import { createReport } from './report-admission.ts';
 import { readReview } from './review.ts';
 
-/** What one admission of a pod with this image logs. */
-function lineOf(image: string): string {
+interface Reviewed {
+  readonly metadata?: object;
+  readonly container?: object;
+}
+
+/** What one admission of a pod logs, and what it counts. */
+function reportOf({ metadata = {}, container = {} }: Reviewed, isSpared?: (uid: string) => boolean) {
   const lines: string[] = [];
   const log = createLogger({ service: 'webhook', write: (line) => void lines.push(line) });
   const review = {
@@ -17,10 +22,13 @@ function lineOf(image: string): string {
       operation: 'CREATE',
       resource: { group: '', version: 'v1', resource: 'pods' },
       namespace: 'default',
-      object: { metadata: { name: 'web' }, spec: { containers: [{ name: 'app', image }] } },
+      object: {
+        metadata: { name: 'web', ...metadata },
+        spec: { containers: [{ name: 'app', image: 'nginx:1.27', ...container }] },
+      },
     },
   };
-  const admission = admit(readReview(Buffer.from(JSON.stringify(review))), deciderOf());
+  const admission = admit(readReview(Buffer.from(JSON.stringify(review))), deciderOf(), isSpared);
   const metrics = createMetrics({ service: 'webhook', defaults: false });
   createReport({
     bus: { publish: () => undefined },
@@ -29,13 +37,21 @@ function lineOf(image: string): string {
     remember: () => undefined,
     clock: systemClock,
   }).answered(admission, 1);
-  return lines.join('\n');
+  return { line: lines.join('\n'), counts: () => metrics.render() };
 }
+const lineOf = (image: string): string => reportOf({ container: { image } }).line;
 
 describe('the line of an admission', () => {
   it('names each image with its reason and rule', () => {
     expect(lineOf('nginx:1.27')).toContain('"images":"c:app docker.io/library/nginx:1.27 Rewritten default"');
     expect(lineOf('invalid:image:8080')).toContain('"images":"c:app invalid:image:8080 NotAReference');
+  });
+
+  it.each([
+    ['pod', { metadata: { name: 'x'.repeat(1_000_000) } }],
+    ['container', { container: { name: 'x'.repeat(1_000_000) } }],
+  ])('a name of 1 MB of a %s does not fill the log', (_, reviewed) => {
+    expect(reportOf(reviewed).line.length).toBeLessThan(2_000);
   });
 
   it.each(['a', '-', '://', 'eyJaaaaa-'])(
@@ -48,4 +64,11 @@ describe('the line of an admission', () => {
       expect(line.length).toBeLessThan(2_000);
     },
   );
+});
+
+describe('the count of images', () => {
+  it('names no owner: they come and go, and a series stays', async () => {
+    const { counts } = reportOf({ metadata: { ownerReferences: [{ uid: 'u-1' }] } }, (uid) => uid === 'u-1');
+    expect(await counts()).toContain('images_total{verdict="observe",reason="OwnerSpared",rule="sparedOwners"} 1');
+  });
 });

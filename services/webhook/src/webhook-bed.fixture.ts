@@ -12,6 +12,13 @@ import type { RegisteredWebhook } from './plan-registration.ts';
 export const NAMESPACE = 'kuik-system';
 export const CONFIGURATION = `/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/${WEBHOOK_CONFIGURATION}`;
 export const SECRET = `/api/v1/namespaces/${NAMESPACE}/secrets/${WEBHOOK_CA_SECRET}`;
+/** The registration, and the one webhook in it. */
+export const REGISTRATION = {
+  apiVersion: 'admissionregistration.k8s.io/v1',
+  kind: 'MutatingWebhookConfiguration',
+  metadata: { name: WEBHOOK_CONFIGURATION },
+  name: 'pods.kuik.enix.io',
+};
 export const podsOf = (namespace: string): string => `/api/v1/namespaces/${namespace}/pods`;
 
 export type Pod = KubeObject & {
@@ -84,6 +91,7 @@ export class WebhookBed {
         KUIK_LISTEN_PORT: '0',
         KUIK_CERTIFICATE_DNS_NAMES: '127.0.0.1',
         KUIK_CERTIFICATE_CHECK: '200ms',
+        KUIK_PATIENCE: '3s',
         ...env,
       },
     });
@@ -98,12 +106,12 @@ export class WebhookBed {
   async register(port: number): Promise<void> {
     const rule = { apiGroups: [''], apiVersions: ['v1'], scope: 'Namespaced' };
     await this.#stack.controlPlane.api.apply({
-      apiVersion: 'admissionregistration.k8s.io/v1',
-      kind: 'MutatingWebhookConfiguration',
-      metadata: { name: WEBHOOK_CONFIGURATION },
+      apiVersion: REGISTRATION.apiVersion,
+      kind: REGISTRATION.kind,
+      metadata: REGISTRATION.metadata,
       webhooks: [
         {
-          name: 'pods.kuik.enix.io',
+          name: REGISTRATION.name,
           clientConfig: { url: `https://127.0.0.1:${port}/mutate` },
           rules: [
             { ...rule, operations: ['CREATE'], resources: ['pods'] },

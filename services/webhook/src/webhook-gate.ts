@@ -51,19 +51,13 @@ export async function readRegistration(
   }
 }
 
-/**
- * Puts the gate into the registration, or takes it out; true when something was written. Throws KubeError: `conflict` when it changed since
- * it was read (the list goes as a whole).
- */
-export async function gateWebhook(
+/** Writes what `planGate` planned. Throws KubeError: `conflict` when the registration changed since it was read (the list goes as a whole). */
+export async function writeGate(
   kube: Pick<KubeClient, 'mergePatch'>,
-  { metadata: { resourceVersion }, webhooks: found }: Registration,
-  wanted: boolean,
+  { metadata: { resourceVersion } }: Registration,
+  webhooks: readonly GatedWebhook[],
   signal: AbortSignal,
-): Promise<boolean> {
-  const webhooks = planGate(found, wanted);
-  if (webhooks === undefined) return false;
+): Promise<void> {
   const name = { name: WEBHOOK_CONFIGURATION };
   await kube.mergePatch(MUTATING_WEBHOOK_CONFIGURATIONS, name, { metadata: { resourceVersion }, webhooks }, { signal });
-  return true;
 }
