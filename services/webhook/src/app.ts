@@ -1,6 +1,6 @@
 import { METRICS, ownNamespaces, SPARED_OWNERS } from '@kuik/contracts';
 import { openBus, type Bus } from '@kuik/bus';
-import { followConfigMap, openKube, type KubeClient } from '@kuik/kube';
+import { followConfigMap, openKube, type FollowedConfigMap, type KubeClient } from '@kuik/kube';
 import { celRulesFile, Decider, rulesFile, type DeciderOptions, type RulesFile } from '@kuik/rules';
 import {
   composeParts,
@@ -99,7 +99,7 @@ export function createApp(config: WebhookConfig, context: ServiceContext, adapte
       spared,
       { name: 'warm-up', start: () => Promise.resolve(warmUp(decideReview)) },
       admission,
-      ...controlLoops(config, context, { kube, admission, options, rules: () => rules.current }),
+      ...controlLoops(config, context, { kube, admission, options, spared, rules: () => rules.current }),
     ],
     { log },
   );
@@ -119,6 +119,7 @@ interface Controlled {
   readonly kube: KubeClient;
   readonly admission: AdmissionServer;
   readonly options: DeciderOptions;
+  readonly spared: FollowedConfigMap;
   readonly rules: () => RulesFile;
 }
 
@@ -129,7 +130,7 @@ interface Controlled {
 function controlLoops(
   config: WebhookConfig,
   { log, metrics, clock }: ServiceContext,
-  { kube, admission, options, rules }: Controlled,
+  { kube, admission, options, spared, rules }: Controlled,
 ): Part[] {
   const { certificateFile, keyFile, check: checkMs, days } = config.certificate;
   const onRound = reportRounds(log, metrics, METRICS);
@@ -146,6 +147,6 @@ function controlLoops(
   return [
     files ?? new CertificateLoop({ kube, namespace, wish, checkMs, clock, log, use, onRound }).part,
     registrationLoop({ ...kept, checkMs }),
-    new PolicyLoop({ ...kept, wish: config.admission, checkMs: config.policyCheck, answers, metrics }).part,
+    new PolicyLoop({ ...kept, spared, wish: config.admission, checkMs: config.policyCheck, answers, metrics }).part,
   ];
 }

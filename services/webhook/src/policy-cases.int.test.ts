@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import {
   ADMITTED_BY_ANNOTATION,
@@ -28,6 +29,8 @@ interface Trial {
   readonly metadata?: Fields;
   readonly spec: Fields;
   readonly namespaceLabels?: Readonly<Record<string, string>>;
+  /** Uids of owners whose pods are not rewritten. */
+  readonly sparedOwners?: readonly string[] | undefined;
   /** There is room for the decisions; default true. */
   readonly room?: boolean;
   /** The namespace's labels are not those of the rules. */
@@ -45,9 +48,10 @@ const LOOSE: WrittenRules = { ignorePullPolicyAlways: false };
 const ORIGINALS = ORIGINAL_IMAGES_ANNOTATION;
 const oneContainer = (image: string): Fields => ({ containers: [{ name: 'app', image }] });
 
-const shared = RULE_CASES.map(({ what, rules, pod, namespaceLabels, images }, index): Trial => {
-  const { namespace, labels, annotations } = pod.metadata;
-  const trial = { what, written: rules, metadata: { labels, annotations }, spec: pod.spec };
+const shared = RULE_CASES.map(({ what, rules, pod, namespaceLabels, sparedOwners, images }, index): Trial => {
+  const { namespace, labels, annotations, ownerReferences } = pod.metadata;
+  const metadata = { labels, annotations, ownerReferences };
+  const trial = { what, written: rules, metadata, spec: pod.spec, sparedOwners };
   if (namespaceLabels === undefined) return { ...trial, namespace };
   const notSelected = Object.values(images).every(({ reason }) => reason === 'NotSelected');
   return { ...trial, namespace: `labelled-${index}`, namespaceLabels, notSelected };
@@ -64,8 +68,22 @@ const marked = (what: string, image: string, metadata: Fields): Trial =>
   own(what, LOOSE, oneContainer(image), metadata);
 const padding = (bytes: number): Fields => ({ annotations: { padding: 'é'.repeat(bytes / 2) } });
 
+const owned = (count: number): Fields => ({
+  ownerReferences: Array.from({ length: count }, (_, at) => ({
+    apiVersion: 'v1',
+    kind: 'Job',
+    name: 'a',
+    uid: `u-${at}`,
+  })),
+});
+
 const TRIALS: readonly Trial[] = [
   ...shared,
+  { ...own('an owner, and an empty list', LOOSE, oneContainer('nginx:1'), owned(1)), sparedOwners: [] },
+  {
+    ...own('of many owners the last, and a list as full as it gets', LOOSE, oneContainer('nginx:1'), owned(20)),
+    sparedOwners: ['u-19', ...Array.from({ length: 500 }, () => randomUUID())],
+  },
   own('every odd image that came to mind, in one pod', LOOSE, {
     containers: ODD_IMAGES.map((image, index) => ({ name: `c${index}`, image })),
   }),
@@ -102,8 +120,10 @@ const TRIALS: readonly Trial[] = [
 
 let stack: Stack<'controlPlane'>;
 let outcomes: readonly { readonly plain: Pod; readonly byPolicy: Pod }[];
-const sets = [...new Set(TRIALS.map(({ written }) => JSON.stringify(written)))];
-const setOf = ({ written }: Pick<Trial, 'written'>): number => sets.indexOf(JSON.stringify(written));
+type Ruled = Pick<Trial, 'written' | 'sparedOwners'>;
+const setKey = ({ written, sparedOwners }: Ruled): string => JSON.stringify({ written, sparedOwners });
+const sets = [...new Set(TRIALS.map(setKey))];
+const setOf = (ruled: Ruled): number => sets.indexOf(setKey(ruled));
 const podsOf = (namespace: string): string => `/api/v1/namespaces/${namespace}/pods`;
 
 beforeAll(async () => {
@@ -111,10 +131,10 @@ beforeAll(async () => {
   const { api } = stack.controlPlane;
   const namespaces = new Map(TRIALS.map(({ namespace, namespaceLabels = {} }) => [namespace, namespaceLabels]));
   await Promise.all([...namespaces].map(([name, labels]) => stack.controlPlane.namespace(name, labels)));
-  const policies = sets.map((written, at) => policyOf(`${at}`, JSON.parse(written) as WrittenRules));
+  const policies = sets.map((set, at) => policyOf(`${at}`, JSON.parse(set) as Ruled));
   await Promise.all(policies.flat().map((object) => api.apply(object)));
   // The API server takes a moment to go by new policies; it sees them in the order in which they were written.
-  for (const object of policyOf('last', LOOSE)) await api.apply(object);
+  for (const object of policyOf('last', { written: LOOSE })) await api.apply(object);
   const last = own('', LOOSE, oneContainer('nginx:1'));
   await until(async () => ADMITTED_BY_ANNOTATION in ((await create(last, 'last')).metadata.annotations ?? {}), {
     what: 'the policies to be in force',
@@ -133,8 +153,8 @@ beforeAll(async () => {
 afterAll(() => stack?.stop());
 
 /** The policy of one set of rules, for pods with this label: all sets are in force side by side. */
-function policyOf(label: string, written: WrittenRules): KubeObject[] {
-  const { policy, binding } = compilePolicy(rulesFile.parse(written), OPTIONS);
+function policyOf(label: string, { written, sparedOwners }: Ruled): KubeObject[] {
+  const { policy, binding } = compilePolicy(rulesFile.parse(written), OPTIONS, sparedOwners);
   const spec = structuredClone(policy.spec) as Spec;
   // So that an expression that fails is seen.
   spec.failurePolicy = 'Fail';
@@ -146,12 +166,12 @@ function policyOf(label: string, written: WrittenRules): KubeObject[] {
 
 /** Ephemeral containers come later, by the subresource; a mirror is of a node. */
 function podOf({ namespace, metadata = {}, spec }: Trial, label: string, name: string): Fields {
-  const { annotations = {}, labels } = metadata as { annotations?: Fields; labels?: Fields };
+  const { annotations = {}, labels, ownerReferences } = metadata as Record<string, Fields | undefined>;
   const nodeName = 'kubernetes.io/config.mirror' in annotations ? { nodeName: 'node-1' } : {};
   return {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: { name, namespace, annotations, labels: { ...labels, [CASE]: label } },
+    metadata: { name, namespace, annotations, labels: { ...labels, [CASE]: label }, ownerReferences },
     spec: { ...spec, ...nodeName, ephemeralContainers: undefined },
   };
 }
@@ -179,17 +199,21 @@ function seen({ metadata, spec }: { metadata: Fields; spec: Fields }): unknown {
 }
 
 const deciderOf = ({ written }: Trial): Decider => new Decider(rulesFile.parse(written), OPTIONS);
+const isSparedIn =
+  ({ sparedOwners = [] }: Trial) =>
+  (uid: string): boolean =>
+    sparedOwners.includes(uid);
 const reviewOf = (plain: Pod, { namespace }: Trial, change: Parameters<typeof requestOf>[1] = {}) =>
   requestOf(plain, { namespace, ...change });
 
 function byWebhook(plain: Pod, trial: Trial, change: Parameters<typeof requestOf>[1] = {}): Pod {
-  const { patch } = admit(reviewOf(plain, trial, change), deciderOf(trial));
+  const { patch } = admit(reviewOf(plain, trial, change), deciderOf(trial), isSparedIn(trial));
   return applyPatch(plain, patch) as unknown as Pod;
 }
 
 /** Reason and rule of every image of a pod that is not left alone. */
 function decisionsOf(plain: Pod, trial: Trial): unknown {
-  const { images } = admit(reviewOf(plain, trial), deciderOf(trial));
+  const { images } = admit(reviewOf(plain, trial), deciderOf(trial), isSparedIn(trial));
   const { pod } = deciderOf(trial).decide(podFacts(trial.namespace, plain.metadata, plain.spec), []);
   if (pod?.verdict === 'keep' || trial.notSelected === true || trial.room === false) return undefined;
   return Object.fromEntries(images.map(({ key, reason, rule }) => [key, `${reason} ${rule}`]));

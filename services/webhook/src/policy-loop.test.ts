@@ -4,6 +4,7 @@ import {
   MUTATING_ADMISSION_POLICIES,
   MUTATING_ADMISSION_POLICY_BINDINGS,
   MUTATING_WEBHOOK_CONFIGURATIONS,
+  type FollowedConfigMap,
   type KubeObject,
 } from '@kuik/kube';
 import { memoryKube, type MemoryKube } from '@kuik/kube/memory';
@@ -32,16 +33,21 @@ function register(): void {
   });
 }
 
+type Spared = Pick<FollowedConfigMap, 'synced' | 'current' | 'onChange'>;
+const NONE: Spared = { synced: () => true, current: () => undefined, onChange: () => undefined };
+
 interface Rounds {
   readonly written?: { rules: WrittenRules };
   readonly answers?: () => boolean;
+  readonly spared?: Spared;
 }
 
-function loopOf(wish: AdmissionWish, { written = { rules: {} }, answers = () => true }: Rounds = {}) {
+function loopOf(wish: AdmissionWish, { written = { rules: {} }, answers = () => true, spared = NONE }: Rounds = {}) {
   const metrics = createMetrics({ service: 'webhook', defaults: false });
   const loop = new PolicyLoop({
     wish,
     rules: () => rulesFile.parse(written.rules),
+    spared: { name: 'kuik-spared-owners', ...spared },
     ownNamespaces: ['kuik-system'],
     proxyPrefixes: ['localhost:7439'],
     kube,
@@ -79,6 +85,26 @@ describe('PolicyLoop', () => {
     expect(state()).toEqual(BY_POLICY);
     expect(await metrics()).toMatch(/kuik_admission_by_policy(\{[^}]*\})? 1/);
     expect(await metrics()).toMatch(/kuik_admission_policy_total\{result="applied"\} 1/);
+  });
+
+  it('spares owners as soon as they are listed, and leaves the policy as it is while they are not known', async () => {
+    let [synced, map]: [boolean, ReturnType<Spared['current']>] = [false, undefined];
+    let changed = (): void => undefined;
+    const onChange = (listener: () => void) => void (changed = listener);
+    const { round } = loopOf('policy', { spared: { synced: () => synced, current: () => map, onChange } });
+    const said = () => policy()?.spec.variables.find(({ name }) => name === 'sparedOwners')?.expression;
+    await expect(round()).rejects.toThrow('kuik-spared-owners was not listed yet');
+    expect(policy()).toBeUndefined();
+    synced = true;
+    await round();
+    expect(said()).toContain('o.uid in []');
+    map = { data: { b: '', a: '' }, resourceVersion: '1' };
+    changed();
+    for (let turns = 0; turns < 100 && said()?.includes('[]') === true; turns++) await Promise.resolve();
+    expect(said()).toContain('o.uid in ["a", "b"]');
+    [synced, map] = [false, undefined];
+    await expect(round()).rejects.toThrow('kuik-spared-owners');
+    expect(said()).toContain('o.uid in ["a", "b"]');
   });
 
   it('lets both belong to the registration, and goes with it', async () => {

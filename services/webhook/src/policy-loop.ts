@@ -1,5 +1,5 @@
 import { METRICS } from '@kuik/contracts';
-import type { KubeClient } from '@kuik/kube';
+import type { FollowedConfigMap, KubeClient } from '@kuik/kube';
 import { celMistakes, compilePolicy, type DeciderOptions, type RulesFile } from '@kuik/rules';
 import { loopPart, type Clock, type Logger, type Metrics, type Part, type Round } from '@kuik/runtime';
 import { admissionPath, type AdmissionPath, type AdmissionWish, type PolicyAttempt } from './admission-path.ts';
@@ -11,6 +11,8 @@ export interface PolicyLoopOptions extends DeciderOptions {
   readonly wish: AdmissionWish;
   /** The rules in force. */
   readonly rules: () => RulesFile;
+  /** Its keys are the uids of spared owners. */
+  readonly spared: Pick<FollowedConfigMap, 'name' | 'synced' | 'current' | 'onChange'>;
   readonly kube: Pick<KubeClient, 'get' | 'apply' | 'delete' | 'mergePatch'>;
   readonly checkMs: number;
   /** How long what somebody else changed is left alone, ms. */
@@ -26,6 +28,8 @@ export interface PolicyLoopOptions extends DeciderOptions {
 /** A policy that the API server refused is not shown to it again sooner: compiling one is work. */
 const ASK_AGAIN_MS = 10 * 60_000;
 
+const DEADLINE_MS = 20_000;
+
 /** In so many checks in a row this webhook could answer before a policy goes: its Service has to hear of it, too. */
 const CHECKS_BEFORE_HANDOVER = 3;
 
@@ -39,6 +43,7 @@ export class PolicyLoop {
   readonly #options: PolicyLoopOptions;
   readonly #word: LastWord;
   #path: AdmissionPath | undefined;
+  #turn: Promise<void> = Promise.resolve();
   #answered = 0;
   /** What this replica would have in place: the policy, else why there is none. */
   #wanted = '';
@@ -51,11 +56,22 @@ export class PolicyLoop {
     this.part = loopPart({
       name: 'admission-policy',
       everyMs: checkMs,
-      deadlineMs: 20_000,
+      deadlineMs: DEADLINE_MS,
       backoff: { firstMs: 250, maxMs: checkMs },
-      tick: (signal) => this.round(signal),
+      tick: (signal) => this.#inTurn(signal),
       onRound,
     });
+    // An operator makes its pods faster than the next check comes. What fails here is done then.
+    options.spared.onChange(() => {
+      if (this.#path?.by === 'policy') this.#inTurn(AbortSignal.timeout(DEADLINE_MS)).catch(() => undefined);
+    });
+  }
+
+  /** One round at a time, by the clock or by a change. */
+  #inTurn(signal: AbortSignal): Promise<void> {
+    const round = this.#turn.then(() => this.round(signal));
+    this.#turn = round.catch(() => undefined);
+    return round;
   }
 
   /** One round; throws KubeError. */
@@ -106,7 +122,7 @@ export class PolicyLoop {
       if (this.#path?.reason !== 'NotInCel') log.warn('rules cannot be said in CEL', { mistakes: said });
       return 'not-in-cel';
     }
-    const compiled = compilePolicy(file, this.#options);
+    const compiled = compilePolicy(file, this.#options, this.#sparedOwners());
     this.#wanted = JSON.stringify(compiled);
     const spec = JSON.stringify(compiled.policy.spec);
     if (this.#refused?.spec === spec && clock.monotonic() - this.#refused.at < ASK_AGAIN_MS) return 'refused';
@@ -136,6 +152,15 @@ export class PolicyLoop {
     else if (reason === 'ChangedByOthers')
       log.info('somebody else changed how pods are admitted: left alone for now', line);
     else log.warn('pods are not admitted as configured', line);
+  }
+
+  /** Throws while they are not known: a policy that spares some would spare nobody. */
+  #sparedOwners(): string[] {
+    const { spared } = this.#options;
+    const map = spared.current();
+    if (map === undefined && !spared.synced())
+      throw new Error(`ConfigMap ${spared.name} was not listed yet: the admission policy stays as it is until then`);
+    return Object.keys(map?.data ?? {});
   }
 
   #count(result: 'applied' | 'refused' | 'removed'): void {

@@ -7,6 +7,7 @@ import {
   ADMISSION_POLICY,
   ADMITTED_BY_ANNOTATION,
   REQUEST_ID_ANNOTATION,
+  SPARED_OWNERS,
   WEBHOOK_CONFIGURATION,
 } from '@kuik/contracts';
 import { createMetrics, loadConfig, silentLogger, systemClock } from '@kuik/runtime';
@@ -21,6 +22,8 @@ const POLICY = `${REGISTRATIONS}/mutatingadmissionpolicies/${ADMISSION_POLICY}`;
 const BINDING = `${REGISTRATIONS}/mutatingadmissionpolicybindings/${ADMISSION_POLICY}`;
 const REGISTRATION = `${REGISTRATIONS}/mutatingwebhookconfigurations/${WEBHOOK_CONFIGURATION}`;
 const PODS = '/api/v1/namespaces/default/pods';
+const SPARED = `/api/v1/namespaces/${NAMESPACE}/configmaps/${SPARED_OWNERS}`;
+const OWNER = '0be1f7aa-1111-4222-8333-444455556666';
 const WRITTEN = 'registry.example.test/shop:1.0';
 const THROUGH = `localhost:7439/${WRITTEN}`;
 
@@ -134,12 +137,12 @@ const asked = async (app: WebhookApp): Promise<number> =>
 function create(
   name: string,
   query = '?dryRun=All',
-  { labels, ...spec }: { labels?: object; [field: string]: unknown } = {},
+  { labels, ownerReferences, ...spec }: { labels?: object; ownerReferences?: object[]; [field: string]: unknown } = {},
 ): Promise<Pod> {
   return stack.controlPlane.api.create<Pod>(`${PODS}${query}`, {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: { name, ...(labels === undefined ? {} : { labels }) },
+    metadata: { name, labels, ownerReferences },
     spec: { containers: [{ name: 'app', image: WRITTEN }], ...spec },
   });
 }
@@ -154,6 +157,24 @@ const gated = async (): Promise<boolean> =>
   (await stack.controlPlane.api.get<Registration>(REGISTRATION)).webhooks.every(({ matchConditions = [] }) =>
     matchConditions.some(({ name }) => name === 'not-admitted-by-policy'),
   );
+
+/** What becomes of the image of a pod that belongs to `OWNER`, and who saw to it. */
+async function ofOwner(): Promise<[string, string]> {
+  const owner = { apiVersion: 'example.test/v1', kind: 'Cluster', name: 'db', uid: OWNER, controller: true };
+  const pod = await create('db-1', '?dryRun=All', { ownerReferences: [owner] });
+  return [pod.spec.containers[0]!.image, byWhom(pod)];
+}
+const becomes = (image: string): Promise<boolean> =>
+  until(
+    async () => {
+      const [got, whom] = await ofOwner();
+      return got === image && whom === 'policy';
+    },
+    { what: `the policy to make ${image} of the owner's pods`, timeoutMs: 20_000 },
+  );
+/** As persons and pod-watcher do. */
+const spare = (data: object | null): Promise<unknown> =>
+  stack.controlPlane.api.request('PATCH', SPARED, { data }, { contentType: 'application/merge-patch+json' });
 
 /** Creates pods, one after the other, until told to stop; resolves to what they got, each once. */
 function createMeanwhile(): { stop: () => Promise<{ images: string[]; count: number }> } {
@@ -221,6 +242,25 @@ describe('a policy that takes over from the webhook', () => {
     });
   });
 
+  it('spares owners that are listed, and those of no list nobody', async () => {
+    expect(await ofOwner()).toEqual([THROUGH, 'policy']);
+    const metadata = { name: SPARED_OWNERS, namespace: NAMESPACE };
+    const map = { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { [OWNER]: 'our database' } };
+    await stack.controlPlane.api.apply(map);
+    await becomes(WRITTEN);
+    expect(byWhom(await create('other'))).toBe('policy');
+    await spare(null);
+    await becomes(THROUGH);
+    await spare({ [OWNER]: 'once more' });
+    await becomes(WRITTEN);
+    const meanwhile = createMeanwhile();
+    await stack.controlPlane.api.delete(SPARED);
+    await becomes(THROUGH);
+    await stack.controlPlane.api.apply(map);
+    await becomes(WRITTEN);
+    expect((await meanwhile.stop()).images).toEqual([THROUGH]);
+  });
+
   it('refuses rules that CEL cannot say when there is nothing but the policy', async () => {
     const rules = 'rules-alone.yaml';
     await file(rules, '');
@@ -248,6 +288,7 @@ describe('a policy that takes over from the webhook', () => {
       'kuik.enix.io/decisions': '{"c:app":"Rewritten default","i:setup":"Rewritten default"}',
       'kuik.enix.io/admitted-by': 'policy',
     });
+    expect(await ofOwner()).toEqual([WRITTEN, 'policy']);
     await stack.nats.restart();
   });
 

@@ -12,7 +12,9 @@ interface Spec {
   readonly variables: readonly { name: string; expression: string }[];
   readonly mutations: readonly { jsonPatch: { expression: string } }[];
 }
-const specOf = (written: Written): Spec => compilePolicy(rulesFile.parse(written), options).policy.spec as Spec;
+/** As many as pod-watcher remembers. */
+const UIDS = Array.from({ length: 500 }, (_, at) => `0be1f7aa-1111-4222-8333-${at}`.padEnd(36, '0'));
+const specOf = (written: Written): Spec => compilePolicy(rulesFile.parse(written), options, UIDS).policy.spec as Spec;
 
 const EVERYTHING: Written = {
   namespaces: { a: { mode: 'observe' }, b: { mode: 'off' } },
@@ -63,6 +65,12 @@ describe('compilePolicy', () => {
     expect(expression('behind')).toBe(
       'variables.at.map(i, variables.text[i].startsWith("localhost:7439/") ? variables.text[i].substring(15) : variables.text[i].startsWith("localhost:4242/") ? variables.text[i].substring(15) : "")',
     );
+  });
+
+  it('is the same whatever the order of spared owners', () => {
+    const [one, other] = [UIDS, UIDS.toReversed()].map((uids) => compilePolicy(rulesFile.parse({}), options, uids));
+    expect(one).toEqual(other);
+    expect(one).not.toEqual(compilePolicy(rulesFile.parse({}), options));
   });
 
   it('is the same each time', () => {

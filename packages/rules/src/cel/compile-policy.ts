@@ -7,7 +7,7 @@ import { imageVariables } from './image-variables.ts';
 import { neededVariables } from './needed-variables.ts';
 import { nodeVariables } from './node-variables.ts';
 import { patternMistakes } from './pattern-variables.ts';
-import { observedVariable, podScope, SKIP } from './pod-conditions.ts';
+import { observedVariable, podScope, SKIP, sparedOwnersVariable } from './pod-conditions.ts';
 import { markVariables, podPatch } from './pod-patch.ts';
 import { slotVariables } from './slot-variables.ts';
 
@@ -43,14 +43,21 @@ export function celMistakes(file: RulesFile): CelMistake[] {
 /**
  * The rules as a MutatingAdmissionPolicy: the same decisions as `Decider`'s and the same patch as the webhook's, made by the API server
  * alone. Differences: no request id is written (a policy does not know it) but `admitted-by`, what kuik v1 wrote on a pod is not read, and
- * there is no hint. Ask `celMistakes` first. Names of variables are those of the rules, or of what they hold.
+ * there is no hint. Ask `celMistakes` first. Names of variables are those of the rules, or of what they hold. `spared` are the uids
+ * of owners whose pods are not to be rewritten. They are compiled in: as the policy's parameter (a ConfigMap) they would be read from a cache that
+ * the API server 1.36 never fills again once a policy with such a parameter was removed (kubernetes/kubernetes#130887).
  */
-export function compilePolicy(file: RulesFile, { ownNamespaces, proxyPrefixes }: DeciderOptions): AdmissionPolicy {
+export function compilePolicy(
+  file: RulesFile,
+  { ownNamespaces, proxyPrefixes }: DeciderOptions,
+  spared: readonly string[] = [],
+): AdmissionPolicy {
   const { namespaceSelector, objectSelector, matchConditions } = podScope(file, ownNamespaces);
   const onPods = { apiGroups: [''], apiVersions: ['v1'], scope: 'Namespaced' };
   const variables: Variable[] = [
     ...slotVariables(),
     ...nodeVariables(file),
+    sparedOwnersVariable(spared),
     observedVariable(file),
     ...imageVariables(file, proxyPrefixes),
     ...markVariables(),

@@ -68,7 +68,7 @@ describe('podScope', () => {
 
 describe('observedVariable', () => {
   const elsewhere =
-    'variables.withoutProxy >= 0 ? "NoProxyThere nodesWithoutProxy[" + string(variables.withoutProxy) + "]" : ""';
+    'variables.withoutProxy >= 0 ? "NoProxyThere nodesWithoutProxy[" + string(variables.withoutProxy) + "]" : size(variables.sparedOwners) > 0 ? "OwnerSpared sparedOwners." + variables.sparedOwners[0] : ""';
   const here = 'request.namespace in ["a"] ? "Observed namespaces." + request.namespace + ".mode" : ';
   it.each<[Written, string]>([
     [{}, ''],

@@ -62,9 +62,17 @@ export function podScope(file: RulesFile, ownNamespaces: readonly string[]): Pod
   };
 }
 
+/** The variable `sparedOwners`: which of these uids are of owners of the pod, in the order of the pod. */
+export function sparedOwnersVariable(uids: readonly string[]): Variable {
+  return {
+    name: 'sparedOwners',
+    expression: `object.metadata.?ownerReferences.orValue([]).filter(o, o.uid in ${celStrings([...uids].sort())}).map(o, string(o.uid))`,
+  };
+}
+
 /**
  * The variable `observed`: reason and rule of a pod whose images are cached but stay (`Observed mode`), else empty. It asks for
- * `withoutProxy`. Whatever else is to be cached and left as it is comes here, too.
+ * `withoutProxy` and `sparedOwners`. Whatever else is to be cached and left as it is comes here, too.
  */
 export function observedVariable(file: RulesFile): Variable {
   const because = (condition: string, decision: string): string => `${condition} ? ${decision} : `;
@@ -82,6 +90,7 @@ export function observedVariable(file: RulesFile): Variable {
       'variables.withoutProxy >= 0',
       `"${REASONS.noProxyThere} nodesWithoutProxy[" + string(variables.withoutProxy) + "]"`,
     ),
+    because('size(variables.sparedOwners) > 0', `"${REASONS.ownerSpared} sparedOwners." + variables.sparedOwners[0]`),
     '""',
   ].join('');
   return { name: 'observed', expression };
