@@ -31,6 +31,7 @@ import { rereadHolders } from './reread-holders.ts';
 import { ResourceWriter } from './resource-writer.ts';
 import { SecretReader } from './secret-reader.ts';
 import { ServedPulls } from './served-pulls.ts';
+import { Settling } from './settling.ts';
 import { SpareOwners } from './spare-owners.ts';
 import { StateProjection } from './state-projection.ts';
 import { repositoryTransitions, transitionsOf } from './transitions.ts';
@@ -132,6 +133,7 @@ export function createApp(
     view,
   );
   const retryTimes = { firstMs: retry.first, maxMs: retry.max, unavailableMs: retry.unavailable };
+  const settling = new Settling(reconcile.settle, () => clock.monotonic());
   const lead = new Lead({
     leadership,
     watches,
@@ -148,11 +150,11 @@ export function createApp(
       log,
       retry: retryTimes,
       unusedMs: expiry.unused,
-      settleMs: reconcile.settle,
+      settling,
       holdersMs: reconcile.holders,
       count: reports.step,
     }),
-    repositories: new RepositoryReconciler({ view, writer, clock, log, idleMs: expiry.repositoryIdle }),
+    repositories: new RepositoryReconciler({ view, writer, settling, clock, log, idleMs: expiry.repositoryIdle }),
     intents,
     projection,
     hints,

@@ -11,6 +11,7 @@ import type { MissingContentBook } from './missing-content.ts';
 import { neverCached } from './never-cached.ts';
 import { nextStep, type RetryTimes, type Step, STEP_REASONS } from './next-step.ts';
 import type { ResourceWriter } from './resource-writer.ts';
+import type { Settling } from './settling.ts';
 import { recordedSummary, summarise } from './summary.ts';
 import { sameJson } from './same-json.ts';
 import { policyOf, updateAt } from './update-policy.ts';
@@ -39,8 +40,7 @@ export interface ImageReconcilerParts {
   readonly log: Logger;
   readonly retry: RetryTimes;
   readonly unusedMs: number;
-  /** A new image is described after this time, or once its copy ended, ms. */
-  readonly settleMs: number;
+  readonly settling: Pick<Settling, 'begin' | 'leftMs'>;
   /** When nothing but its holders changed, an image is described again no sooner than this, ms. */
   readonly holdersMs: number;
   readonly count: (step: Step) => void;
@@ -61,7 +61,7 @@ export class ImageReconciler {
 
   /** Returns when to look again, when something is known to change with time alone. Throws KubeError. */
   async reconcile(image: string): Promise<{ afterMs: number } | undefined> {
-    const { view, hints, clock, settleMs } = this.#parts;
+    const { view, hints, clock, settling } = this.#parts;
     const reference = tryParseReference(image);
     const expected = hints.expected(image);
     const holders = view.usage.holdersOf(image);
@@ -87,7 +87,8 @@ export class ImageReconciler {
       if (wait !== undefined) waits.push(wait);
     }
     // Many images may be new at once: all copies start before anything is described, and most are described once.
-    if (isNew) return { afterMs: Math.max(settleMs, 1) };
+    const settlesMs = settling.leftMs(view.images.named(first.metadata.name) ?? first);
+    if (isNew || settlesMs > 0) return { afterMs: Math.max(Math.min(settlesMs, ...waits), 1) };
     for (const { metadata } of [first, ...duplicates]) {
       const current = view.images.named(metadata.name);
       if (current === undefined) continue;
@@ -101,7 +102,7 @@ export class ImageReconciler {
   }
 
   async #create(reference: Reference, requestId: string | undefined): Promise<void> {
-    const { view, writer, log } = this.#parts;
+    const { view, writer, log, settling } = this.#parts;
     await this.#ensureRepository(reference);
     const taken = new Set<string>();
     for (;;) {
@@ -112,6 +113,7 @@ export class ImageReconciler {
       if (name === undefined) throw new Error(`every name for the CachedImage of ${reference.path} is taken`);
       const made = await writer.createImage(name, reference, requestId);
       if (made !== undefined) {
+        settling.begin(made.metadata.uid);
         log.info('cached image created', { image: imageIdentity(made), object: name, requestId });
         return;
       }
