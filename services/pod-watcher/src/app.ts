@@ -18,6 +18,7 @@ import { ClusterView } from './cluster-view.ts';
 import { accountsOf, untouchedNamespaces, type PodWatcherConfig } from './config.ts';
 import { connectRedis, type RedisParts } from './connect-redis.ts';
 import { CredentialBroker } from './credential-broker.ts';
+import { DescriptionPace } from './description-pace.ts';
 import { GoneNamespaces } from './gone-namespaces.ts';
 import { HintBook } from './hint-book.ts';
 import { holderTitle } from './holder-view.ts';
@@ -151,7 +152,7 @@ export function createApp(
       retry: retryTimes,
       unusedMs: expiry.unused,
       settling,
-      holdersMs: reconcile.holders,
+      pace: new DescriptionPace(reconcile.holders, () => clock.monotonic()),
       count: reports.step,
     }),
     repositories: new RepositoryReconciler({ view, writer, settling, clock, log, idleMs: expiry.repositoryIdle }),

@@ -3,6 +3,7 @@ import { type Reference, repositoryName, tryParseReference } from '@kuik/image';
 import type { Clock, Logger } from '@kuik/runtime';
 import { copyingNow } from './cached.ts';
 import type { ClusterView } from './cluster-view.ts';
+import type { DescriptionPace } from './description-pace.ts';
 import { factsOf, recordedFacts, withFacts } from './facts.ts';
 import { freeImageName, freeRepositoryName, imageIdentity } from './identity.ts';
 import { onlyHoldersDiffer } from './holders-only.ts';
@@ -41,8 +42,7 @@ export interface ImageReconcilerParts {
   readonly retry: RetryTimes;
   readonly unusedMs: number;
   readonly settling: Pick<Settling, 'begin' | 'leftMs'>;
-  /** When nothing but its holders changed, an image is described again no sooner than this, ms. */
-  readonly holdersMs: number;
+  readonly pace: Pick<DescriptionPace, 'waitMs' | 'told'>;
   readonly count: (step: Step) => void;
 }
 
@@ -52,8 +52,6 @@ const QUEUE_RETRY_MS = 5_000;
 /** Everything that has to be true of one image (canonical text): its object exists, says who uses it, and its copy is under way. */
 export class ImageReconciler {
   readonly #parts: ImageReconcilerParts;
-  /** When an image was described, by uid (monotonic ms); those of the last `holdersMs`. */
-  readonly #described = new Map<string, number>();
 
   constructor(parts: ImageReconcilerParts) {
     this.#parts = parts;
@@ -179,7 +177,7 @@ export class ImageReconciler {
    * not a thousand writes: returns ms until it may be told that only the holders changed.
    */
   async #describe(image: CachedImage, duplicateOf: string | undefined): Promise<number | undefined> {
-    const { view, knowledge, writer, hints, clock, unusedMs, retry, holdersMs, namespaceGone } = this.#parts;
+    const { view, knowledge, writer, hints, clock, unusedMs, retry, pace, namespaceGone } = this.#parts;
     const identity = imageIdentity(image);
     const now = clock.now();
     const facts = factsOf(image, {
@@ -196,20 +194,12 @@ export class ImageReconciler {
       { ...recordedFacts(image), ...recordedSummary(image) },
     ];
     if (sameJson(next, recorded)) return undefined;
-    const since = clock.monotonic() - (this.#described.get(image.metadata.uid) ?? -Infinity);
-    if (since < holdersMs && onlyHoldersDiffer(recorded, next)) return holdersMs - since;
+    const { uid } = image.metadata;
+    const onlyHolders = onlyHoldersDiffer(recorded, next);
+    const waitMs = onlyHolders ? pace.waitMs(uid) : 0;
+    if (waitMs > 0) return waitMs;
     await writer.applyDescription(image, next);
-    this.#remember(image.metadata.uid);
+    pace.told(uid, onlyHolders);
     return undefined;
-  }
-
-  #remember(uid: string): void {
-    const now = this.#parts.clock.monotonic();
-    this.#described.delete(uid);
-    this.#described.set(uid, now);
-    for (const [old, at] of this.#described) {
-      if (now - at < this.#parts.holdersMs) return;
-      this.#described.delete(old);
-    }
   }
 }
