@@ -45,7 +45,8 @@ async function run({ port, ca, request, perSecond }: PacedLoad): Promise<PacedRe
   const since = performance.now();
   for (let index = 0; !over; index += 1) {
     const due = since + (index * 1000) / perSecond;
-    if (due > performance.now()) await sleep(due - performance.now());
+    const earlyMs = due - performance.now();
+    if (earlyMs > 0) await sleep(earlyMs);
     // Its time runs from when it was due: a server that makes others wait is not measured by those alone that it lets through.
     const one = (async () => {
       while (free.length === 0) await Promise.race(under);
