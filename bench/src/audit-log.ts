@@ -29,10 +29,12 @@ const POLICY = {
   rules: [{ level: 'Metadata', userGroups: ['system:serviceaccounts:kuik-system'] }, { level: 'None' }],
 };
 
-/** kube-apiserver's own account of what our services asked of it: watches and what keeps Leases alive left out. */
+/** kube-apiserver's own account of what our services asked of it. */
 export class AuditLog {
   readonly logFile: string;
   readonly policyFile: string;
+  /** `service verb resource` of whole collections that were read so far; a watch counts once it has ended. */
+  readonly collections = new Set<string>();
   #at = 0;
   #rest = '';
 
@@ -42,7 +44,7 @@ export class AuditLog {
     writeFileSync(this.policyFile, JSON.stringify(POLICY));
   }
 
-  /** What ended since the last call. */
+  /** What ended since the last call; watches and what keeps Leases alive are left out. */
   take(): AuditedRequest[] {
     const file = openSync(this.logFile, 'r');
     try {
@@ -50,10 +52,20 @@ export class AuditLog {
       this.#at += readSync(file, bytes, 0, bytes.length, this.#at);
       const lines = (this.#rest + bytes.toString('utf8')).split('\n');
       this.#rest = lines.pop() ?? '';
-      return lines.flatMap((line) => requestOf(JSON.parse(line) as AuditEvent));
+      return lines.flatMap((line) => {
+        const event = JSON.parse(line) as AuditEvent;
+        if (event.verb === 'list' || event.verb === 'watch') this.#noteCollection(event);
+        return requestOf(event);
+      });
     } finally {
       closeSync(file);
     }
+  }
+
+  #noteCollection({ verb, user, objectRef }: AuditEvent): void {
+    const username = user?.username ?? '';
+    if (!username.startsWith(OURS)) return;
+    this.collections.add(`${username.slice(OURS.length)} ${verb} ${objectRef?.resource ?? ''}`);
   }
 }
 

@@ -1,9 +1,10 @@
 // Time from a pod's creation until its image is pullable from the cache, on the whole local stack: one image of 100 MB, then 50 small ones
-// at once (1,000 with --full). Counts API calls per image. Run: node bench/src/pullable.ts [--rounds 3] [--full] [--cpu-prof <folder>]
+// at once (1,000 with --full). Counts API calls per image. Run: node bench/src/pullable.ts [--rounds 3] [--full] [--only '1,000'] [--cpu-prof <folder>]
 // (services must be built)
 import { parseArgs } from 'node:util';
 import { LocalStack, pod } from '@kuik/e2e';
 import { makeImage } from '@kuik/testbed';
+import { apiCalls, callsBetween } from './api-calls.ts';
 import { median } from './bulk-case.ts';
 import { cpuSeconds, residentMiB } from './process-cpu.ts';
 import { ReadyImages } from './ready-images.ts';
@@ -14,16 +15,18 @@ const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '3' },
     full: { type: 'boolean', default: false },
+    only: { type: 'string' },
     'cpu-prof': { type: 'string' },
   },
 });
 const profile = values['cpu-prof'];
 const rounds = Number(values.rounds);
-const CASES = [
+const ALL_CASES = [
   { name: '1 x 100 MB', images: 1, layerBytes: 100 * MB, rounds },
   { name: '50 small', images: 50, layerBytes: 20_000, rounds },
   ...(values.full ? [{ name: '1,000 small', images: 1_000, layerBytes: 2_000, rounds: 1 }] : []),
 ];
+const CASES = ALL_CASES.filter(({ name }) => values.only === undefined || name.includes(values.only));
 const DEADLINE_MS = 300_000;
 
 const stack = await LocalStack.start(
@@ -60,7 +63,7 @@ async function run({ name, images, layerBytes }: (typeof CASES)[number], round: 
     references.push(`${HOST}/${prefix}/app-${index}:1`);
   }
   const [callsBefore, cpuBefore, upstreamBefore] = [
-    await apiCalls(),
+    await apiCalls(services()),
     cpuByProcess(),
     stack.faults.log.total().requests,
   ];
@@ -72,33 +75,24 @@ async function run({ name, images, layerBytes }: (typeof CASES)[number], round: 
   const cpu = spent(cpuBefore);
   await Promise.all(created);
   const [first, last] = [times[0]! - since, times.at(-1)! - since];
+  const calls = callsBetween(callsBefore, await apiCalls(services()));
+  const perImage = (times: number): string => (times / images).toFixed(1);
   const row = [
     name.padEnd(14),
     seconds(first).padStart(11),
     seconds(last).padStart(12),
-    (((await apiCalls()) - callsBefore) / images).toFixed(1).padStart(21),
+    perImage(calls.reduce((sum, [, times]) => sum + times, 0)).padStart(21),
     ((stack.faults.log.total().requests - upstreamBefore) / images).toFixed(1).padStart(19),
     total(cpu).toFixed(2).padStart(23),
   ];
   console.log(row.join(' '));
+  console.log(`  calls per image: ${calls.map(([call, times]) => `${call} ${perImage(times)}`).join(', ')}`);
   console.log(`  cpu-s: ${[...cpu].map(([process, used]) => `${process} ${used.toFixed(2)}`).join(', ')}`);
   return last;
 }
 
 function services() {
   return Object.values(stack.services).flat();
-}
-
-/** Calls of all our services to the API server so far; what keeps Leases alive goes by time, not by images. */
-async function apiCalls(): Promise<number> {
-  const name = 'kuik_kube_calls_total';
-  const counts = await Promise.all(
-    services().map(
-      async (process) =>
-        (await stack.metric(process, name)) - (await stack.metric(process, name, { resource: 'leases' })),
-    ),
-  );
-  return counts.reduce((sum, count) => sum + count, 0);
 }
 
 /** CPU seconds so far of every service, of the servers that they lean on, and of this process: it is the upstream that they see. */

@@ -20,11 +20,16 @@ export const RESTARTED = ['webhook', 'pod-watcher', 'gc', 'monitor'] as const sa
 /** What Node takes as its limit in a container with the chart's memory limit (half of it, seen with 512 MiB); here it would see the machine. */
 const OLD_SPACE_MIB = { webhook: 128, 'pod-watcher': 256, gc: 128, monitor: 128 };
 
+/** However many pods there are, and whatever else the machine does. */
+const READY_TIMEOUT_MS = 120_000;
+
 /** Real servers, our services with the product's own times, and kube-apiserver's account of what they ask. */
 export interface RestartBed {
   readonly controlPlane: OwnControlPlane;
   readonly audit: AuditLog;
   readonly proxyPrefix: string;
+  /** Where the webhook answers. */
+  readonly admissionPort: number;
   readonly services: readonly ServiceProcess[];
   stop(): Promise<void>;
 }
@@ -72,10 +77,10 @@ export async function startRestartBed(profiles?: string): Promise<RestartBed> {
         const own = lease === undefined ? {} : { lease: { namespace: 'kuik-system' } };
         writeFileSync(file, JSON.stringify({ ...settings, ...own }));
         const env = { KUIK_CONFIG: file, ...environmentOf(service, declaration.env, profiles) };
-        services.push(await startService(service, { name, healthPort, env }));
+        services.push(await startService(service, { name, healthPort, env, readyTimeoutMs: READY_TIMEOUT_MS }));
       }
     }
-    return { controlPlane, audit, proxyPrefix, services, stop };
+    return { controlPlane, audit, proxyPrefix, admissionPort, services, stop };
   } catch (error) {
     await stop();
     throw error;

@@ -6,7 +6,7 @@ import { leaseName, needs, SERVICES } from '@kuik/contracts';
 import type { ServiceProcess } from '@kuik/testbed';
 import { until } from '@kuik/testbed';
 import { type AuditedRequest, isWrite } from './audit-log.ts';
-import { addPods, markCopied, phases } from './fill-cluster.ts';
+import { addPods, imageNumbers, markAllCopied, phases } from './fill-cluster.ts';
 import { median } from './bulk-case.ts';
 import { cpuSeconds, peakMiB, residentMiB } from './process-cpu.ts';
 import { untilQuiet } from './quiet.ts';
@@ -38,11 +38,11 @@ try {
   let there = 0;
   for (const pods of values.pods.split(',').map(Number)) {
     await Promise.all(bed.services.map((service) => service.kill('SIGTERM')));
-    await addPods(bed, there, pods, images);
+    await addPods(bed, there, pods, imageNumbers(images));
     there = pods;
     report('start among new pods', await restart(bed, 'SIGTERM'));
     const since = Date.now();
-    const copied = await markCopied(bed);
+    const copied = await markAllCopied(bed);
     const filled = await untilQuiet(bed.audit, since);
     line(
       `\n${pods} pods, ${copied} images: ${JSON.stringify(await phases(bed))}; quiet ${filled.seconds.toFixed(1)} s after all were marked as copied`,

@@ -1,10 +1,15 @@
 import { ORIGINAL_IMAGES_ANNOTATION } from '@kuik/contracts';
 import { formatReference, parseReference, toProxyImage } from '@kuik/image';
 
-/** What a Deployment's pod of two containers looks like once kubelet runs it: about as large as the pods of a real cluster. */
-export function runningPod(name: string, references: readonly [string, string], prefix: string) {
+/**
+ * What a Deployment's pod of two containers looks like once kubelet runs it: about as large as the pods of a real cluster. Without a prefix its
+ * images are as written: so are those of a template.
+ */
+export function runningPod(name: string, references: readonly [string, string], prefix: string | undefined) {
   const images = references.map((reference) => parseReference(reference));
-  const rewritten = images.map((image) => toProxyImage(image, prefix)!);
+  const rewritten = images.map((image) =>
+    prefix === undefined ? formatReference(image) : toProxyImage(image, prefix)!,
+  );
   const names = ['app', 'sidecar'];
   const container = (index: number) => ({
     name: names[index]!,

@@ -39,14 +39,15 @@ export async function runLoad({ port, ca, request, connections, requests }: Load
   return { perSecond: times.length / seconds, p50Ms: at(0.5), p99Ms: at(0.99) };
 }
 
-async function open(port: number, ca: string): Promise<TLSSocket> {
+/** A TLS connection on which requests follow each other. */
+export async function open(port: number, ca: string): Promise<TLSSocket> {
   const socket = connect({ host: '127.0.0.1', port, ca });
   await once(socket, 'secureConnect');
   return socket.setNoDelay(true);
 }
 
-/** Cheap on purpose: the client shares the machine's cores with the server. */
-function exchange(socket: TLSSocket, request: Buffer): Promise<void> {
+/** One request and its whole answer. Throws for any but 200. Cheap on purpose: the client shares the machine's cores with the server. */
+export function exchange(socket: TLSSocket, request: Buffer): Promise<void> {
   return new Promise((resolve, reject) => {
     let head = '';
     const onData = (chunk: Buffer): void => {

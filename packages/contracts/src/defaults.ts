@@ -29,8 +29,8 @@ export const DEFAULTS = {
   expiry: { unusedMs: 30 * DAY },
   removal: { graceMs: 5 * MINUTE, confirmTimeoutMs: 5 * SECOND },
   monitor: { intervalMs: 6 * HOUR, budgetPerInterval: 60, timeoutMs: 10 * SECOND },
-  /** Meant for registries that say nothing about their limits: generous to bursts, quick to be parked. */
-  pace: { perSecond: 20, burst: 60 },
+  /** Meant for registries that say nothing about their limits: generous to bursts (a cluster that is seen for the first time), quick to be parked. */
+  pace: { perSecond: 20, burst: 500 },
   upstreamTimeouts: { connectMs: 3 * SECOND, headersMs: 10 * SECOND, idleMs: 30 * SECOND },
   cacheTimeouts: {
     connectMs: 1 * SECOND,

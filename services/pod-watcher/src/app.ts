@@ -18,6 +18,7 @@ import { ClusterView } from './cluster-view.ts';
 import { accountsOf, untouchedNamespaces, type PodWatcherConfig } from './config.ts';
 import { connectRedis, type RedisParts } from './connect-redis.ts';
 import { CredentialBroker } from './credential-broker.ts';
+import { DescriptionPace } from './description-pace.ts';
 import { GoneNamespaces } from './gone-namespaces.ts';
 import { HintBook } from './hint-book.ts';
 import { holderTitle } from './holder-view.ts';
@@ -31,6 +32,7 @@ import { rereadHolders } from './reread-holders.ts';
 import { ResourceWriter } from './resource-writer.ts';
 import { SecretReader } from './secret-reader.ts';
 import { ServedPulls } from './served-pulls.ts';
+import { Settling } from './settling.ts';
 import { SpareOwners } from './spare-owners.ts';
 import { StateProjection } from './state-projection.ts';
 import { repositoryTransitions, transitionsOf } from './transitions.ts';
@@ -132,6 +134,7 @@ export function createApp(
     view,
   );
   const retryTimes = { firstMs: retry.first, maxMs: retry.max, unavailableMs: retry.unavailable };
+  const settling = new Settling(reconcile.settle, () => clock.monotonic());
   const lead = new Lead({
     leadership,
     watches,
@@ -148,11 +151,11 @@ export function createApp(
       log,
       retry: retryTimes,
       unusedMs: expiry.unused,
-      settleMs: reconcile.settle,
-      holdersMs: reconcile.holders,
+      settling,
+      pace: new DescriptionPace(reconcile.holders, () => clock.monotonic()),
       count: reports.step,
     }),
-    repositories: new RepositoryReconciler({ view, writer, clock, log, idleMs: expiry.repositoryIdle }),
+    repositories: new RepositoryReconciler({ view, writer, settling, clock, log, idleMs: expiry.repositoryIdle }),
     intents,
     projection,
     hints,

@@ -99,11 +99,13 @@ export const podWatcherConfig = z.strictObject({
       spacing: duration().default(500).describe('An image is looked at no more than once in this time'),
       settle: duration()
         .default(1000)
-        .describe('What is new waits so long for its first copy before it is described; a Repository is as far behind'),
+        .describe(
+          'What is new waits so long (longer among many) for its first copy before it is described; a Repository is as far behind',
+        ),
       holders: duration()
         .default(30_000)
         .describe(
-          'When nothing but its holders changed, an image is described again no sooner; the first and the last show at once',
+          'When nothing but its holders changed, an image is described again no sooner (twice that, up to 8 times, while they go on changing); the first and the last show at once',
         ),
       patience: duration()
         .default(10_000)

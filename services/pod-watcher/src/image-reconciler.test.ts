@@ -33,8 +33,9 @@ describe('an image that a person names while we do', () => {
       log: silentLogger,
       retry: { firstMs: 5_000, maxMs: 1_800_000, unavailableMs: 21_600_000 },
       unusedMs: 1_000,
-      settleMs: 1,
-      holdersMs: 0,
+      // Described at the second look, whatever its copy does.
+      settling: { begin: () => undefined, leftMs: () => 0 },
+      pace: { waitMs: () => 0, told: () => undefined },
       count: () => undefined,
     });
     view.putHolder(podView());

@@ -3,6 +3,7 @@ import { type Reference, repositoryName, tryParseReference } from '@kuik/image';
 import type { Clock, Logger } from '@kuik/runtime';
 import { copyingNow } from './cached.ts';
 import type { ClusterView } from './cluster-view.ts';
+import type { DescriptionPace } from './description-pace.ts';
 import { factsOf, recordedFacts, withFacts } from './facts.ts';
 import { freeImageName, freeRepositoryName, imageIdentity } from './identity.ts';
 import { onlyHoldersDiffer } from './holders-only.ts';
@@ -11,8 +12,8 @@ import { makesWay } from './make-way.ts';
 import type { MissingContentBook } from './missing-content.ts';
 import { neverCached } from './never-cached.ts';
 import { nextStep, type RetryTimes, type Step, STEP_REASONS } from './next-step.ts';
-import { RecentUids } from './recent-uids.ts';
 import type { ResourceWriter } from './resource-writer.ts';
+import type { Settling } from './settling.ts';
 import { recordedSummary, summarise } from './summary.ts';
 import { sameJson } from './same-json.ts';
 import { policyOf, updateAt } from './update-policy.ts';
@@ -47,10 +48,8 @@ export interface ImageReconcilerParts {
   readonly log: Logger;
   readonly retry: RetryTimes;
   readonly unusedMs: number;
-  /** A new image is described after this time, or once its copy ended, ms. */
-  readonly settleMs: number;
-  /** When nothing but its holders changed, an image is described again no sooner than this, ms. */
-  readonly holdersMs: number;
+  readonly settling: Pick<Settling, 'begin' | 'leftMs'>;
+  readonly pace: Pick<DescriptionPace, 'waitMs' | 'told'>;
   readonly count: (step: Step) => void;
 }
 
@@ -60,16 +59,14 @@ const QUEUE_RETRY_MS = 5_000;
 /** Everything that has to be true of one image (canonical text): its object exists, says who uses it, and its copy is under way. */
 export class ImageReconciler {
   readonly #parts: ImageReconcilerParts;
-  readonly #described: RecentUids;
 
   constructor(parts: ImageReconcilerParts) {
     this.#parts = parts;
-    this.#described = new RecentUids(parts.holdersMs, () => parts.clock.monotonic());
   }
 
   /** Returns when to look again, when something is known to change with time alone. Throws KubeError. */
   async reconcile(image: string): Promise<{ afterMs: number } | undefined> {
-    const { view, hints, clock, settleMs } = this.#parts;
+    const { view, hints, clock, settling } = this.#parts;
     const reference = tryParseReference(image);
     const expected = hints.expected(image);
     const holders = view.usage.holdersOf(image);
@@ -96,7 +93,8 @@ export class ImageReconciler {
       if (wait !== undefined) waits.push(wait);
     }
     // Many images may be new at once: all copies start before anything is described, and most are described once.
-    if (isNew) return { afterMs: Math.max(settleMs, 1) };
+    const settlesMs = settling.leftMs(view.images.named(first.metadata.name) ?? first);
+    if (isNew || settlesMs > 0) return { afterMs: Math.max(Math.min(settlesMs, ...waits), 1) };
     for (const { metadata } of [first, ...duplicates]) {
       const current = view.images.named(metadata.name);
       if (current === undefined) continue;
@@ -110,7 +108,7 @@ export class ImageReconciler {
   }
 
   async #create(reference: Reference, requestId: string | undefined): Promise<void> {
-    const { view, writer, log } = this.#parts;
+    const { view, writer, log, settling } = this.#parts;
     await this.#ensureRepository(reference);
     const taken = new Set<string>();
     for (;;) {
@@ -121,6 +119,7 @@ export class ImageReconciler {
       if (name === undefined) throw new Error(`every name for the CachedImage of ${reference.path} is taken`);
       const made = await writer.createImage(name, reference, requestId);
       if (made !== undefined) {
+        settling.begin(made.metadata.uid);
         log.info('cached image created', { image: imageIdentity(made), object: name, requestId });
         return;
       }
@@ -199,7 +198,7 @@ export class ImageReconciler {
    * not a thousand writes: returns ms until it may be told that only the holders changed.
    */
   async #describe(image: CachedImage, duplicateOf: string | undefined): Promise<number | undefined> {
-    const { view, knowledge, writer, hints, clock, unusedMs, retry, holdersMs, namespaceGone } = this.#parts;
+    const { view, knowledge, writer, hints, clock, unusedMs, retry, pace, namespaceGone } = this.#parts;
     const identity = imageIdentity(image);
     const now = clock.now();
     const facts = factsOf(image, {
@@ -216,10 +215,12 @@ export class ImageReconciler {
       { ...recordedFacts(image), ...recordedSummary(image) },
     ];
     if (sameJson(next, recorded)) return undefined;
-    const since = this.#described.ageMs(image.metadata.uid);
-    if (since < holdersMs && onlyHoldersDiffer(recorded, next)) return holdersMs - since;
+    const { uid } = image.metadata;
+    const onlyHolders = onlyHoldersDiffer(recorded, next);
+    const waitMs = onlyHolders ? pace.waitMs(uid) : 0;
+    if (waitMs > 0) return waitMs;
     await writer.applyDescription(image, next);
-    this.#described.add(image.metadata.uid);
+    pace.told(uid, onlyHolders);
     return undefined;
   }
 }

@@ -1,12 +1,15 @@
+import type { Repository } from '@kuik/contracts';
 import type { Clock, Logger } from '@kuik/runtime';
 import type { ClusterView } from './cluster-view.ts';
 import { isUntouched, recordedRepositorySummary, summariseRepository } from './repository-summary.ts';
 import type { ResourceWriter } from './resource-writer.ts';
 import { sameJson } from './same-json.ts';
+import type { Settling } from './settling.ts';
 
 export interface RepositoryReconcilerParts {
   readonly view: ClusterView;
   readonly writer: Pick<ResourceWriter, 'applyRepositorySummary' | 'adoptRepository' | 'deleteRepository'>;
+  readonly settling: Pick<Settling, 'leftMs'>;
   readonly clock: Clock;
   readonly log: Logger;
   /** A Repository that nobody edited goes after it had no image for this long, ms. */
@@ -24,9 +27,12 @@ export class RepositoryReconciler {
 
   /** Returns when to look again. Throws KubeError. */
   async reconcile(repository: string): Promise<{ afterMs: number } | undefined> {
-    const { view, writer, clock, log, idleMs } = this.#parts;
+    const { view, writer, settling, clock, log, idleMs } = this.#parts;
     const images = view.imagesOfRepository(repository);
     const objects = view.repositories.of(repository);
+    // A new one is described once, too: with the images that it was made for.
+    const settlesMs = Math.max(0, ...images.map((image) => settling.leftMs(image)));
+    if (settlesMs > 0 && objects.every(isUndescribed)) return { afterMs: settlesMs };
     for (const [index, found] of objects.entries()) {
       const object = await writer.adoptRepository(found);
       const duplicateOf = index === 0 ? undefined : objects[0]?.metadata.name;
@@ -54,4 +60,8 @@ export class RepositoryReconciler {
     log.info('repository forgotten', { repository, object: first.metadata.name });
     return undefined;
   }
+}
+
+function isUndescribed({ status }: Repository): boolean {
+  return status?.phase === undefined;
 }

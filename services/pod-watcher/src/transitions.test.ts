@@ -146,6 +146,8 @@ describe('repositoryTransitions', () => {
   it.each([
     ['nothing', of([ready]), of([ready]), []],
     ['every image is cached', of([pulling]), of([ready]), ['Normal UpToDate']],
+    ['a new one whose image is cached', of([], 0), of([ready]), []],
+    ['a new one whose image cannot be copied', of([], 0), of([failing]), ['Warning ErrImagePull']],
     ['one cannot be copied', of([pulling]), of([failing]), ['Warning ErrImagePull']],
     ['copies begin', of([ready]), of([pulling]), []],
     ['none of none', of([], 0), of([ready], 0), []],

@@ -112,6 +112,8 @@ export function repositoryTransitions(before: Repository | undefined, now: Repos
   for (const { type, status, reason, message } of now.status?.conditions ?? []) {
     const was = before.status?.conditions?.find((condition) => condition.type === type);
     if (was?.reason === reason && was.status === status) continue;
+    // What a new one says first is what its image's own event says.
+    if (was === undefined && reason === REPOSITORY_EVENT_REASONS.upToDate) continue;
     if (type === 'Ready' && TOLD.has(reason) && (now.status?.images ?? 0) > 0) {
       found.push({ type: reason === REPOSITORY_EVENT_REASONS.failing ? 'Warning' : 'Normal', reason, message });
     }

@@ -1,0 +1,54 @@
+import { describe, expect, it } from '@jest/globals';
+import { Settling, settleTime } from './settling.ts';
+import { cacheStanza, cachedImage } from './testing/objects.ts';
+
+describe('settleTime', () => {
+  it.each([
+    [0, 1_000],
+    [20, 3_000],
+    [100, 11_000],
+    [290, 30_000],
+    [5_000, 30_000],
+  ])('%i others: %i ms', (others, expected) => {
+    expect(settleTime(others, 1_000)).toBe(expected);
+  });
+});
+
+describe('Settling', () => {
+  let now = 0;
+  const started = (): Settling => {
+    now = 0;
+    const settling = new Settling(1_000, () => now);
+    settling.begin('uid-1');
+    return settling;
+  };
+  const bare = cachedImage({ metadata: { uid: 'uid-1' }, status: {} });
+
+  it('waits its time for the first copy', () => {
+    const settling = started();
+    now = 400;
+    expect(settling.leftMs(bare)).toBe(600);
+    now = 1_000;
+    expect(settling.leftMs(bare)).toBe(0);
+  });
+
+  it('waits no longer once the copier has said something, and never again', () => {
+    const settling = started();
+    const copied = cachedImage({ metadata: { uid: 'uid-1' }, status: { cache: cacheStanza({ forUid: 'uid-1' }) } });
+    expect(settling.leftMs(copied)).toBe(0);
+    expect(settling.leftMs(bare)).toBe(0);
+  });
+
+  it('lets nothing wait that was not made a moment ago', () => {
+    expect(started().leftMs(cachedImage({ metadata: { uid: 'uid-2' }, status: {} }))).toBe(0);
+  });
+
+  it('waits longer among others, and forgets those whose time is up', () => {
+    const settling = started();
+    for (let index = 2; index <= 21; index += 1) settling.begin(`uid-${index}`);
+    expect(settling.leftMs(cachedImage({ metadata: { uid: 'uid-21' }, status: {} }))).toBe(3_000);
+    now = 40_000;
+    settling.begin('late');
+    expect(settling.leftMs(cachedImage({ metadata: { uid: 'late' }, status: {} }))).toBe(1_000);
+  });
+});
