@@ -2,6 +2,9 @@
 export const GROUP = 'kuik.enix.io';
 export const VERSION = 'v1alpha1';
 
+/** The API server refuses an object whose annotations, keys and values, are more bytes than this in sum. */
+export const ANNOTATIONS_MAX_BYTES = 256 * 1024;
+
 /** One JSON annotation on a rewritten pod: what each container asked for, keys `c:`, `i:`, `e:`, `v:` + name. */
 export const ORIGINAL_IMAGES_ANNOTATION = 'kuik.enix.io/original-images';
 /** One on every pod that is not left alone: why each image is what it is, `{"c:app": "Rewritten default"}` (reason and rule). */

@@ -7,6 +7,7 @@ import { createAuthority, issueCertificate } from '@kuik/runtime';
 import { admit, type Admission } from './admit.ts';
 import { AdmissionServer } from './admission-server.ts';
 import { deciderOf, podOf, requestOf, reviewOf } from './fixtures.ts';
+import type { AdmissionRequest } from './review.ts';
 
 const authority = createAuthority({ commonName: 'test', days: 2, now: new Date() });
 const certificateFor = (commonName: string) => {
@@ -26,19 +27,20 @@ let fault: Error | undefined;
 const answered: Admission[] = [];
 const failed: string[] = [];
 const refused: number[] = [];
-const server = new AdmissionServer({
+const options = {
   host: '127.0.0.1',
   port: 0,
   bodyLimitBytes: LIMIT,
-  admit(request) {
+  admit(request: AdmissionRequest) {
     if (fault !== undefined) throw fault;
     return admit(request, decider);
   },
-  onAnswered: (admission) => answered.push(admission),
-  onFailed: (uid) => failed.push(uid),
-  onRefused: (status) => refused.push(status),
-  patience: { headersMs: 300, requestMs: 1_000, checkMs: 50 },
-});
+  onAnswered: (admission: Admission) => answered.push(admission),
+  onFailed: (uid: string) => failed.push(uid),
+  onRefused: (status: number) => refused.push(status),
+  patience: { unusedMs: 60_000, bodyMs: 300, checkMs: 50 },
+};
+const server = new AdmissionServer(options);
 const agent = new Agent({ ca: authority.certificate, keepAlive: true, maxSockets: 1 });
 
 interface Call {
@@ -170,21 +172,43 @@ describe('POST /mutate', () => {
     expect(refused).toEqual([]);
   });
 
-  it.each([
-    ['its headers', 'POST /mutate HTTP/1.1\r\nhost: x\r\n'],
-    [
-      'its body',
-      'POST /mutate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 900\r\n\r\n{"kind"',
-    ],
-  ])('does not wait for ever for a client that never ends %s', async (_, sent) => {
-    const socket = connect({ host: '127.0.0.1', port: server.port, ca: authority.certificate });
+  /** A connection, and all that comes on it until it is closed. */
+  async function open(port: number) {
+    const socket = connect({ host: '127.0.0.1', port, ca: authority.certificate });
     await once(socket, 'secureConnect');
     const answer: Buffer[] = [];
     socket.on('data', (chunk: Buffer) => answer.push(chunk));
-    socket.write(sent);
-    await once(socket, 'close');
-    expect(Buffer.concat(answer).toString()).toMatch(/^HTTP\/1\.1 408 /);
-    expect((await call(reviewOf(requestOf(podOf())))).status).toBe(200);
+    const ended = once(socket, 'close').then(() => Buffer.concat(answer).toString());
+    return { socket, ended };
+  }
+
+  it('does not wait for ever for a client that never ends its body, and leaves a connection alone that is not used yet', async () => {
+    const spare = await open(server.port);
+    const { socket, ended } = await open(server.port);
+    socket.write(
+      'POST /mutate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 900\r\n\r\n{"kind"',
+    );
+    expect(await ended).toMatch(/^HTTP\/1\.1 408 /);
+    expect(refused).toEqual([408]);
+    const body = reviewOf(requestOf(podOf()));
+    spare.socket.write(
+      `POST /mutate HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n`,
+    );
+    spare.socket.write(body);
+    expect(await spare.ended).toMatch(/^HTTP\/1\.1 200 /);
+  });
+
+  it('does not wait for ever for a client that never ends its headers', async () => {
+    const impatient = new AdmissionServer({ ...options, patience: { unusedMs: 300, bodyMs: 300, checkMs: 50 } });
+    impatient.use(certificateFor('impatient'));
+    await impatient.start();
+    try {
+      const { socket, ended } = await open(impatient.port);
+      socket.write('POST /mutate HTTP/1.1\r\nhost: x\r\n');
+      expect(await ended).toMatch(/^HTTP\/1\.1 408 /);
+    } finally {
+      await impatient.close();
+    }
   });
 
   it('serves a new certificate to new connections, while old ones go on', async () => {

@@ -14,6 +14,16 @@ export interface ServingCertificate {
   readonly certificate: string;
 }
 
+/** How long clients are waited for, ms. */
+export interface Patience {
+  /** A connection on which no request was ever begun, or whose headers do not end. */
+  readonly unusedMs: number;
+  /** From the headers to the end of the body. */
+  readonly bodyMs: number;
+  /** How often unused connections are looked at. */
+  readonly checkMs: number;
+}
+
 export interface AdmissionServerOptions {
   readonly host: string;
   /** 0 lets the system choose; see `port` afterwards. */
@@ -26,31 +36,37 @@ export interface AdmissionServerOptions {
   /** The decision failed: the pod went through unchanged. */
   readonly onFailed: (uid: string, error: unknown) => void;
   readonly onRefused: (status: number, message: string) => void;
-  /** How long a client may take to send its headers, and its whole request; default 5 s and 10 s, looked at every second. */
-  readonly patience?: { readonly headersMs: number; readonly requestMs: number; readonly checkMs: number };
+  readonly patience?: Patience;
 }
 
 const JSON_TYPE = 'application/json';
 /** Longer than the API server keeps idle connections to webhooks: it, not we, closes them. */
 const KEEP_ALIVE_MS = 120_000;
-const PATIENCE = { headersMs: 5_000, requestMs: 10_000, checkMs: 1_000 } as const;
+/**
+ * Clients in Go, the API server among them, open connections that they then do not need and keep for later: one that were answered 408 just when it
+ * is taken into use would be a failed admission.
+ */
+const PATIENCE: Patience = { unusedMs: KEEP_ALIVE_MS, bodyMs: 10_000, checkMs: 1_000 };
 
 /** POST /mutate over TLS: plain node:https, because a router costs more than the decision. */
 export class AdmissionServer implements Part {
   readonly name = 'admission';
   readonly #options: AdmissionServerOptions;
   readonly #server: Server;
+  readonly #bodyMs: number;
   #certificate: ServingCertificate | undefined;
   #listening = false;
 
   constructor(options: AdmissionServerOptions) {
     this.#options = options;
-    const { headersMs, requestMs, checkMs } = options.patience ?? PATIENCE;
+    const { unusedMs, bodyMs, checkMs } = options.patience ?? PATIENCE;
+    this.#bodyMs = bodyMs;
     this.#server = createServer(
       {
         keepAliveTimeout: KEEP_ALIVE_MS,
-        headersTimeout: headersMs,
-        requestTimeout: requestMs,
+        headersTimeout: unusedMs,
+        // Counts from the beginning of an unused connection, too.
+        requestTimeout: unusedMs,
         connectionsCheckingInterval: checkMs,
         noDelay: true,
       },
@@ -95,12 +111,13 @@ export class AdmissionServer implements Part {
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
       refuseWrongRequest(request);
-      const body = await readBody(request, this.#options.bodyLimitBytes);
+      const body = await readBody(request, this.#options.bodyLimitBytes, this.#bodyMs);
       const started = performance.now();
       this.#answer(readReview(body), response, started);
     } catch (error) {
       if (!(error instanceof MalformedReview)) return void response.destroy();
       if (error.status === 405) response.setHeader('allow', 'POST');
+      if (error.status === 408) response.setHeader('connection', 'close');
       request.resume();
       send(response, error.status, renderRefusal(error.status, error.message));
       this.#options.onRefused(error.status, error.message);

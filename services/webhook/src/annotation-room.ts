@@ -1,11 +1,10 @@
-export type Annotations = Readonly<Record<string, unknown>>;
+import { ANNOTATIONS_MAX_BYTES } from '@kuik/contracts';
 
-/** The API server refuses an object whose annotations are larger than this in sum. */
-const ANNOTATIONS_MAX = 256 * 1024;
+export type Annotations = Readonly<Record<string, unknown>>;
 
 /** Whether annotations can be written beside those that there are; what is written over does not count twice. */
 export function hasRoomFor(written: Annotations, existing: Annotations | undefined): boolean {
-  return sizeOf({ ...existing, ...written }) <= ANNOTATIONS_MAX;
+  return sizeOf({ ...existing, ...written }) <= ANNOTATIONS_MAX_BYTES;
 }
 
 /** Bytes of annotations, as the API server counts them. */

@@ -1,14 +1,12 @@
 import {
   ADMITTED_BY_ANNOTATION,
+  ANNOTATIONS_MAX_BYTES,
   DECISIONS_ANNOTATION,
   MANAGED_LABEL,
   ORIGINAL_IMAGES_ANNOTATION,
 } from '@kuik/contracts';
 import { REASONS } from '../decision.ts';
 import { celStrings, type Variable } from './cel-text.ts';
-
-/** The API server refuses an object whose annotations are larger than this in sum. */
-const ANNOTATIONS_MAX = 256 * 1024;
 
 const OURS = [ORIGINAL_IMAGES_ANNOTATION, DECISIONS_ANNOTATION, ADMITTED_BY_ANNOTATION];
 const MARK = `"${ADMITTED_BY_ANNOTATION}": "policy"`;
@@ -106,7 +104,7 @@ function hasRoom(written: readonly string[]): string {
       ? `${annotation.length} + size(bytes(variables.${name}))`
       : `(variables.${name}Before == "" ? 0 : ${annotation.length} + size(bytes(variables.${name}Before)))`,
   );
-  return `${['variables.others', ...sizes].join(' + ')} <= ${ANNOTATIONS_MAX}`;
+  return `${['variables.others', ...sizes].join(' + ')} <= ${ANNOTATIONS_MAX_BYTES}`;
 }
 
 function map(written: readonly string[]): string {
