@@ -1,15 +1,13 @@
-import { WEBHOOK_CONFIGURATION } from '@kuik/contracts';
-import { MUTATING_WEBHOOK_CONFIGURATIONS, type KubeClient, type KubeObject } from '@kuik/kube';
+import type { KubeClient } from '@kuik/kube';
+import { readRegistration, writeWebhooks } from './stored-registration.ts';
 
-interface WebhookConfiguration extends KubeObject {
-  webhooks?: { name: string; clientConfig?: { caBundle?: string; url?: string } }[];
+interface CalledWebhook {
+  name: string;
+  clientConfig?: { caBundle?: string; url?: string };
 }
 
 /** The registration's webhooks with this bundle in each; undefined when they all have it (or there is none). */
-export function planCaBundle(
-  webhooks: WebhookConfiguration['webhooks'],
-  bundle: string,
-): WebhookConfiguration['webhooks'] {
+export function planCaBundle(webhooks: CalledWebhook[] | undefined, bundle: string): CalledWebhook[] | undefined {
   const caBundle = Buffer.from(bundle, 'utf8').toString('base64');
   if (webhooks === undefined || webhooks.every(({ clientConfig }) => clientConfig?.caBundle === caBundle))
     return undefined;
@@ -25,11 +23,9 @@ export async function publishCaBundle(
   bundle: string,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const name = { name: WEBHOOK_CONFIGURATION };
-  const configuration = await kube.get<WebhookConfiguration>(MUTATING_WEBHOOK_CONFIGURATIONS, name, { signal });
-  const webhooks = planCaBundle(configuration.webhooks, bundle);
+  const registration = await readRegistration<CalledWebhook>(kube, signal);
+  const webhooks = planCaBundle(registration.webhooks, bundle);
   if (webhooks === undefined) return false;
-  const { resourceVersion } = configuration.metadata;
-  await kube.mergePatch(MUTATING_WEBHOOK_CONFIGURATIONS, name, { metadata: { resourceVersion }, webhooks }, { signal });
+  await writeWebhooks(kube, registration, webhooks, signal);
   return true;
 }

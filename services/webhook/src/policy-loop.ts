@@ -5,7 +5,8 @@ import { loopPart, type Clock, type Logger, type Metrics, type Part, type Round 
 import { admissionPath, type AdmissionPath, type AdmissionWish, type PolicyAttempt } from './admission-path.ts';
 import { installPolicy, removePolicy } from './installed-policy.ts';
 import { LastWord } from './last-word.ts';
-import { planGate, readRegistration, writeGate, type Registration } from './webhook-gate.ts';
+import { writeWebhooks } from './stored-registration.ts';
+import { findRegistration, planGate, type Registration } from './webhook-gate.ts';
 
 export interface PolicyLoopOptions extends DeciderOptions {
   readonly wish: AdmissionWish;
@@ -78,7 +79,7 @@ export class PolicyLoop {
   async round(signal: AbortSignal): Promise<void> {
     const { kube, wish, answers, metrics } = this.#options;
     this.#answered = answers() ? this.#answered + 1 : 0;
-    const registration = await readRegistration(kube, signal);
+    const registration = await findRegistration(kube, signal);
     let path = admissionPath(wish, await this.#attempt(registration, signal));
     if (path.by !== 'unchanged') {
       if (path.by === 'webhook') this.#wanted = path.reason;
@@ -100,7 +101,7 @@ export class PolicyLoop {
     const gates = planGate(registration?.webhooks, by === 'policy');
     if (registration !== undefined && gates !== undefined) {
       if (!this.#mayWrite()) return 'left';
-      await writeGate(kube, registration, gates, signal);
+      await writeWebhooks(kube, registration, gates, signal);
       log.info(by === 'policy' ? 'webhook asked only what the policy leaves open' : 'webhook asked again');
     }
     if (by === 'policy') return 'in-place';

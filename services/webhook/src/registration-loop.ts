@@ -1,9 +1,9 @@
-import { WEBHOOK_CONFIGURATION } from '@kuik/contracts';
-import { MUTATING_WEBHOOK_CONFIGURATIONS, type KubeClient, type KubeObject } from '@kuik/kube';
+import type { KubeClient } from '@kuik/kube';
 import { podScope, type RulesFile } from '@kuik/rules';
 import { loopPart, type Clock, type Logger, type Part, type Round } from '@kuik/runtime';
 import { LastWord } from './last-word.ts';
 import { planRegistration, type RegisteredWebhook } from './plan-registration.ts';
+import { readRegistration, writeWebhooks } from './stored-registration.ts';
 
 export interface RegistrationLoopOptions {
   readonly kube: Pick<KubeClient, 'get' | 'mergePatch'>;
@@ -17,8 +17,6 @@ export interface RegistrationLoopOptions {
   readonly log: Logger;
   readonly onRound: (round: Round) => void;
 }
-
-type Configuration = KubeObject & { readonly webhooks?: RegisteredWebhook[] };
 
 /**
  * Keeps MutatingWebhookConfiguration `kuik-webhook` in step with the rules. Level-triggered: rules that changed, and a registration that
@@ -49,15 +47,13 @@ export async function keepRegistration(
   word: LastWord,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const name = { name: WEBHOOK_CONFIGURATION };
-  const configuration = await kube.get<Configuration>(MUTATING_WEBHOOK_CONFIGURATIONS, name, { signal });
+  const registration = await readRegistration<RegisteredWebhook>(kube, signal);
   const scope = podScope(rules(), ownNamespaces);
   const wanted = JSON.stringify(scope);
-  const webhooks = planRegistration(configuration.webhooks, scope);
+  const webhooks = planRegistration(registration.webhooks, scope);
   if (webhooks === undefined) word.agree(wanted);
   if (webhooks === undefined || !word.mayWrite(wanted, clock.monotonic())) return false;
-  const { resourceVersion } = configuration.metadata;
-  await kube.mergePatch(MUTATING_WEBHOOK_CONFIGURATIONS, name, { metadata: { resourceVersion }, webhooks }, { signal });
+  await writeWebhooks(kube, registration, webhooks, signal);
   word.agree(wanted);
   return true;
 }

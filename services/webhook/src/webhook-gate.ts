@@ -1,5 +1,6 @@
-import { ADMITTED_BY_ANNOTATION, WEBHOOK_CONFIGURATION } from '@kuik/contracts';
-import { isKubeError, MUTATING_WEBHOOK_CONFIGURATIONS, type KubeClient, type KubeObject } from '@kuik/kube';
+import { ADMITTED_BY_ANNOTATION } from '@kuik/contracts';
+import { isKubeError, type KubeClient } from '@kuik/kube';
+import { readRegistration, type StoredRegistration } from './stored-registration.ts';
 
 interface Condition {
   readonly name: string;
@@ -11,10 +12,8 @@ interface GatedWebhook {
   readonly matchConditions?: readonly Condition[];
 }
 
-/** MutatingWebhookConfiguration `kuik-webhook`, as far as it matters here. */
-export interface Registration extends KubeObject {
-  webhooks?: GatedWebhook[];
-}
+/** As far as it matters here. */
+export type Registration = StoredRegistration<GatedWebhook>;
 
 /**
  * Lets the API server ask the webhook only about pods that no policy has decided yet. With the policy gone, or at its wits' end, every
@@ -39,25 +38,14 @@ export function planGate(webhooks: readonly GatedWebhook[] | undefined, wanted: 
 }
 
 /** The registration, or undefined when there is none. Throws KubeError. */
-export async function readRegistration(
+export async function findRegistration(
   kube: Pick<KubeClient, 'get'>,
   signal: AbortSignal,
 ): Promise<Registration | undefined> {
   try {
-    return await kube.get<Registration>(MUTATING_WEBHOOK_CONFIGURATIONS, { name: WEBHOOK_CONFIGURATION }, { signal });
+    return await readRegistration<GatedWebhook>(kube, signal);
   } catch (error) {
     if (isKubeError(error, 'not-found')) return undefined;
     throw error;
   }
-}
-
-/** Writes what `planGate` planned. Throws KubeError: `conflict` when the registration changed since it was read (the list goes as a whole). */
-export async function writeGate(
-  kube: Pick<KubeClient, 'mergePatch'>,
-  { metadata: { resourceVersion } }: Registration,
-  webhooks: readonly GatedWebhook[],
-  signal: AbortSignal,
-): Promise<void> {
-  const name = { name: WEBHOOK_CONFIGURATION };
-  await kube.mergePatch(MUTATING_WEBHOOK_CONFIGURATIONS, name, { metadata: { resourceVersion }, webhooks }, { signal });
 }
