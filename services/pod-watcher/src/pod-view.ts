@@ -1,6 +1,7 @@
 import { ORIGINAL_IMAGES_ANNOTATION, REQUEST_ID_ANNOTATION } from '@kuik/contracts';
 import { originalImageKeyV1 } from '@kuik/image';
 import type { KubeObject } from '@kuik/kube';
+import { readEntries } from '@kuik/rules';
 import { type HolderView, needsOf, type PodSpec } from './holder-view.ts';
 
 /** The collection of pods, among those of holders. */
@@ -52,7 +53,7 @@ export function viewPod(pod: PodObject, annotationKeys: readonly string[]): PodV
   const { metadata, spec = {}, status = {} } = pod;
   const phase = status.phase ?? 'Pending';
   const annotations = metadata.annotations ?? {};
-  const originals = { ...originalsV1(pod), ...readOriginals(annotations[ORIGINAL_IMAGES_ANNOTATION]) };
+  const originals = { ...originalsV1(pod), ...readEntries(annotations[ORIGINAL_IMAGES_ANNOTATION]) };
   const requestId = annotations[REQUEST_ID_ANNOTATION];
   const finishedAt = isCompleted(phase) ? completionTime(pod) : undefined;
   const owner = ownerOf(pod);
@@ -95,20 +96,6 @@ function isDisrupted({ status: { conditions = [] } = {} }: PodObject): boolean {
 /** No container of it runs or will run again. */
 function isCompleted(phase: string): boolean {
   return phase === 'Succeeded' || phase === 'Failed';
-}
-
-function readOriginals(annotation: string | undefined): Record<string, string> {
-  if (annotation === undefined) return {};
-  try {
-    const parsed = JSON.parse(annotation) as unknown;
-    if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) return {};
-    return Object.fromEntries(
-      Object.entries(parsed).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
-    );
-  } catch {
-    // Anybody may write annotations; the image itself is the truth.
-    return {};
-  }
 }
 
 function originalsV1({ metadata, spec = {} }: PodObject): Record<string, string> {

@@ -1,5 +1,6 @@
 import { canonicalHost } from '@kuik/image';
 import type { KubeObject } from '@kuik/kube';
+import { isRecord } from '@kuik/rules';
 
 export interface SecretObject extends KubeObject {
   type?: string;
@@ -65,8 +66,4 @@ function readLogin(entry: Record<string, unknown>): Login | undefined {
   }
   if (typeof username !== 'string' || typeof password !== 'string' || username === '') return undefined;
   return { username, password };
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

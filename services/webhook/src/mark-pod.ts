@@ -4,9 +4,9 @@ import {
   ORIGINAL_IMAGES_ANNOTATION,
   REQUEST_ID_ANNOTATION,
 } from '@kuik/contracts';
-import { REASONS, type Reason, type Verdict } from '@kuik/rules';
+import { readEntries, REASONS, type Reason, type Verdict } from '@kuik/rules';
 import { hasRoomFor } from './annotation-room.ts';
-import { originalImages, readEntries } from './original-images.ts';
+import { originalImages } from './original-images.ts';
 
 /** RFC 6902; only these two are ever needed. */
 export interface PatchOperation {

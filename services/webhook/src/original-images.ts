@@ -1,21 +1,7 @@
 import { ORIGINAL_IMAGES_ANNOTATION } from '@kuik/contracts';
 import { formatReference, fromProxyImage, originalImageKeyV1, tryParseReference } from '@kuik/image';
-import { isRecord } from '@kuik/rules';
+import { readEntries } from '@kuik/rules';
 import type { Annotations } from './annotation-room.ts';
-
-/** What an annotation of ours holds: texts by the key of their container or volume. Empty for a text that is not ours. */
-export function readEntries(value: unknown): Readonly<Record<string, string>> {
-  if (typeof value !== 'string') return {};
-  try {
-    const parsed = JSON.parse(value) as unknown;
-    if (!isRecord(parsed)) return {};
-    return Object.fromEntries(
-      Object.entries(parsed).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
-    );
-  } catch {
-    return {};
-  }
-}
 
 /** Looks up what was written for an image that goes through the proxy by now; undefined when nothing tells. */
 export type OriginalOf = (key: string, image: string) => string | undefined;
