@@ -29,6 +29,22 @@ describe('createLogger', () => {
     expect(lines[0]).not.toContain('hunter2');
   });
 
+  it.each([
+    { image: 'x', password: 'hunter2' },
+    { image: 'x', url: 'nats://u:hunter2@nats' },
+    { image: 'x', text: 'authorization: "hunter2"' },
+    { image: 'x', nested: { password: 'hunter2' } },
+    { image: 'x', list: ['redis://:hunter2@r'] },
+    { image: 'x', error: new Error('https://hunter2@host refused') },
+  ])('hides the secret of a line with %j', (fields) => {
+    const { lines, log } = logged();
+    log.info('a line', { ...fields, bytes: 3n, nothing: undefined });
+    log.info('a line', fields);
+    expect(lines).toHaveLength(2);
+    expect(lines.join()).not.toContain('hunter2');
+    expect(lines.map((line) => (JSON.parse(line) as { image: string }).image)).toEqual(['x', 'x']);
+  });
+
   it('keeps to its level', () => {
     const { lines, log } = logged();
     log.debug('no');

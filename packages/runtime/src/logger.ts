@@ -3,7 +3,7 @@ import type { Logger as Winston } from 'winston';
 import Transport from 'winston-transport';
 import { standardOutput } from './line-batch.ts';
 import type { Logger } from './port.ts';
-import { redact, redactText } from './redact.ts';
+import { isFlat, isSuspicious, redact, redactText } from './redact.ts';
 
 /** Where winston puts what a format has made of a line. */
 const RENDERED = Symbol.for('message');
@@ -105,9 +105,15 @@ class WinstonLogger implements Logger {
   }
 }
 
+/** Most lines are flat and hold no secret: those are looked at once, as they are printed. */
 function renderJson({ message, level, fields }: Line): string {
+  const time = new Date().toISOString();
+  if (isFlat(fields)) {
+    const printed = JSON.stringify({ message, level, time, ...fields });
+    if (!isSuspicious(printed)) return printed;
+  }
   const clean = redact(fields) as Record<string, unknown>;
-  return JSON.stringify({ message: redactText(message), level, time: new Date().toISOString(), ...clean });
+  return JSON.stringify({ message: redactText(message), level, time, ...clean });
 }
 
 function renderPretty({ message, level, fields }: Line): string {

@@ -49,12 +49,27 @@ function looksRandom(token: string): boolean {
 
 /** The text without what looks like a secret. */
 export function redactText(text: string): string {
-  if (!SUSPICIOUS.test(text)) return text;
+  if (!isSuspicious(text)) return text;
   let clean = text;
   for (const [pattern, replacement] of PATTERNS) {
     clean = typeof replacement === 'string' ? clean.replace(pattern, replacement) : clean.replace(pattern, replacement);
   }
   return clean;
+}
+
+/** Whether all of an object's values are plain and none has the name of a secret: then only its texts may hold one. */
+export function isFlat(fields: Readonly<Record<string, unknown>>): boolean {
+  for (const name in fields) {
+    const value = fields[name];
+    if (value === undefined || typeof value === 'number' || typeof value === 'boolean') continue;
+    if (typeof value !== 'string' || isSecretName(name)) return false;
+  }
+  return true;
+}
+
+/** Whether a text may hold what looks like a secret: those that do not are printed as they are. */
+export function isSuspicious(text: string): boolean {
+  return SUSPICIOUS.test(text);
 }
 
 const MAX_DEPTH = 6;

@@ -2,6 +2,9 @@ import { API_VERSION } from './error-answer.ts';
 import type { FoundManifest } from './find-manifest.ts';
 import type { BlobHead } from './relay-blob.ts';
 
+/** How long an unused connection is kept: longer than a kubelet's pause between two requests of one pull. */
+export const KEEP_ALIVE_MS = 75_000;
+
 /** RFC 9111 §5.5 (obsoleted, still the only word for it): the answer may be outdated. */
 const STALE = { Warning: '110 - "Response is Stale"' } as const;
 

@@ -102,7 +102,12 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
     now,
     wall: () => clock.now(),
   });
-  const server = new PullServer({ listen: config.listen, handle: pulls.handle, drainMs: proxy.drain });
+  const server = new PullServer({
+    listen: config.listen,
+    handle: pulls.handle,
+    atOnce: pulls.atOnce,
+    drainMs: proxy.drain,
+  });
 
   const missing = (): MissingContent[] => misses.take((repository) => manifests.of(repository));
   const report: Part = reporting(served, missing, bus, config, context);

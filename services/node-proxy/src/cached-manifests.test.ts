@@ -39,6 +39,21 @@ describe('CachedManifests', () => {
     expect(asked).toEqual(['get']);
   });
 
+  it.each([
+    ['fresh', CHECK_BEHIND_MS, true, ['get']],
+    ['old: checked behind the answer', CHECK_BEHIND_MS + 1, true, ['get', 'head']],
+    ['so old that it is checked first', CHECK_BEFORE_MS + 1, false, ['get', 'head']],
+  ])('has at once what is %s', async (_what, age, there, requests) => {
+    const { manifests, asked, clock } = world();
+    expect(manifests.atOnce(app, D)).toBeUndefined();
+    await manifests.get(app, D);
+    clock.now = age;
+    expect(manifests.atOnce(app, D)).toBe(there ? manifest : undefined);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(asked).toEqual(requests);
+    expect(manifests.atOnce(app, D)).toBe(manifest);
+  });
+
   it('keeps repositories apart: a digest is no permission', async () => {
     const { manifests, asked } = world();
     await manifests.get(app, D);

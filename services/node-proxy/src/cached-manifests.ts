@@ -49,15 +49,18 @@ export class CachedManifests {
       .reverse();
   }
 
+  /** The manifest, if it is in memory and need not be checked first. */
+  atOnce(repository: Repository, digest: string, ask: CacheAsk = {}): Manifest | undefined {
+    const kept = this.#kept(repository, digest, ask);
+    return kept !== undefined && kept.age <= CHECK_BEFORE_MS ? kept.manifest : undefined;
+  }
+
   /** The manifest; throws CacheMiss or CacheDown. */
   async get(repository: Repository, digest: string, ask: CacheAsk = {}): Promise<CachedManifest> {
-    const key = `${repositoryName(repository)}@${digest}`;
-    const kept = this.#memory.get(key);
+    const key = keyOf(repository, digest);
+    const kept = this.#kept(repository, digest, ask);
     if (kept !== undefined) {
-      const age = this.#now() - kept.checkedAtMs;
-      if (age <= CHECK_BEHIND_MS) return { manifest: kept.manifest, fromMemory: true };
-      const check = this.#checking.get(key, () => this.#stillThere(key, repository, digest, ask));
-      if (age <= CHECK_BEFORE_MS || (await check)) return { manifest: kept.manifest, fromMemory: true };
+      if (kept.age <= CHECK_BEFORE_MS || (await kept.check)) return { manifest: kept.manifest, fromMemory: true };
       throw new CacheMiss(key);
     }
     const askedAtMs = this.#now();
@@ -66,6 +69,19 @@ export class CachedManifests {
     );
     this.#memory.set(key, { manifest, checkedAtMs: askedAtMs }, manifest.bytes.length + ENTRY_BYTES);
     return { manifest, fromMemory: false };
+  }
+
+  /** What is in memory, and the check under way when it was not checked for a while. */
+  #kept(repository: Repository, digest: string, ask: CacheAsk) {
+    const key = keyOf(repository, digest);
+    const kept = this.#memory.get(key);
+    if (kept === undefined) return undefined;
+    const age = this.#now() - kept.checkedAtMs;
+    const check =
+      age <= CHECK_BEHIND_MS
+        ? undefined
+        : this.#checking.get(key, () => this.#stillThere(key, repository, digest, ask));
+    return { manifest: kept.manifest, age, check };
   }
 
   /** Never throws: when the cache cannot be asked, what is in memory stays. */
@@ -84,4 +100,8 @@ export class CachedManifests {
     if (kept !== undefined) kept.checkedAtMs = askedAtMs;
     return true;
   }
+}
+
+function keyOf(repository: Repository, digest: string): string {
+  return `${repositoryName(repository)}@${digest}`;
 }

@@ -6,7 +6,7 @@ import type { CachedManifests } from './cached-manifests.ts';
 import { failureOf, UpstreamFailure } from './failure.ts';
 import { look } from './look.ts';
 import type { Repository } from './pull-path.ts';
-import { mayRun, NOTHING_SEEN, route, type RouteRequest, type Step } from './route.ts';
+import { mayRun, NOTHING_SEEN, route, type Knowledge, type RouteRequest, type Step } from './route.ts';
 import type { TagKnowledge } from './tag-knowledge.ts';
 import type { UpstreamAccess } from './upstream-access.ts';
 import { WeightedLru } from './weighted-lru.ts';
@@ -31,7 +31,7 @@ export interface FindManifestOptions {
   readonly cache: CacheAccess;
   readonly manifests: CachedManifests;
   readonly upstream: UpstreamAccess;
-  readonly tags: Pick<TagKnowledge, 'of'>;
+  readonly tags: Pick<TagKnowledge, 'of' | 'known'>;
   /** How long what a tag names is remembered, upstream's and the cache's own. */
   readonly tagMemoryMs: number;
   /** How long upstream may think about a tag before the cache's own tag is looked at. */
@@ -83,6 +83,28 @@ export class FindManifest {
       }
     }
     throw failureOf(failures, 'manifest');
+  }
+
+  /** What the first step of the plan finds in memory; undefined when anybody would have to be asked or waited for. */
+  atOnce(request: RouteRequest): FoundManifest | undefined {
+    const { manifests, tags, now } = this.#options;
+    const { repositories, reference } = request;
+    const knowledge: Knowledge[] = [];
+    if ('tag' in reference) {
+      for (const one of repositories) {
+        const known = tags.known({ ...one, tag: reference.tag });
+        if (known === undefined) return undefined;
+        knowledge.push(known);
+      }
+    }
+    const [step] = route(request, knowledge, now());
+    if (step?.from !== 'cache' || !step.reference.includes(':')) return undefined;
+    const manifest = manifests.atOnce(step.repository, step.reference);
+    if (manifest === undefined) return undefined;
+    const { digest, mediaType, size, bytes } = manifest;
+    const admission = knowledge[repositories.indexOf(step.repository)]?.state?.requestId;
+    const found = { digest, mediaType, size, bytes, from: 'cache', fromMemory: true, step } as const;
+    return admission === undefined ? found : { ...found, admission };
   }
 
   /** Asks upstream, and looks at the cache's own tag when that takes long; whatever answers first is taken, upstream preferred. */

@@ -1,27 +1,29 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { KEEP_ALIVE_MS } from './answer.ts';
 import { errorAnswer } from './error-answer.ts';
 import { PullFailure } from './failure.ts';
 import { type ListenAddress, listenOn } from './listen.ts';
+import { type QuickAnswer, QuickConnections } from './quick-connections.ts';
 
 export type PullHandler = (request: IncomingMessage, response: ServerResponse) => void;
 
 export interface PullServerOptions {
   readonly listen: readonly ListenAddress[];
   readonly handle: PullHandler;
+  /** Answers what needs nobody. */
+  readonly atOnce: QuickAnswer;
   /** How long running transfers may go on after `close`. */
   readonly drainMs: number;
 }
 
 const HEAD_TIMEOUT_MS = 10_000;
-/** Longer than a kubelet's pause between two requests of one pull. */
-const KEEP_ALIVE_MS = 75_000;
-
 /** The face towards the node: HTTP/1.1 on each of the addresses, one answer for whatever node:http refuses by itself. */
 export class PullServer {
   readonly name = 'pulls';
   readonly #options: PullServerOptions;
   readonly #servers: Server[] = [];
+  readonly #quick: QuickConnections[] = [];
   readonly #taken: ListenAddress[] = [];
 
   constructor(options: PullServerOptions) {
@@ -54,6 +56,7 @@ export class PullServer {
   /** Stops accepting, waits for running transfers, then cuts what is left. */
   async close(): Promise<void> {
     const closed = Promise.all(this.#servers.map((server) => new Promise((resolve) => server.close(resolve))));
+    for (const quick of this.#quick) quick.close();
     const cut = setTimeout(() => {
       for (const server of this.#servers) server.closeAllConnections();
     }, this.#options.drainMs);
@@ -89,6 +92,7 @@ export class PullServer {
         error.code === 'HPE_HEADER_OVERFLOW' ? 'the request head is too large' : 'this is not HTTP/1.1',
       );
     });
+    this.#quick.push(new QuickConnections(server, this.#options.atOnce, KEEP_ALIVE_MS));
     return server;
   }
 }

@@ -7,14 +7,16 @@ import type { CacheAccess } from './cache-access.ts';
 import { ClientGone, ClientStream } from './client-stream.ts';
 import { answerFailure, API_VERSION } from './error-answer.ts';
 import { PullFailure } from './failure.ts';
-import type { FindManifest } from './find-manifest.ts';
+import type { FindManifest, FoundManifest } from './find-manifest.ts';
 import { listTags, pageOf } from './list-tags.ts';
 import { parsePull, type Pull, type Refusal } from './pull-path.ts';
+import { readPlainHead } from './plain-head.ts';
 import { newRecord, type PullLog, type PullRecord } from './pull-record.ts';
 import type { BlobRelay } from './relay-blob.ts';
 import type { ServedTally } from './served-report.ts';
 import type { UpstreamAccess } from './upstream-access.ts';
 import { WeightedLru } from './weighted-lru.ts';
+import { WholeAnswers } from './whole-answers.ts';
 
 export interface ServePullOptions {
   readonly manifests: FindManifest;
@@ -32,6 +34,12 @@ export interface ServePullOptions {
 
 type Asked<K extends Pull['kind']> = Extract<Pull, { kind: K }>;
 
+/** A plain request for a manifest. */
+interface PlainManifest {
+  readonly method: 'GET' | 'HEAD';
+  readonly pull: Asked<'manifest'>;
+}
+
 const MEANINGS_BYTES = 256 * 1024;
 const REFERRERS = 'this cache has no referrers API yet: clients then ask for the tag sha256-<hex>';
 
@@ -40,6 +48,9 @@ export class ServePull {
   readonly #options: ServePullOptions;
   /** What request targets mean, by method: a node asks for few of them, and for those often. */
   readonly #meanings = new WeightedLru<Pull | Refusal>(MEANINGS_BYTES);
+  /** What whole request heads ask for. */
+  readonly #plainHeads = new WeightedLru<PlainManifest | 'other'>(MEANINGS_BYTES);
+  readonly #wholeAnswers = new WholeAnswers();
   readonly #idPrefix = Math.random().toString(36).slice(2, 8);
   #count = 0;
 
@@ -47,9 +58,29 @@ export class ServePull {
     this.#options = options;
   }
 
+  /** A manifest that is in memory, as the whole answer to a request of one piece; undefined: the ordinary way (see `QuickConnections`). */
+  readonly atOnce = (head: Buffer): Buffer | undefined => {
+    const { manifests, log, now, wall } = this.#options;
+    const asked = this.#plain(head);
+    if (asked === undefined) return undefined;
+    const { method, pull } = asked;
+    const startedMs = now();
+    const found = manifests.atOnce(pull);
+    if (found?.bytes === undefined) return undefined;
+    const record = newRecord(this.#id(), method, startedMs);
+    this.#meant(pull, record);
+    this.#found(pull, found, record);
+    const body = method === 'HEAD' ? undefined : found.bytes;
+    record.status = 200;
+    record.bytes = body?.length ?? 0;
+    record.firstByteMs = now();
+    log.ended(record, true);
+    return this.#wholeAnswers.of(found, record.id, body, wall());
+  };
+
   readonly handle = (request: IncomingMessage, response: ServerResponse): void => {
     const { now, log } = this.#options;
-    const record = newRecord(`${this.#idPrefix}-${(this.#count += 1).toString(36)}`, request.method ?? '', now());
+    const record = newRecord(this.#id(), request.method ?? '', now());
     // Told of when both the work and the connection's part are over: whichever ends last knows everything.
     let pending = 2;
     const over = (): void => {
@@ -64,10 +95,7 @@ export class ServePull {
   async #serve(request: IncomingMessage, response: ServerResponse, record: PullRecord): Promise<void> {
     const pull = this.#meaning(record.method, request.url ?? '');
     if ('refused' in pull) throw refusal(pull);
-    record.kind = pull.kind;
-    if ('name' in pull) record.name = pull.name;
-    const host = 'repositories' in pull ? pull.repositories[0]?.host : undefined;
-    if (host !== undefined) record.host = host;
+    this.#meant(pull, record);
     switch (pull.kind) {
       case 'base':
         return this.#base(response, record);
@@ -80,6 +108,28 @@ export class ServePull {
       case 'referrers':
         throw new PullFailure('routeUnknown', REFERRERS);
     }
+  }
+
+  #id(): string {
+    return `${this.#idPrefix}-${(this.#count += 1).toString(36)}`;
+  }
+
+  #meant(pull: Pull, record: PullRecord): void {
+    record.kind = pull.kind;
+    if ('name' in pull) record.name = pull.name;
+    const host = 'repositories' in pull ? pull.repositories[0]?.host : undefined;
+    if (host !== undefined) record.host = host;
+  }
+
+  #plain(head: Buffer): PlainManifest | undefined {
+    const text = head.toString('latin1');
+    const known = this.#plainHeads.get(text);
+    if (known !== undefined) return known === 'other' ? undefined : known;
+    const plain = readPlainHead(text);
+    const pull = plain && parsePull(plain.method, plain.target);
+    const asked = pull !== undefined && 'kind' in pull && pull.kind === 'manifest' ? { ...plain!, pull } : undefined;
+    this.#plainHeads.set(text, asked ?? 'other', text.length);
+    return asked;
   }
 
   #meaning(method: string, target: string): Pull | Refusal {
@@ -108,10 +158,23 @@ export class ServePull {
     response: ServerResponse,
     record: PullRecord,
   ): Promise<void> {
-    const { manifests, served, wall } = this.#options;
+    const { manifests } = this.#options;
     const headOnly = record.method === 'HEAD';
-    record.reference = 'tag' in pull.reference ? pull.reference.tag : pull.reference.digest;
+    record.reference = referenceOf(pull);
     const found = await manifests.find(pull, { headOnly, requestId: record.id });
+    this.#found(pull, found, record);
+    const headers = manifestHeaders(found, record.id);
+    if (isNotModified(request.headers['if-none-match'], found.digest)) {
+      const { 'Content-Length': _length, ...kept } = headers;
+      return this.#small(response, record, 304, kept);
+    }
+    this.#small(response, record, 200, headers, headOnly ? undefined : found.bytes);
+  }
+
+  /** Notes what was found, and counts it as served. */
+  #found(pull: Asked<'manifest'>, found: FoundManifest, record: PullRecord): void {
+    const { served, wall } = this.#options;
+    record.reference = referenceOf(pull);
     record.origin = found.fromMemory ? 'memory' : found.from;
     record.reason = found.step.reason;
     record.stale = found.step.stale === true;
@@ -119,13 +182,7 @@ export class ServePull {
     record.image = formatReference({ ...found.step.repository, ...pull.reference });
     if (found.admission !== undefined) record.admission = found.admission;
     // A HEAD of a digest only looks; a tag is the beginning of a pull however it is asked for.
-    if (!headOnly || 'tag' in pull.reference) served.add(record.image, record.stale, wall());
-    const headers = manifestHeaders(found, record.id);
-    if (isNotModified(request.headers['if-none-match'], found.digest)) {
-      const { 'Content-Length': _length, ...kept } = headers;
-      return this.#small(response, record, 304, kept);
-    }
-    this.#small(response, record, 200, headers, headOnly ? undefined : found.bytes);
+    if (record.method !== 'HEAD' || 'tag' in pull.reference) served.add(record.image, record.stale, wall());
   }
 
   async #blob(
@@ -211,6 +268,10 @@ export class ServePull {
       ...(record.digest === undefined ? {} : { digest: record.digest }),
     });
   }
+}
+
+function referenceOf({ reference }: Asked<'manifest'>): string {
+  return 'tag' in reference ? reference.tag : reference.digest;
 }
 
 function refusal({ refused, what }: { refused: PullFailure['failure']; what: string }): PullFailure {

@@ -34,6 +34,7 @@ export class TagKnowledge {
   readonly #options: TagKnowledgeOptions;
   readonly #follower: KeyFollower;
   readonly #tags: WeightedLru<Followed>;
+  readonly #keys: WeightedLru<string>;
   readonly #unfollow: { stop(): Promise<void> };
   readonly #startedAtMs: number;
   #connected: boolean;
@@ -52,12 +53,13 @@ export class TagKnowledge {
       if (this.#connected) this.#spareUntilMs = -Infinity;
     });
     this.#follower = bus.bucket(IMAGE_STATE).follow((key, entry) => this.#heard(key, entry?.value));
+    this.#keys = new WeightedLru(options.followed);
     this.#tags = new WeightedLru(options.followed, (key) => this.#follower.remove(key));
   }
 
   /** What is known of a tag now. Never throws, never waits longer than `timeoutMs`. */
   async of(reference: Reference): Promise<Knowledge> {
-    const key = stateKey(reference);
+    const key = this.#key(reference);
     let tag = this.#tags.get(key);
     if (tag === undefined) {
       tag = { reference: formatReference(reference), state: 'unread', waiting: [] };
@@ -65,17 +67,34 @@ export class TagKnowledge {
       this.#follower.add(key);
     }
     if (tag.state === 'unread') await this.#firstAnswer(tag);
-    if (tag.state === 'unread') return {};
-    const confirmedAtMs = this.#connected ? this.#options.now() : this.#lostAtMs;
-    return {
-      ...(tag.state === 'none' ? {} : { state: tag.state }),
-      ...(confirmedAtMs === undefined ? {} : { confirmedAtMs }),
-    };
+    return this.#knowledge(tag) ?? {};
+  }
+
+  /** What is known of a tag without asking anybody; undefined when it was not read yet. */
+  known(reference: Reference): Knowledge | undefined {
+    const tag = this.#tags.get(this.#key(reference));
+    return tag === undefined ? undefined : this.#knowledge(tag);
   }
 
   async stop(): Promise<void> {
     await this.#unfollow.stop();
     await this.#follower.stop();
+  }
+
+  /** A key is a hash, and the same tags are asked for again and again. */
+  #key(reference: Reference): string {
+    const name = formatReference(reference);
+    const known = this.#keys.get(name);
+    if (known !== undefined) return known;
+    const key = stateKey(reference);
+    this.#keys.set(name, key);
+    return key;
+  }
+
+  #knowledge({ state }: Followed): Knowledge | undefined {
+    if (state === 'unread') return undefined;
+    const confirmedAtMs = this.#connected ? this.#options.now() : this.#lostAtMs;
+    return { ...(state === 'none' ? {} : { state }), ...(confirmedAtMs === undefined ? {} : { confirmedAtMs }) };
   }
 
   #heard(key: string, state: ImageState | undefined): void {
@@ -104,9 +123,13 @@ export class TagKnowledge {
 }
 
 /** Without NATS nothing is ever known of a tag. */
-export class NoTagKnowledge implements Pick<TagKnowledge, 'of' | 'stop'> {
+export class NoTagKnowledge implements Pick<TagKnowledge, 'of' | 'known' | 'stop'> {
   of(_reference: Reference): Promise<Knowledge> {
     return Promise.resolve({});
+  }
+
+  known(_reference: Reference): Knowledge | undefined {
+    return undefined;
   }
 
   stop(): Promise<void> {

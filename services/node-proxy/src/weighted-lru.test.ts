@@ -12,6 +12,19 @@ describe('WeightedLru', () => {
     expect([lru.get('a'), lru.get('b'), lru.get('c'), lru.get('d')]).toEqual(['A', undefined, 'C', 'D']);
   });
 
+  it('knows the order of use also when the same value is used again and again', () => {
+    const lru = new WeightedLru<number>(2);
+    lru.set('a', 1);
+    lru.set('b', 2);
+    for (const key of ['b', 'b', 'a', 'a', 'b', 'b', 'a']) lru.get(key);
+    expect([...lru.entries()].map(([key]) => key)).toEqual(['b', 'a']);
+    lru.delete('a');
+    lru.set('c', 3);
+    lru.get('b');
+    lru.set('d', 4);
+    expect([...lru.entries()].map(([key]) => key)).toEqual(['b', 'd']);
+  });
+
   it('counts weights, also of a value that is replaced or deleted', () => {
     const lru = new WeightedLru<number>(10);
     lru.set('a', 1, 6);

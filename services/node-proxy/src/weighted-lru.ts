@@ -4,6 +4,8 @@ export class WeightedLru<V> {
   readonly #maxWeight: number;
   readonly #onEvict: ((key: string, value: V) => void) | undefined;
   #weight = 0;
+  /** The most recently used key, if it is still there. */
+  #newest: string | undefined;
 
   /** `maxWeight` in the unit of `set`'s weights; `onEvict` hears of what was forgotten for lack of room, not of `delete`. */
   constructor(maxWeight: number, onEvict?: (key: string, value: V) => void) {
@@ -15,8 +17,11 @@ export class WeightedLru<V> {
   get(key: string): V | undefined {
     const entry = this.#entries.get(key);
     if (entry === undefined) return undefined;
-    this.#entries.delete(key);
-    this.#entries.set(key, entry);
+    if (key !== this.#newest) {
+      this.#entries.delete(key);
+      this.#entries.set(key, entry);
+      this.#newest = key;
+    }
     return entry.value;
   }
 
@@ -25,6 +30,7 @@ export class WeightedLru<V> {
     this.delete(key);
     if (weight > this.#maxWeight) return;
     this.#entries.set(key, { value, weight });
+    this.#newest = key;
     this.#weight += weight;
     for (const [oldest, entry] of this.#entries) {
       if (this.#weight <= this.#maxWeight) return;
