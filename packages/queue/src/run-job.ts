@@ -36,7 +36,7 @@ export async function runJob<T>(
   let end: JobEnd;
   let reason: unknown;
   try {
-    const outcome = await work({ id: job.id, payload, signal: job.signal, progress });
+    const outcome = await work({ id: job.id, payload, signal: job.signal, takenOver: job.takenOver, progress });
     if (job.lost) [ending, end] = [{ do: 'leave' }, 'lost'];
     else if (outcome.do === 'done') [ending, end] = [{ do: 'complete' }, 'done'];
     else if (outcome.do === 'park')

@@ -6,6 +6,8 @@ export interface RunningJob {
   readonly signal: AbortSignal;
   /** Whether another worker may have it by now. */
   readonly lost: boolean;
+  /** Another worker had it before, and fell silent. */
+  readonly takenOver: boolean;
 }
 
 interface Entry extends RunningJob {
@@ -27,10 +29,10 @@ export class RunningJobs {
   }
 
   /** Undefined when an earlier run of the same job, which lost its lock, has not ended yet. */
-  begin(id: string): RunningJob | undefined {
+  begin(id: string, takenOver = false): RunningJob | undefined {
     if (this.#jobs.has(id)) return undefined;
     const controller = new AbortController();
-    const entry: Entry = { id, controller, signal: controller.signal, lost: false };
+    const entry: Entry = { id, controller, signal: controller.signal, lost: false, takenOver };
     if (this.#jobs.size === 0) this.#idle = Promise.withResolvers<void>();
     this.#jobs.set(id, entry);
     return entry;

@@ -1,4 +1,4 @@
-import { isDigest } from '@kuik/image';
+import { isDigest, parseDigest } from '@kuik/image';
 import { ALONE, type BlobTurns } from './blob-turns.ts';
 import { copyBlob } from './copy-blob.ts';
 import { RegistryError } from './errors.ts';
@@ -33,6 +33,8 @@ export interface CopyOptions {
   chunkBytes?: number;
   /** Go through every blob although the tag is right: refills what the target lost, or what `wants` newly asks for. */
   thorough?: boolean;
+  /** Somebody may have begun this copy before: an image's config is looked for at the target before the source is asked for it. Default: when the target has the tag. */
+  begun?: boolean;
   signal?: AbortSignal;
   onProgress?: (progress: CopyProgress) => void;
 }
@@ -52,7 +54,7 @@ export interface CopyResult {
 }
 
 /**
- * Copies an image byte for byte: blobs, then the manifests below, then the root by digest, the tag last, each verified; so a crash
+ * Copies an image byte for byte: blobs, then the manifests below, then the root under its tag, each confirmed by its digest; so a crash
  * leaves garbage at worst, never a tag that points at holes. Repeating it is harmless and does not send again what is there. Memory does not
  * depend on the size of blobs. Throws RegistryError.
  */
@@ -66,7 +68,12 @@ export async function copyImage(options: CopyOptions): Promise<CopyResult> {
     const head = held === undefined || options.thorough === true ? undefined : await resolve(options, signal);
     if (held !== undefined && held.digest === head?.digest) return nothingToDo(held, head);
     const root = await openRoot(source, options.reference, head?.digest, signal);
-    const tree = await walkManifests(source, root, { wants: options.wants, held: target, signal });
+    const begun = options.begun === true || held !== undefined;
+    const tree = await walkManifests(source, root, {
+      wants: options.wants,
+      ...(begun ? { held: target } : {}),
+      signal,
+    });
     const blobs = blobsToCopy(tree.blobs);
     const counts = await copyBlobs(options, tree, blobs, stop, signal);
     await putManifests(target, targetTag, tree, signal);
@@ -190,16 +197,12 @@ async function putManifests(
   tree: ManifestTree,
   signal: AbortSignal,
 ): Promise<void> {
-  for (const manifest of [...tree.descendants, tree.root]) {
-    await target.putManifest(manifest.digest, manifest.bytes, readManifest(manifest).mediaType, { signal });
-  }
-  await target.putManifest(tag, tree.root.bytes, readManifest(tree.root).mediaType, { signal });
-  const held = await target.headManifest(tag, { signal });
-  if (held.digest === tree.root.digest) return;
-  throw new RegistryError(
-    'digest-mismatch',
-    `${target.host}/${target.repository}:${tag} is ${held.digest} right after ${tree.root.digest} was written: somebody else writes this tag`,
-  );
+  const put = (reference: string, manifest: Manifest) =>
+    target.putManifest(reference, manifest.bytes, readManifest(manifest).mediaType, { signal });
+  for (const manifest of tree.descendants) await put(manifest.digest, manifest);
+  // Written under its tag a manifest is there by its sha256, too; by another digest only when it is written so.
+  if (parseDigest(tree.root.digest)?.algorithm !== 'sha256') await put(tree.root.digest, tree.root);
+  await put(tag, tree.root);
 }
 
 function nothingToDo(held: ManifestHead, head: Pick<ManifestHead, 'rateLimit'>): CopyResult {

@@ -64,7 +64,7 @@ export async function openManifest(
   return { digest, mediaType: mediaTypeOf(answer, bytes), size: bytes.length, bytes, ...rateLimitOf(answer) };
 }
 
-/** PUT of exact bytes under a tag or their digest; returns the digest that the registry confirmed. */
+/** PUT of exact bytes under a tag or their digest; returns the digest that the registry confirmed. One that confirms none is asked once more what the tag names. */
 export async function putManifest(
   requests: RepositoryRequests,
   reference: string,
@@ -81,7 +81,8 @@ export async function putManifest(
   const confirmed = answer.header('docker-content-digest');
   const algorithm = parseDigest(isDigest(reference) ? reference : (confirmed ?? ''))?.algorithm;
   const own = digestOf(bytes, algorithm);
-  if (confirmed !== undefined && confirmed !== own) throw mismatch(requests, own, confirmed);
+  const named = confirmed ?? (isDigest(reference) ? own : (await headManifest(requests, reference, signal)).digest);
+  if (named !== own) throw mismatch(requests, own, named);
   return own;
 }
 

@@ -28,7 +28,7 @@ type Secret = { username: string; password: string };
 /**
  * Turns a credential into what may be handed on: a pull-only Bearer token of one repository; for a Basic-only registry the header
  * itself; `anonymous` when the registry asks for nothing. The registry is asked first what it wants (`GET /v2/`, and the
- * repository itself when that is open), so a name and password leave only for a host of its trust. Throws RegistryError,
+ * repository itself when that is open and there is a name to give), so a name and password leave only for a host of its trust. Throws RegistryError,
  * `unauthorized` or `forbidden` when this credential is refused.
  * Source: distribution-spec, token authentication; RFC 7617.
  */
@@ -60,6 +60,8 @@ async function exchangeAt(
   verify: boolean,
   signal?: AbortSignal,
 ): Promise<PullToken> {
+  // Whoever has no name to give finds out on the repository itself what it asks for.
+  if (front === 'open' && secret === undefined) return { kind: 'anonymous' };
   const challenge = front === 'open' ? await challengeAt(request, tagsPath(request), signal) : front;
   if (challenge === undefined) return { kind: 'anonymous' };
   if (challenge.scheme === 'bearer') {

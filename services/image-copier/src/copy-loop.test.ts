@@ -115,7 +115,7 @@ async function run(bend: (world: World) => void = () => undefined, signal = new 
       progress: () => undefined,
     },
   };
-  const job: Job<CopyJob> = { id: 'j1', payload, signal, progress: async () => undefined };
+  const job: Job<CopyJob> = { id: 'j1', payload, signal, takenOver: false, progress: async () => undefined };
   const outcome = await workOn(job, parts);
   return { outcome, reads, ...seen };
 }
@@ -298,6 +298,16 @@ describe('decideJob', () => {
       do: 'copy',
       target: { upstreamReference, cacheRepository, cacheTag },
     });
+  });
+});
+
+describe('decideJob and a copy that was begun', () => {
+  it.each([
+    ['never tried', image(), false, false],
+    ['a silent worker had it', image(), true, true],
+    ['tried before', image({}, undefined, { cache: { forUid: 'u1' } }), false, true],
+  ])('%s', (_name, object, takenOver, begun) => {
+    expect(decideJob(payload, object, takenOver)).toHaveProperty('target.begun', begun);
   });
 });
 

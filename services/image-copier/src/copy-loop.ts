@@ -80,7 +80,7 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
     return apiServerAway();
   }
   const readAt = parts.clock.monotonic();
-  const verdict = decideJob(job.payload, image);
+  const verdict = decideJob(job.payload, image, job.takenOver);
   if (verdict.do === 'skip' || image === undefined) {
     const reason = verdict.do === 'skip' ? verdict.reason : 'ObjectGone';
     log.info('copy skipped', { reason });

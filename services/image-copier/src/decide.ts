@@ -37,6 +37,8 @@ export interface CopyTarget {
   readonly verify?: string;
   /** What is served whatever the tag says (`spec.pin`), and the tag that keeps it when the image's own moves on. */
   readonly pin?: { readonly digest: string; readonly tag: string };
+  /** Part of it may be in the cache: a worker fell silent over this copy, or it was tried before. */
+  readonly begun: boolean;
   /** The admission that this copy follows, for the logs of others. */
   readonly requestId?: string;
 }
@@ -46,9 +48,9 @@ export type JobVerdict = { do: 'copy'; target: CopyTarget } | { do: 'skip'; reas
 /**
  * Whether a job still means something when its turn comes, in this order: the object is gone; it was deleted and made anew (its
  * own job follows); it is being deleted; its image is no reference; it has no place in the cache. Else copy: whether bytes have
- * to move is the copy's own first question, unless a person forces it.
+ * to move is the copy's own first question, unless a person forces it. `takenOver`: another worker had the job before.
  */
-export function decideJob(job: CopyJob, image: CachedImage | undefined): JobVerdict {
+export function decideJob(job: CopyJob, image: CachedImage | undefined, takenOver = false): JobVerdict {
   if (image === undefined) return { do: 'skip', reason: SKIP_REASONS.gone };
   if (image.metadata.uid !== job.uid) return { do: 'skip', reason: SKIP_REASONS.replaced };
   if (image.metadata.deletionTimestamp !== undefined) return { do: 'skip', reason: SKIP_REASONS.deleting };
@@ -70,6 +72,7 @@ export function decideJob(job: CopyJob, image: CachedImage | undefined): JobVerd
       thorough: forced,
       ...(verify === undefined ? {} : { verify }),
       ...(pin !== undefined && isDigest(pin) ? { pin: { digest: pin, tag: anchorTag(pin) } } : {}),
+      begun: takenOver || stanzaOf(image, 'cache') !== undefined,
       ...(job.requestId === undefined ? {} : { requestId: job.requestId }),
     },
   };

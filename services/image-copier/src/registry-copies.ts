@@ -59,6 +59,7 @@ export function registryCopies({
             target: to,
             targetTag: target.cacheTag,
             thorough,
+            begun: target.begun,
             turns: turns.of(host),
             concurrency,
             signal,

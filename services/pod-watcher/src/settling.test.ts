@@ -1,16 +1,26 @@
 import { describe, expect, it } from '@jest/globals';
-import { Settling, settleTime } from './settling.ts';
+import { settledAt, Settling, settleTime } from './settling.ts';
 import { cacheStanza, cachedImage } from './testing/objects.ts';
 
 describe('settleTime', () => {
   it.each([
     [0, 1_000],
     [20, 3_000],
-    [100, 11_000],
-    [290, 30_000],
-    [5_000, 30_000],
+    [90, 10_000],
+    [5_000, 10_000],
   ])('%i others: %i ms', (others, expected) => {
     expect(settleTime(others, 1_000)).toBe(expected);
+  });
+});
+
+describe('settledAt', () => {
+  it.each([
+    ['nothing was copied', -Infinity, 12_000],
+    ['a copy came early', 5_000, 12_000],
+    ['a copy came just now', 20_000, 25_000],
+    ['copies go on and on', 59_900, 62_000],
+  ])('%s', (_name, heardAt, expected) => {
+    expect(settledAt({ since: 2_000, until: 12_000 }, heardAt, 1_000)).toBe(expected);
   });
 });
 
@@ -47,8 +57,19 @@ describe('Settling', () => {
     const settling = started();
     for (let index = 2; index <= 21; index += 1) settling.begin(`uid-${index}`);
     expect(settling.leftMs(cachedImage({ metadata: { uid: 'uid-21' }, status: {} }))).toBe(3_000);
-    now = 40_000;
+    now = 60_000;
     settling.begin('late');
     expect(settling.leftMs(cachedImage({ metadata: { uid: 'late' }, status: {} }))).toBe(1_000);
+  });
+
+  it('waits on while others are copied', () => {
+    const settling = started();
+    settling.begin('uid-2');
+    now = 900;
+    settling.leftMs(cachedImage({ metadata: { uid: 'uid-2' }, status: { cache: cacheStanza({ forUid: 'uid-2' }) } }));
+    now = 1_500;
+    expect(settling.leftMs(bare)).toBe(4_400);
+    now = 5_900;
+    expect(settling.leftMs(bare)).toBe(0);
   });
 });

@@ -1,18 +1,29 @@
 import { type CachedImage, stanzaOf } from '@kuik/contracts';
 
-/** Of a settling time: how much longer an image waits for each other one that waits, and at most. */
+/** Of a settling time: how much longer an image waits for each other one that waits, and at most while nothing is copied. */
 const PER_OTHER = 1 / 10;
-const LONGEST = 30;
+const LONGEST_QUIET = 10;
+/** How long copies of others may pause, and how long an image waits at most for its own while theirs go on. */
+const PAUSE = 5;
+const LONGEST = 60;
+
+/** When an image began to wait, and until when it does so in any case; monotonic ms. */
+interface Wait {
+  readonly since: number;
+  readonly until: number;
+}
 
 /**
  * Images that were made a moment ago wait for their first copy before they are described, so that most are described once. The more are new at once, the longer a copy takes to
- * come to each: a thousand images that start together are not two thousand writes. Kept in memory alone: whoever leads next describes at once.
+ * come to each: while copies of new images go on, the others wait for theirs, and a thousand images that start together are not two thousand writes. Kept in memory alone: whoever
+ * leads next describes at once.
  */
 export class Settling {
   readonly #settleMs: number;
   readonly #now: () => number;
-  /** Until when (monotonic ms), by uid. */
-  readonly #until = new Map<string, number>();
+  /** By uid, in the order of time. */
+  readonly #waits = new Map<string, Wait>();
+  #heardAt = -Infinity;
 
   /** `settleMs`: how long an image waits that is alone; `now`: monotonic ms. */
   constructor(settleMs: number, now: () => number) {
@@ -22,27 +33,34 @@ export class Settling {
 
   /** The image was made just now. */
   begin(uid: string): void {
-    const now = this.#now();
-    for (const [old, until] of this.#until) {
-      if (until > now) break;
-      this.#until.delete(old);
+    const since = this.#now();
+    for (const [old, wait] of this.#waits) {
+      if (wait.since + LONGEST * this.#settleMs > since) break;
+      this.#waits.delete(old);
     }
-    this.#until.set(uid, now + settleTime(this.#until.size, this.#settleMs));
+    this.#waits.set(uid, { since, until: since + settleTime(this.#waits.size, this.#settleMs) });
   }
 
   /** How long it may still wait to be described, ms; 0: its copier has said something, its time is up, or it was not made a moment ago. */
   leftMs(image: CachedImage): number {
     const { uid } = image.metadata;
-    const until = this.#until.get(uid);
-    if (until === undefined) return 0;
-    const left = stanzaOf(image, 'cache') === undefined ? until - this.#now() : 0;
+    const wait = this.#waits.get(uid);
+    if (wait === undefined) return 0;
+    const copied = stanzaOf(image, 'cache') !== undefined;
+    if (copied) this.#heardAt = this.#now();
+    const left = copied ? 0 : settledAt(wait, this.#heardAt, this.#settleMs) - this.#now();
     if (left > 0) return left;
-    this.#until.delete(uid);
+    this.#waits.delete(uid);
     return 0;
   }
 }
 
-/** How long a new image waits for its copy while so many others do, ms. */
+/** How long a new image waits for its copy while so many others do and nothing is copied, ms. */
 export function settleTime(others: number, settleMs: number): number {
-  return settleMs * Math.min(LONGEST, 1 + others * PER_OTHER);
+  return settleMs * Math.min(LONGEST_QUIET, 1 + others * PER_OTHER);
+}
+
+/** When an image waits no longer, if no other new one is copied after `heardAt`. */
+export function settledAt({ since, until }: Wait, heardAt: number, settleMs: number): number {
+  return Math.max(until, Math.min(heardAt + PAUSE * settleMs, since + LONGEST * settleMs));
 }

@@ -110,7 +110,7 @@ class RedisWorker<T> implements Worker {
       return this.#settle(job, token, { do: 'delay', ms: this.#share.hold(key, job, Date.now(), Math.random()) });
     }
     try {
-      const running = this.#running.begin(job.id ?? '');
+      const running = this.#running.begin(job.id ?? '', job.stalledCounter > 0);
       if (running === undefined) {
         this.#reports.ended?.('held', 0);
         return await this.#settle(job, token, { do: 'delay', ms: this.#lockMs });
