@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 import type { JobEnd, JobProgress, Outcome } from './port.ts';
 import { runJob } from './run-job.ts';
 import { RunningJobs } from './running-jobs.ts';
@@ -27,15 +27,26 @@ describe('runJob', () => {
     expect(ends).toEqual([end]);
   });
 
-  it('records the first progress, each new step, and else one in half a second', async () => {
-    const recorded: JobProgress[] = [];
-    const say = (bytesDone: number, step: string) => ({ bytesDone, bytesTotal: 9, step });
+  it('records progress twice a second, and none of what is over at once', async () => {
+    let now = 1_000;
+    const clock = jest.spyOn(performance, 'now').mockImplementation(() => now);
+    const recorded: number[] = [];
     const work = async ({ progress }: { progress: (one: JobProgress) => Promise<void> }): Promise<Outcome> => {
-      for (const one of [say(1, 'blobs'), say(2, 'blobs'), say(3, 'manifest'), say(4, 'manifest')]) await progress(one);
+      for (const [at, bytesDone] of [
+        [1_000, 1],
+        [1_499, 2],
+        [1_500, 3],
+        [1_999, 4],
+        [2_000, 5],
+      ] as const) {
+        now = at;
+        await progress({ bytesDone, bytesTotal: 9, step: String(bytesDone) });
+      }
       return { do: 'done' };
     };
-    await runJob(new RunningJobs().begin('1')!, {}, work, (one) => recorded.push(one), {});
-    expect(recorded.map(({ bytesDone }) => bytesDone)).toEqual([1, 3]);
+    await runJob(new RunningJobs().begin('1')!, {}, work, (one) => recorded.push(one.bytesDone), {});
+    clock.mockRestore();
+    expect(recorded).toEqual([3, 5]);
   });
 });
 

@@ -20,13 +20,12 @@ export async function runJob<T>(
   reports: QueueReports,
 ): Promise<Ending> {
   const startedMs = performance.now();
-  let recordedMs = -Infinity;
-  let step = '';
+  // What is over at once is not worth the telling.
+  let recordedMs = startedMs;
   const progress = (progress: JobProgress): Promise<void> => {
     const now = performance.now();
-    if (now - recordedMs >= PROGRESS_EVERY_MS || progress.step !== step) {
+    if (now - recordedMs >= PROGRESS_EVERY_MS) {
       recordedMs = now;
-      step = progress.step;
       if (!job.lost) record(progress);
     }
     return Promise.resolve();

@@ -18,8 +18,12 @@ function setup() {
   const bus = memoryBus();
   const bucket = bus.bucket(IMAGE_STATE, { create: true });
   const writes: string[] = [];
+  const reads: string[] = [];
   const counting: Bucket<ImageState> = {
-    get: (key, options) => bucket.get(key, options),
+    get: (key, options) => {
+      reads.push(key);
+      return bucket.get(key, options);
+    },
     keys: () => bucket.keys(),
     follow: (onChange) => bucket.follow(onChange),
     compareAndSet: async (key, value, expected) => {
@@ -46,19 +50,19 @@ function setup() {
   const view = new ClusterView({ decider: deciderOf(), completedHoldMs: 0, revisionsKept: 1 }, () => NOW);
   const projection = new StateProjection(counting, view);
   const stored = async () => (await bucket.get(KEY))?.value;
-  return { bucket, view, projection, writes, onWrite, stored };
+  return { bucket, view, projection, reads, writes, onWrite, stored };
 }
 const running = new AbortController().signal;
 
 describe('StateProjection', () => {
   it('puts a change, and does not repeat what is there', async () => {
-    const { view, projection, writes, stored } = setup();
+    const { view, projection, reads, writes, stored } = setup();
     view.putImage(at('10', DIGEST));
     await projection.update(IMAGE);
     expect(await stored()).toEqual(stateOf(at('10', DIGEST)));
     view.putImage(at('11', DIGEST));
     await projection.update(IMAGE);
-    expect(writes).toEqual(['cas']);
+    expect([reads, writes]).toEqual([[KEY], ['cas']]);
     view.putImage(at('12', OTHER_DIGEST));
     await projection.update(IMAGE);
     expect((await stored())?.digest).toBe(OTHER_DIGEST);
