@@ -73,6 +73,8 @@ export const IMAGE_SERVED: DurableStream<ImageServed> = {
   maxBytes: 512 * 1024,
   maxAgeMs: 6 * 3_600_000,
   streamMaxBytes: 64 * MiB,
+  // A report of each minute: some of them may fail.
+  dedupMs: 600_000,
   ackWaitMs: 30_000,
   maxDeliver: 5,
 };

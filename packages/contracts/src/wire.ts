@@ -30,6 +30,8 @@ export interface DurableStream<T> {
   readonly maxBytes: number;
   readonly maxAgeMs: number;
   readonly streamMaxBytes: number;
+  /** How long a message is known again by its dedup id. */
+  readonly dedupMs: number;
   /** How long the server waits for an acknowledgement before it delivers again. */
   readonly ackWaitMs: number;
   readonly maxDeliver: number;

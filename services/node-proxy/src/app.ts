@@ -19,7 +19,7 @@ import type { ListenAddress } from './listen.ts';
 import { PullLog } from './pull-record.ts';
 import { PullServer } from './pull-server.ts';
 import { BlobRelay } from './relay-blob.ts';
-import { sendServed, ServedTally } from './served-report.ts';
+import { ServedReport, ServedTally } from './served-report.ts';
 import { ServePull } from './serve-pull.ts';
 import { NoTagKnowledge, TagKnowledge } from './tag-knowledge.ts';
 import { UpstreamAccess } from './upstream-access.ts';
@@ -139,10 +139,9 @@ function reporting(
 ): Part {
   const ending = new AbortController();
   const failures = metrics.counter(METRICS.loopFailures);
+  const report = bus === undefined ? undefined : new ServedReport(served, bus, config.node);
   const send = async (): Promise<void> => {
-    if (bus !== undefined && bus.status() === 'connected') {
-      await sendServed(served, bus, config.node, clock.now(), missing());
-    }
+    if (bus?.status() === 'connected') await report?.send(clock.now(), missing());
   };
   let running: Promise<void> = Promise.resolve();
   return {

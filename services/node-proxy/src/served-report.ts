@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { IMAGE_SERVED, type ImageServed, type MissingContent } from '@kuik/contracts';
 
 type ServedImage = ImageServed['images'][number];
@@ -77,30 +78,72 @@ export class ServedTally {
 
 /** Where reports go: a durable stream. */
 export interface ServedSink {
-  publishDurable(stream: typeof IMAGE_SERVED, payload: ImageServed, options: { timeoutMs: number }): Promise<void>;
+  publishDurable(
+    stream: typeof IMAGE_SERVED,
+    payload: ImageServed,
+    options: { dedupId: string; timeoutMs: number },
+  ): Promise<void>;
 }
 
-/** Sends what was counted; what NATS did not take is kept for the next time. Throws the first failure, for the loop's metric. */
-export async function sendServed(
-  tally: ServedTally,
-  sink: ServedSink,
-  node: string,
-  nowMs: number,
-  missing: readonly MissingContent[] = [],
-): Promise<void> {
-  const messages = tally.take(node, nowMs, missing);
-  let failure: { error: unknown } | undefined;
-  for (const message of messages) {
-    if (failure !== undefined) {
-      tally.putBack(message);
-      continue;
-    }
-    try {
-      await sink.publishDurable(IMAGE_SERVED, message, { timeoutMs: 2000 });
-    } catch (error) {
-      failure = { error };
-      tally.putBack(message);
-    }
+interface Sending {
+  readonly message: ImageServed;
+  readonly dedupId: string;
+  /** Epoch ms. */
+  readonly firstMs: number;
+}
+
+const TIMEOUT_MS = 2_000;
+/** Of the time in which the stream knows a message again: later than this it is not trusted to. */
+const KNOWN_AGAIN = 0.9;
+
+/**
+ * Sends what was counted; what NATS did not take is kept for the next time. A message whose acknowledgement did not come may be stored all the same: it goes again as it was, before
+ * anything else, so that the stream knows it and its pulls count once.
+ */
+export class ServedReport {
+  readonly #tally: ServedTally;
+  readonly #sink: ServedSink;
+  readonly #node: string;
+  #unsure: Sending | undefined;
+
+  constructor(tally: ServedTally, sink: ServedSink, node: string) {
+    this.#tally = tally;
+    this.#sink = sink;
+    this.#node = node;
   }
-  if (failure !== undefined) throw failure.error;
+
+  /** Throws the first failure, for the loop's metric. */
+  async send(nowMs: number, missing: readonly MissingContent[] = []): Promise<void> {
+    const again = this.#again(nowMs);
+    const fresh = this.#tally.take(this.#node, nowMs, missing).map((message): Sending => ({
+      message,
+      dedupId: randomUUID(),
+      firstMs: nowMs,
+    }));
+    let failure: { error: unknown } | undefined;
+    for (const sending of [...again, ...fresh]) {
+      const { message, dedupId } = sending;
+      if (failure !== undefined) {
+        this.#tally.putBack(message);
+        continue;
+      }
+      try {
+        await this.#sink.publishDurable(IMAGE_SERVED, message, { dedupId, timeoutMs: TIMEOUT_MS });
+      } catch (error) {
+        failure = { error };
+        this.#unsure = sending;
+      }
+    }
+    if (failure !== undefined) throw failure.error;
+  }
+
+  /** What has to go again as it was; too late for that it is counted with the rest. */
+  #again(nowMs: number): Sending[] {
+    const unsure = this.#unsure;
+    this.#unsure = undefined;
+    if (unsure === undefined) return [];
+    if (nowMs - unsure.firstMs < IMAGE_SERVED.dedupMs * KNOWN_AGAIN) return [unsure];
+    this.#tally.putBack(unsure.message);
+    return [];
+  }
 }

@@ -34,7 +34,7 @@ function common(stream: DurableStream<unknown>): Omit<WantedStream, 'name'> {
     discard: DiscardPolicy.Old,
     max_bytes: stream.streamMaxBytes,
     max_msg_size: stream.maxBytes + HEADER_BYTES,
-    duplicate_window: nanos(120_000),
+    duplicate_window: nanos(stream.dedupMs),
   };
 }
 
