@@ -17,7 +17,7 @@ describe('EventFold', () => {
     ['another type', [said('a'), { ...said('a'), type: 'Warning' as const }], 2],
     ['another reason', [said('a'), { ...said('a'), reason: 'Kept' }], 2],
   ])('folds %s', (_, events, expected) => {
-    const fold = new EventFold({ windowMs: 100, maxPending: 10 });
+    const fold = new EventFold({ windowMs: 100, maxPending: 10, maxKnown: 40 });
     for (const each of events) fold.add(each, 0, DATE);
     const taken = fold.take();
     expect(taken).toHaveLength(expected);
@@ -26,7 +26,7 @@ describe('EventFold', () => {
   });
 
   it('counts on within the window, also after taking, and begins anew after it', () => {
-    const fold = new EventFold({ windowMs: 100, maxPending: 10 });
+    const fold = new EventFold({ windowMs: 100, maxPending: 10, maxKnown: 40 });
     fold.add(said('a'), 0, DATE);
     const [first] = fold.take();
     fold.add(said('a'), 99, new Date(99));
@@ -37,7 +37,7 @@ describe('EventFold', () => {
   });
 
   it('holds no more than its bounds', () => {
-    const fold = new EventFold({ windowMs: 1_000_000, maxPending: 4 });
+    const fold = new EventFold({ windowMs: 1_000_000, maxPending: 4, maxKnown: 16 });
     const taken = Array.from({ length: 5 }, (_, i) => fold.add(said(`a${i}`), i, DATE));
     expect(taken).toEqual([true, true, true, true, false]);
     for (let i = 0; i < 100; i++) {
@@ -48,7 +48,7 @@ describe('EventFold', () => {
   });
 
   it('puts back what is to be tried again', () => {
-    const fold = new EventFold({ windowMs: 100, maxPending: 4 });
+    const fold = new EventFold({ windowMs: 100, maxPending: 4, maxKnown: 16 });
     fold.add(said('a'), 0, DATE);
     const [event] = fold.take();
     fold.again(event!);

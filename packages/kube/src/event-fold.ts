@@ -1,8 +1,13 @@
 import type { KubeObject } from './port.ts';
 
+/** What an event says of its object; the rest of it is not kept while the event waits. */
+export interface EventSubject extends Pick<KubeObject, 'apiVersion' | 'kind'> {
+  metadata: Pick<KubeObject['metadata'], 'name' | 'namespace' | 'uid' | 'resourceVersion'>;
+}
+
 /** One event that was said, and how often. */
 export interface FoldedEvent {
-  object: KubeObject;
+  object: EventSubject;
   type: 'Normal' | 'Warning';
   reason: string;
   message: string;
@@ -20,6 +25,8 @@ export interface FoldLimits {
   windowMs: number;
   /** Events that wait to be written. */
   maxPending: number;
+  /** Events that repetitions are folded into, beside those that wait. */
+  maxKnown: number;
 }
 
 /** Folds repetitions: the same object, type, reason and message within the window is one event with a count. Bounded. */
@@ -43,7 +50,8 @@ export class EventFold {
       return true;
     }
     if (this.#pending.size >= this.#limits.maxPending) return false;
-    const fresh: FoldedEvent = { ...said, count: 1, firstAt: date, lastAt: date, since: now, attempts: 0 };
+    const object = subjectOf(said.object);
+    const fresh: FoldedEvent = { ...said, object, count: 1, firstAt: date, lastAt: date, since: now, attempts: 0 };
     this.#known.delete(key);
     this.#known.set(key, fresh);
     this.#pending.add(fresh);
@@ -72,8 +80,17 @@ export class EventFold {
 
   #forgetOld(now: number): void {
     for (const [key, event] of this.#known) {
-      if (now - event.since < this.#limits.windowMs && this.#known.size <= this.#limits.maxPending * 4) return;
+      if (now - event.since < this.#limits.windowMs && this.#known.size <= this.#limits.maxKnown) return;
       this.#known.delete(key);
     }
   }
+}
+
+function subjectOf({ apiVersion, kind, metadata }: EventSubject): EventSubject {
+  const { name, namespace, uid, resourceVersion } = metadata;
+  return {
+    ...(apiVersion === undefined ? {} : { apiVersion }),
+    ...(kind === undefined ? {} : { kind }),
+    metadata: { name, ...(namespace === undefined ? {} : { namespace }), uid, resourceVersion },
+  };
 }

@@ -24,7 +24,7 @@ export function eventObject(event: FoldedEvent, by: { controller: string; instan
     action: reason,
     reason,
     type,
-    note: cut(message, NOTE_BYTES),
+    note: noteOf(message),
     regarding: {
       apiVersion: object.apiVersion,
       kind: object.kind,
@@ -42,10 +42,11 @@ export function series({ count, lastAt }: FoldedEvent): object {
   return { count, lastObservedTime: microTime(lastAt) };
 }
 
-function cut(text: string, bytes: number): string {
-  if (Buffer.byteLength(text) <= bytes) return text;
-  const whole = Buffer.from(text)
-    .subarray(0, bytes - 3)
+/** A message as the API server takes it. */
+export function noteOf(message: string): string {
+  if (Buffer.byteLength(message) <= NOTE_BYTES) return message;
+  const whole = Buffer.from(message)
+    .subarray(0, NOTE_BYTES - 3)
     .toString('utf8');
   // A character that was cut in two decodes to U+FFFD.
   return `${whole.replace(/\uFFFD+$/, '')}…`;

@@ -49,6 +49,23 @@ describe('the event recorder', () => {
     expect(client.objects(EVENTS)).toHaveLength(1);
   });
 
+  it('drops none of the thousands that are said at once', async () => {
+    const client = memoryKube();
+    const errors: unknown[] = [];
+    const recorder = createEventRecorder({
+      client,
+      controller: 'c',
+      instance: 'i',
+      delayMs: 60_000,
+      onError: (error) => errors.push(error),
+    });
+    for (let index = 0; index < 3_000; index += 1) recorder.event(object(`i${index}`), 'Normal', 'Copied', 'x');
+    await recorder.flush();
+    expect(errors).toEqual([]);
+    expect(client.objects(EVENTS)).toHaveLength(3_000);
+    await recorder.close();
+  });
+
   it('drops, and says so, when too many wait', async () => {
     const client = memoryKube();
     const errors: Error[] = [];

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { backoffMs, DEFAULT_BACKOFF } from './backoff.ts';
 import { EventFold, type FoldedEvent } from './event-fold.ts';
-import { eventNamespace, eventObject, series } from './event-object.ts';
+import { eventNamespace, eventObject, noteOf, series } from './event-object.ts';
 import { isKubeError, KubeError } from './kube-error.ts';
 import { pause } from './pause.ts';
 import type { EventRecorder, EventRecorderOptions, KubeObject } from './port.ts';
@@ -9,6 +9,9 @@ import { EVENTS } from './resources.ts';
 
 const ATTEMPTS = 5;
 const FLUSH_MS = 5_000;
+/** Thousands of images may be copied at once. An event that waits takes about 1 KiB, at most 2; they are written one after another. */
+const MAX_PENDING = 8_192;
+const MAX_KNOWN = 1_024;
 
 /** Records events on objects, in the background. The Role needs create and patch on events.events.k8s.io. */
 export function createEventRecorder(options: EventRecorderOptions): EventRecorder {
@@ -25,12 +28,16 @@ class FoldingRecorder implements EventRecorder {
 
   constructor(options: EventRecorderOptions) {
     this.#options = options;
-    this.#fold = new EventFold({ windowMs: options.windowMs ?? 600_000, maxPending: options.maxPending ?? 256 });
+    this.#fold = new EventFold({
+      windowMs: options.windowMs ?? 600_000,
+      maxPending: options.maxPending ?? MAX_PENDING,
+      maxKnown: MAX_KNOWN,
+    });
   }
 
   event(object: KubeObject, type: 'Normal' | 'Warning', reason: string, message: string): void {
     if (this.#closed) return;
-    if (!this.#fold.add({ object, type, reason, message }, performance.now(), new Date())) {
+    if (!this.#fold.add({ object, type, reason, message: noteOf(message) }, performance.now(), new Date())) {
       const what = `event ${reason} on ${object.metadata.name}`;
       this.#failed(new KubeError('unavailable', `dropped ${what}: ${this.#fold.waiting} others wait to be written`));
       return;

@@ -265,7 +265,7 @@ export interface EventRecorderOptions {
   windowMs?: number;
   /** Waiting time before sending, in which repetitions are folded. Default 1 s. */
   delayMs?: number;
-  /** Different events that may wait; more are dropped. Default 256. */
+  /** Different events that may wait, about 1 KiB each; more are dropped. Default 8,192. */
   maxPending?: number;
   /** Told of each event that could not be sent or was dropped. */
   onError?: (error: unknown) => void;
