@@ -138,12 +138,12 @@ describe("the chart's values", () => {
     );
     expect(loaded['webhook']).toMatchObject({
       namespace: 'kuik-system',
-      proxyPrefixes: ['localhost:7500'],
+      proxyPrefixes: ['localhost:7500', '127.0.0.1:7500'],
       listen: { port: 9443 },
       http: { port: 8080 },
     });
     expect(loaded['pod-watcher']).toMatchObject({
-      proxyPrefixes: ['localhost:7500'],
+      proxyPrefixes: ['localhost:7500', '127.0.0.1:7500'],
       expiry: { unused: 12 * 3_600_000, repositoryIdle: 2 * 3_600_000 },
       retry: { first: 7000 },
       usage: {

@@ -145,11 +145,22 @@ export const leaseConfig = z
   .prefault({})
   .describe('Leader election');
 
+const LOCALHOST = 'localhost:';
+
 export const proxyPrefixes = z
   .array(z.string().min(1))
   .min(1)
   .default([...DEFAULTS.proxyPrefixes])
-  .describe('How images name the proxy; the first is written, all are read');
+  .transform(withLoopback)
+  .describe('How images name the proxy; the first is written, all are read, and 127.0.0.1 where one says localhost');
+
+/** A node's runtime reaches the same proxy by address: an image that a person wrote so is no other registry's. */
+function withLoopback(prefixes: readonly string[]): string[] {
+  const byAddress = prefixes
+    .filter((prefix) => prefix.startsWith(LOCALHOST))
+    .map((prefix) => `127.0.0.1:${prefix.slice(LOCALHOST.length)}`);
+  return [...new Set([...prefixes, ...byAddress])];
+}
 
 /** Of the services that need `rules`; the schema of the file is `rulesFile` of the rules package. */
 export const rulesFileSetting = z

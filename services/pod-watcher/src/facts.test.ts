@@ -146,6 +146,19 @@ describe('factsOf', () => {
     expect(factsOf(having(retained, wished), input({ now: NOW + 90 * DAY })).expiresAt).toBe(at(DAY));
   });
 
+  it.each<[string, string, number, number]>([
+    ['taken off long after', at(400 * DAY), 90, 90],
+    ['taken off while the time unused goes on', at(400 * DAY), 1, 0],
+    ['an earlier one', at(DAY / 2), 90, 0],
+    ['gone by itself', at(UNUSED_MS), 90, 0],
+  ])("a person's date: %s", (_name, date, days, unusedSince) => {
+    const dated = factsOf(having(factsOf(cachedImage(), input()), { expiresAt: date }), input());
+    expect(dated.expiresAt).toBe(date);
+    const after = factsOf(having(dated), input({ now: NOW + days * DAY }));
+    expect(after).toMatchObject({ unusedSince: at(unusedSince * DAY), expiresAt: at(unusedSince * DAY + UNUSED_MS) });
+    expect(factsOf(having(after), input({ now: NOW + (days + 1) * DAY }))).toEqual(after);
+  });
+
   it.each([
     ['the first pull', undefined, 0, 0],
     ['a pull within the day', 0, DAY - 1, 0],

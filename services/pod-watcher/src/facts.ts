@@ -28,7 +28,8 @@ const PULLED_EVERY_MS = 24 * 3_600_000;
 /**
  * The facts of one image. Holders: a count, the first 20 by name, workloads before pods, and of the pods the first 20 as kuik v1 had them.
  * Unused since: the moment it was first seen without holder, kept. Expiry of the unused: a person's `spec.expiresAt`, else the computed date;
- * none while used or retained, and the time unused begins anew when it is retained no longer: whoever takes `retain` off finds the image there. Pull secrets: those of the holders; what was known stays when nobody holds it any more, as long as its
+ * none while used or retained, and the time unused begins anew when it is retained no longer: whoever takes `retain` off, or
+ * a date that kept it longer, finds the image there. Pull secrets: those of the holders; what was known stays when nobody holds it any more, as long as its
  * namespace is there. A pod that was
  * only announced changes nothing: it may never be stored.
  *
@@ -48,7 +49,7 @@ export function factsOf(image: CachedImage, input: FactsInput): Facts {
   const begins = unknown ? undefined : beginOf(image, now);
   const retained = image.spec.retain === true;
   // Whatever is unused has a date, unless it was retained.
-  const goesOn = retained || before.expiresAt !== undefined;
+  const goesOn = retained || (before.expiresAt !== undefined && !datePutOff(image, before, input));
   const unusedSince = holders.size > 0 ? undefined : ((goesOn ? before.unusedSince : undefined) ?? begins);
   const expiresAt = unusedSince === undefined || retained ? undefined : expiryOf(image, unusedSince, input.unusedMs);
   const pullSecrets = holders.size > 0 ? secretsOf(holders) : remembered(before.pullSecrets, input.namespaceGone);
@@ -120,6 +121,15 @@ function beginOf(image: CachedImage, now: number): string {
     .map((time) => Date.parse(time ?? ''))
     .filter(Number.isFinite);
   return new Date(Math.max(now, ...told)).toISOString();
+}
+
+/**
+ * A later date than the time unused would give is gone, and by that time the image would have expired long ago: a person's that was taken off, or what a longer time unused gave.
+ */
+function datePutOff({ spec }: CachedImage, before: Facts, { unusedMs, now }: FactsInput): boolean {
+  if (spec.expiresAt !== undefined || before.unusedSince === undefined) return false;
+  const computed = Date.parse(before.unusedSince) + unusedMs;
+  return computed <= now && Date.parse(before.expiresAt ?? '') > computed;
 }
 
 function expiryOf(image: CachedImage, unusedSince: string, unusedMs: number): string {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import type { CachedImage } from '@kuik/contracts';
-import { makesWay } from './make-way.ts';
+import type { CachedImage, Repository } from '@kuik/contracts';
+import { makesWay, repositoryMakesWay } from './make-way.ts';
 import { at, cachedImage, cacheStanza, failedCopy, removalStanza, upstreamStanza } from './testing/objects.ts';
 
 type Change = Parameters<typeof cachedImage>[0];
@@ -57,5 +57,36 @@ describe('makesWay', () => {
     ['another fresh one of ours', [ours({ metadata: { name: 'longer', uid: 'ours-2' } })]],
   ])('keeps it beside %s', (_, others) => {
     expect(decide(ours(), others)).toEqual({ do: 'stay', reason: 'Alone' });
+  });
+});
+
+describe('repositoryMakesWay', () => {
+  const repository = (
+    metadata: Partial<Repository['metadata']>,
+    spec: Partial<Repository['spec']> = {},
+  ): Repository => ({
+    metadata: {
+      name: 'registry.example.test-shop',
+      uid: 'ours',
+      resourceVersion: '1',
+      labels: OURS.labels!,
+      ...metadata,
+    },
+    spec: { name: 'registry.example.test/shop', ...spec },
+  });
+  const theirs = repository({ name: 'by-hand', uid: 'theirs' });
+
+  it.each<[string, string, Repository, Repository[]]>([
+    ['goes as it was created', 'Surplus', repository({}), [theirs]],
+    ['stays when it is being deleted', 'Going', repository({ deletionTimestamp: at(0) }), [theirs]],
+    ['stays when a person made it', 'NotMadeHere', repository({ uid: 'another' }), [theirs]],
+    ['stays with a wish', 'SomebodySaidMore', repository({}, { updateInterval: '1h' }), [theirs]],
+    ['stays with an annotation', 'SomebodySaidMore', repository({ annotations: { note: 'x' } }), [theirs]],
+    ['stays with a label', 'SomebodySaidMore', repository({ labels: { team: 'x' } }), [theirs]],
+    ['stays when somebody holds it', 'SomebodySaidMore', repository({ finalizers: ['someone.test/else'] }), [theirs]],
+    ['stays alone', 'Alone', repository({}), []],
+  ])('%s', (_name, reason, one, others) => {
+    const known = ({ metadata }: Repository): boolean => metadata.uid === 'ours';
+    expect(repositoryMakesWay(one, [one, ...others], known).reason).toBe(reason);
   });
 });

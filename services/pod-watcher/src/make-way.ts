@@ -1,4 +1,5 @@
-import { type CachedImage, FINALIZER, REPOSITORY_LABEL, REQUEST_ID_ANNOTATION } from '@kuik/contracts';
+import { type CachedImage, FINALIZER, type Repository, REPOSITORY_LABEL, REQUEST_ID_ANNOTATION } from '@kuik/contracts';
+import { isUntouched } from './repository-summary.ts';
 
 export const WAY_REASONS = {
   going: 'Going',
@@ -25,9 +26,27 @@ export function makesWay(
   all: readonly CachedImage[],
   madeLately: (image: CachedImage) => boolean,
 ): Way {
-  if (isGoing(image)) return { do: 'stay', reason: WAY_REASONS.going };
-  if (!madeLately(image)) return { do: 'stay', reason: WAY_REASONS.notOurs };
-  if (!isBare(image)) return { do: 'stay', reason: WAY_REASONS.used };
+  return wayOf(image, all, madeLately, isBare);
+}
+
+/** The same for a Repository. */
+export function repositoryMakesWay(
+  repository: Repository,
+  all: readonly Repository[],
+  madeLately: (repository: Repository) => boolean,
+): Way {
+  return wayOf(repository, all, madeLately, isBareRepository);
+}
+
+function wayOf<T extends CachedImage | Repository>(
+  object: T,
+  all: readonly T[],
+  madeLately: (object: T) => boolean,
+  bare: (object: T) => boolean,
+): Way {
+  if (isGoing(object)) return { do: 'stay', reason: WAY_REASONS.going };
+  if (!madeLately(object)) return { do: 'stay', reason: WAY_REASONS.notOurs };
+  if (!bare(object)) return { do: 'stay', reason: WAY_REASONS.used };
   if (!all.some((other) => !isGoing(other) && !madeLately(other))) return { do: 'stay', reason: WAY_REASONS.alone };
   return { do: 'go', reason: WAY_REASONS.surplus };
 }
@@ -45,6 +64,16 @@ function isBare({ metadata, spec, status = {} }: CachedImage): boolean {
   );
 }
 
-function isGoing({ metadata }: CachedImage): boolean {
+function isBareRepository(repository: Repository): boolean {
+  const { labels = {}, finalizers = [], ownerReferences = [] } = repository.metadata;
+  return (
+    isUntouched(repository) &&
+    Object.keys(labels).every((key) => key === REPOSITORY_LABEL) &&
+    finalizers.length === 0 &&
+    ownerReferences.length === 0
+  );
+}
+
+function isGoing({ metadata }: CachedImage | Repository): boolean {
   return metadata.deletionTimestamp !== undefined;
 }

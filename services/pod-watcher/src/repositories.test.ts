@@ -26,6 +26,22 @@ describe('Repositories', () => {
     expect(world.image(IMAGE)?.metadata.deletionTimestamp).toBeUndefined();
   });
 
+  it('goes again when a person named the repository while the watch was behind', async () => {
+    world.pod('web', IMAGE);
+    await world.replica().start();
+    await world.copied();
+    world.kube.put<Repository>(REPOSITORIES, {
+      metadata: { name: 'by-hand' },
+      spec: { name: 'registry.example.test/shop', updateInterval: '1h' },
+    });
+    const [kept] = await eventually('one Repository', () => {
+      const all = world.repositories();
+      return all.length === 1 && all[0]?.status?.phase !== undefined ? all : undefined;
+    });
+    expect(kept).toMatchObject({ metadata: { name: 'by-hand' }, status: { images: 1, phase: 'Ready' } });
+    expect(kept?.status?.conditions?.map(({ type }) => type)).not.toContain('Duplicate');
+  });
+
   it('asks upstream again when a Repository wants it, from the moment that it says so', async () => {
     world.pod('web', IMAGE);
     await world.replica().start();

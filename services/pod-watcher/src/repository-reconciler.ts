@@ -2,13 +2,17 @@ import type { Repository } from '@kuik/contracts';
 import type { Clock, Logger } from '@kuik/runtime';
 import type { ClusterView } from './cluster-view.ts';
 import { isUntouched, recordedRepositorySummary, summariseRepository } from './repository-summary.ts';
+import { repositoryMakesWay } from './make-way.ts';
 import type { ResourceWriter } from './resource-writer.ts';
 import { sameJson } from './same-json.ts';
 import type { Settling } from './settling.ts';
 
 export interface RepositoryReconcilerParts {
   readonly view: ClusterView;
-  readonly writer: Pick<ResourceWriter, 'applyRepositorySummary' | 'adoptRepository' | 'deleteRepository'>;
+  readonly writer: Pick<
+    ResourceWriter,
+    'applyRepositorySummary' | 'adoptRepository' | 'deleteRepository' | 'madeLately'
+  >;
   readonly settling: Pick<Settling, 'leftMs'>;
   readonly clock: Clock;
   readonly log: Logger;
@@ -28,6 +32,7 @@ export class RepositoryReconciler {
   /** Returns when to look again. Throws KubeError. */
   async reconcile(repository: string): Promise<{ afterMs: number } | undefined> {
     const { view, writer, settling, clock, log, idleMs } = this.#parts;
+    await this.#makeWay(repository);
     const images = view.imagesOfRepository(repository);
     const objects = view.repositories.of(repository);
     // A new one is described once, too: with the images that it was made for.
@@ -59,6 +64,19 @@ export class RepositoryReconciler {
     await writer.deleteRepository(first);
     log.info('repository forgotten', { repository, object: first.metadata.name });
     return undefined;
+  }
+
+  /** Takes back what this process made while somebody else's object for the repository was on its way into the view. */
+  async #makeWay(repository: string): Promise<void> {
+    const { view, writer, log } = this.#parts;
+    const all = view.repositories.of(repository);
+    if (all.length < 2) return;
+    for (const one of all) {
+      const way = repositoryMakesWay(one, all, (each) => writer.madeLately(each));
+      if (way.do === 'stay') continue;
+      await writer.deleteRepository(one);
+      log.info('repository withdrawn', { repository, object: one.metadata.name, reason: way.reason });
+    }
   }
 }
 

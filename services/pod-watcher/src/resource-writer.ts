@@ -53,7 +53,8 @@ export class ResourceWriter {
       metadata: { name, labels: labelsOf(repository) },
       spec,
     };
-    const { found } = await this.#createOrGet<Repository>(REPOSITORIES, name, object);
+    const { found, made } = await this.#createOrGet<Repository>(REPOSITORIES, name, object);
+    if (made) this.#made.add(found.metadata.uid);
     this.#putRepository(found);
     return repositoryIdentity(found) === spec.name ? found : undefined;
   }
@@ -78,7 +79,7 @@ export class ResourceWriter {
   }
 
   /** Whether this process created the object, less than a minute ago. */
-  madeLately({ metadata }: CachedImage): boolean {
+  madeLately({ metadata }: CachedImage | Repository): boolean {
     return this.#made.has(metadata.uid);
   }
 
@@ -127,9 +128,17 @@ export class ResourceWriter {
     return this.#patch(REPOSITORIES, repository, withoutV1Finalizers(repository), undefined);
   }
 
-  async deleteRepository({ metadata: { name, uid, resourceVersion } }: Repository): Promise<void> {
+  /** This very version of it: conflicts when anybody wrote it since. */
+  async deleteRepository(repository: Repository): Promise<void> {
+    const { name, uid, resourceVersion } = repository.metadata;
     this.#leadership.assertLeader();
-    await this.#kube.delete(REPOSITORIES, { name }, { uid, resourceVersion });
+    try {
+      await this.#kube.delete(REPOSITORIES, { name }, { uid, resourceVersion });
+    } catch (error) {
+      // Gone already, and a watch that is behind showed it once more.
+      if (!isKubeError(error, 'not-found')) throw error;
+    }
+    this.#view.removeRepository(repository);
   }
 
   /**

@@ -16,7 +16,7 @@ describe('loadWebhookConfig', () => {
   it('needs no more than where NATS is', () => {
     const config = loadWebhookConfig(env);
     expect(config).toMatchObject({
-      proxyPrefixes: ['localhost:7439'],
+      proxyPrefixes: ['localhost:7439', '127.0.0.1:7439'],
       listen: { port: 9443 },
       namespace: 'kuik-system',
     });
