@@ -34,6 +34,7 @@ import { SecretReader } from './secret-reader.ts';
 import { ServedPulls } from './served-pulls.ts';
 import { Settling } from './settling.ts';
 import { SpareOwners } from './spare-owners.ts';
+import { crowding } from './spared-owners.ts';
 import { StateProjection } from './state-projection.ts';
 import { repositoryTransitions, transitionsOf } from './transitions.ts';
 import { Watches } from './watches.ts';
@@ -244,7 +245,10 @@ export function createApp(
     ...config.http,
     metrics,
     notReady: () => parts.notReady(),
-    warnings: () => watches.warnings(),
+    warnings: () => {
+      const crowded = crowding(sparedOwners.current()?.data ?? {}, config.lease.namespace);
+      return [...watches.warnings(), ...(crowded === undefined ? [] : [{ part: 'spared-owners', reason: crowded }])];
+    },
     routes: whyKeptRoute({ view, watches, hints, now }),
   });
   const parts = composeParts(

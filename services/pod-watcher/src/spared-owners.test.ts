@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { readSparedOwner, type SparedOwner, writeSparedOwner } from '@kuik/contracts';
 import type { Fight } from './fighting-owners.ts';
-import { rewriteStopped, SPARED_MAX, sparing, tidying } from './spared-owners.ts';
+import { crowding, rewriteStopped, SPARED_MAX, sparing, tidying } from './spared-owners.ts';
 import { at, DAY, NOW } from './testing/objects.ts';
 
 const UID = '0be1f7aa-1111-4222-8333-444455556666';
@@ -58,6 +58,16 @@ describe('tidying', () => {
     const asked: string[] = [];
     tidying({ new: entry(-1), old: entry(-2 * DAY) }, (uid) => asked.push(uid) > 0, NOW, 30 * DAY);
     expect(asked).toEqual(['old']);
+  });
+});
+
+describe('crowding', () => {
+  const many = (uids: number) => Object.fromEntries(Array.from({ length: uids }, (_, index) => [`uid-${index}`, 'x']));
+  it('is told before the admission policy is full', () => {
+    expect(crowding(many(2_000), 'kuik-system')).toBeUndefined();
+    expect(crowding(many(2_001), 'kuik-system')).toContain(
+      'ConfigMap kuik-system/kuik-spared-owners names 2001 owners',
+    );
   });
 });
 

@@ -8,6 +8,8 @@ export type Changes = Readonly<Record<string, string | null>>;
 
 /** Owners that are spared at once; a value of ours is at most about 1 KiB, and a ConfigMap holds 1 MiB. */
 export const SPARED_MAX = 500;
+/** Uids that the admission policy surely holds: with about 2,500 the API server refuses it as too large. */
+const POLICY_HOLDS = 2_000;
 const DAY_MS = 86_400_000;
 
 /** The changes that spare an owner; so that there are not too many, those that were spared longest ago go. Entries of persons stay. */
@@ -43,6 +45,16 @@ export function tidying(
     }
   }
   return Object.keys(changes).length === 0 ? undefined : changes;
+}
+
+/** What is to be said while persons spare nearly as many owners as the admission policy can name; undefined when there is room. */
+export function crowding(entries: Entries, namespace: string): string | undefined {
+  const uids = Object.keys(entries).length;
+  if (uids <= POLICY_HOLDS) return undefined;
+  return (
+    `ConfigMap ${namespace}/${SPARED_OWNERS} names ${uids} owners, and beyond about 2,500 the admission policy is too large for the API server: ` +
+    'take those away that are no more, or leave them out by an object selector of the rules'
+  );
 }
 
 /** What the owner's event says; what cannot be left out comes first, since long texts are cut. `namespace` is our own. */
