@@ -7,6 +7,8 @@ import { structuralSchema, type SchemaExtras } from './structural-schema.ts';
 
 const rule = (expression: string, message: string) => ({ rule: expression, message });
 
+const POSITIVE_DURATION = "self.matches('^([0-9]+(\\\\.[0-9]+)?(d|h|m|s))+$') && self.matches('[1-9]')";
+
 const conditions = { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] };
 const secrets = { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['namespace', 'name'] };
 
@@ -35,10 +37,12 @@ const REPOSITORY_EXTRAS: SchemaExtras = {
   },
   'spec.updateInterval': {
     'x-kubernetes-validations': [
-      rule(
-        "self.matches('^([0-9]+(\\\\.[0-9]+)?(d|h|m|s))+$') && self.matches('[1-9]')",
-        'updateInterval is not a positive duration: write for example 30m, 1h30m or 7d',
-      ),
+      rule(POSITIVE_DURATION, 'updateInterval is not a positive duration: write for example 30m, 1h30m or 7d'),
+    ],
+  },
+  'spec.checkInterval': {
+    'x-kubernetes-validations': [
+      rule(POSITIVE_DURATION, 'checkInterval is not a positive duration: write for example 30s, 10m or 1h'),
     ],
   },
   'status.conditions': conditions,

@@ -1,4 +1,5 @@
 import { cacheTag, formatReference, stateKey, tryParseReference } from '@kuik/image';
+import { parseDuration } from './duration.ts';
 import { REQUEST_ID_ANNOTATION } from './names.ts';
 import type { CachedImage, CachedImageStatus } from './resources.ts';
 import { type ImageState, REQUEST_ID_MAX } from './subjects.ts';
@@ -32,6 +33,8 @@ export function project(image: CachedImage): { key: string; state: ImageState } 
   if (cache?.digest !== undefined && removal?.removedAt === undefined) state.digest = cache.digest;
   if (cache?.mediaType !== undefined && state.digest !== undefined) state.mediaType = cache.mediaType;
   if (removal !== undefined) state.condemned = true;
+  const check = stanzaOf(image, 'usedBy') === undefined ? undefined : image.status?.check;
+  if (check !== undefined) state.check = { everyMs: parseDuration(check.interval ?? '0s') ?? 0 };
   if (image.spec.pin !== undefined) state.pin = image.spec.pin;
   const requestId = image.metadata.annotations?.[REQUEST_ID_ANNOTATION];
   if (requestId !== undefined && requestId.length <= REQUEST_ID_MAX) state.requestId = requestId;

@@ -45,6 +45,11 @@ export const METRICS = {
     'origin',
   ),
   proxyResumes: counter('kuik_proxy_resumes_total', 'Bodies continued from another origin in the middle', 'from', 'to'),
+  proxyTagChecks: counter(
+    'kuik_proxy_tag_checks_total',
+    'Questions to upstream whether a tag that is pulled has moved: same, moved, or why it could not be told',
+    'result',
+  ),
   proxyBreaker: gauge('kuik_proxy_cache_breaker_open', 'Whether the cache registry is being spared (1) or asked (0)'),
   watchObjects: gauge('kuik_watch_objects', 'Objects in a local copy', 'resource'),
   watchContactSeconds: gauge('kuik_watch_last_contact_seconds', 'Age of the last word of the API server', 'resource'),
@@ -64,6 +69,7 @@ export const METRICS = {
   cachedImages: gauge('kuik_cached_images', 'CachedImages by phase', 'phase'),
   intents: counter('kuik_intents_total', 'Decisions of nextStep', 'step', 'reason'),
   holders: gauge('kuik_image_holders', 'Holds of images, by the kind of who holds them', 'kind'),
+  orphaned: gauge('kuik_orphaned_images', 'Images that are cached and that upstream does not have any more'),
   expiryQueue: gauge(
     'kuik_expiry_queue',
     'Images on their way out: their date is to come, is past, or they are condemned',

@@ -29,6 +29,7 @@ export const CONDITIONS = {
   Cached: ['Copied', 'Copying', 'NotYetCopied', 'CopyFailed', 'Removed', 'NotAReference', 'NotEncodable'],
   UpToDate: ['DigestsEqual', 'TagMoved', 'Unknown'],
   UpstreamAvailable: UPSTREAM_STATES,
+  Orphaned: ['UpstreamDeleted'],
   Held: ['InUse', 'Retained', 'HoldersUnknown', 'Unused'],
   Duplicate: ['SameReference'],
 } as const;

@@ -7,6 +7,13 @@ const digest = z.string();
 const forUid = z.string();
 const int = z.int().min(0);
 
+/** When nodes ask upstream, at a pull, whether a tag still names what is cached. */
+export const CHECK_MODES = ['Always', 'Interval', 'Never'] as const;
+export type CheckMode = (typeof CHECK_MODES)[number];
+
+/** Digests that a tag named before and that are kept. */
+export const HISTORY_MAX = 10;
+
 /** A failure that a person should see: stable code, one line, and when it is tried again. */
 export const stanzaError = z.object({
   code: z.string(),
@@ -39,6 +46,11 @@ export const cacheStanza = z.object({
   forced: z.string().optional(),
   error: stanzaError.optional(),
   copying: copying.optional(),
+  /** What the tag named before, the latest first: each stays in the cache under its own anchor, so that a person can go back (`spec.pin`). */
+  history: z
+    .array(z.object({ digest, at: time.describe('When the tag had moved on') }))
+    .max(HISTORY_MAX)
+    .optional(),
 });
 
 export const upstreamStanza = z.object({
@@ -107,6 +119,15 @@ export const cachedImageStatus = z.object({
   pullSecrets: z.array(z.object({ namespace: z.string(), name: z.string() })).optional(),
   lastPulled: time.optional(),
   unusedSince: time.optional(),
+  /** Upstream is asked about the tag when it is pulled; absent: never. */
+  check: z
+    .object({
+      mode: z.enum(['Always', 'Interval']),
+      /** For `Interval`: not more often than this. */
+      interval: z.string().optional(),
+      why: z.string(),
+    })
+    .optional(),
   cache: cacheStanza.optional(),
   upstream: upstreamStanza.optional(),
   removal: removalStanza.optional(),
@@ -134,6 +155,13 @@ export const repositorySpec = z.object({
     .max(64)
     .optional()
     .describe('RE2 patterns on the image; empty means all.'),
+  checkOnPull: z
+    .enum(CHECK_MODES)
+    .optional()
+    .describe(
+      'Ask upstream at a pull whether a tag has moved: Always, Interval (not more often than checkInterval) or Never. Absent: as the pull policies of the pods that use it say.',
+    ),
+  checkInterval: z.string().max(32).optional().describe('For checkOnPull Interval: 10m, 1h.'),
 });
 
 export const repositoryStatus = z.object({

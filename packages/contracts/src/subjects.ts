@@ -79,6 +79,25 @@ export const IMAGE_SERVED: DurableStream<ImageServed> = {
   maxDeliver: 5,
 };
 
+/**
+ * Hint of a node proxy: a tag that was pulled names another digest upstream than the one that is cached. A lost one costs nothing: the next
+ * pull tells again.
+ */
+export const tagMoved = z.object({
+  node: z.string(),
+  reference,
+  /** What upstream names now. */
+  digest: z.string().min(1).max(160),
+});
+export type TagMoved = z.infer<typeof tagMoved>;
+
+export const TAG_MOVED: Subject<TagMoved> = {
+  kind: 'core',
+  subject: 'kuik.tag.moved',
+  schema: tagMoved,
+  maxBytes: 4 * 1024,
+};
+
 /** gc asks: does anybody hold these images? Answered only by a leader whose every watch is synced. */
 export const holdersConfirmRequest = z.object({
   images: z
@@ -150,6 +169,8 @@ export const imageState = z.object({
   pin: z.string().optional(),
   /** Whether upstream could be read without a credential when last seen. */
   public: z.boolean().optional(),
+  /** Upstream is asked about the tag when it is pulled; `everyMs`: not more often. Absent: never. */
+  check: z.object({ everyMs: z.number().int().nonnegative() }).optional(),
   /** The admission that the resource was made for: joins a pull with its log. */
   requestId: z.string().max(REQUEST_ID_MAX).optional(),
 });
@@ -163,7 +184,7 @@ export const IMAGE_STATE: StateBucket<ImageState> = {
   bucketMaxBytes: 256 * MiB,
 };
 
-export const CORE_SUBJECTS = [IMAGE_USED] as const;
+export const CORE_SUBJECTS = [IMAGE_USED, TAG_MOVED] as const;
 export const REQUEST_SUBJECTS = [HOLDERS_CONFIRM, CREDENTIALS] as const;
 export const DURABLE_STREAMS = [IMAGE_SERVED] as const;
 export const STATE_BUCKETS = [IMAGE_STATE] as const;

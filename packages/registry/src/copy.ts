@@ -37,6 +37,8 @@ export interface CopyOptions {
   begun?: boolean;
   signal?: AbortSignal;
   onProgress?: (progress: CopyProgress) => void;
+  /** Called before the tag leaves what it names at the target, so that this can be given a tag of its own. */
+  onLeave?: (digest: string) => Promise<void>;
 }
 
 export interface CopyResult {
@@ -76,6 +78,7 @@ export async function copyImage(options: CopyOptions): Promise<CopyResult> {
     });
     const blobs = blobsToCopy(tree.blobs);
     const counts = await copyBlobs(options, tree, blobs, stop, signal);
+    if (held !== undefined && held.digest !== root.digest) await options.onLeave?.(held.digest);
     await putManifests(target, targetTag, tree, signal);
     const rateLimit = root.rateLimit ?? head?.rateLimit;
     return {

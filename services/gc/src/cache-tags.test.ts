@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { claimOf, planTags } from './cache-tags.ts';
+import { claimOf, digestsOf, planTags } from './cache-tags.ts';
 import { imageOf } from './fixtures.ts';
 
 const digest = (letter: string) => `sha256:${letter.repeat(64)}`;
@@ -38,6 +38,28 @@ describe('claimOf', () => {
       tags: ['1', anchor('d')],
       anchors: [anchor('c'), anchor('d')],
     });
+  });
+
+  it('owns the anchors of what its tag named before', () => {
+    const history = ['e', 'f'].map((letter) => ({ digest: digest(letter), at: '2026-11-28T10:00:00Z' }));
+    const cache = { forUid: 'uid-h', digest: digest('a'), history };
+    const image = imageOf({ uid: 'uid-h', spec: { sourceImage: 'a.test/b:1' }, status: { cache } });
+    const before = claimOf(image)!;
+    expect(before).toMatchObject({
+      tags: ['1', anchor('e'), anchor('f')],
+      anchors: [anchor('a'), anchor('e'), anchor('f')],
+    });
+    expect([...digestsOf(image)]).toEqual([
+      [anchor('e'), digest('e')],
+      [anchor('f'), digest('f')],
+      ['1', digest('a')],
+    ]);
+    // Another tag that names one of them keeps it, and one that is gone takes nothing of this along.
+    expect(planTags(before, [claim('a.test/b:2', digest('e'))])).toMatchObject({
+      remove: ['1', anchor('f')],
+      keep: [anchor('e')],
+    });
+    expect(planTags(claim(`a.test/b@${digest('f')}`), [before])).toMatchObject({ remove: [], keep: [anchor('f')] });
   });
 
   it.each(['no reference: at all', '[fd00::1]:5000/a:1', ''])('has nothing in the cache: %j', (sourceImage) => {

@@ -14,7 +14,7 @@ import { CACHED_IMAGES, type KubeClient } from '@kuik/kube';
 export interface CacheClaim {
   readonly uid: string;
   readonly repository: string;
-  /** Tags under which its own bytes are kept: the reference's tag, or the anchors of its digest and pin. */
+  /** Tags under which its own bytes are kept: the reference's tag, or the anchors of its digest, its pin, and what its tag named before. */
   readonly tags: readonly string[];
   /** Anchors of every digest that it names: by reference, by pin, by what the cache holds for it. */
   readonly anchors: readonly string[];
@@ -34,15 +34,16 @@ export function claimOf(image: CachedImage): CacheClaim | undefined {
   if (reference === undefined || repository === undefined) return undefined;
   const { pin } = image.spec;
   const pinned = pin !== undefined && isDigest(pin) ? [anchorTag(pin)] : [];
-  const kept = stanzaOf(image, 'cache')?.digest;
+  const { digest: kept, history = [] } = stanzaOf(image, 'cache') ?? {};
+  const left = history.flatMap(({ digest }) => (isDigest(digest) ? [anchorTag(digest)] : []));
   const anchors = [reference.digest, kept].flatMap((digest) =>
     digest !== undefined && isDigest(digest) ? [anchorTag(digest)] : [],
   );
   return {
     uid: image.metadata.uid,
     repository,
-    tags: [...new Set([cacheTag(reference), ...pinned])],
-    anchors: [...new Set([...anchors, ...pinned])],
+    tags: [...new Set([cacheTag(reference), ...pinned, ...left])],
+    anchors: [...new Set([...anchors, ...pinned, ...left])],
   };
 }
 
@@ -70,9 +71,10 @@ export function planTags(image: CacheClaim, others: Iterable<CacheClaim>): TagPl
 export function digestsOf(image: CachedImage): ReadonlyMap<string, string> {
   const { pin } = image.spec;
   const { digest, ...reference } = parseReference(image.spec.sourceImage);
-  const copied = stanzaOf(image, 'cache')?.digest;
+  const { digest: copied, history = [] } = stanzaOf(image, 'cache') ?? {};
   const digests = new Map<string, string>();
-  for (const named of [digest, pin]) if (named !== undefined && isDigest(named)) digests.set(anchorTag(named), named);
+  for (const named of [digest, pin, ...history.map((left) => left.digest)])
+    if (named !== undefined && isDigest(named)) digests.set(anchorTag(named), named);
   if (digest === undefined && copied !== undefined) digests.set(cacheTag(reference), copied);
   return digests;
 }

@@ -1,3 +1,4 @@
+import { anchorTag } from '@kuik/image';
 import { copyImage, holdsWholeImage, RegistryError, type Manifest, type RepositoryClient } from '@kuik/registry';
 import type { CopyTarget } from './decide.ts';
 
@@ -30,6 +31,12 @@ export async function anchorPin(
   } catch (error) {
     if (held === undefined || !(error instanceof RegistryError) || error.code !== 'not-found') throw error;
   }
+}
+
+/** Gives a digest that a tag is about to leave a tag of its own; what the cache does not have any more is let go. Throws RegistryError. */
+export async function anchorLeft(to: RepositoryClient, digest: string, signal: AbortSignal): Promise<void> {
+  const held = await find(to, digest, signal);
+  if (held !== undefined) await to.putManifest(anchorTag(digest), held.bytes, held.mediaType, { signal });
 }
 
 async function find(to: RepositoryClient, digest: string, signal: AbortSignal): Promise<Manifest | undefined> {

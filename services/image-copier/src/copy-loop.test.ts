@@ -133,6 +133,31 @@ class Refusal extends Error {
 }
 
 describe('workOn', () => {
+  const at = (minute: number) => new Date(NOW - minute * 60_000).toISOString();
+  const old = (number: number) => `sha256:${String(number).padStart(64, '0')}`;
+  const longHistory = Array.from({ length: 10 }, (_, index) => ({ digest: old(index), at: at(index + 1) }));
+  it.each<[string, Partial<CacheStanza>, CacheStanza['history']]>([
+    ['a first copy', {}, undefined],
+    ['the same digest again', { digest: DIGEST }, undefined],
+    ['the same digest again, with a history', { digest: DIGEST, history: longHistory }, longHistory],
+    ['another digest', { digest: old(99) }, [{ digest: old(99), at: at(0) }]],
+    [
+      'another digest, the eleventh',
+      { digest: old(99), history: longHistory },
+      [{ digest: old(99), at: at(0) }, ...longHistory.slice(0, 9)],
+    ],
+    [
+      'a digest that the tag comes back to',
+      { digest: old(99), history: [{ digest: DIGEST, at: at(5) }, ...longHistory.slice(0, 1)] },
+      [{ digest: old(99), at: at(0) }, ...longHistory.slice(0, 1)],
+    ],
+  ])('keeps what the tag named before: %s', async (_what, cache, history) => {
+    const { stanzas } = await run((world) => {
+      world.object = image({}, 'shop.example/app:1', { cache: { forUid: 'u1', ...cache } });
+    });
+    expect(stanzas.map((stanza) => stanza?.history)).toEqual([history]);
+  });
+
   it('copies, records, announces', async () => {
     const { outcome, stanzas, announced, ended } = await run();
     expect(outcome).toEqual({ do: 'done' });

@@ -1,4 +1,4 @@
-import { type CachedImage, type CacheStanza, type CopyJob, stanzaOf } from '@kuik/contracts';
+import { type CachedImage, type CacheStanza, type CopyJob, HISTORY_MAX, stanzaOf } from '@kuik/contracts';
 import type { Job, Outcome, Pacer } from '@kuik/queue';
 import { decideJob, forceWish, type CopyTarget } from './decide.ts';
 import { judgeFailure, type CopyFailure } from './judge.ts';
@@ -159,9 +159,18 @@ function copied(image: CachedImage, target: CopyTarget, result: CopyResult, now:
   const forced = forceWish(image);
   return {
     ...described(image, target, result),
+    ...historyOf(image, result.digest, now),
     copiedAt: now.toISOString(),
     ...(forced === undefined ? {} : { forced }),
   };
+}
+
+/** What the tag named before, with what it leaves now. */
+function historyOf(image: CachedImage, digest: string, now: Date): Pick<CacheStanza, 'history'> {
+  const { digest: left, history = [] } = stanzaOf(image, 'cache') ?? {};
+  if (left === undefined || left === digest) return history.length === 0 ? {} : { history };
+  const before = history.filter((entry) => entry.digest !== digest && entry.digest !== left);
+  return { history: [{ digest: left, at: now.toISOString() }, ...before].slice(0, HISTORY_MAX) };
 }
 
 /** What the cache holds; without a time of copying when nobody copied it now. */

@@ -8,7 +8,7 @@ import {
   type CopyResult as Copied,
   type RegistryAccess,
 } from '@kuik/registry';
-import { anchorPin } from './anchor-pin.ts';
+import { anchorLeft, anchorPin } from './anchor-pin.ts';
 import type { CopyParts, CopyResult } from './copy-loop.ts';
 import type { CopyCredentials, CopyOrigin } from './credentials.ts';
 import type { CopyFailure } from './judge.ts';
@@ -60,6 +60,7 @@ export function registryCopies({
             targetTag: target.cacheTag,
             thorough,
             begun: target.begun,
+            onLeave: (digest) => anchorLeft(to, digest, signal),
             turns: turns.of(host),
             concurrency,
             signal,

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { createCredentialClient, openBus, type Bus } from '@kuik/bus';
-import { buildInfoV1, METRICS, METRICS_V1, type MissingContent } from '@kuik/contracts';
+import { buildInfoV1, METRICS, METRICS_V1, type MissingContent, TAG_MOVED } from '@kuik/contracts';
 import {
   createRegistryAccess,
   readCacheEndpoint,
@@ -21,6 +21,7 @@ import { PullServer } from './pull-server.ts';
 import { BlobRelay } from './relay-blob.ts';
 import { ServedReport, ServedTally } from './served-report.ts';
 import { ServePull } from './serve-pull.ts';
+import { TagChecks } from './tag-checks.ts';
 import { NoTagKnowledge, TagKnowledge } from './tag-knowledge.ts';
 import { UpstreamAccess } from './upstream-access.ts';
 
@@ -87,7 +88,23 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
 
   const manifests = new CachedManifests({ cache, maxBytes: proxy.manifestCacheBytes, now });
   const { tagMemory: tagMemoryMs, patience: patienceMs, clientIdle: clientIdleMs } = proxy;
-  const find = new FindManifest({ cache, manifests, upstream, tags, tagMemoryMs, patienceMs, silentMs: 10_000, now });
+  const { atMostEvery: atMostEveryMs, patience: checkPatienceMs, strict } = config.tags;
+  const checked = metrics.counter(METRICS.proxyTagChecks);
+  const find = new FindManifest({
+    cache,
+    manifests,
+    upstream,
+    tags,
+    tagMemoryMs,
+    patienceMs,
+    silentMs: 10_000,
+    checks: new TagChecks({ atMostEveryMs, entries: proxy.followedTags, now }),
+    checkPatienceMs,
+    strict: new Set(strict),
+    onCheck: (result) => checked.inc({ result }),
+    onMoved: (reference, digest) => bus?.publish(TAG_MOVED, { node: config.node, reference, digest }),
+    now,
+  });
   const resumes = metrics.counter(METRICS.proxyResumes);
   const blobs = new BlobRelay({ cache, upstream, onResume: (from, to) => resumes.inc({ from, to }) });
   const served = new ServedTally(clock.now());

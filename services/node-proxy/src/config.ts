@@ -11,6 +11,7 @@ import {
 } from '@kuik/contracts';
 import { z } from 'zod';
 import { parseListenAddress } from './listen.ts';
+import { CHECK_FAILURES } from './tag-checks.ts';
 
 const positive = duration({ minMs: 1 });
 const { proxy, cacheTimeouts: cache } = DEFAULTS;
@@ -75,6 +76,21 @@ export const configSchema = z.strictObject({
       drain: positive.default(20_000).describe('How long running transfers may go on after SIGTERM'),
     })
     .prefault({}),
+  tags: z
+    .strictObject({
+      atMostEvery: positive
+        .default(DEFAULTS.tags.atMostEveryMs)
+        .describe('Upstream is asked no more often whether a tag that is pulled has moved'),
+      patience: positive
+        .default(DEFAULTS.tags.patienceMs)
+        .describe('How long it is waited for then; after that what is kept is served, marked stale'),
+      strict: z
+        .array(z.enum(CHECK_FAILURES))
+        .default([])
+        .describe('When upstream cannot say so for one of these reasons, the pull fails instead'),
+    })
+    .prefault({})
+    .describe('Tags that are checked when they are pulled'),
   cacheTimeouts: z
     .strictObject({
       connect: positive.default(cache.connectMs),

@@ -1,4 +1,4 @@
-import { repositoryName } from '@kuik/image';
+import { formatReference, type Reference, repositoryName } from '@kuik/image';
 import type { ManifestHead } from '@kuik/registry';
 import { BriefMemory } from '@kuik/runtime';
 import { CacheDown, type CacheAccess, type CacheAsk, CacheMiss } from './cache-access.ts';
@@ -6,7 +6,8 @@ import type { CachedManifests } from './cached-manifests.ts';
 import { failureOf, UpstreamFailure } from './failure.ts';
 import { look } from './look.ts';
 import type { Repository } from './pull-path.ts';
-import { mayRun, NOTHING_SEEN, route, type Knowledge, type RouteRequest, type Step } from './route.ts';
+import { mayRun, NOTHING_SEEN, REASONS, route, type Knowledge, type RouteRequest, type Step } from './route.ts';
+import { type CheckFailure, checkFailureOf, type TagChecks } from './tag-checks.ts';
 import type { TagKnowledge } from './tag-knowledge.ts';
 import type { UpstreamAccess } from './upstream-access.ts';
 import { WeightedLru } from './weighted-lru.ts';
@@ -38,6 +39,14 @@ export interface FindManifestOptions {
   readonly patienceMs: number;
   /** How long a host that had no answer is given no patience. */
   readonly silentMs: number;
+  readonly checks: TagChecks;
+  /** How long upstream is waited for when it is asked whether a tag has moved. */
+  readonly checkPatienceMs: number;
+  /** Failures of such a question after which nothing that is kept is served. */
+  readonly strict: ReadonlySet<CheckFailure>;
+  /** Told what became of each such question, and of a tag (canonical reference) that names another digest now. */
+  readonly onCheck: (result: 'same' | 'moved' | CheckFailure) => void;
+  readonly onMoved: (reference: string, digest: string) => void;
   readonly now: () => number;
 }
 
@@ -63,8 +72,10 @@ export class FindManifest {
   async find(request: RouteRequest, options: { headOnly: boolean; requestId: string }): Promise<FoundManifest> {
     const { tags, now } = this.#options;
     const { repositories, reference } = request;
-    const knowledge =
-      'tag' in reference ? await Promise.all(repositories.map((one) => tags.of({ ...one, tag: reference.tag }))) : [];
+    const named = 'tag' in reference ? repositories.map((one) => ({ ...one, tag: reference.tag })) : [];
+    const knowledge = (await Promise.all(named.map((one) => tags.of(one)))).map((known, index) =>
+      this.#verified(known, named[index]!),
+    );
     const steps = route(request, knowledge, now());
 
     let seen = NOTHING_SEEN;
@@ -72,7 +83,8 @@ export class FindManifest {
     for (const [index, step] of steps.entries()) {
       if (!mayRun(step, seen)) continue;
       try {
-        const fallback = steps.slice(index + 1).find(({ when }) => when === 'upstreamSilent');
+        const wanted = step.check === undefined ? 'upstreamSilent' : 'checkFailed';
+        const fallback = this.#waits(step) ? undefined : steps.slice(index + 1).find(({ when }) => when === wanted);
         const patient = step.from === 'upstream' && fallback !== undefined;
         const found = await (patient ? this.#patiently(step, fallback, options) : this.#read(step, options));
         const admission = knowledge[repositories.indexOf(found.step.repository)]?.state?.requestId;
@@ -80,6 +92,10 @@ export class FindManifest {
       } catch (error) {
         failures.push(error);
         seen = look(seen, error);
+        if (step.reason === REASONS.tagChecked && error instanceof UpstreamFailure) {
+          if (this.#options.strict.has(checkFailureOf(error))) break;
+          seen = { ...seen, checkFailed: true };
+        }
       }
     }
     throw failureOf(failures, 'manifest');
@@ -94,7 +110,7 @@ export class FindManifest {
       for (const one of repositories) {
         const known = tags.known({ ...one, tag: reference.tag });
         if (known === undefined) return undefined;
-        knowledge.push(known);
+        knowledge.push(this.#verified(known, { ...one, tag: reference.tag }));
       }
     }
     const [step] = route(request, knowledge, now());
@@ -107,13 +123,26 @@ export class FindManifest {
     return admission === undefined ? found : { ...found, admission };
   }
 
+  /** With what upstream said of the tag, where that is asked. */
+  #verified(known: Knowledge, tag: Reference): Knowledge {
+    if (known.state?.check === undefined) return known;
+    const verified = this.#options.checks.known(formatReference(tag));
+    return verified === undefined ? known : { ...known, verified };
+  }
+
+  /** A question that may take upstream's whole time: what is kept would not be served after it. */
+  #waits({ check }: Step): boolean {
+    return check !== undefined && this.#options.strict.has('timeout');
+  }
+
   /** Asks upstream, and looks at the cache's own tag when that takes long; whatever answers first is taken, upstream preferred. */
   async #patiently(
     step: Step,
     fallback: Step,
     options: { headOnly: boolean; requestId: string },
   ): Promise<FoundManifest> {
-    const { patienceMs, silentMs, now } = this.#options;
+    const { silentMs, now } = this.#options;
+    const patienceMs = step.check === undefined ? this.#options.patienceMs : this.#options.checkPatienceMs;
     const { host } = step.repository;
     const asked = this.#read(step, options).then(
       (found) => {
@@ -159,7 +188,9 @@ export class FindManifest {
       return { ...(await this.#fromCache(repository, digest, ask)), step };
     }
     if (isDigest) return { ...(await this.#fromUpstream(repository, reference, options)), step };
-    const head = await this.#upstreamTag(repository, reference, requestId);
+    const head = await (step.check === undefined
+      ? this.#upstreamTag(repository, reference, requestId)
+      : this.#checkedTag(step, step.check, requestId));
     if (options.headOnly) return { ...pick(head), from: 'upstream', fromMemory: false, step };
     try {
       // Upstream has said which digest; the cache may well have its bytes.
@@ -195,6 +226,26 @@ export class FindManifest {
     return this.#cacheTags.get(name, () =>
       this.#options.cache.ask(repository, name, (client) => client.headManifest(tag), ask),
     );
+  }
+
+  async #checkedTag(
+    { repository, reference }: Step,
+    { everyMs, kept }: NonNullable<Step['check']>,
+    requestId: string,
+  ): Promise<ManifestHead> {
+    const { checks, upstream, onCheck, onMoved } = this.#options;
+    const name = formatReference({ ...repository, tag: reference });
+    return checks.check(name, everyMs, async () => {
+      try {
+        const head = await upstream.ask(repository, requestId, (client) => client.headManifest(reference));
+        onCheck(head.digest === kept ? 'same' : 'moved');
+        if (head.digest !== kept) onMoved(name, head.digest);
+        return head;
+      } catch (error) {
+        if (error instanceof UpstreamFailure) onCheck(checkFailureOf(error));
+        throw error;
+      }
+    });
   }
 
   #upstreamTag(repository: Repository, tag: string, requestId: string): Promise<ManifestHead> {

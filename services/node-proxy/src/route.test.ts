@@ -40,6 +40,8 @@ function lines(steps: readonly Step[]): string[] {
 }
 
 const NAME = 'registry.example.test/app';
+const NEW = `sha256:${'e'.repeat(64)}`;
+const CHECK = { check: { everyMs: 0 } };
 
 describe('route', () => {
   it.each<[string, { tag: string } | { digest: string }, Knowledge[], string[]]>([
@@ -51,6 +53,57 @@ describe('route', () => {
         `cache ${NAME} sha256:d ByDigest`,
         `upstream ${NAME} sha256:d ByDigest`,
         `cache ${NAME} sha256:d ByDigest lastResort`,
+      ],
+    ],
+    [
+      'a tag that is checked is what upstream says now, else what is kept, stale',
+      { tag: '1' },
+      [confirmed(CHECK)],
+      [
+        `upstream ${NAME} 1 TagChecked`,
+        `cache ${NAME} sha256:d CheckFailed checkFailed stale`,
+        `upstream ${NAME} sha256:d CheckFailed checkFailed stale`,
+        `cache ${NAME} 1 CheckFailed checkFailed stale`,
+        `cache ${NAME} sha256:d CheckFailed checkFailed stale lastResort`,
+        `cache ${NAME} 1 CheckFailed checkFailed stale lastResort`,
+      ],
+    ],
+    [
+      'a tag that was checked a moment ago is what upstream said, whatever is kept',
+      { tag: '1' },
+      [{ ...confirmed(CHECK), verified: NEW }],
+      [
+        `cache ${NAME} sha256:e TagChecked`,
+        `upstream ${NAME} sha256:e TagChecked`,
+        `cache ${NAME} sha256:d CheckFailed checkFailed stale`,
+        `upstream ${NAME} sha256:d CheckFailed checkFailed stale`,
+        `cache ${NAME} 1 CheckFailed checkFailed stale`,
+        `cache ${NAME} sha256:e TagChecked lastResort`,
+        `cache ${NAME} sha256:d CheckFailed checkFailed stale lastResort`,
+        `cache ${NAME} 1 CheckFailed checkFailed stale lastResort`,
+      ],
+    ],
+    [
+      'a tag that is checked while nobody confirms what is kept falls back to the own tag of the cache first',
+      { tag: '1' },
+      [old(CHECK)],
+      [
+        `upstream ${NAME} 1 TagChecked`,
+        `cache ${NAME} 1 CheckFailed checkFailed stale`,
+        `cache ${NAME} sha256:d CheckFailed checkFailed stale`,
+        `upstream ${NAME} sha256:d CheckFailed checkFailed stale`,
+        `cache ${NAME} 1 CheckFailed checkFailed stale lastResort`,
+        `cache ${NAME} sha256:d CheckFailed checkFailed stale lastResort`,
+      ],
+    ],
+    [
+      'a pin is not checked',
+      { tag: '1' },
+      [confirmed({ ...CHECK, pin: PIN })],
+      [
+        `cache ${NAME} sha256:b Pinned`,
+        `upstream ${NAME} sha256:b Pinned`,
+        `cache ${NAME} sha256:b Pinned lastResort`,
       ],
     ],
     [

@@ -13,6 +13,8 @@ export const REASONS = {
   condemned: 'Condemned',
   stateUnconfirmed: 'StateUnconfirmed',
   stateUnavailable: 'StateUnavailable',
+  tagChecked: 'TagChecked',
+  checkFailed: 'CheckFailed',
   notKept: 'NotKept',
   upstreamSilent: 'UpstreamSilent',
 } as const;
@@ -26,9 +28,11 @@ export interface Step {
   readonly reference: string;
   readonly reason: Reason;
   /** Asked only in this case; see `mayRun`. */
-  readonly when?: 'cacheDown' | 'upstreamSilent' | 'noSuchImage';
+  readonly when?: 'cacheDown' | 'upstreamSilent' | 'noSuchImage' | 'checkFailed';
   /** What it gives may be outdated: it is marked so for the client. */
   readonly stale?: true;
+  /** Upstream is asked whether the tag still names what is kept; what it said is believed for `everyMs`. */
+  readonly check?: { readonly everyMs: number; readonly kept: string };
   /** Asked although the cache is being spared, and only because it was. */
   readonly lastResort?: true;
 }
@@ -38,6 +42,8 @@ export interface Knowledge {
   readonly state?: ImageState;
   /** When this was last known to be true (monotonic ms); undefined: nobody could tell. */
   readonly confirmedAtMs?: number;
+  /** What upstream said the tag names, a moment ago. */
+  readonly verified?: string;
 }
 
 export interface RouteRequest {
@@ -56,10 +62,11 @@ export const CONFIRMED_FOR_MS = 5000;
  * 2. Of several meanings of a name, the first one that kuik keeps is meant.
  * 3. A pin is served, and nothing else, whatever the tag says.
  * 4. A condemned tag is on its way out: upstream first, then the cache's own tag.
- * 5. A kept tag whose state is confirmed is its cached digest; when the cache lost that, upstream by digest, then by tag.
- * 6. A kept tag whose state is not confirmed any more is what the cache's own tag says now; what is known counts when the cache is away.
- * 7. Anything else is upstream's; when upstream cannot answer, the cache's own tag, marked stale.
- * 8. What was not asked of the cache because it failed a moment ago is asked all the same when nobody else has an answer: it may be back.
+ * 5. A kept tag that is checked at its pull is what upstream said a moment ago, else what it says now; when it cannot say, what is kept, marked stale.
+ * 6. Any other kept tag whose state is confirmed is its cached digest; when the cache lost that, upstream by digest, then by tag.
+ * 7. A kept tag whose state is not confirmed any more is what the cache's own tag says now; what is known counts when the cache is away.
+ * 8. Anything else is upstream's; when upstream cannot answer, the cache's own tag, marked stale.
+ * 9. What was not asked of the cache because it failed a moment ago is asked all the same when nobody else has an answer: it may be back.
  */
 export function route(request: RouteRequest, knowledge: readonly Knowledge[], now: number): readonly Step[] {
   const steps = plan(request, knowledge, now);
@@ -69,7 +76,7 @@ export function route(request: RouteRequest, knowledge: readonly Knowledge[], no
   ];
 }
 
-/** Rules 1 to 7. */
+/** Rules 1 to 8. */
 function plan(request: RouteRequest, knowledge: readonly Knowledge[], now: number): readonly Step[] {
   const { repositories, reference } = request;
   if ('digest' in reference) {
@@ -103,7 +110,23 @@ function plan(request: RouteRequest, knowledge: readonly Knowledge[], now: numbe
   if (digest === undefined) {
     return [step('upstream', repository, tag, REASONS.notKept), ownTagStale(repository, tag)];
   }
-  if (isConfirmed(known.confirmedAtMs, now)) {
+  const confirmed = isConfirmed(known.confirmedAtMs, now);
+  const { check } = known.state;
+  if (check !== undefined) {
+    const { verified } = known;
+    const asked =
+      verified === undefined
+        ? [{ ...step('upstream', repository, tag, REASONS.tagChecked), check: { ...check, kept: digest } }]
+        : (['cache', 'upstream'] as const).map((from) => step(from, repository, verified, REASONS.tagChecked));
+    const kept = [
+      step('cache', repository, digest, REASONS.checkFailed),
+      step('upstream', repository, digest, REASONS.checkFailed),
+    ];
+    const ownTag = step('cache', repository, tag, REASONS.checkFailed);
+    const fallbacks = confirmed ? [...kept, ownTag] : [ownTag, ...kept];
+    return [...asked, ...fallbacks.map((one) => ({ ...one, when: 'checkFailed', stale: true }) as const)];
+  }
+  if (confirmed) {
     return [
       step('cache', repository, digest, REASONS.cachedTag),
       step('upstream', repository, digest, REASONS.cacheLost),
@@ -129,10 +152,18 @@ export interface Seen {
   readonly upstreamSilent: boolean;
   /** Upstream answered, or its name told, that there is no such image. */
   readonly noSuchImage: boolean;
+  /** Upstream did not say what a tag names, for a reason for which what is kept may be served. */
+  readonly checkFailed: boolean;
 }
 
 /** Before the first step. */
-export const NOTHING_SEEN: Seen = { cacheDown: false, cacheSpared: false, upstreamSilent: false, noSuchImage: false };
+export const NOTHING_SEEN: Seen = {
+  cacheDown: false,
+  cacheSpared: false,
+  upstreamSilent: false,
+  noSuchImage: false,
+  checkFailed: false,
+};
 
 /** Whether a step's condition holds. `noSuchImage` is asked of every upstream so far: a silent one may well be the one that is meant. */
 export function mayRun({ when, lastResort }: Step, seen: Seen): boolean {
@@ -146,6 +177,8 @@ export function mayRun({ when, lastResort }: Step, seen: Seen): boolean {
       return seen.upstreamSilent;
     case 'noSuchImage':
       return seen.noSuchImage;
+    case 'checkFailed':
+      return seen.checkFailed;
   }
   return true;
 }

@@ -26,6 +26,7 @@ import { ImageReconciler } from './image-reconciler.ts';
 import { Intents } from './intents.ts';
 import { Lead } from './lead.ts';
 import { MissingContentBook } from './missing-content.ts';
+import { MovedTags } from './moved-tags.ts';
 import { reportControllerV1, reportGauges, reportMetrics } from './report-metrics.ts';
 import { RepositoryReconciler } from './repository-reconciler.ts';
 import { rereadHolders } from './reread-holders.ts';
@@ -127,6 +128,7 @@ export function createApp(
   const hints = new HintBook(() => clock.monotonic());
   const served = new ServedPulls({ images: view.images, events, times: redis.times, log });
   const missing = new MissingContentBook({ view, now, log });
+  const moved = new MovedTags({ now: () => clock.monotonic(), log });
   const namespaces = new GoneNamespaces({ kube, view });
   const intents = new Intents(redis.producer);
   const writer = new ResourceWriter(kube, leadership, view);
@@ -147,6 +149,8 @@ export function createApp(
       intents,
       hints: { expected: (image) => hints.expected(image), lastPulled: (image) => served.lastPulled(image) },
       missing,
+      moved,
+      checks: { mode: config.tags.checkOnPull, intervalMs: config.tags.checkInterval },
       namespaceGone: (namespace) => namespaces.has(namespace),
       clock,
       log,
@@ -162,6 +166,7 @@ export function createApp(
     hints,
     namespaces,
     bus,
+    onMoved: (hint) => moved.take(hint),
     onServed: async (windows) => {
       for (const image of [...(await served.take(windows)), ...missing.take(windows)]) lead.look(image);
     },

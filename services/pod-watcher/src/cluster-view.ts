@@ -199,5 +199,6 @@ export class ClusterView {
 }
 
 function updatesOf(repository: Repository | undefined): readonly unknown[] {
-  return [repository?.spec.updateInterval, repository?.spec.updateFilters];
+  const { updateInterval, updateFilters, checkOnPull, checkInterval } = repository?.spec ?? {};
+  return [updateInterval, updateFilters, checkOnPull, checkInterval];
 }

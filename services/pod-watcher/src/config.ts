@@ -1,5 +1,6 @@
 import {
   addressPolicyConfig,
+  CHECK_MODES,
   credentialRequesters,
   DEFAULTS,
   duration,
@@ -82,6 +83,20 @@ export const podWatcherConfig = z.strictObject({
     })
     .prefault({})
     .describe('Owners that fight the rewriting of their pods'),
+  tags: z
+    .strictObject({
+      checkOnPull: z
+        .enum(CHECK_MODES)
+        .optional()
+        .describe(
+          'Whether nodes ask upstream at a pull if a tag has moved, where the Repository does not say: Always, Interval, Never; absent: Always for images that a pod or workload uses with imagePullPolicy Always',
+        ),
+      checkInterval: duration({ minMs: 1000 })
+        .default(DEFAULTS.tags.checkIntervalMs)
+        .describe('For Interval, where the Repository does not say'),
+    })
+    .prefault({})
+    .describe('Tags that move'),
   retry: z
     .strictObject({
       first: duration({ minMs: 10 }).default(DEFAULTS.retry.firstMs).describe('After the first failed copy'),

@@ -6,7 +6,10 @@ import type { Holder } from './usage.ts';
 const POD = 'Pod';
 
 /** The part of `status` that this service alone knows: who uses an image, since when nobody does, when it expires. */
-export type Facts = Pick<CachedImageStatus, 'usedBy' | 'expiresAt' | 'unusedSince' | 'pullSecrets' | 'lastPulled'>;
+export type Facts = Pick<
+  CachedImageStatus,
+  'usedBy' | 'expiresAt' | 'unusedSince' | 'pullSecrets' | 'lastPulled' | 'check'
+>;
 
 export interface FactsInput {
   readonly holders: ReadonlyMap<string, Holder>;
@@ -14,6 +17,8 @@ export interface FactsInput {
   /** Last pull that a proxy told of, epoch ms. */
   readonly lastPulled?: number | undefined;
   readonly unusedMs: number;
+  /** When upstream is asked about the tag; see `checkOf`. */
+  readonly check?: CachedImageStatus['check'];
   /** Whether a namespace does not exist any more. */
   readonly namespaceGone?: (namespace: string) => boolean;
   /** Epoch ms. */
@@ -41,9 +46,14 @@ export function factsOf(image: CachedImage, input: FactsInput): Facts {
   const recorded = stanzaOf(image, 'usedBy');
   const before: Facts = recorded === undefined ? {} : (image.status ?? {});
   const lastPulled = pulledAt(before.lastPulled, input.lastPulled);
-  const pulled = lastPulled === undefined ? {} : { lastPulled };
+  const pulled = {
+    ...(lastPulled === undefined ? {} : { lastPulled }),
+    ...(input.check === undefined ? {} : { check: input.check }),
+  };
   if (knowledge.state === 'pending' && (holders.size === 0 || (recorded?.count ?? 0) > 0)) {
-    return recorded === undefined ? {} : { ...recordedFacts(image), ...pulled };
+    if (recorded === undefined) return {};
+    const { check: _before, ...kept } = recordedFacts(image);
+    return { ...kept, ...pulled };
   }
   const unknown = holders.size === 0 && knowledge.state === 'partial';
   const begins = unknown ? undefined : beginOf(image, now);
@@ -90,20 +100,21 @@ function byName(a: Named, b: Named): number {
 /** The facts that the resource shows now; what it shows of another object (made anew under its name) does not count. */
 export function recordedFacts(image: CachedImage): Facts {
   if (stanzaOf(image, 'usedBy') === undefined) return {};
-  const { usedBy, expiresAt, unusedSince, pullSecrets, lastPulled } = image.status ?? {};
+  const { usedBy, expiresAt, unusedSince, pullSecrets, lastPulled, check } = image.status ?? {};
   return {
     ...(usedBy === undefined ? {} : { usedBy }),
     ...(unusedSince === undefined ? {} : { unusedSince }),
     ...(expiresAt === undefined ? {} : { expiresAt }),
     ...(pullSecrets === undefined ? {} : { pullSecrets }),
     ...(lastPulled === undefined ? {} : { lastPulled }),
+    ...(check === undefined ? {} : { check }),
   };
 }
 
 /** The image as it will be when these are its facts. */
 export function withFacts(image: CachedImage, facts: Facts): CachedImage {
-  const { usedBy, expiresAt, unusedSince, pullSecrets, lastPulled, ...rest } = image.status ?? {};
-  void [usedBy, expiresAt, unusedSince, pullSecrets, lastPulled];
+  const { usedBy, expiresAt, unusedSince, pullSecrets, lastPulled, check, ...rest } = image.status ?? {};
+  void [usedBy, expiresAt, unusedSince, pullSecrets, lastPulled, check];
   return { ...image, status: { ...rest, ...facts } };
 }
 

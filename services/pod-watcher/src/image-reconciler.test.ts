@@ -28,6 +28,8 @@ describe('an image that a person names while we do', () => {
       intents: new Intents({ enqueue: (job) => Promise.resolve(jobs.push(job) > 0) }),
       hints: { expected: () => undefined, lastPulled: () => undefined },
       missing: { wants: () => false, sent: () => undefined },
+      moved: { wants: () => false, sent: () => undefined },
+      checks: { intervalMs: 600_000 },
       namespaceGone: () => false,
       clock: systemClock,
       log: silentLogger,

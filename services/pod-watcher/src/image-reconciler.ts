@@ -1,7 +1,8 @@
-import { type CachedImage, stanzaOf } from '@kuik/contracts';
+import { type CachedImage, type Repository, stanzaOf } from '@kuik/contracts';
 import { type Reference, repositoryName, tryParseReference } from '@kuik/image';
 import type { Clock, Logger } from '@kuik/runtime';
 import { copyingNow } from './cached.ts';
+import { type CheckSettings, checkOf } from './check-policy.ts';
 import type { ClusterView } from './cluster-view.ts';
 import type { DescriptionPace } from './description-pace.ts';
 import { factsOf, recordedFacts, withFacts } from './facts.ts';
@@ -9,6 +10,7 @@ import { freeImageName, freeRepositoryName, imageIdentity } from './identity.ts'
 import { onlyHoldersDiffer } from './holders-only.ts';
 import type { Intents } from './intents.ts';
 import { makesWay } from './make-way.ts';
+import type { MovedTags } from './moved-tags.ts';
 import type { MissingContentBook } from './missing-content.ts';
 import { neverCached } from './never-cached.ts';
 import { nextStep, type RetryTimes, type Step, STEP_REASONS } from './next-step.ts';
@@ -43,6 +45,8 @@ export interface ImageReconcilerParts {
   readonly intents: Intents;
   readonly hints: ImageHints;
   readonly missing: Pick<MissingContentBook, 'wants' | 'sent'>;
+  readonly moved: Pick<MovedTags, 'wants' | 'sent'>;
+  readonly checks: CheckSettings;
   readonly namespaceGone: (namespace: string) => boolean;
   readonly clock: Clock;
   readonly log: Logger;
@@ -155,6 +159,10 @@ export class ImageReconciler {
     }
   }
 
+  #repositoryOf(reference: Reference): Repository | undefined {
+    return this.#parts.view.repositories.of(repositoryName(reference))[0];
+  }
+
   async #adopt(image: CachedImage, reference: Reference | undefined): Promise<void> {
     if (image.metadata.deletionTimestamp !== undefined) return;
     if (reference !== undefined) await this.#ensureRepository(reference);
@@ -168,7 +176,7 @@ export class ImageReconciler {
     held: boolean,
     requestId?: string,
   ): Promise<number | undefined> {
-    const { intents, missing, clock, retry, count, log, writer } = this.#parts;
+    const { intents, missing, moved, clock, retry, count, log, writer } = this.#parts;
     if (intents.forceAnswered(image)) {
       await writer.dropForceWish(image);
       return undefined;
@@ -178,7 +186,8 @@ export class ImageReconciler {
       held,
       forced: intents.unraisedForce(image),
       missing: missing.wants(image),
-      updateAt: updateAt(image, policyOf(this.#parts.view.repositories.of(repositoryName(reference))[0])),
+      moved: moved.wants(image),
+      updateAt: updateAt(image, policyOf(this.#repositoryOf(reference))),
       retry,
     };
     const step = nextStep(image, context, clock.now());
@@ -187,6 +196,7 @@ export class ImageReconciler {
     if (step.do === 'nothing') return undefined;
     if (await intents.raise(image, reference, step.reason, requestId)) {
       if (step.reason === STEP_REASONS.contentMissing) missing.sent(image);
+      if (step.reason === STEP_REASONS.tagMoved) moved.sent(image);
       return undefined;
     }
     log.warn('copy intent waits for the queue', { image: imageIdentity(image), reason: step.reason });
@@ -198,11 +208,15 @@ export class ImageReconciler {
    * not a thousand writes: returns ms until it may be told that only the holders changed.
    */
   async #describe(image: CachedImage, duplicateOf: string | undefined): Promise<number | undefined> {
-    const { view, knowledge, writer, hints, clock, unusedMs, retry, pace, namespaceGone } = this.#parts;
+    const { view, knowledge, writer, hints, checks, clock, unusedMs, retry, pace, namespaceGone } = this.#parts;
     const identity = imageIdentity(image);
     const now = clock.now();
+    const holders = view.usage.holdersOf(identity);
+    const reference = tryParseReference(identity);
+    const repository = reference && this.#repositoryOf(reference);
     const facts = factsOf(image, {
-      holders: view.usage.holdersOf(identity),
+      holders,
+      check: checkOf(image, repository, holders, checks),
       knowledge: knowledge(),
       lastPulled: hints.lastPulled(identity),
       unusedMs,

@@ -7,6 +7,8 @@ export interface UsedImage {
   /** Canonical text: the image's identity. */
   readonly image: string;
   readonly reference: Reference;
+  /** Its pull policy is `Always`: whoever wrote that wants the tag's newest image. */
+  readonly always?: true;
 }
 
 export interface SkippedImage {
@@ -35,14 +37,17 @@ export function imagesOf(
   const skipped: SkippedImage[] = [];
   for (const { facts, images, originals } of [holder, ...(holder.more ?? [])]) {
     const decisions = decider.decide({ ...facts, namespace: holder.namespace, namespaceLabels }, images).images;
-    images.forEach(({ key, image }, index) => {
+    images.forEach(({ key, image, pullPolicy }, index) => {
       const decision = decisions[index]!;
       let found: Reading | Reason;
       if (decision.verdict === 'keep') found = decision.reason;
       else if (decision.reason === REASONS.alreadyRewritten) found = readings.proxied(image, originals[key]);
       else found = readings.direct(decision.reference);
       if (typeof found === 'string') skipped.push({ key, image, reason: found });
-      else used.push({ key, image: found.image, reference: found.reference });
+      else {
+        const always = pullPolicy === 'Always' ? ({ always: true } as const) : {};
+        used.push({ key, image: found.image, reference: found.reference, ...always });
+      }
     });
   }
   return { used, skipped };

@@ -33,9 +33,10 @@ export class Intents {
     const { uid, name } = image.metadata;
     const basis = basisOf(image);
     const before = this.#raised.get(uid);
-    // What nodes miss in the cache shows in no stanza.
+    // What nodes miss in the cache, or see upstream, shows in no stanza.
     const verify = reason === STEP_REASONS.contentMissing;
-    if (before?.basis === basis && !verify) return true;
+    const unseen = verify || reason === STEP_REASONS.tagMoved;
+    if (before?.basis === basis && !unseen) return true;
     const wish = reason === STEP_REASONS.forced ? forceWish(image) : undefined;
     const force = wish === undefined ? before?.force : { wish, copiedAt: stanzaOf(image, 'cache')?.copiedAt };
     this.#raised.set(uid, { basis, force });

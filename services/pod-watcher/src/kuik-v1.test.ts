@@ -7,7 +7,7 @@ import { summarise } from './summary.ts';
 import { at, cachedImage, cacheStanza, DAY, failedCopy, MINUTE, NOW, podView, repository } from './testing/objects.ts';
 
 const retry = { firstMs: 5_000, maxMs: 30 * MINUTE, unavailableMs: 6 * 60 * MINUTE };
-const context: StepContext = { duplicate: false, held: true, forced: false, missing: false, retry };
+const context: StepContext = { duplicate: false, held: true, forced: false, missing: false, moved: false, retry };
 const step = (image: CachedImage, change: Partial<StepContext> = {}) => nextStep(image, { ...context, ...change }, NOW);
 const WISH = { annotations: { 'cachedimage.kuik.enix.io/forceUpdate': 'true' } };
 

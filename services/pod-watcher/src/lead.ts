@@ -1,5 +1,5 @@
 import type { Bus, Stoppable } from '@kuik/bus';
-import { IMAGE_SERVED, IMAGE_USED, type ImageServed, type ImageUsed } from '@kuik/contracts';
+import { IMAGE_SERVED, IMAGE_USED, type ImageServed, type ImageUsed, TAG_MOVED, type TagMoved } from '@kuik/contracts';
 import type { Leadership } from '@kuik/kube';
 import type { Backoff, Logger, Part } from '@kuik/runtime';
 import type { ClusterView } from './cluster-view.ts';
@@ -24,6 +24,8 @@ export interface LeadParts {
   readonly hints: HintBook;
   readonly namespaces: Pick<GoneNamespaces, 'look'>;
   readonly bus: Bus;
+  /** Takes a moved tag in; returns the image (canonical text) to look at. */
+  readonly onMoved: (moved: TagMoved) => string | undefined;
   /** Takes one window of pulls in; throws to see it again. */
   readonly onServed: (served: ImageServed) => Promise<void>;
   readonly spacingMs: number;
@@ -57,7 +59,7 @@ export class Lead implements Part {
   #leading = false;
   #turning: Promise<void> = Promise.resolve();
   #consumer: Stoppable | undefined;
-  #hintListener: Stoppable | undefined;
+  #hintListeners: Stoppable[] = [];
   #stopListening: (() => void) | undefined;
   #closed = false;
 
@@ -92,9 +94,15 @@ export class Lead implements Part {
         if (finishedAt !== undefined) this.#scheduleExpiry();
       },
     });
-    this.#hintListener = bus.subscribe(IMAGE_USED, (hint: ImageUsed) => {
-      for (const image of hints.take(hint)) this.#queue.add(IMAGE + image);
-    });
+    this.#hintListeners = [
+      bus.subscribe(IMAGE_USED, (hint: ImageUsed) => {
+        for (const image of hints.take(hint)) this.#queue.add(IMAGE + image);
+      }),
+      bus.subscribe(TAG_MOVED, (hint: TagMoved) => {
+        const image = this.#parts.onMoved(hint);
+        if (image !== undefined) this.#queue.add(IMAGE + image);
+      }),
+    ];
     if (leadership.isLeader()) this.#turn(true);
     return Promise.resolve();
   }
@@ -103,7 +111,7 @@ export class Lead implements Part {
     this.#closed = true;
     this.#turn(false);
     this.#stopListening?.();
-    await this.#hintListener?.stop();
+    await Promise.all(this.#hintListeners.map((listener) => listener.stop()));
     await this.#turning;
   }
 

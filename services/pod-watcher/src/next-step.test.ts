@@ -14,7 +14,7 @@ import {
 } from './testing/objects.ts';
 
 const retry = { firstMs: 5_000, maxMs: 30 * MINUTE, unavailableMs: 6 * 60 * MINUTE };
-const context: StepContext = { duplicate: false, held: true, forced: false, missing: false, retry };
+const context: StepContext = { duplicate: false, held: true, forced: false, missing: false, moved: false, retry };
 const FORCE = { annotations: { 'kuik.enix.io/force-update': '1' } };
 
 const step = (image: CachedImage, change: Partial<StepContext> = {}) => nextStep(image, { ...context, ...change }, NOW);
@@ -48,6 +48,18 @@ describe('nextStep', () => {
       cachedImage({ status: { cache: cacheStanza() } }),
       { missing: true },
       copy('ContentMissing'),
+    ],
+    [
+      'a cached image whose tag a node saw on another digest',
+      cachedImage({ status: { cache: cacheStanza() } }),
+      { moved: true },
+      copy('TagMoved'),
+    ],
+    [
+      'one that is on its way out all the same',
+      cachedImage({ status: { cache: cacheStanza(), removal: removalStanza() } }),
+      { moved: true },
+      nothing('Cached'),
     ],
     [
       'one that a node missed, and whose later copy failed',

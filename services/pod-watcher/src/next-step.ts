@@ -18,6 +18,7 @@ export const STEP_REASONS = {
   duplicate: 'Duplicate',
   forced: 'Forced',
   contentMissing: 'ContentMissing',
+  tagMoved: 'TagMoved',
   condemned: 'Condemned',
   removed: 'Removed',
   removedAndUsed: 'RemovedAndUsed',
@@ -47,6 +48,8 @@ export interface StepContext {
   readonly forced: boolean;
   /** A node did not find in the cache what the resource says is there, and nobody was sent to look yet. */
   readonly missing: boolean;
+  /** A node saw the tag on another digest, and nobody was sent to copy that yet. */
+  readonly moved: boolean;
   /** When its Repository wants upstream to be asked again, epoch ms; absent: never. */
   readonly updateAt?: number | undefined;
   readonly retry: RetryTimes;
@@ -63,7 +66,7 @@ export interface RetryTimes {
 /**
  * What has to be done for an image now. The first rule that applies:
  * 1. it is being deleted; 2. it can never be cached; 3. it is a duplicate: nothing; 4. a person forces a copy: copy;
- * 5. gc removed it and nobody uses it: nothing; 6. it is cached, but a node missed it in the cache: copy; 7. it is cached, and no forced
+ * 5. gc removed it and nobody uses it: nothing; 6. it is cached, but a node missed it in the cache, or saw its tag on another digest: copy; 7. it is cached, and no forced
  * copy failed, nor any later one for a reason that passes (an intent may come twice, and fail the second time), nor is an update due: nothing until one is;
  * 8. it is condemned: nothing, to un-condemn it is gc's; 9. no copy was tried yet, or the last one worked: copy; 10. the last try failed, and the
  * monitor saw the image upstream since: copy; 11. copy when its time has come, else wait until then. An image that upstream does not have
@@ -79,6 +82,7 @@ export function nextStep(image: CachedImage, context: StepContext, now: number):
   const { cache, removal, cached, removed } = holdingOf(image);
   if (removed && !context.held) return nothing(STEP_REASONS.removed);
   if (cached && removal === undefined && context.missing) return { do: 'copy', reason: STEP_REASONS.contentMissing };
+  if (cached && removal === undefined && context.moved) return { do: 'copy', reason: STEP_REASONS.tagMoved };
   const failed = cache?.error !== undefined && (forceWish(image) !== undefined || isWorthAnother(cache, cache.error));
   const { updateAt } = context;
   const due = cached && removal === undefined && updateAt !== undefined && updateAt <= now;

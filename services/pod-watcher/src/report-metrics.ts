@@ -4,6 +4,7 @@ import type { Metrics } from '@kuik/runtime';
 import type { ClusterView } from './cluster-view.ts';
 import { EXPIRY_STATES, expiryState } from './expiry-state.ts';
 import type { Step } from './next-step.ts';
+import { isOrphaned } from './upstream-view.ts';
 import { talliesOf } from './view-tallies.ts';
 import type { Watches } from './watches.ts';
 
@@ -54,6 +55,7 @@ export function reportGauges(metrics: Metrics, { view, watches, sparedOwners, no
   const expiring = metrics.gauge(METRICS.expiryQueue);
   const holders = metrics.gauge(METRICS.holders);
   const spared = metrics.gauge(METRICS.sparedOwners);
+  const orphaned = metrics.gauge(METRICS.orphaned);
   const imagesV1 = metrics.gauge(METRICS_V1.cachedImages);
   const repositoriesV1 = metrics.gauge(METRICS_V1.repositories);
   const containersV1 = metrics.gauge(METRICS_V1.containers);
@@ -73,10 +75,13 @@ export function reportGauges(metrics: Metrics, { view, watches, sparedOwners, no
     for (const { labels, sum } of tallies.repositories.sums()) repositoriesV1.set(sum, labels);
     for (const { labels, sum } of tallies.containers.sums()) containersV1.set(sum, labels);
     const queue = new Map<string, number>(EXPIRY_STATES.map((state) => [state, 0]));
+    let orphans = 0;
     for (const image of view.images.values()) {
+      if (isOrphaned(image)) orphans += 1;
       const state = expiryState(image, now());
       if (state !== undefined) queue.set(state, queue.get(state)! + 1);
     }
+    orphaned.set(orphans);
     spared.set(Object.keys(sparedOwners.current()?.data ?? {}).length);
     for (const [state, count] of queue) expiring.set(count, { state });
     for (const [kind, count] of view.usage.holdsByKind()) holders.set(count, { kind });

@@ -126,6 +126,7 @@ function conditionsOf(
     upToDateCondition(holding, upstream),
     upstreamCondition(upstream),
     heldCondition(image),
+    ...(holding.cached && upstream.state === 'Deleted' ? [orphanedCondition(upstream)] : []),
     ...(duplicateOf === undefined ? [] : [duplicateCondition(duplicateOf)]),
   ];
   return drafts.map((draft) => {
@@ -211,6 +212,12 @@ function upstreamCondition(upstream: UpstreamView): Draft {
     reason: upstream.state,
     message: UPSTREAM_MESSAGES[upstream.state] + why,
   };
+}
+
+function orphanedCondition({ lastSeen }: UpstreamView): Draft {
+  const since = lastSeen === undefined ? '' : `; last seen there ${lastSeen}`;
+  const message = `upstream does not have it any more: the cache holds the only known copy, and keeps it while it is used${since}`;
+  return { type: 'Orphaned', status: 'True', reason: 'UpstreamDeleted', message };
 }
 
 function heldCondition(image: CachedImage): Draft {

@@ -1,4 +1,5 @@
 import { type CachedImage, ERROR_CODES, stanzaOf, type UpstreamState } from '@kuik/contracts';
+import { holdingOf } from './cached.ts';
 
 /** What is known of the upstream image, whoever looked last. */
 export interface UpstreamView {
@@ -56,6 +57,11 @@ export function upstreamView(image: CachedImage): UpstreamView {
     ...(checkedAt === undefined ? {} : { lastAsked: checkedAt }),
     ...(upstream.error === undefined ? {} : { why: upstream.error.message }),
   };
+}
+
+/** The cache holds what upstream does not have any more: nothing else can bring it back. */
+export function isOrphaned(image: CachedImage): boolean {
+  return holdingOf(image).cached && upstreamView(image).state === 'Deleted';
 }
 
 /** The later of two RFC 3339 times. */

@@ -12,6 +12,8 @@ export interface Holder {
   readonly name: string;
   readonly pullSecrets: readonly string[];
   readonly requestId?: string | undefined;
+  /** It wants the tag's newest image whenever it is pulled. */
+  readonly always?: true;
 }
 
 export interface UsageOptions {
@@ -198,9 +200,10 @@ export class UsageIndex {
     const { kind, namespace, name, pullSecrets } = known.holder;
     const requestId = isPod(known.holder) ? known.holder.requestId : undefined;
     const holder: Holder = { kind, namespace, name, pullSecrets, requestId };
+    const always = new Set(known.images.used.flatMap((used) => (used.always ? [used.image] : [])));
     for (const image of known.distinct) {
       const holders = this.#holders.get(image) ?? new Map<string, Holder>();
-      this.#holders.set(image, holders.set(key, holder));
+      this.#holders.set(image, holders.set(key, always.has(image) ? { ...holder, always: true } : holder));
     }
     this.#count(kind, known.distinct.length);
   }

@@ -97,7 +97,8 @@ export const DECLARED_SERVICES = {
     "cache": "reader",
     "nats": {
       "publishes": [
-        "kuik.image.served"
+        "kuik.image.served",
+        "kuik.tag.moved"
       ],
       "subscribes": [],
       "consumes": [],
@@ -129,7 +130,8 @@ export const DECLARED_SERVICES = {
     "nats": {
       "publishes": [],
       "subscribes": [
-        "kuik.image.used"
+        "kuik.image.used",
+        "kuik.tag.moved"
       ],
       "consumes": [
         "kuik.image.served"

@@ -1,0 +1,133 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { connectBus, type Bus } from '@kuik/bus';
+import { IMAGE_STATE, TAG_MOVED, type TagMoved } from '@kuik/contracts';
+import { digestOf, parseReference, stateKey } from '@kuik/image';
+import { makeImage, startNats, until, type Fault, type MadeImage, type NatsServer } from '@kuik/testbed';
+import { ask, HOST, startProxyWorld, type Answer, type ProxyWorld, type RunningProxy } from './proxy-world.fixture.ts';
+
+/** Upstream is waited for this long, and asked this often. */
+const PATIENCE_MS = 300;
+const EVERY_MS = 100;
+
+describe('tags that are checked when they are pulled', () => {
+  let world: ProxyWorld;
+  let nats: NatsServer;
+  let folder: string;
+  let watcher: Bus;
+  let proxy: RunningProxy;
+  let one: MadeImage;
+  let two: MadeImage;
+  let tags = 0;
+  const moved: TagMoved[] = [];
+  const repository = 'checked';
+  const settings = (tagSettings: object = {}): object => ({
+    nats: { url: nats.url, nkeyFile: path.join(folder, 'node-proxy') },
+    tags: { atMostEvery: `${EVERY_MS}ms`, patience: `${PATIENCE_MS}ms`, ...tagSettings },
+  });
+
+  beforeAll(async () => {
+    [world, nats] = await Promise.all([startProxyWorld(), startNats()]);
+    folder = mkdtempSync(path.join(tmpdir(), 'kuik-seeds-'));
+    for (const service of ['pod-watcher', 'node-proxy'] as const) {
+      writeFileSync(path.join(folder, service), nats.seeds[service], { mode: 0o600 });
+    }
+    watcher = connectBus({ url: nats.url, service: 'pod-watcher', seedFile: path.join(folder, 'pod-watcher') });
+    watcher.subscribe(TAG_MOVED, (hint) => void moved.push(hint));
+    one = await makeImage({ seed: 'one' });
+    two = await makeImage({ seed: 'two' });
+    await world.keep(repository, [], one);
+    await until(() => watcher.status() === 'connected', { what: 'the watcher to connect' });
+    const bucket = watcher.bucket(IMAGE_STATE, { create: true });
+    await until(async () => (await bucket.keys(), true), { what: 'the bucket' });
+    proxy = await world.start({ settings: settings() });
+  }, 60_000);
+  beforeEach(() => world.faults.reset());
+  afterAll(async () => {
+    await watcher.close();
+    await world.stop();
+    await nats.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  /** A tag of its own that the cache has on the first image, that upstream has on `there`, and that is to be checked. */
+  async function tagOn(there: MadeImage | undefined, everyMs = 0): Promise<string> {
+    const tag = `t${(tags += 1)}`;
+    if (there !== undefined) await world.faults.push(HOST, repository, [tag], there);
+    const reference = `${HOST}/${repository}:${tag}`;
+    await watcher.bucket(IMAGE_STATE).put(stateKey(parseReference(reference)), {
+      reference,
+      uid: 'uid',
+      resourceVersion: '1',
+      digest: one.digest,
+      check: { everyMs },
+    });
+    return tag;
+  }
+  const pull = (tag: string, at = proxy): Promise<Answer> => ask(`${at.url}/v2/${HOST}/${repository}/manifests/${tag}`);
+  const heads = (): number => world.faults.log.total({ method: 'HEAD', kind: 'manifest' }).requests;
+  const shown = (answer: Answer, at = proxy) => ({
+    status: answer.status,
+    digest: answer.status === 200 ? digestOf(answer.body) : undefined,
+    warning: answer.headers['warning'],
+    reason: at.lineOf(answer)?.reason,
+  });
+
+  it('costs one HEAD while nothing moved, and comes from the cache', async () => {
+    const tag = await tagOn(one, 60_000);
+    for (let pulls = 0; pulls < 3; pulls += 1) {
+      expect(shown(await pull(tag))).toEqual({
+        status: 200,
+        digest: one.digest,
+        warning: undefined,
+        reason: 'TagChecked',
+      });
+    }
+    expect([heads(), world.faults.log.total({ method: 'GET' }).requests]).toEqual([1, 0]);
+  });
+
+  it('is what upstream names once it has moved, and tells of the move', async () => {
+    const tag = await tagOn(one);
+    await pull(tag);
+    await world.faults.push(HOST, repository, [tag], two);
+    await until(async () => shown(await pull(tag)).digest === two.digest, { what: 'the new digest' });
+    await until(() => moved.some(({ digest }) => digest === two.digest), { what: 'the hint' });
+    expect(moved.at(-1)).toEqual({ node: 'node-1', reference: `${HOST}/${repository}:${tag}`, digest: two.digest });
+  });
+
+  const unreachable: Fault = { do: 'reset' };
+  it.each<[string, Fault | undefined]>([
+    ['unreachable', unreachable],
+    ['timeout', { do: 'hang' }],
+    ['rate-limited', { do: 'answer', status: 429 }],
+    ['server-error', { do: 'answer', status: 502 }],
+    ['refused', { do: 'answer', status: 403 }],
+    ['not-found', undefined],
+  ])('is what is kept, marked stale, when upstream does not say: %s', async (name, fault) => {
+    const tag = await tagOn(fault === undefined ? undefined : two);
+    if (fault !== undefined) world.faults.host(HOST).on({ kind: 'manifest' }).fault(fault);
+    const answer = await pull(tag);
+    expect(shown(answer)).toEqual({
+      status: 200,
+      digest: one.digest,
+      warning: '110 - "Response is Stale"',
+      reason: 'CheckFailed',
+    });
+    expect(answer.ms).toBeLessThan(PATIENCE_MS + 2_000);
+
+    const strict = await world.start({ settings: settings({ strict: [name] }) });
+    const refused = await pull(tag, strict);
+    expect(refused.status).toBeGreaterThanOrEqual(400);
+    await strict.close();
+  });
+
+  it('is fresh again soon after upstream is back', async () => {
+    const tag = await tagOn(two);
+    world.faults.host(HOST).on({ kind: 'manifest' }).fault({ do: 'answer', status: 500 });
+    expect(shown(await pull(tag)).reason).toBe('CheckFailed');
+    world.faults.reset();
+    await until(async () => shown(await pull(tag)).digest === two.digest, { what: 'the new digest' });
+  });
+});
