@@ -45,6 +45,6 @@ export function decideImage(
 }
 
 /** Without a policy the API server makes it Always for the tag latest, and for no tag at all (parsed, that is latest too). */
-function isAlwaysPulled(pullPolicy: string | undefined, tag: string | undefined): boolean {
+export function isAlwaysPulled(pullPolicy: string | undefined, tag: string | undefined): boolean {
   return pullPolicy === undefined || pullPolicy === '' ? tag === 'latest' : pullPolicy === 'Always';
 }

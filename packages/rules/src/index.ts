@@ -3,6 +3,7 @@ export { celMistakes, compilePolicy, type AdmissionPolicy } from './cel/compile-
 export { celRulesFile } from './cel/cel-rules-file.ts';
 export { podScope, POD_CONDITIONS, type PodScope } from './cel/pod-conditions.ts';
 export { REASONS, type Decision, type Reason, type Verdict } from './decision.ts';
+export { isAlwaysPulled } from './decide-image.ts';
 export { Decider, type DeciderOptions, type PodDecision } from './decider.ts';
 export { imageSlots, namesOf, ALL_KINDS, type ImageKind, type ImageSlot } from './image-slots.ts';
 export { isRecord, readEntries } from './json-object.ts';

@@ -6,7 +6,7 @@ describe('rulesFile', () => {
   it('has a default for everything', () => {
     expect(rulesFile.parse({})).toMatchObject({
       mode: 'rewrite',
-      ignorePullPolicyAlways: true,
+      ignorePullPolicyAlways: false,
       rewriteNodeCritical: false,
       ignoreImages: [],
       nodesWithoutProxy: [

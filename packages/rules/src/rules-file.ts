@@ -42,8 +42,10 @@ export const rulesFile = z.strictObject({
   acceptImages: patterns.describe('RE2 patterns: when there are any, only what matches one is not left alone'),
   ignorePullPolicyAlways: z
     .boolean()
-    .default(true)
-    .describe('Images that kubelet asks for at each start (Always; tag latest without a policy) are left alone'),
+    .default(false)
+    .describe(
+      'Whether images that kubelet asks for at each start (Always; tag latest without a policy) are left alone',
+    ),
   nodesWithoutProxy: z
     .array(nodeSelector)
     .default([

@@ -117,7 +117,8 @@ describe('tags that are checked when they are pulled', () => {
     });
     expect(answer.ms).toBeLessThan(PATIENCE_MS + 2_000);
 
-    const strict = await world.start({ settings: settings({ strict: [name] }) });
+    const upstreamTimeouts = { headers: '500ms' };
+    const strict = await world.start({ settings: { ...settings({ strict: [name] }), upstreamTimeouts } });
     const refused = await pull(tag, strict);
     expect(refused.status).toBeGreaterThanOrEqual(400);
     await strict.close();
@@ -127,7 +128,7 @@ describe('tags that are checked when they are pulled', () => {
     const tag = await tagOn(two);
     world.faults.host(HOST).on({ kind: 'manifest' }).fault({ do: 'answer', status: 500 });
     expect(shown(await pull(tag)).reason).toBe('CheckFailed');
-    world.faults.reset();
+    await world.faults.reset();
     await until(async () => shown(await pull(tag)).digest === two.digest, { what: 'the new digest' });
   });
 });

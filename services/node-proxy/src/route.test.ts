@@ -100,11 +100,7 @@ describe('route', () => {
       'a pin is not checked',
       { tag: '1' },
       [confirmed({ ...CHECK, pin: PIN })],
-      [
-        `cache ${NAME} sha256:b Pinned`,
-        `upstream ${NAME} sha256:b Pinned`,
-        `cache ${NAME} sha256:b Pinned lastResort`,
-      ],
+      [`cache ${NAME} sha256:b Pinned`, `upstream ${NAME} sha256:b Pinned`, `cache ${NAME} sha256:b Pinned lastResort`],
     ],
     [
       'a kept tag is its cached digest',

@@ -33,10 +33,17 @@ describe('imagesOf', () => {
   });
 
   it.each([
+    ['Always', true],
+    ['IfNotPresent', undefined],
+  ])('knows of policy %s whether the newest is wanted', (pullPolicy, always) => {
+    const view = podView({ images: [{ key: 'c:app', image: 'nginx:1', pullPolicy }] });
+    expect(imagesOf(view, decider).used.map((used) => used.always)).toEqual([always]);
+  });
+
+  it.each([
     ['an ignored namespace', { namespace: 'kube-system' }, undefined, 'NamespaceIgnored'],
     ['an opted-out pod', factsOf(OPT_OUT), undefined, 'OptedOut'],
     ['the mirror of a static pod', factsOf({}, { 'kubernetes.io/config.mirror': 'x' }), undefined, 'MirrorPod'],
-    ['what is asked for at each start', {}, 'Always', 'PullPolicyAlways'],
     ['what is never pulled', {}, 'Never', 'PullPolicyNever'],
   ])('skips %s', (_name, change, policy, reason) => {
     expect(only('nginx', change, policy)).toBe(reason);

@@ -1,5 +1,5 @@
 import { formatReference, fromProxyImage, toCacheRepository, tryParseReference, type Reference } from '@kuik/image';
-import { REASONS, type Decider, type PodFacts, type Reason } from '@kuik/rules';
+import { isAlwaysPulled, REASONS, type Decider, type PodFacts, type Reason } from '@kuik/rules';
 import type { HolderView } from './holder-view.ts';
 
 export interface UsedImage {
@@ -45,7 +45,7 @@ export function imagesOf(
       else found = readings.direct(decision.reference);
       if (typeof found === 'string') skipped.push({ key, image, reason: found });
       else {
-        const always = pullPolicy === 'Always' ? ({ always: true } as const) : {};
+        const always = isAlwaysPulled(pullPolicy, found.reference.tag) ? ({ always: true } as const) : {};
         used.push({ key, image: found.image, reference: found.reference, ...always });
       }
     });

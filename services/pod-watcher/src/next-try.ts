@@ -9,7 +9,11 @@ export function nextTry(image: CachedImage, retry: RetryTimes): number | undefin
   const error = stanzaOf(image, 'cache')?.error;
   if (error === undefined) return undefined;
   const held = (stanzaOf(image, 'usedBy')?.count ?? 0) > 0;
-  const step = nextStep(image, { duplicate: false, held, forced: false, missing: false, moved: false, retry }, Date.parse(error.at));
+  const step = nextStep(
+    image,
+    { duplicate: false, held, forced: false, missing: false, moved: false, retry },
+    Date.parse(error.at),
+  );
   return step.do === 'wait' ? step.until : undefined;
 }
 

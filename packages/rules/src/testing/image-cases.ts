@@ -3,7 +3,7 @@ import { oneCase, expected, type RuleCase } from './one-case.ts';
 const HEX = 'a'.repeat(64);
 const PATH_200 = 'p'.repeat(200);
 const SHOP = 'Rewritten default localhost:7439/quay.io/acme/shop:1.0' as const;
-const LOOSE = { ignorePullPolicyAlways: false };
+const STRICT = { ignorePullPolicyAlways: true };
 
 /** Cases that the text and the pull policy of an image decide. The proxy's prefix is `localhost:7439`. */
 export const IMAGE_CASES: readonly RuleCase[] = [
@@ -87,38 +87,38 @@ export const IMAGE_CASES: readonly RuleCase[] = [
   oneCase('a loopback address', {}, { image: '127.0.0.1:5000/app:1' }, 'LocalRegistry localhost'),
   oneCase('a host that is no path', {}, { image: '[fd00::1]:5000/app:1' }, 'NotEncodable encoding'),
   oneCase('policy Never', {}, { pullPolicy: 'Never' }, 'PullPolicyNever imagePullPolicy'),
-  oneCase('policy Never when Always is not ignored', LOOSE, { pullPolicy: 'Never' }, 'PullPolicyNever imagePullPolicy'),
-  oneCase('policy Always', {}, { pullPolicy: 'Always' }, 'PullPolicyAlways ignorePullPolicyAlways'),
-  oneCase('no policy, tag latest', {}, { image: 'nginx:latest' }, 'PullPolicyAlways ignorePullPolicyAlways'),
-  oneCase('no policy, no tag', {}, { image: 'nginx' }, 'PullPolicyAlways ignorePullPolicyAlways'),
+  oneCase('policy Never when Always is ignored', STRICT, { pullPolicy: 'Never' }, 'PullPolicyNever imagePullPolicy'),
+  oneCase('policy Always', STRICT, { pullPolicy: 'Always' }, 'PullPolicyAlways ignorePullPolicyAlways'),
+  oneCase('no policy, tag latest', STRICT, { image: 'nginx:latest' }, 'PullPolicyAlways ignorePullPolicyAlways'),
+  oneCase('no policy, no tag', STRICT, { image: 'nginx' }, 'PullPolicyAlways ignorePullPolicyAlways'),
   oneCase(
     'no policy, a port but no tag',
-    {},
+    STRICT,
     { image: 'reg.example.test:5000/app' },
     'PullPolicyAlways ignorePullPolicyAlways',
   ),
   oneCase(
     'no policy, a digest',
-    {},
+    STRICT,
     { image: `nginx@sha256:${HEX}` },
     `Rewritten default localhost:7439/docker.io/library/nginx@sha256:${HEX}`,
   ),
   oneCase(
     'latest, if not present',
-    {},
+    STRICT,
     { image: 'nginx:latest', pullPolicy: 'IfNotPresent' },
     'Rewritten default localhost:7439/docker.io/library/nginx:latest',
   ),
-  oneCase('policy Always, not ignored', LOOSE, { pullPolicy: 'Always' }, SHOP),
+  oneCase('policy Always, not ignored', {}, { pullPolicy: 'Always' }, SHOP),
   oneCase(
     'no tag, not ignored',
-    LOOSE,
+    {},
     { image: 'nginx' },
     'Rewritten default localhost:7439/docker.io/library/nginx:latest',
   ),
   oneCase(
     'Always comes before an ignore pattern',
-    { ignoreImages: ['.'] },
+    { ...STRICT, ignoreImages: ['.'] },
     { pullPolicy: 'Always' },
     'PullPolicyAlways ignorePullPolicyAlways',
   ),
@@ -226,7 +226,7 @@ export const IMAGE_CASES: readonly RuleCase[] = [
       'i:mesh': expected('Rewritten default localhost:7439/quay.io/mesh:1'),
       'e:debug': expected('Rewritten default localhost:7439/docker.io/library/alpine:3'),
       'v:model': expected('Rewritten default localhost:7439/ghcr.io/models/m:7'),
-      'v:fresh': expected('PullPolicyAlways ignorePullPolicyAlways'),
+      'v:fresh': expected('Rewritten default localhost:7439/ghcr.io/models/m:8'),
     },
   },
 ];
