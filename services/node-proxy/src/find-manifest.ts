@@ -84,8 +84,8 @@ export class FindManifest {
       if (!mayRun(step, seen)) continue;
       try {
         const wanted = step.check === undefined ? 'upstreamSilent' : 'checkFailed';
-        const fallback = this.#waits(step) ? undefined : steps.slice(index + 1).find(({ when }) => when === wanted);
-        const patient = step.from === 'upstream' && fallback !== undefined;
+        const fallback = steps.slice(index + 1).find(({ when }) => when === wanted);
+        const patient = step.from === 'upstream' && fallback !== undefined && !this.#mustSay(step);
         const found = await (patient ? this.#patiently(step, fallback, options) : this.#read(step, options));
         const admission = knowledge[repositories.indexOf(found.step.repository)]?.state?.requestId;
         return admission === undefined ? found : { ...found, admission };
@@ -130,8 +130,8 @@ export class FindManifest {
     return verified === undefined ? known : { ...known, verified };
   }
 
-  /** A question that may take upstream's whole time: what is kept would not be served after it. */
-  #waits({ check }: Step): boolean {
+  /** What is kept would not be served for upstream's being slow. */
+  #mustSay({ check }: Step): boolean {
     return check !== undefined && this.#options.strict.has('timeout');
   }
 
@@ -233,11 +233,13 @@ export class FindManifest {
     { everyMs, kept }: NonNullable<Step['check']>,
     requestId: string,
   ): Promise<ManifestHead> {
-    const { checks, upstream, onCheck, onMoved } = this.#options;
+    const { checks, upstream, checkPatienceMs, onCheck, onMoved } = this.#options;
     const name = formatReference({ ...repository, tag: reference });
     return checks.check(name, everyMs, async () => {
       try {
-        const head = await upstream.ask(repository, requestId, (client) => client.headManifest(reference));
+        const head = await within(checkPatienceMs, name, (signal) =>
+          upstream.ask(repository, requestId, (client) => client.headManifest(reference, { signal })),
+        );
         onCheck(head.digest === kept ? 'same' : 'moved');
         if (head.digest !== kept) onMoved(name, head.digest);
         return head;
@@ -252,6 +254,24 @@ export class FindManifest {
     return this.#upstreamTags.get(`${repositoryName(repository)}:${tag}`, () =>
       this.#options.upstream.ask(repository, requestId, (client) => client.headManifest(tag)),
     );
+  }
+}
+
+/** A question that nobody waits for any longer is given up, so that the next one is asked anew. */
+async function within<T>(ms: number, name: string, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const late = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const bound = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      late.abort();
+      const message = `upstream did not say what ${name} is within ${ms} ms`;
+      reject(new UpstreamFailure('timeout', message, { credentialUsed: false }));
+    }, ms);
+  });
+  try {
+    return await Promise.race([ask(late.signal), bound]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
