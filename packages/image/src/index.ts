@@ -14,6 +14,7 @@ export {
 } from './reference.ts';
 export { isLoopbackHost } from './loopback-host.ts';
 export { formatPlatform, normalizePlatform, parsePlatform, samePlatform, type Platform } from './platform.ts';
+export { wantsPlatform } from './wanted-platforms.ts';
 export { fromProxyImage, repositoriesOf, toProxyImage } from './proxy-image.ts';
 export { anchorTag, cacheTag, digestOfAnchor, fromCacheRepository, toCacheRepository } from './cache-name.ts';
 export {

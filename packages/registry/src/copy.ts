@@ -3,8 +3,9 @@ import { ALONE, type BlobTurns } from './blob-turns.ts';
 import { copyBlob } from './copy-blob.ts';
 import { RegistryError } from './errors.ts';
 import { inParallel } from './in-parallel.ts';
-import { walkManifests, type ImagePlatform, type ManifestTree } from './manifest-tree.ts';
+import { lackingOf, walkManifests, type ImagePlatform, type ManifestTree } from './manifest-tree.ts';
 import { blobsToCopy, readManifest, type Descriptor } from './plan.ts';
+import { asSparseRefusal } from './sparse-index.ts';
 import type { Manifest, ManifestHead, RateLimit, RepositoryClient } from './port.ts';
 
 const MiB = 1024 * 1024;
@@ -26,7 +27,7 @@ export interface CopyOptions {
   /** What other copies into the target know of its blobs. Default: nothing. */
   turns?: BlobTurns;
   /** Which platforms of an index to copy; the index itself stays whole. Default: all. */
-  wants?: (child: Descriptor) => boolean;
+  wants?: ((child: Descriptor) => boolean) | undefined;
   /** Blobs at a time. Default 3. */
   concurrency?: number;
   /** Longest PATCH. Default 256 MiB. */
@@ -71,6 +72,7 @@ export async function copyImage(options: CopyOptions): Promise<CopyResult> {
     const begun = options.begun === true || held !== undefined;
     const tree = await walkManifests(source, root, {
       wants: options.wants,
+      ...(held === undefined ? {} : { near: target }),
       ...(begun ? { held: target } : {}),
       signal,
     });
@@ -94,14 +96,17 @@ export async function copyImage(options: CopyOptions): Promise<CopyResult> {
   }
 }
 
-/** What a copy of `digest` holds, read from the target alone: for a copy that was skipped by somebody who never saw it. */
+/**
+ * What a copy of `digest` holds, read from the target alone: for a copy that was skipped by somebody who never saw it. A platform that is not
+ * there is `absent` when it is wanted, else `left`.
+ */
 export async function describeImage(
   target: RepositoryClient,
   reference: string,
-  options: { wants?: (child: Descriptor) => boolean; signal?: AbortSignal } = {},
+  options: { wants?: ((child: Descriptor) => boolean) | undefined; signal?: AbortSignal } = {},
 ): Promise<Pick<CopyResult, 'digest' | 'mediaType' | 'bytes' | 'blobs' | 'platforms'>> {
   const root = await target.openManifest(reference, options.signal === undefined ? {} : { signal: options.signal });
-  const tree = await walkManifests(target, root, options);
+  const tree = await walkManifests(target, root, { ...options, lookAtAll: true });
   const { mediaType } = readManifest(root);
   const blobs = blobsToCopy(tree.blobs);
   return {
@@ -199,10 +204,14 @@ async function putManifests(
 ): Promise<void> {
   const put = (reference: string, manifest: Manifest) =>
     target.putManifest(reference, manifest.bytes, readManifest(manifest).mediaType, { signal });
-  for (const manifest of tree.descendants) await put(manifest.digest, manifest);
-  // Written under its tag a manifest is there by its sha256, too; by another digest only when it is written so.
-  if (parseDigest(tree.root.digest)?.algorithm !== 'sha256') await put(tree.root.digest, tree.root);
-  await put(tag, tree.root);
+  try {
+    for (const manifest of tree.descendants) await put(manifest.digest, manifest);
+    // Written under its tag a manifest is there by its sha256, too; by another digest only when it is written so.
+    if (parseDigest(tree.root.digest)?.algorithm !== 'sha256') await put(tree.root.digest, tree.root);
+    await put(tag, tree.root);
+  } catch (error) {
+    throw asSparseRefusal(error, target, lackingOf(tree));
+  }
 }
 
 function nothingToDo(held: ManifestHead, head: Pick<ManifestHead, 'rateLimit'>): CopyResult {

@@ -27,6 +27,8 @@ export type { RegistryEvent } from './repository-requests.ts';
 export type { Lookup } from './connect.ts';
 export { openResuming, type BlobSource } from './resume.ts';
 export { copyImage, describeImage, type CopyOptions, type CopyProgress, type CopyResult } from './copy.ts';
+export { SparseIndexRefused } from './sparse-index.ts';
+export { platformOf } from './plan.ts';
 export { holdsWholeImage } from './whole-image.ts';
 export type { ImagePlatform } from './manifest-tree.ts';
 export type { Descriptor } from './plan.ts';

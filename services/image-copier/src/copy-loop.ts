@@ -12,6 +12,8 @@ export interface CopyResult {
   readonly platforms: readonly string[];
   /** Of the index, not in the cache. */
   readonly platformsOnDemand: readonly string[];
+  /** Kept because they were pulled, not because a node runs them. */
+  readonly platformsPulled: readonly string[];
   readonly blobs: {
     readonly total: number;
     readonly copied: number;
@@ -173,6 +175,7 @@ function described(image: CachedImage, target: CopyTarget, result: CopyResult): 
     tag: target.cacheTag,
     platforms: [...result.platforms],
     ...(result.platformsOnDemand.length === 0 ? {} : { platformsOnDemand: [...result.platformsOnDemand] }),
+    ...(result.platformsPulled.length === 0 ? {} : { platformsPulled: [...result.platformsPulled] }),
     bytes: result.bytes,
     blobs: result.blobs.total,
     sharedBlobs: result.blobs.mounted + result.blobs.present,

@@ -8,6 +8,7 @@ import {
   stanzaOf,
   type StanzaError,
 } from '@kuik/contracts';
+import { wantsPlatform } from '@kuik/image';
 import { holdingOf } from './cached.ts';
 import { NEVER_REASONS, neverCached } from './never-cached.ts';
 
@@ -18,6 +19,7 @@ export const STEP_REASONS = {
   duplicate: 'Duplicate',
   forced: 'Forced',
   contentMissing: 'ContentMissing',
+  platformsChanged: 'PlatformsChanged',
   condemned: 'Condemned',
   removed: 'Removed',
   removedAndUsed: 'RemovedAndUsed',
@@ -47,6 +49,8 @@ export interface StepContext {
   readonly forced: boolean;
   /** A node did not find in the cache what the resource says is there, and nobody was sent to look yet. */
   readonly missing: boolean;
+  /** Platforms to copy of an index; absent: not known, so that nothing can be lacking. */
+  readonly platforms?: readonly string[] | 'all' | undefined;
   /** When its Repository wants upstream to be asked again, epoch ms; absent: never. */
   readonly updateAt?: number | undefined;
   readonly retry: RetryTimes;
@@ -63,7 +67,8 @@ export interface RetryTimes {
 /**
  * What has to be done for an image now. The first rule that applies:
  * 1. it is being deleted; 2. it can never be cached; 3. it is a duplicate: nothing; 4. a person forces a copy: copy;
- * 5. gc removed it and nobody uses it: nothing; 6. it is cached, but a node missed it in the cache: copy; 7. it is cached, and no forced
+ * 5. gc removed it and nobody uses it: nothing; 6. it is cached, but a node missed it in the cache, or it
+ * lacks a platform that is wanted by now: copy; 7. it is cached, and no forced
  * copy failed, nor any later one for a reason that passes (an intent may come twice, and fail the second time), nor is an update due: nothing until one is;
  * 8. it is condemned: nothing, to un-condemn it is gc's; 9. no copy was tried yet, or the last one worked: copy; 10. the last try failed, and the
  * monitor saw the image upstream since: copy; 11. copy when its time has come, else wait until then. An image that upstream does not have
@@ -79,6 +84,9 @@ export function nextStep(image: CachedImage, context: StepContext, now: number):
   const { cache, removal, cached, removed } = holdingOf(image);
   if (removed && !context.held) return nothing(STEP_REASONS.removed);
   if (cached && removal === undefined && context.missing) return { do: 'copy', reason: STEP_REASONS.contentMissing };
+  const lacks = cached && removal === undefined && lacksWanted(cache, context.platforms);
+  // A back-fill that failed keeps the pace of failures.
+  if (lacks && cache?.error === undefined) return { do: 'copy', reason: STEP_REASONS.platformsChanged };
   const failed = cache?.error !== undefined && (forceWish(image) !== undefined || isWorthAnother(cache, cache.error));
   const { updateAt } = context;
   const due = cached && removal === undefined && updateAt !== undefined && updateAt <= now;
@@ -98,6 +106,13 @@ export function nextStep(image: CachedImage, context: StepContext, now: number):
   return at <= now
     ? { do: 'copy', reason: due ? STEP_REASONS.updateDue : STEP_REASONS.retry }
     : { do: 'wait', until: at, reason };
+}
+
+/** A platform that the copy left on demand is wanted by now. */
+function lacksWanted(cache: CacheStanza | undefined, wanted: StepContext['platforms']): boolean {
+  const { platformsOnDemand = [] } = cache ?? {};
+  if (wanted === undefined) return false;
+  return platformsOnDemand.some((platform) => wanted === 'all' || wantsPlatform(wanted, platform));
 }
 
 /** What was copied once rests on upstream's last word; what was only found in the cache goes on being asked for. */
