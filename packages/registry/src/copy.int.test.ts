@@ -187,32 +187,6 @@ describe('copying into Distribution', () => {
     expect(proofs).toEqual(layers.map(({ digest }) => digest));
   });
 
-  it('carries a foreign layer without its bytes', async () => {
-    const plain = await makeImage({ seed: 'foreign', layers: [raw(1000)] });
-    const manifest = JSON.parse(plain.root.bytes.toString()) as { layers: object[] };
-    manifest.layers.push({
-      mediaType: 'application/vnd.oci.image.layer.nondistributable.v1.tar+gzip',
-      digest: `sha256:${'f'.repeat(64)}`,
-      size: 123_456,
-      urls: ['https://mcr.example.test/layer'],
-    });
-    const { copy, source, target } = await world('foreign', plain);
-    const bytes = Buffer.from(JSON.stringify(manifest));
-    const put = await fetch(
-      `${registry.url}/v2/${faults.backingOf(HUB, 'copies/foreign').repository}/manifests/foreign`,
-      {
-        method: 'PUT',
-        headers: { 'content-type': plain.root.mediaType },
-        body: bytes,
-      },
-    );
-    expect(put.status).toBe(201);
-    const result = await copy({ reference: 'foreign', targetTag: 'foreign' });
-    expect(result.digest).toBe((await source.headManifest('foreign')).digest);
-    expect(result.blobs.total).toBe(2);
-    expect((await target.openManifest('foreign')).bytes.equals(bytes)).toBe(true);
-  });
-
   it('tells how long to wait when the source has had enough', async () => {
     const image = await makeImage({ seed: 'limited', layers: [raw(1000)] });
     const { copy } = await world('limited', image);

@@ -4,8 +4,9 @@ import { copyBlob } from './copy-blob.ts';
 import { RegistryError } from './errors.ts';
 import { inParallel } from './in-parallel.ts';
 import { lackingOf, walkManifests, type ImagePlatform, type ManifestTree } from './manifest-tree.ts';
-import { blobsToCopy, readManifest, type Descriptor } from './plan.ts';
+import { blobsToCopy, isForeign, readManifest, type Descriptor } from './plan.ts';
 import { asSparseRefusal } from './sparse-index.ts';
+import type { LookOptions } from './whole-image.ts';
 import type { Manifest, ManifestHead, RateLimit, RepositoryClient } from './port.ts';
 
 const MiB = 1024 * 1024;
@@ -28,6 +29,8 @@ export interface CopyOptions {
   turns?: BlobTurns;
   /** Which platforms of an index to copy; the index itself stays whole. Default: all. */
   wants?: ((child: Descriptor) => boolean) | undefined;
+  /** Where the bytes of foreign layers are read from; absent: they are left out. */
+  foreignLayer?: ((blob: Descriptor) => RepositoryClient) | undefined;
   /** Blobs at a time. Default 3. */
   concurrency?: number;
   /** Longest PATCH. Default 256 MiB. */
@@ -76,7 +79,7 @@ export async function copyImage(options: CopyOptions): Promise<CopyResult> {
       ...(begun ? { held: target } : {}),
       signal,
     });
-    const blobs = blobsToCopy(tree.blobs);
+    const blobs = blobsToCopy(tree.blobs, options.foreignLayer !== undefined);
     const counts = await copyBlobs(options, tree, blobs, stop, signal);
     await putManifests(target, targetTag, tree, signal);
     const rateLimit = root.rateLimit ?? head?.rateLimit;
@@ -103,12 +106,12 @@ export async function copyImage(options: CopyOptions): Promise<CopyResult> {
 export async function describeImage(
   target: RepositoryClient,
   reference: string,
-  options: { wants?: ((child: Descriptor) => boolean) | undefined; signal?: AbortSignal } = {},
+  { foreignLayers = false, ...options }: LookOptions = {},
 ): Promise<Pick<CopyResult, 'digest' | 'mediaType' | 'bytes' | 'blobs' | 'platforms'>> {
   const root = await target.openManifest(reference, options.signal === undefined ? {} : { signal: options.signal });
   const tree = await walkManifests(target, root, { ...options, lookAtAll: true });
   const { mediaType } = readManifest(root);
-  const blobs = blobsToCopy(tree.blobs);
+  const blobs = blobsToCopy(tree.blobs, foreignLayers);
   return {
     digest: root.digest,
     mediaType,
@@ -173,7 +176,7 @@ async function copyBlobs(
     };
     try {
       const outcome = await copyBlob({
-        source: options.source,
+        source: (isForeign(blob) ? options.foreignLayer?.(blob) : undefined) ?? options.source,
         target: options.target,
         blob,
         turns: options.turns ?? ALONE,

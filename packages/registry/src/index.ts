@@ -29,7 +29,7 @@ export { openResuming, type BlobSource } from './resume.ts';
 export { copyImage, describeImage, type CopyOptions, type CopyProgress, type CopyResult } from './copy.ts';
 export { SparseIndexRefused } from './sparse-index.ts';
 export { platformOf } from './plan.ts';
-export { holdsWholeImage } from './whole-image.ts';
+export { holdsWholeImage, type LookOptions } from './whole-image.ts';
 export type { ImagePlatform } from './manifest-tree.ts';
 export type { Descriptor } from './plan.ts';
 export { credentialsOf, readCacheEndpoint, readRegistries, readTimeouts } from './settings.ts';

@@ -57,6 +57,7 @@ export function memoryRegistry(options: MemoryRegistryOptions = {}): MemoryRegis
     access: {
       upstream: (host, name) => repository(host, name),
       cache: ({ url }, name) => repository(new URL(url).host, name),
+      foreignLayer: ({ urls = [] }) => repository(new URL(urls[0] ?? 'https://nowhere').host, 'foreign-layers'),
       close: () => Promise.resolve(),
     },
     putBlob: (host, name, bytes, digest) => storeOf(host).putBlob(name, bytes, digest),

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import type { Descriptor } from './plan.ts';
 
 /** Where a registry's name really is, and how it is reached. Key of `registries.<host>` in every service's configuration. */
 export interface RegistryEndpoint {
@@ -158,6 +159,8 @@ export interface RegistryAccess {
   upstream(host: string, repository: string, credentials: CredentialSource, options?: OpenOptions): RepositoryClient;
   /** A repository of our own cache registry, authorised by tokens that we sign. */
   cache(cache: CacheEndpoint, repository: string, options?: OpenOptions): RepositoryClient;
+  /** A layer whose bytes are elsewhere (`urls` of its descriptor), to be read without credentials. */
+  foreignLayer(blob: Descriptor): RepositoryClient;
   close(): Promise<void>;
 }
 

@@ -50,6 +50,7 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
     credentials,
     turns,
     concurrency: blobsPerImage,
+    foreignLayers: config.copy.foreignLayers,
     now: () => clock.now(),
   });
   const parts: CopyParts = {

@@ -27,6 +27,8 @@ export interface CopyRoute {
   readonly turns: { of(host: string): BlobTurns };
   /** Blobs of one image at once. */
   readonly concurrency: number;
+  /** Whether layers are copied that their registry may not hold, from the URLs that their manifest names. */
+  readonly foreignLayers: boolean;
   /** Wall clock, ms. */
   readonly now: () => number;
 }
@@ -38,6 +40,7 @@ export function registryCopies({
   credentials,
   turns,
   concurrency,
+  foreignLayers,
   now,
 }: CopyRoute): Pick<CopyParts, 'copy' | 'failureOf' | 'held' | 'lost'> {
   const sides = new Sides();
@@ -68,6 +71,7 @@ export function registryCopies({
               target: to,
               targetTag: target.cacheTag,
               wants: narrowed,
+              ...(foreignLayers ? { foreignLayer: (blob) => registry.foreignLayer(blob) } : {}),
               thorough: thorough || again,
               begun: target.begun || again,
               turns: turns.of(host),
@@ -86,11 +90,13 @@ export function registryCopies({
                 tag: target.cacheTag,
                 digest: verify,
                 upstreamReference,
-                wants: sparse.narrowed(wants),
+                look: { wants: sparse.narrowed(wants), foreignLayers },
                 copy,
                 signal,
               });
-        const held = result.skipped ? await describeSkipped(result, target, to, copy, signal) : result;
+        const held = result.skipped
+          ? await describeSkipped(result, target, to, copy, { foreignLayers, signal })
+          : result;
         return { ...held, ...platformsOf(held.platforms, target.wanted) };
       } catch (error) {
         if (error instanceof RegistryError) credentialsTold.set(error, toldOf(own));
@@ -107,9 +113,9 @@ export function registryCopies({
       const digest = await headOf(to, target.cacheTag);
       // An anchor's word is checked: what it names must be what was asked for.
       if (digest === undefined || (target.reference.digest ?? digest) !== digest) return undefined;
-      const wants = wantsOf(target.wanted);
-      if (!(await holdsWholeImage(to, digest, { wants }))) return undefined;
-      const found = await describeImage(to, digest, { wants });
+      const look = { wants: wantsOf(target.wanted), foreignLayers };
+      if (!(await holdsWholeImage(to, digest, look))) return undefined;
+      const found = await describeImage(to, digest, look);
       return { ...found, bytesCopied: 0, ...platformsOf(found.platforms, target.wanted) };
     },
     failureOf(error) {
@@ -143,9 +149,9 @@ async function describeSkipped(
   { cacheTag, wanted }: CopyTarget,
   to: RepositoryClient,
   copy: (reference: string, thorough: boolean) => Promise<Copied>,
-  signal: AbortSignal,
+  look: { readonly foreignLayers: boolean; readonly signal: AbortSignal },
 ): Promise<Copied> {
-  const found = await describeImage(to, cacheTag, { wants: wantsOf(wanted), signal });
+  const found = await describeImage(to, cacheTag, { wants: wantsOf(wanted), ...look });
   if (!found.platforms.some(({ state }) => state === 'absent')) return { ...skipped, ...found };
   return copy(found.digest, true);
 }
