@@ -34,6 +34,9 @@ export const cacheStanza = z.object({
   platformsPulled: z.array(z.string()).optional(),
   bytes: int.optional(),
   blobs: int.optional(),
+  /** Signatures, SBOMs and other things that refer to the image, copied with it; and why there are fewer than upstream has. */
+  referrers: int.optional(),
+  referrersLeft: z.string().optional(),
   /** Blobs that needed no transfer: present or mounted. */
   sharedBlobs: int.optional(),
   copiedAt: time.optional(),

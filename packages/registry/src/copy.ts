@@ -23,7 +23,7 @@ export interface CopyOptions {
   /** Tag or digest at the source. */
   reference: string;
   target: RepositoryClient;
-  /** Tag written last at the target. */
+  /** Tag written last at the target; the digest itself for what gets no tag of its own. */
   targetTag: string;
   /** What other copies into the target know of its blobs. Default: nothing. */
   turns?: BlobTurns;
@@ -33,6 +33,8 @@ export interface CopyOptions {
   foreignLayer?: ((blob: Descriptor) => RepositoryClient) | undefined;
   /** Blobs at a time. Default 3. */
   concurrency?: number;
+  /** What is larger is not copied: `too-large`. Default: no limit. */
+  maxBytes?: number;
   /** Longest PATCH. Default 256 MiB. */
   chunkBytes?: number;
   /** Go through every blob although the tag is right: refills what the target lost, or what `wants` newly asks for. */
@@ -80,6 +82,9 @@ export async function copyImage(options: CopyOptions): Promise<CopyResult> {
       signal,
     });
     const blobs = blobsToCopy(tree.blobs, options.foreignLayer !== undefined);
+    const bytes = sizeOf(tree, blobs);
+    if (bytes > (options.maxBytes ?? Infinity))
+      throw new RegistryError('too-large', `${source.host}/${source.repository}@${root.digest} has ${bytes} bytes`);
     const counts = await copyBlobs(options, tree, blobs, stop, signal);
     await putManifests(target, targetTag, tree, signal);
     const rateLimit = root.rateLimit ?? head?.rateLimit;
@@ -87,7 +92,7 @@ export async function copyImage(options: CopyOptions): Promise<CopyResult> {
       digest: root.digest,
       mediaType: readManifest(root).mediaType,
       skipped: false,
-      bytes: sizeOf(tree, blobs),
+      bytes,
       bytesCopied: counts.bytesCopied,
       blobs: { total: blobs.length, copied: counts.copied, mounted: counts.mounted, present: counts.present },
       platforms: tree.platforms,

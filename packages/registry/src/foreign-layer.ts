@@ -57,6 +57,7 @@ export function foreignLayer(
     headManifest: cannot,
     openManifest: cannot,
     listTags: cannot,
+    listReferrers: cannot,
     putManifest: cannot,
     deleteTag: cannot,
     startUpload: cannot,

@@ -117,6 +117,8 @@ export interface RepositoryClient {
   headBlob(digest: string, options?: { signal?: AbortSignal }): Promise<{ size: number } | undefined>;
   openBlob(digest: string, request?: BlobRequest): Promise<OpenBlob>;
   listTags(options?: { n?: number; last?: string; signal?: AbortSignal }): Promise<{ tags: string[]; next?: string }>;
+  /** What refers to a digest, by the registry's referrers API; undefined when it has no such API. */
+  listReferrers(digest: string, options?: { signal?: AbortSignal }): Promise<Descriptor[] | undefined>;
   /** PUT of exact bytes; returns the digest that the registry confirmed (checked against ours). */
   putManifest(reference: string, bytes: Buffer, mediaType: string, options?: { signal?: AbortSignal }): Promise<string>;
   /** Deletes a manifest by tag; false when it was not there. */

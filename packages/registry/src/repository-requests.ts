@@ -21,7 +21,15 @@ export interface RegistryEvent {
 }
 
 export type Operation =
-  'manifest-head' | 'manifest-get' | 'manifest-put' | 'blob-head' | 'blob-get' | 'tags' | 'tag-delete' | 'upload';
+  | 'manifest-head'
+  | 'manifest-get'
+  | 'manifest-put'
+  | 'blob-head'
+  | 'blob-get'
+  | 'tags'
+  | 'referrers'
+  | 'tag-delete'
+  | 'upload';
 
 /** What the methods of one repository share. */
 export interface RepositoryContext {

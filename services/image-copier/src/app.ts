@@ -51,6 +51,7 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
     turns,
     concurrency: blobsPerImage,
     foreignLayers: config.copy.foreignLayers,
+    referrers: config.copy.referrers,
     now: () => clock.now(),
   });
   const parts: CopyParts = {

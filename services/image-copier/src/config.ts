@@ -52,6 +52,10 @@ export const copierConfig = z.strictObject({
       progressEvery: positive
         .default(DEFAULTS.copy.progressEveryMs)
         .describe('How often such a copy tells how far it is'),
+      referrers: z
+        .boolean()
+        .default(true)
+        .describe('Copies signatures, SBOMs and whatever else refers to an image with it'),
       foreignLayers: z
         .boolean()
         .default(false)

@@ -15,6 +15,7 @@ import type { CopyTarget } from './decide.ts';
 import type { CopyCredentials, CopyOrigin } from './credentials.ts';
 import type { CopyFailure } from './judge.ts';
 import { headOf, refill } from './refill.ts';
+import { ReferrersCopy } from './referrers.ts';
 import { Sides } from './sides.ts';
 import { SparseIndexes } from './sparse-indexes.ts';
 import { platformsOf, wantsOf } from './wanted.ts';
@@ -29,6 +30,8 @@ export interface CopyRoute {
   readonly concurrency: number;
   /** Whether layers are copied that their registry may not hold, from the URLs that their manifest names. */
   readonly foreignLayers: boolean;
+  /** Whether what refers to an image is copied with it. */
+  readonly referrers: boolean;
   /** Wall clock, ms. */
   readonly now: () => number;
 }
@@ -41,9 +44,11 @@ export function registryCopies({
   turns,
   concurrency,
   foreignLayers,
+  referrers,
   now,
 }: CopyRoute): Pick<CopyParts, 'copy' | 'failureOf' | 'held' | 'lost'> {
   const sides = new Sides();
+  const about = new ReferrersCopy(now);
   const sparse = new SparseIndexes(now);
   const credentialsTold = new WeakMap<RegistryError, Pick<CopyFailure, 'broker' | 'tried'>>();
   return {
@@ -97,7 +102,13 @@ export function registryCopies({
         const held = result.skipped
           ? await describeSkipped(result, target, to, copy, { foreignLayers, signal })
           : result;
-        return { ...held, ...platformsOf(held.platforms, target.wanted) };
+        // A copy that found its tag right is two requests: what came to refer to it since shows when somebody asks for it.
+        const looks = referrers && (!result.skipped || target.thorough);
+        return {
+          ...held,
+          ...platformsOf(held.platforms, target.wanted),
+          ...(looks ? { referrers: await about.of(held.digest, { source, to, signal }) } : {}),
+        };
       } catch (error) {
         if (error instanceof RegistryError) credentialsTold.set(error, toldOf(own));
         throw error;
