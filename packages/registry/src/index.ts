@@ -28,7 +28,7 @@ export type { Lookup } from './connect.ts';
 export { openResuming, type BlobSource } from './resume.ts';
 export { copyImage, describeImage, type CopyOptions, type CopyProgress, type CopyResult } from './copy.ts';
 export { copyReferrers, type CopiedReferrers } from './copy-referrers.ts';
-export { referrersIndex, referrersOf, type Referrers } from './referrers.ts';
+export { referrersIndex, referrersOf, taggedReferrers, type Referrers } from './referrers.ts';
 export { SparseIndexRefused } from './sparse-index.ts';
 export { platformOf } from './plan.ts';
 export { holdsWholeImage, type LookOptions } from './whole-image.ts';

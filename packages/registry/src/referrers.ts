@@ -46,17 +46,25 @@ export interface Referrers {
   readonly index?: Manifest;
 }
 
-/**
- * What refers to a digest: by the registry's API, else by the index under the fallback tag (`sha256-<hex>`), else nothing. The tag is asked for by
- * HEAD first: most images have none, and upstreams count GETs. Throws RegistryError.
- */
+/** What refers to a digest: by the registry's API, else as the fallback tag says, else nothing. Throws RegistryError. */
 export async function referrersOf(
-  client: RepositoryClient,
+  client: Pick<RepositoryClient, 'headManifest' | 'openManifest' | 'listReferrers'>,
   digest: string,
   { withApi = true, ...options }: { withApi?: boolean; signal?: AbortSignal } = {},
 ): Promise<Referrers> {
   const listed = withApi ? await client.listReferrers(digest, options) : undefined;
-  if (listed !== undefined) return { descriptors: listed, from: 'api' };
+  return listed === undefined ? taggedReferrers(client, digest, options) : { descriptors: listed, from: 'api' };
+}
+
+/**
+ * What the index under the fallback tag (`sha256-<hex>`) lists. It is asked for by HEAD first: most images have none, and upstreams count GETs.
+ * Throws RegistryError.
+ */
+export async function taggedReferrers(
+  client: Pick<RepositoryClient, 'headManifest' | 'openManifest'>,
+  digest: string,
+  options: { signal?: AbortSignal } = {},
+): Promise<Referrers> {
   try {
     const head = await client.headManifest(referrersTag(digest), options);
     const index = await client.openManifest(head.digest, options);
