@@ -30,6 +30,14 @@ describe('viewNode', () => {
     ],
     ['half of it', node({ status: { nodeInfo: { operatingSystem: 'linux' } } }), undefined],
     ['nothing', node(), undefined],
+    [
+      'its labels, before its kubelet has said anything',
+      node({
+        labels: { 'kubernetes.io/os': 'linux', 'kubernetes.io/arch': 'arm64' },
+        status: { nodeInfo: { operatingSystem: '', architecture: '' } },
+      }),
+      'linux/arm64',
+    ],
     ['empty words', node({ status: { nodeInfo: { operatingSystem: '', architecture: '' } } }), undefined],
   ])('%s', (_name, object, platform) => {
     expect(viewNode(object)).toEqual({ name: 'n', platform });

@@ -16,8 +16,11 @@ export interface NodeView {
 
 /** What a node runs: as its kubelet reports it, else as its labels say. A kubelet knows of no variant. */
 export function viewNode({ metadata: { name, labels = {} }, status }: NodeObject): NodeView {
-  const os = status?.nodeInfo?.operatingSystem ?? labels['kubernetes.io/os'];
-  const architecture = status?.nodeInfo?.architecture ?? labels['kubernetes.io/arch'];
+  // A node that no kubelet has reported for has these fields, empty.
+  const told = (field: string | undefined, label: string): string | undefined =>
+    (field === '' ? undefined : field) ?? labels[label];
+  const os = told(status?.nodeInfo?.operatingSystem, 'kubernetes.io/os');
+  const architecture = told(status?.nodeInfo?.architecture, 'kubernetes.io/arch');
   if (!os || !architecture) return { name, platform: undefined };
   // `arm` would become `arm/v7`, and a node may run less than that.
   return { name, platform: architecture === 'arm' ? `${os}/arm` : formatPlatform({ os, architecture }) };
