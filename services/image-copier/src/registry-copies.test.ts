@@ -52,6 +52,7 @@ describe('a copy into the cache', () => {
     cacheRepository: 'up.test/app',
     cacheTag: '1',
     thorough: false,
+    begun: false,
     ...change,
   });
   const wanting = (...wanted: string[]) => ({ wanted: { platforms: wanted, pulled: [], pulledBefore: [] } });
