@@ -35,7 +35,7 @@ they are mounted as. Context: root (the umbrella chart's scope), service (what i
 {{- $usage := merge (dict "kinds" $kinds) $watcher.usage -}}
 {{- $own := dict
   "webhook" (dict "namespace" $namespace "admission" $v.admission)
-  "pod-watcher" (dict "broker" (include "kuik.credentialRequesters" $root | fromJson) "expiry" $v.expiry "usage" $usage)
+  "pod-watcher" (dict "broker" (include "kuik.credentialRequesters" $root | fromJson) "expiry" $v.expiry "platforms" $v.platforms "usage" $usage)
   "image-copier" (dict "pace" $v.pace)
   "monitor" (dict "pace" $v.pace)
   "node-proxy" (dict "listen" $listen "http" (dict "host" $proxy.httpHost "port" ($proxy.httpPort | int)))

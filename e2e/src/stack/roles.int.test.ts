@@ -70,6 +70,8 @@ const CALLS: Readonly<Record<string, readonly string[]>> = {
     'kuik-system: configmaps=kuik-spared-owners: list watch',
   ],
   'pod-watcher': [
+    // wanted-platforms.ts
+    'nodes: list watch',
     // watches.ts, workloads.ts
     ...['pods', 'namespaces', 'replicationcontrollers'].map((name) => `${name}: list watch`),
     ...['deployments', 'statefulsets', 'daemonsets', 'replicasets'].map((name) => `${name}.apps: list watch`),

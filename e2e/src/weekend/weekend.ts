@@ -1,12 +1,8 @@
-import { writeFileSync } from 'node:fs';
-import path from 'node:path';
-import { namespaceOf, type ServiceName } from '@kuik/contracts';
-import { freePort, makeImage, serviceIdentity, startService, until, type ServiceProcess } from '@kuik/testbed';
+import type { ServiceName } from '@kuik/contracts';
+import { makeImage, until, type ServiceProcess } from '@kuik/testbed';
 import got from 'got';
-import { stringify } from 'yaml';
-import { readDeclarations } from '../stack/declarations.ts';
+import { beginService } from '../stack/begin-service.ts';
 import { type LocalParts, startLocalParts } from '../stack/local-stack.ts';
-import { settingsOf } from '../stack/service-settings.ts';
 import { cachedImages } from '../story/cached-images.ts';
 import { HOST } from '../story/world.ts';
 import { ApiGate } from './api-gate.ts';
@@ -132,17 +128,8 @@ export function imageOf(name: HolderName): string {
   return `${HOST}/weekend/${name}:1`;
 }
 
-async function begin(name: Started, parts: LocalParts, gate: ApiGate): Promise<ServiceProcess> {
-  const { stack, controlPlane, facts } = parts;
-  const declaration = readDeclarations().get(name)!;
-  const identity = await serviceIdentity(
-    { controlPlane, nats: stack.nats, redis: stack.redis, cache: stack.cache },
-    name,
-    { namespace: namespaceOf(declaration) },
-  );
-  if (SETTINGS[name] !== undefined) gate.lead(identity.kubeconfig!);
-  const healthPort = await freePort();
-  const file = path.join(identity.folder, `${name}.yaml`);
-  writeFileSync(file, stringify({ ...settingsOf(declaration, identity, name, healthPort, facts), ...SETTINGS[name] }));
-  return startService(name, { healthPort, env: { ...declaration.env, KUIK_CONFIG: file } });
+function begin(name: Started, parts: LocalParts, gate: ApiGate): Promise<ServiceProcess> {
+  const settings = SETTINGS[name];
+  if (settings === undefined) return beginService(name, parts);
+  return beginService(name, parts, { settings, lead: (kubeconfig) => gate.lead(kubeconfig) });
 }

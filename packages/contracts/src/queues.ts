@@ -17,6 +17,10 @@ export const copyJob = z.object({
   reason: z.string(),
   /** A node did not find in the cache what the resource says is there: look at every manifest and blob, fetch what is missing. */
   verify: z.boolean().optional(),
+  /** Platforms to copy of an index, as `wantsPlatform` reads them; absent: all. */
+  platforms: z.array(z.string()).optional(),
+  /** Manifests that nodes pulled through, whatever platform they are of: kept as well when the image's index lists them. */
+  pulled: z.array(z.string()).optional(),
   /** Follows the image from admission to the first byte. */
   requestId: z.string().optional(),
 });

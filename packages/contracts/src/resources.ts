@@ -37,8 +37,13 @@ export const cacheStanza = z.object({
   platforms: z.array(z.string()).optional(),
   /** Platforms of the index that the cache does not hold: fetched from upstream when somebody pulls them. */
   platformsOnDemand: z.array(z.string()).optional(),
+  /** Platforms that no node of the cluster is known to run, kept because somebody pulled them. */
+  platformsPulled: z.array(z.string()).optional(),
   bytes: int.optional(),
   blobs: int.optional(),
+  /** Signatures, SBOMs and other things that refer to the image, copied with it; and why there are fewer than upstream has. */
+  referrers: int.optional(),
+  referrersLeft: z.string().optional(),
   /** Blobs that needed no transfer: present or mounted. */
   sharedBlobs: int.optional(),
   copiedAt: time.optional(),

@@ -34,6 +34,22 @@ export function digestOfAnchor(tag: string): string | undefined {
   return match === null ? undefined : `${match[1]}:${match[2]}`;
 }
 
+/** The tag that lists what refers to a digest (OCI distribution spec, "Referrers Tag Schema"): `sha256-<hex>`, 64 hex digits at most. */
+export function referrersTag(digest: string): string {
+  return anchorTag(digest).slice('kuik-'.length);
+}
+
+/** The tags under which cosign keeps signatures, attestations and SBOMs of a digest: `sha256-<hex>.sig` and its kin. */
+export function cosignTags(digest: string): string[] {
+  return ['sig', 'att', 'sbom'].map((suffix) => `${referrersTag(digest)}.${suffix}`);
+}
+
+/** The digest that such a tag is about, of either kind; undefined for every other tag. */
+export function subjectOfTag(tag: string): string | undefined {
+  const match = /^(sha256)-([0-9a-f]{64})(?:\.(?:sig|att|sbom))?$/.exec(tag);
+  return match === null ? undefined : `${match[1]}:${match[2]}`;
+}
+
 /** The tag under which the cache keeps a reference: its own tag, or its digest's anchor (a digest never writes the tag beside it). */
 export function cacheTag(reference: Reference): string {
   if (reference.digest !== undefined) return anchorTag(reference.digest);

@@ -14,8 +14,18 @@ export {
 } from './reference.ts';
 export { isLoopbackHost } from './loopback-host.ts';
 export { formatPlatform, normalizePlatform, parsePlatform, samePlatform, type Platform } from './platform.ts';
+export { wantsPlatform } from './wanted-platforms.ts';
 export { fromProxyImage, repositoriesOf, toProxyImage } from './proxy-image.ts';
-export { anchorTag, cacheTag, digestOfAnchor, fromCacheRepository, toCacheRepository } from './cache-name.ts';
+export {
+  anchorTag,
+  cacheTag,
+  cosignTags,
+  digestOfAnchor,
+  fromCacheRepository,
+  referrersTag,
+  subjectOfTag,
+  toCacheRepository,
+} from './cache-name.ts';
 export {
   cachedImageName,
   originalImageKeyV1,

@@ -6,6 +6,7 @@ import { CacheAuthorizer, CacheTokens } from './cache-token.ts';
 import { lookupSystem, type Lookup } from './connect.ts';
 import { endpointOf, locateRegistry } from './endpoints.ts';
 import { RegistryError } from './errors.ts';
+import { foreignLayer } from './foreign-layer.ts';
 import { HttpClient } from './http-client.ts';
 import { RawClient } from './raw-client.ts';
 import { repositoryClient } from './repository-client.ts';
@@ -146,6 +147,12 @@ export function createRegistryAccess(options: RegistryAccessOptions = {}): Regis
       const found = cacheOf(cache);
       const auth = new CacheAuthorizer(found.tokens, repository);
       return repositoryClient({ ...shared(found, found.base.host, repository), site: found, auth, requestId });
+    },
+    foreignLayer(blob) {
+      return foreignLayer(blob, (url) => ({
+        ...shared(upstream, url.host, 'foreign-layers'),
+        site: { base: new URL(url.origin), endpoint: upstream.endpointFor(url) },
+      }));
     },
     async exchangePullToken(host, repository, credential, options) {
       const { http } = shared(upstream, host, repository);

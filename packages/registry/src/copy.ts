@@ -3,8 +3,10 @@ import { ALONE, type BlobTurns } from './blob-turns.ts';
 import { copyBlob } from './copy-blob.ts';
 import { RegistryError } from './errors.ts';
 import { inParallel } from './in-parallel.ts';
-import { walkManifests, type ImagePlatform, type ManifestTree } from './manifest-tree.ts';
-import { blobsToCopy, readManifest, type Descriptor } from './plan.ts';
+import { lackingOf, walkManifests, type ImagePlatform, type ManifestTree } from './manifest-tree.ts';
+import { blobsToCopy, isForeign, readManifest, type Descriptor } from './plan.ts';
+import { asSparseRefusal } from './sparse-index.ts';
+import type { LookOptions } from './whole-image.ts';
 import type { Manifest, ManifestHead, RateLimit, RepositoryClient } from './port.ts';
 
 const MiB = 1024 * 1024;
@@ -21,14 +23,18 @@ export interface CopyOptions {
   /** Tag or digest at the source. */
   reference: string;
   target: RepositoryClient;
-  /** Tag written last at the target. */
+  /** Tag written last at the target; the digest itself for what gets no tag of its own. */
   targetTag: string;
   /** What other copies into the target know of its blobs. Default: nothing. */
   turns?: BlobTurns;
   /** Which platforms of an index to copy; the index itself stays whole. Default: all. */
-  wants?: (child: Descriptor) => boolean;
+  wants?: ((child: Descriptor) => boolean) | undefined;
+  /** Where the bytes of foreign layers are read from; absent: they are left out. */
+  foreignLayer?: ((blob: Descriptor) => RepositoryClient) | undefined;
   /** Blobs at a time. Default 3. */
   concurrency?: number;
+  /** What is larger is not copied: `too-large`. Default: no limit. */
+  maxBytes?: number;
   /** Longest PATCH. Default 256 MiB. */
   chunkBytes?: number;
   /** Go through every blob although the tag is right: refills what the target lost, or what `wants` newly asks for. */
@@ -73,10 +79,14 @@ export async function copyImage(options: CopyOptions): Promise<CopyResult> {
     const begun = options.begun === true || held !== undefined;
     const tree = await walkManifests(source, root, {
       wants: options.wants,
+      ...(held === undefined ? {} : { near: target }),
       ...(begun ? { held: target } : {}),
       signal,
     });
-    const blobs = blobsToCopy(tree.blobs);
+    const blobs = blobsToCopy(tree.blobs, options.foreignLayer !== undefined);
+    const bytes = sizeOf(tree, blobs);
+    if (bytes > (options.maxBytes ?? Infinity))
+      throw new RegistryError('too-large', `${source.host}/${source.repository}@${root.digest} has ${bytes} bytes`);
     const counts = await copyBlobs(options, tree, blobs, stop, signal);
     if (held !== undefined && held.digest !== root.digest) await options.onLeave?.(held.digest);
     await putManifests(target, targetTag, tree, signal);
@@ -85,7 +95,7 @@ export async function copyImage(options: CopyOptions): Promise<CopyResult> {
       digest: root.digest,
       mediaType: readManifest(root).mediaType,
       skipped: false,
-      bytes: sizeOf(tree, blobs),
+      bytes,
       bytesCopied: counts.bytesCopied,
       blobs: { total: blobs.length, copied: counts.copied, mounted: counts.mounted, present: counts.present },
       platforms: tree.platforms,
@@ -97,16 +107,19 @@ export async function copyImage(options: CopyOptions): Promise<CopyResult> {
   }
 }
 
-/** What a copy of `digest` holds, read from the target alone: for a copy that was skipped by somebody who never saw it. */
+/**
+ * What a copy of `digest` holds, read from the target alone: for a copy that was skipped by somebody who never saw it. A platform that is not
+ * there is `absent` when it is wanted, else `left`.
+ */
 export async function describeImage(
   target: RepositoryClient,
   reference: string,
-  options: { wants?: (child: Descriptor) => boolean; signal?: AbortSignal } = {},
+  { foreignLayers = false, ...options }: LookOptions = {},
 ): Promise<Pick<CopyResult, 'digest' | 'mediaType' | 'bytes' | 'blobs' | 'platforms'>> {
   const root = await target.openManifest(reference, options.signal === undefined ? {} : { signal: options.signal });
-  const tree = await walkManifests(target, root, options);
+  const tree = await walkManifests(target, root, { ...options, lookAtAll: true });
   const { mediaType } = readManifest(root);
-  const blobs = blobsToCopy(tree.blobs);
+  const blobs = blobsToCopy(tree.blobs, foreignLayers);
   return {
     digest: root.digest,
     mediaType,
@@ -171,7 +184,7 @@ async function copyBlobs(
     };
     try {
       const outcome = await copyBlob({
-        source: options.source,
+        source: (isForeign(blob) ? options.foreignLayer?.(blob) : undefined) ?? options.source,
         target: options.target,
         blob,
         turns: options.turns ?? ALONE,
@@ -202,10 +215,14 @@ async function putManifests(
 ): Promise<void> {
   const put = (reference: string, manifest: Manifest) =>
     target.putManifest(reference, manifest.bytes, readManifest(manifest).mediaType, { signal });
-  for (const manifest of tree.descendants) await put(manifest.digest, manifest);
-  // Written under its tag a manifest is there by its sha256, too; by another digest only when it is written so.
-  if (parseDigest(tree.root.digest)?.algorithm !== 'sha256') await put(tree.root.digest, tree.root);
-  await put(tag, tree.root);
+  try {
+    for (const manifest of tree.descendants) await put(manifest.digest, manifest);
+    // Written under its tag a manifest is there by its sha256, too; by another digest only when it is written so.
+    if (parseDigest(tree.root.digest)?.algorithm !== 'sha256') await put(tree.root.digest, tree.root);
+    await put(tag, tree.root);
+  } catch (error) {
+    throw asSparseRefusal(error, target, lackingOf(tree));
+  }
 }
 
 function nothingToDo(held: ManifestHead, head: Pick<ManifestHead, 'rateLimit'>): CopyResult {

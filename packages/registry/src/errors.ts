@@ -27,6 +27,8 @@ export interface RegistryErrorDetails {
   cause?: unknown;
   status?: number;
   retryAfterMs?: number;
+  /** The registry's own code for it (OCI distribution spec, "Error Codes"), when it named one. */
+  said?: string;
   /** Bytes of a blob that the sink had accepted when it broke. */
   bytesDelivered?: number;
 }
@@ -40,6 +42,7 @@ export class RegistryError extends Error {
   readonly retry: boolean;
   readonly status?: number;
   readonly retryAfterMs?: number;
+  readonly said?: string;
   readonly bytesDelivered?: number;
 
   constructor(code: RegistryErrorCode, message: string, details: RegistryErrorDetails = {}) {
@@ -49,6 +52,7 @@ export class RegistryError extends Error {
     this.retry = RETRY[code];
     if (details.status !== undefined) this.status = details.status;
     if (details.retryAfterMs !== undefined) this.retryAfterMs = details.retryAfterMs;
+    if (details.said !== undefined) this.said = details.said;
     if (details.bytesDelivered !== undefined) this.bytesDelivered = details.bytesDelivered;
   }
 }

@@ -34,8 +34,12 @@ export interface ManifestTree {
 export interface WalkOptions {
   /** Which platforms of an index to take; what belongs to no platform is always taken. */
   wants?: ((descriptor: Descriptor) => boolean) | undefined;
+  /** Tries unwanted platforms, too: what is there is told as held. For a source that costs nothing. */
+  lookAtAll?: boolean | undefined;
   /** Where a blob is read from if it is there already: the target of a copy that was begun before. */
   held?: RepositoryClient | undefined;
+  /** Where manifests below the root are read from if they are there already: reads of manifests are what upstreams count. */
+  near?: RepositoryClient | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -50,6 +54,13 @@ export async function walkManifests(
   await walk.visit(root, 0);
   if (content.kind === 'image') await walk.describeImage(root, content.blobs[0]);
   return { root, descendants: walk.found, blobs: walk.blobs, platforms: walk.platforms, inline: walk.inline };
+}
+
+/** What is listed in an index of the tree and is not in it: left out, or not there. */
+export function lackingOf(tree: Pick<ManifestTree, 'root' | 'descendants'>): Descriptor[] {
+  const found = new Set(tree.descendants.map(({ digest }) => digest));
+  const listed = [tree.root, ...tree.descendants].flatMap((manifest) => readManifest(manifest).children);
+  return listed.filter((child) => !isBlobDescriptor(child) && !found.has(child.digest));
 }
 
 class Walk {
@@ -81,7 +92,8 @@ class Walk {
     const note = (state: ImagePlatform['state']) => {
       if (platform !== undefined) this.platforms.push({ platform, digest: child.digest, state });
     };
-    if (!this.#wanted(child)) return note('left');
+    const wanted = this.#wanted(child);
+    if (!wanted && manifest === undefined) return note('left');
     if (isBlobDescriptor(child)) return void this.blobs.push(child);
     if (manifest === undefined) return note('absent');
     if (this.#seen.has(child.digest)) return note('held');
@@ -98,10 +110,16 @@ class Walk {
   }
 
   async #open(child: Descriptor): Promise<Manifest | undefined> {
-    if (!this.#wanted(child) || isBlobDescriptor(child)) return undefined;
+    const { near, lookAtAll = false } = this.#options;
+    if ((!lookAtAll && !this.#wanted(child)) || isBlobDescriptor(child)) return undefined;
+    const nearby = near === undefined ? undefined : await this.#read(near, child).catch(unlessAborted);
+    return nearby ?? this.#read(this.#source, child);
+  }
+
+  async #read(from: RepositoryClient, child: Descriptor): Promise<Manifest | undefined> {
     const signal = this.#options.signal;
     try {
-      const manifest = await this.#source.openManifest(child.digest, signal === undefined ? {} : { signal });
+      const manifest = await from.openManifest(child.digest, signal === undefined ? {} : { signal });
       // The descriptor's type is what the index vouches for; a server's header is not part of any digest.
       return child.mediaType === '' ? manifest : { ...manifest, mediaType: child.mediaType };
     } catch (error) {
@@ -125,6 +143,7 @@ class Walk {
       // A config that is not JSON belongs to some artifact: it has no platform.
     }
   }
+
   async #readConfig(config: Descriptor): Promise<Buffer> {
     const { held, signal } = this.#options;
     const request = signal === undefined ? {} : { signal };
@@ -132,10 +151,15 @@ class Walk {
       try {
         return await readBlob(await held.openBlob(config.digest, request), CONFIG_MAX, signal);
       } catch (error) {
-        if (!(error instanceof RegistryError) || error.code === 'aborted') throw error;
-        // Not there, or not readable there: the source has it, and the copy itself will meet whatever is wrong with the target.
+        unlessAborted(error);
       }
     }
     return readBlob(await this.#source.openBlob(config.digest, request), CONFIG_MAX, signal);
   }
+}
+
+/** What is not readable near is read from the source; the copy itself will meet whatever is wrong with the target. */
+function unlessAborted(error: unknown): undefined {
+  if (!(error instanceof RegistryError) || error.code === 'aborted') throw error;
+  return undefined;
 }

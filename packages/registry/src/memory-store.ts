@@ -1,6 +1,6 @@
 import { digestOf, isTag, parseDigest } from '@kuik/image';
 import { RegistryError } from './errors.ts';
-import { readManifest } from './plan.ts';
+import { readManifest, type Descriptor } from './plan.ts';
 import type { Manifest } from './port.ts';
 
 /** One repository's contents: which of the registry's blobs it may show, its manifests by digest, its tags. */
@@ -8,6 +8,7 @@ interface StoredRepository {
   blobs: Set<string>;
   manifests: Map<string, { bytes: Buffer; mediaType: string }>;
   tags: Map<string, string>;
+  referrers?: (digest: string) => Descriptor[];
 }
 
 /** The contents of one in-memory registry, with Distribution's rules: blobs are linked per repository, an image's blobs must exist. */

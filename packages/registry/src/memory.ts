@@ -2,6 +2,7 @@ import { isDigest, isRepositoryPath, isTag } from '@kuik/image';
 import { RegistryError } from './errors.ts';
 import { MemoryStore } from './memory-store.ts';
 import { openBlobOver } from './open-blob.ts';
+import type { Descriptor } from './plan.ts';
 import type { BlobRequest, ByteSink, OpenBlob, RegistryAccess, RepositoryClient, Upload } from './port.ts';
 
 /** One call on an in-memory registry. */
@@ -9,7 +10,15 @@ export interface MemoryRequest {
   host: string;
   repository: string;
   operation:
-    'head-manifest' | 'open-manifest' | 'head-blob' | 'open-blob' | 'tags' | 'put-manifest' | 'delete-tag' | 'upload';
+    | 'head-manifest'
+    | 'open-manifest'
+    | 'head-blob'
+    | 'open-blob'
+    | 'tags'
+    | 'referrers'
+    | 'put-manifest'
+    | 'delete-tag'
+    | 'upload';
   /** Tag or digest, where there is one. */
   reference?: string;
 }
@@ -29,6 +38,8 @@ export interface MemoryRegistry {
   readonly requests: readonly MemoryRequest[];
   /** Stores a blob without a request; returns its digest. */
   putBlob(host: string, repository: string, bytes: Buffer, digest: string): void;
+  /** Answers the referrers API of one repository; without, it has none. */
+  answerReferrers(host: string, repository: string, answer: (digest: string) => Descriptor[]): void;
   /** Forgets a blob of one repository, as a lost disk would. */
   dropBlob(host: string, repository: string, digest: string): void;
 }
@@ -57,9 +68,11 @@ export function memoryRegistry(options: MemoryRegistryOptions = {}): MemoryRegis
     access: {
       upstream: (host, name) => repository(host, name),
       cache: ({ url }, name) => repository(new URL(url).host, name),
+      foreignLayer: ({ urls = [] }) => repository(new URL(urls[0] ?? 'https://nowhere').host, 'foreign-layers'),
       close: () => Promise.resolve(),
     },
     putBlob: (host, name, bytes, digest) => storeOf(host).putBlob(name, bytes, digest),
+    answerReferrers: (host, name, answer) => void (storeOf(host).repository(name).referrers = answer),
     dropBlob: (host, name, digest) => void storeOf(host).repository(name).blobs.delete(digest),
   };
 }
@@ -103,6 +116,11 @@ function memoryRepository(
       const after = options?.last === undefined ? all : all.filter((tag) => tag > options.last!);
       const tags = after.slice(0, options?.n ?? after.length);
       return tags.length < after.length ? { tags, next: tags.at(-1)! } : { tags };
+    },
+    async listReferrers(digest, options) {
+      await turn(options?.signal);
+      seen('referrers', checkDigest(digest));
+      return store.repository(name).referrers?.(digest);
     },
     async putManifest(reference, bytes, mediaType, options) {
       await turn(options?.signal);

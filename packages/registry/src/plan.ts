@@ -76,12 +76,17 @@ export function isBlobDescriptor(descriptor: Descriptor): boolean {
   return /\.layer\.|rootfs\.diff|\.config\.|buildkit\.cacheconfig|container\.image\.v1/.test(descriptor.mediaType);
 }
 
-/** Blobs to copy, each once, largest first so that the tail is short; foreign layers are left to their own URLs. */
-export function blobsToCopy(blobs: Iterable<Descriptor>): Descriptor[] {
+/** A layer that a registry may not hold, and that says where its bytes are. */
+export function isForeign({ mediaType, urls = [] }: Descriptor): boolean {
+  return FOREIGN.test(mediaType) && urls.length > 0;
+}
+
+/** Blobs to copy, each once, largest first so that the tail is short; foreign layers are left to their own URLs unless `foreignLayers`. */
+export function blobsToCopy(blobs: Iterable<Descriptor>, foreignLayers = false): Descriptor[] {
   const byDigest = new Map<string, Descriptor>();
   for (const blob of blobs) {
-    const foreign = FOREIGN.test(blob.mediaType) && (blob.urls?.length ?? 0) > 0;
-    if (!foreign && !byDigest.has(blob.digest)) byDigest.set(blob.digest, blob);
+    const left = isForeign(blob) && !foreignLayers;
+    if (!left && !byDigest.has(blob.digest)) byDigest.set(blob.digest, blob);
   }
   return [...byDigest.values()].sort((a, b) => b.size - a.size || (a.digest < b.digest ? -1 : 1));
 }

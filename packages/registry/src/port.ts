@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import type { Descriptor } from './plan.ts';
 
 /** Where a registry's name really is, and how it is reached. Key of `registries.<host>` in every service's configuration. */
 export interface RegistryEndpoint {
@@ -116,6 +117,8 @@ export interface RepositoryClient {
   headBlob(digest: string, options?: { signal?: AbortSignal }): Promise<{ size: number } | undefined>;
   openBlob(digest: string, request?: BlobRequest): Promise<OpenBlob>;
   listTags(options?: { n?: number; last?: string; signal?: AbortSignal }): Promise<{ tags: string[]; next?: string }>;
+  /** What refers to a digest, by the registry's referrers API; undefined when it has no such API. */
+  listReferrers(digest: string, options?: { signal?: AbortSignal }): Promise<Descriptor[] | undefined>;
   /** PUT of exact bytes; returns the digest that the registry confirmed (checked against ours). */
   putManifest(reference: string, bytes: Buffer, mediaType: string, options?: { signal?: AbortSignal }): Promise<string>;
   /** Deletes a manifest by tag; false when it was not there. */
@@ -158,6 +161,8 @@ export interface RegistryAccess {
   upstream(host: string, repository: string, credentials: CredentialSource, options?: OpenOptions): RepositoryClient;
   /** A repository of our own cache registry, authorised by tokens that we sign. */
   cache(cache: CacheEndpoint, repository: string, options?: OpenOptions): RepositoryClient;
+  /** A layer whose bytes are elsewhere (`urls` of its descriptor), to be read without credentials. */
+  foreignLayer(blob: Descriptor): RepositoryClient;
   close(): Promise<void>;
 }
 

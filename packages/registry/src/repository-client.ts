@@ -1,5 +1,6 @@
 import { headBlob, openBlob } from './blobs.ts';
 import { deleteTag, headManifest, openManifest, putManifest } from './manifests.ts';
+import { listReferrers } from './referrers.ts';
 import { RepositoryRequests, type RepositoryContext } from './repository-requests.ts';
 import { listTags } from './tags.ts';
 import { startUpload } from './uploads.ts';
@@ -16,6 +17,7 @@ export function repositoryClient(context: RepositoryContext): RepositoryClient {
     headBlob: (digest, options) => headBlob(requests, digest, options?.signal),
     openBlob: (digest, request) => openBlob(requests, digest, request ?? {}),
     listTags: (options) => listTags(requests, options ?? {}),
+    listReferrers: (digest, options) => listReferrers(requests, digest, options?.signal),
     putManifest: (reference, bytes, mediaType, options) =>
       putManifest(requests, reference, bytes, mediaType, options?.signal),
     deleteTag: (tag, options) => deleteTag(requests, tag, options?.signal),

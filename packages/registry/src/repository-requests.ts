@@ -21,7 +21,15 @@ export interface RegistryEvent {
 }
 
 export type Operation =
-  'manifest-head' | 'manifest-get' | 'manifest-put' | 'blob-head' | 'blob-get' | 'tags' | 'tag-delete' | 'upload';
+  | 'manifest-head'
+  | 'manifest-get'
+  | 'manifest-put'
+  | 'blob-head'
+  | 'blob-get'
+  | 'tags'
+  | 'referrers'
+  | 'tag-delete'
+  | 'upload';
 
 /** What the methods of one repository share. */
 export interface RepositoryContext {
@@ -115,10 +123,11 @@ export class RepositoryRequests {
 
   /** The error for an answer that is not what was asked for; reads what the registry says about it (`errors[]`). */
   async failure(doing: string, answer: Answer & { read?: unknown }): Promise<RegistryError> {
-    const said = sentence(await bodyOf(answer as HttpResponse | RawResponse));
+    const { said, words } = errorOf(await bodyOf(answer as HttpResponse | RawResponse));
     const retryAfterMs = parseRetryAfter(answer.header('retry-after'), this.context.now());
-    return new RegistryError(codeOfStatus(answer.status), `${doing}: status ${answer.status}${said}`, {
+    return new RegistryError(codeOfStatus(answer.status), `${doing}: status ${answer.status}${words}`, {
       status: answer.status,
+      ...(said === undefined ? {} : { said }),
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     });
   }
@@ -237,15 +246,18 @@ async function bodyOf(answer: HttpResponse | RawResponse): Promise<Buffer | unde
   }
 }
 
-/** `, TOOMANYREQUESTS: ...` from a spec-shaped error body, printable and short. */
-function sentence(body: Buffer | undefined): string {
-  if (body === undefined || body.length === 0) return '';
+/** The first code of a spec-shaped error body, and `, TOOMANYREQUESTS: ...` in words, printable and short. */
+function errorOf(body: Buffer | undefined): { said?: string; words: string } {
+  if (body === undefined || body.length === 0) return { words: '' };
   try {
     const { errors } = JSON.parse(body.toString('utf8')) as { errors?: { code?: unknown; message?: unknown }[] };
     const { code, message } = errors?.[0] ?? {};
     const words = [code, message].filter((word) => typeof word === 'string' && word !== '').join(': ');
-    return words === '' ? '' : `, ${words.replace(/[^\x20-\x7e]/g, ' ').slice(0, 200)}`;
+    return {
+      ...(typeof code === 'string' && /^[A-Z_]{1,64}$/.test(code) ? { said: code } : {}),
+      words: words === '' ? '' : `, ${words.replace(/[^\x20-\x7e]/g, ' ').slice(0, 200)}`,
+    };
   } catch {
-    return '';
+    return { words: '' };
   }
 }

@@ -1,29 +1,37 @@
 import { RegistryError } from './errors.ts';
 import { inParallel } from './in-parallel.ts';
-import { walkManifests } from './manifest-tree.ts';
-import { blobsToCopy, isBlobDescriptor, readManifest } from './plan.ts';
+import { lackingOf, walkManifests } from './manifest-tree.ts';
+import { blobsToCopy, type Descriptor } from './plan.ts';
 import type { RepositoryClient } from './port.ts';
 
 const PARALLEL = 4;
 
+/** What a copy is looked for with. */
+export interface LookOptions {
+  /** Which platforms have to be there; default: all. */
+  wants?: ((child: Descriptor) => boolean) | undefined;
+  foreignLayers?: boolean;
+  signal?: AbortSignal;
+}
+
 /**
- * Whether a registry holds an image with everything that hangs on it: every manifest and blob below `digest`, foreign layers left out. Manifests
+ * Whether a registry holds an image with everything that hangs on it: every manifest and blob below `digest` of the platforms that are wanted
+ * (default: all), foreign layers left out by default. Manifests
  * are read, blobs are asked for by HEAD: what is there was verified when it was stored. Throws RegistryError when the registry cannot be
  * asked; that something is not there is `false`.
  */
 export async function holdsWholeImage(
   client: RepositoryClient,
   digest: string,
-  options: { signal?: AbortSignal } = {},
+  { wants, foreignLayers = false, ...options }: LookOptions = {},
 ): Promise<boolean> {
   try {
     const root = await client.openManifest(digest, options);
-    const tree = await walkManifests(client, root, options);
-    const found = new Set(tree.descendants.map((manifest) => manifest.digest));
-    const children = [root, ...tree.descendants].flatMap((manifest) => readManifest(manifest).children);
-    if (children.some((child) => !isBlobDescriptor(child) && !found.has(child.digest))) return false;
+    const tree = await walkManifests(client, root, { wants, ...options });
+    const left = new Set(tree.platforms.flatMap(({ digest, state }) => (state === 'left' ? [digest] : [])));
+    if (lackingOf(tree).some(({ digest }) => !left.has(digest))) return false;
     let whole = true;
-    await inParallel(blobsToCopy(tree.blobs), PARALLEL, async (blob) => {
+    await inParallel(blobsToCopy(tree.blobs, foreignLayers), PARALLEL, async (blob) => {
       if (whole && (await client.headBlob(blob.digest, options)) === undefined) whole = false;
     });
     return whole;

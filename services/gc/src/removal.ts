@@ -5,6 +5,7 @@ import { RegistryError, type RepositoryClient } from '@kuik/registry';
 import type { Logger } from '@kuik/runtime';
 import { claimOf, digestsOf, planTags, readClaims, type CacheClaim } from './cache-tags.ts';
 import { withKind } from './condemnation.ts';
+import { referrerTags, subjectsOf } from './referrer-tags.ts';
 import { writeRemoval } from './removal-stanza.ts';
 import { finalizersOf, verdict, type Verdict } from './verdict.ts';
 
@@ -173,10 +174,30 @@ export class Removal {
       await cache(repository).deleteTag(tag, { signal });
     }
     // A resource that came meanwhile may have been copied by finding the tag that was just going.
-    const { keep } = planTags(claim, (await readClaims(kube, signal, image)).values());
+    const claims = [...(await readClaims(kube, signal, image)).values()];
+    const { keep } = planTags(claim, claims);
     for (const tag of keep) await this.#putBack(image, repository, tag, signal);
-    log.info('tags removed from the cache', { image: image.spec.sourceImage, repository, removed: remove, kept: keep });
+    const about = await this.#deleteReferrers(claim, claims, signal);
+    log.info('tags removed from the cache', {
+      image: image.spec.sourceImage,
+      repository,
+      removed: [...remove, ...about],
+      kept: keep,
+    });
     return keep.length === 0 ? (stanzaOf(image, 'cache')?.bytes ?? 0) : 0;
+  }
+
+  /** What is about the image goes with the last resource that names its digest. Whatever else needs such a tag keeps it. */
+  async #deleteReferrers(claim: CacheClaim, others: readonly CacheClaim[], signal: AbortSignal): Promise<string[]> {
+    const { cache, assertLeader } = this.#options;
+    const client = cache(claim.repository);
+    const found = await referrerTags(client, subjectsOf(claim, others), signal);
+    const plan = planTags({ ...claim, tags: found }, others);
+    for (const tag of plan.remove) {
+      assertLeader();
+      await client.deleteTag(tag, { signal });
+    }
+    return [...plan.remove];
   }
 
   /** Sees to it that a tag that another resource needs is there: its manifest is, as long as blobs are not swept. */

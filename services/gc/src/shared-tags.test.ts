@@ -134,4 +134,36 @@ describe('tags that several resources need', () => {
     expect(world.kube.objects(CACHED_IMAGES)).toEqual([]);
     expect(world.tags.size).toBe(0);
   });
+
+  it('removes what is about a digest with the last resource that names it, and what is about that', async () => {
+    const hex = 'd'.repeat(64);
+    const signature = 'e'.repeat(64);
+    const at = (tag: string) => `docker.io/library/nginx:${tag}`;
+    const index = (...digests: string[]) => {
+      const manifests = digests.map((one) => ({
+        mediaType: 'application/vnd.oci.image.manifest.v1+json',
+        digest: one,
+        size: 1,
+      }));
+      return JSON.stringify({ schemaVersion: 2, manifests });
+    };
+    world.add(unusedAnchor('one', '1'));
+    world.add({ ...unusedAnchor('two', '2'), status: { usedBy: { forUid: 'uid-two', count: 1 } } });
+    world.tags.clear();
+    world.tags.set(at(anchor), digest);
+    world.tags.set(at(`sha256-${hex}`), index(`sha256:${signature}`, `sha256:${'f'.repeat(64)}`));
+    world.tags.set(at(`sha256-${signature}`), index());
+    for (const kind of ['sig', 'sbom']) world.tags.set(at(`sha256-${hex}.${kind}`), signature);
+    world.tags.set(at(`sha256-${'c'.repeat(64)}.sig`), 'of another image');
+    await round();
+    world.pass(9);
+    await round();
+    expect(world.image('one')).toBeUndefined();
+    expect(world.tags.size).toBe(6);
+    change({ status: { usedBy: { forUid: 'uid-two', count: 0 } } }, 'two');
+    await round();
+    world.pass(9);
+    await round();
+    expect([...world.tags.keys()]).toEqual([at(`sha256-${'c'.repeat(64)}.sig`)]);
+  });
 });

@@ -1,11 +1,20 @@
 import { anchorTag } from '@kuik/image';
-import { copyImage, holdsWholeImage, RegistryError, type Manifest, type RepositoryClient } from '@kuik/registry';
+import {
+  copyImage,
+  type Descriptor,
+  holdsWholeImage,
+  type Manifest,
+  RegistryError,
+  type RepositoryClient,
+} from '@kuik/registry';
 import type { CopyTarget } from './decide.ts';
 
 export interface AnchorPinOptions {
   readonly source: RepositoryClient;
   /** The cache's copy of the repository. */
   readonly to: RepositoryClient;
+  /** Which platforms to copy; default: all. */
+  readonly wants?: ((child: Descriptor) => boolean) | undefined;
   /** Look at every blob although the anchor is right. */
   readonly thorough: boolean;
   readonly concurrency: number;
@@ -18,16 +27,16 @@ export interface AnchorPinOptions {
  */
 export async function anchorPin(
   pin: NonNullable<CopyTarget['pin']>,
-  { source, to, thorough, concurrency, signal }: AnchorPinOptions,
+  { source, to, wants, thorough, concurrency, signal }: AnchorPinOptions,
 ): Promise<void> {
   const held = await find(to, pin.digest, signal);
   if (held !== undefined) {
     await to.putManifest(pin.tag, held.bytes, held.mediaType, { signal });
-    if (!thorough || (await holdsWholeImage(to, pin.digest, { signal }))) return;
+    if (!thorough || (await holdsWholeImage(to, pin.digest, { wants, signal }))) return;
   }
   try {
     const reference = pin.digest;
-    await copyImage({ source, reference, target: to, targetTag: pin.tag, thorough: true, concurrency, signal });
+    await copyImage({ source, reference, target: to, targetTag: pin.tag, wants, thorough: true, concurrency, signal });
   } catch (error) {
     if (held === undefined || !(error instanceof RegistryError) || error.code !== 'not-found') throw error;
   }

@@ -50,6 +50,9 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
     credentials,
     turns,
     concurrency: blobsPerImage,
+    foreignLayers: config.copy.foreignLayers,
+    referrers: config.copy.referrers,
+    now: () => clock.now(),
   });
   const parts: CopyParts = {
     ...cachedImages(kube),

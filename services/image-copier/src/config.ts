@@ -52,6 +52,16 @@ export const copierConfig = z.strictObject({
       progressEvery: positive
         .default(DEFAULTS.copy.progressEveryMs)
         .describe('How often such a copy tells how far it is'),
+      referrers: z
+        .boolean()
+        .default(true)
+        .describe('Copies signatures, SBOMs and whatever else refers to an image with it'),
+      foreignLayers: z
+        .boolean()
+        .default(false)
+        .describe(
+          'Copies layers that their registry may not hold, from the URLs that manifests name; without credentials',
+        ),
       drain: positive.default(DEFAULTS.copy.drainMs).describe('How long running copies may go on after SIGTERM'),
     })
     .prefault({}),

@@ -35,6 +35,7 @@ const result: CopyResult = {
   bytesCopied: 60,
   platforms: ['linux/amd64', 'linux/arm64'],
   platformsOnDemand: [],
+  platformsPulled: [],
   blobs: { total: 4, copied: 2, mounted: 1, present: 1 },
 };
 

@@ -12,6 +12,8 @@ export interface CopyResult {
   readonly platforms: readonly string[];
   /** Of the index, not in the cache. */
   readonly platformsOnDemand: readonly string[];
+  /** Kept because they were pulled, not because a node runs them. */
+  readonly platformsPulled: readonly string[];
   readonly blobs: {
     readonly total: number;
     readonly copied: number;
@@ -19,6 +21,8 @@ export interface CopyResult {
     readonly present: number;
   };
   readonly bytesCopied: number;
+  /** What refers to it; absent when nobody looked. */
+  readonly referrers?: { readonly count: number; readonly problem?: string };
 }
 
 /** The narrow parts that the loop is handed. */
@@ -182,10 +186,24 @@ function described(image: CachedImage, target: CopyTarget, result: CopyResult): 
     tag: target.cacheTag,
     platforms: [...result.platforms],
     ...(result.platformsOnDemand.length === 0 ? {} : { platformsOnDemand: [...result.platformsOnDemand] }),
+    ...(result.platformsPulled.length === 0 ? {} : { platformsPulled: [...result.platformsPulled] }),
+    ...referrersOf(image, result),
     bytes: result.bytes,
     blobs: result.blobs.total,
     sharedBlobs: result.blobs.mounted + result.blobs.present,
   };
+}
+
+/** What is known of an image's referrers: what this copy found, else what an earlier one of the same digest did. */
+function referrersOf(image: CachedImage, { digest, referrers }: CopyResult): Partial<CacheStanza> {
+  const before = stanzaOf(image, 'cache');
+  const [count = 0, left] =
+    referrers !== undefined
+      ? [referrers.count, referrers.problem]
+      : before?.digest === digest
+        ? [before.referrers, before.referrersLeft]
+        : [];
+  return { ...(count === 0 ? {} : { referrers: count }), ...(left === undefined ? {} : { referrersLeft: left }) };
 }
 
 function apiServerAway(): Outcome {

@@ -15,6 +15,8 @@ import {
   stanzaOf,
 } from '@kuik/contracts';
 
+import type { Wanted } from './wanted.ts';
+
 /** Why a job is not worked on; each reaches log and metric unchanged. */
 export const SKIP_REASONS = {
   gone: 'ObjectGone',
@@ -39,6 +41,8 @@ export interface CopyTarget {
   readonly pin?: { readonly digest: string; readonly tag: string };
   /** Part of it may be in the cache: a worker fell silent over this copy, or it was tried before. */
   readonly begun: boolean;
+  /** What of an index is copied; absent: all. */
+  readonly wanted?: Wanted;
   /** The admission that this copy follows, for the logs of others. */
   readonly requestId?: string;
 }
@@ -73,9 +77,14 @@ export function decideJob(job: CopyJob, image: CachedImage | undefined, takenOve
       ...(verify === undefined ? {} : { verify }),
       ...(pin !== undefined && isDigest(pin) ? { pin: { digest: pin, tag: anchorTag(pin) } } : {}),
       begun: takenOver || stanzaOf(image, 'cache') !== undefined,
+      ...(job.platforms === undefined ? {} : { wanted: wantedOf(job.platforms, job.pulled, image) }),
       ...(job.requestId === undefined ? {} : { requestId: job.requestId }),
     },
   };
+}
+
+function wantedOf(platforms: readonly string[], pulled: readonly string[] = [], image: CachedImage): Wanted {
+  return { platforms, pulled, pulledBefore: stanzaOf(image, 'cache')?.platformsPulled ?? [] };
 }
 
 /** The value of the annotation by which a person asks for a copy now (ours or kuik v1's); it stays until it was answered. */

@@ -1,4 +1,11 @@
-import { describeImage, holdsWholeImage, RegistryError, type CopyResult, type RepositoryClient } from '@kuik/registry';
+import {
+  describeImage,
+  holdsWholeImage,
+  RegistryError,
+  type CopyResult,
+  type LookOptions,
+  type RepositoryClient,
+} from '@kuik/registry';
 
 export interface Refill {
   /** The cache's copy of the repository. */
@@ -8,6 +15,8 @@ export interface Refill {
   readonly digest: string;
   /** What upstream is asked for when it does not have the digest any more. */
   readonly upstreamReference: string;
+  /** What has to be there; default: everything but foreign layers. */
+  readonly look?: Omit<LookOptions, 'signal'>;
   /** Copies a reference from upstream, going through every blob when `thorough`. */
   readonly copy: (reference: string, thorough: boolean) => Promise<CopyResult>;
   readonly signal: AbortSignal;
@@ -17,9 +26,17 @@ export interface Refill {
  * Looks whether the cache holds an image whole, and brings back what it lacks: the digest that it held, so that a tag stays what it was; when
  * upstream has forgotten that digest, what the tag names there now. A cache that lacks nothing costs upstream no request. Throws RegistryError.
  */
-export async function refill({ to, tag, digest, upstreamReference, copy, signal }: Refill): Promise<CopyResult> {
-  if ((await headOf(to, tag, signal)) === digest && (await holdsWholeImage(to, digest, { signal }))) {
-    return { ...(await describeImage(to, digest, { signal })), skipped: false, bytesCopied: 0 };
+export async function refill({
+  to,
+  tag,
+  digest,
+  upstreamReference,
+  look = {},
+  copy,
+  signal,
+}: Refill): Promise<CopyResult> {
+  if ((await headOf(to, tag, signal)) === digest && (await holdsWholeImage(to, digest, { ...look, signal }))) {
+    return { ...(await describeImage(to, digest, { ...look, signal })), skipped: false, bytesCopied: 0 };
   }
   try {
     return await copy(digest, true);

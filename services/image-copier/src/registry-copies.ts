@@ -7,13 +7,18 @@ import {
   type CacheEndpoint,
   type CopyResult as Copied,
   type RegistryAccess,
+  type RepositoryClient,
 } from '@kuik/registry';
 import { anchorLeft, anchorPin } from './anchor-pin.ts';
-import type { CopyParts, CopyResult } from './copy-loop.ts';
+import type { CopyParts } from './copy-loop.ts';
+import type { CopyTarget } from './decide.ts';
 import type { CopyCredentials, CopyOrigin } from './credentials.ts';
 import type { CopyFailure } from './judge.ts';
 import { headOf, refill } from './refill.ts';
+import { ReferrersCopy } from './referrers.ts';
 import { Sides } from './sides.ts';
+import { SparseIndexes } from './sparse-indexes.ts';
+import { platformsOf, wantsOf } from './wanted.ts';
 
 export interface CopyRoute {
   readonly registry: RegistryAccess;
@@ -23,6 +28,12 @@ export interface CopyRoute {
   readonly turns: { of(host: string): BlobTurns };
   /** Blobs of one image at once. */
   readonly concurrency: number;
+  /** Whether layers are copied that their registry may not hold, from the URLs that their manifest names. */
+  readonly foreignLayers: boolean;
+  /** Whether what refers to an image is copied with it. */
+  readonly referrers: boolean;
+  /** Wall clock, ms. */
+  readonly now: () => number;
 }
 
 /** Upstream to cache by the copy algorithm of the registry package; errors are told apart by the side that failed. */
@@ -32,8 +43,13 @@ export function registryCopies({
   credentials,
   turns,
   concurrency,
+  foreignLayers,
+  referrers,
+  now,
 }: CopyRoute): Pick<CopyParts, 'copy' | 'failureOf' | 'held' | 'lost'> {
   const sides = new Sides();
+  const about = new ReferrersCopy(now);
+  const sparse = new SparseIndexes(now);
   const credentialsTold = new WeakMap<RegistryError, Pick<CopyFailure, 'broker' | 'tried'>>();
   return {
     async copy(target, onProgress, signal) {
@@ -44,37 +60,56 @@ export function registryCopies({
       const source = sides.watch(registry.upstream(host, path, own, origin), 'upstream');
       const to = sides.watch(registry.cache(cache, target.cacheRepository, origin), 'cache');
       try {
-        if (target.pin !== undefined)
-          await anchorPin(target.pin, {
-            source,
-            to,
-            thorough: target.thorough || target.verify !== undefined,
-            concurrency,
-            signal,
-          });
+        const wants = wantsOf(target.wanted);
+        const { pin } = target;
+        if (pin !== undefined) {
+          const thorough = target.thorough || target.verify !== undefined;
+          await sparse.copying(wants, (narrowed, again) =>
+            anchorPin(pin, { source, to, wants: narrowed, thorough: thorough || again, concurrency, signal }),
+          );
+        }
         const copy = (reference: string, thorough: boolean): Promise<Copied> =>
-          copyImage({
-            source,
-            reference,
-            target: to,
-            targetTag: target.cacheTag,
-            thorough,
-            begun: target.begun,
-            onLeave: (digest) => anchorLeft(to, digest, signal),
-            turns: turns.of(host),
-            concurrency,
-            signal,
-            onProgress: ({ bytesDone, bytesTotal, blobsDone, blobsTotal }) =>
-              onProgress({ bytesDone, bytesTotal, step: `${blobsDone}/${blobsTotal} blobs` }),
-          });
+          sparse.copying(wants, (narrowed, again) =>
+            copyImage({
+              source,
+              reference,
+              target: to,
+              targetTag: target.cacheTag,
+              wants: narrowed,
+              ...(foreignLayers ? { foreignLayer: (blob) => registry.foreignLayer(blob) } : {}),
+              thorough: thorough || again,
+              begun: target.begun || again,
+              onLeave: (digest) => anchorLeft(to, digest, signal),
+              turns: turns.of(host),
+              concurrency,
+              signal,
+              onProgress: ({ bytesDone, bytesTotal, blobsDone, blobsTotal }) =>
+                onProgress({ bytesDone, bytesTotal, step: `${blobsDone}/${blobsTotal} blobs` }),
+            }),
+          );
         const { upstreamReference, verify } = target;
         const result =
           verify === undefined
             ? await copy(upstreamReference, target.thorough)
-            : await refill({ to, tag: target.cacheTag, digest: verify, upstreamReference, copy, signal });
-        // Copied before (by a worker that died, or for an earlier object): what it holds is read from the cache, not from upstream.
-        const held = result.skipped ? { ...result, ...(await describeImage(to, target.cacheTag, { signal })) } : result;
-        return { ...held, ...platformsOf(held.platforms) };
+            : await refill({
+                to,
+                tag: target.cacheTag,
+                digest: verify,
+                upstreamReference,
+                look: { wants: sparse.narrowed(wants), foreignLayers },
+                copy,
+                signal,
+              });
+        const held = result.skipped
+          ? await describeSkipped(result, target, to, copy, { foreignLayers, signal })
+          : result;
+        // A copy that found its tag right is two requests: what came to refer to it since shows when somebody asks for it.
+        const looks = referrers && (!result.skipped || target.thorough);
+        return {
+          ...held,
+          ...platformsOf(held.platforms, target.wanted),
+          ...(looks ? { referrers: await about.of(held.digest, { source, to, signal }) } : {}),
+        };
       } catch (error) {
         if (error instanceof RegistryError) credentialsTold.set(error, toldOf(own));
         throw error;
@@ -90,9 +125,10 @@ export function registryCopies({
       const digest = await headOf(to, target.cacheTag);
       // An anchor's word is checked: what it names must be what was asked for.
       if (digest === undefined || (target.reference.digest ?? digest) !== digest) return undefined;
-      if (!(await holdsWholeImage(to, digest))) return undefined;
-      const found = await describeImage(to, digest);
-      return { ...found, bytesCopied: 0, ...platformsOf(found.platforms) };
+      const look = { wants: wantsOf(target.wanted), foreignLayers };
+      if (!(await holdsWholeImage(to, digest, look))) return undefined;
+      const found = await describeImage(to, digest, look);
+      return { ...found, bytesCopied: 0, ...platformsOf(found.platforms, target.wanted) };
     },
     failureOf(error) {
       if (!(error instanceof RegistryError)) return undefined;
@@ -116,11 +152,18 @@ function toldOf(credentials: CopyCredentials): Pick<CopyFailure, 'broker' | 'tri
   };
 }
 
-function platformsOf(
-  platforms: readonly { readonly platform: string; readonly state: string }[],
-): Pick<CopyResult, 'platforms' | 'platformsOnDemand'> {
-  const inState = (wanted: string): string[] => [
-    ...new Set(platforms.filter(({ state }) => state === wanted).map(({ platform }) => platform)),
-  ];
-  return { platforms: inState('held'), platformsOnDemand: inState('left') };
+/**
+ * Copied before (by a worker that died, or for an earlier object): what it holds is read from the cache, not from upstream. A platform that
+ * is wanted and was not copied then is brought now.
+ */
+async function describeSkipped(
+  skipped: Copied,
+  { cacheTag, wanted }: CopyTarget,
+  to: RepositoryClient,
+  copy: (reference: string, thorough: boolean) => Promise<Copied>,
+  look: { readonly foreignLayers: boolean; readonly signal: AbortSignal },
+): Promise<Copied> {
+  const found = await describeImage(to, cacheTag, { wants: wantsOf(wanted), ...look });
+  if (!found.platforms.some(({ state }) => state === 'absent')) return { ...skipped, ...found };
+  return copy(found.digest, true);
 }

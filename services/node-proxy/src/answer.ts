@@ -68,6 +68,17 @@ export function tagsHeaders(
   };
 }
 
+/** Headers of a list of referrers (OCI distribution spec, "Listing Referrers"). */
+export function referrersHeaders({ stale, filtered }: { stale: boolean; filtered: boolean }, requestId: string) {
+  return {
+    ...API_VERSION,
+    'Content-Type': 'application/vnd.oci.image.index.v1+json',
+    'X-Request-Id': requestId,
+    ...(filtered ? { 'OCI-Filters-Applied': 'artifactType' } : {}),
+    ...(stale ? STALE : {}),
+  };
+}
+
 function etag(digest: string): string {
   return `"${digest}"`;
 }

@@ -133,12 +133,21 @@ describe('node-proxy between a cache and an upstream', () => {
     });
   });
 
-  it('cuts wrong bytes of upstream short of their length', async () => {
+  it.each([
+    ['the first', () => 0],
+    ['one of many', () => 100],
+    ['the last', (size: number) => size - 1],
+  ])('cuts wrong bytes of upstream short of their length: %s', async (_which, at) => {
     const blob = fresh.blobs.find(({ size }) => size > 3 * MiB)!;
-    world.faults.host(HOST).on({ kind: 'blob' }).fault({ do: 'flip', atByte: 100 });
+    world.faults
+      .host(HOST)
+      .on({ kind: 'blob' })
+      .fault({ do: 'flip', atByte: at(blob.size) });
     const answer = await ask(url(`fresh/blobs/${blob.digest}`));
     expect(answer.complete).toBe(false);
     expect(answer.body.length).toBeLessThan(blob.size);
+    world.faults.host(HOST).clear();
+    world.faults.host(HOST).on({ kind: 'blob' }).fault({ do: 'flip', atByte: 0 });
     const small = fresh.blobs.find(({ size }) => size < MiB)!;
     const refused = await ask(url(`fresh/blobs/${small.digest}`));
     expect([refused.status, refused.body.toString()]).toEqual([502, expect.stringContaining('KUIK-REG-520')]);

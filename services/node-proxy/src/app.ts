@@ -115,6 +115,7 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
     upstream,
     served,
     log: new PullLog(log, metrics, now),
+    patienceMs,
     clientIdleMs,
     now,
     wall: () => clock.now(),

@@ -11,8 +11,8 @@ export interface TagPage {
 }
 
 const PAGE_MAX = 1000;
-/** Tags of the cache that are ours, not the image's. */
-const ANCHOR = /^kuik-sha(256|384|512)-[0-9a-f]+$/;
+/** Tags of the cache that are ours, not the image's: anchors, and the lists of what refers to a digest. */
+const ANCHOR = /^(kuik-)?sha(256|384|512)-[0-9a-f]+$/;
 
 /** `n` and `last` of a query; what is no number or too large is cut to what a registry gives. */
 export function pageOf(query: string): { n?: number; last?: string } {

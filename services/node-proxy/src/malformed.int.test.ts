@@ -43,7 +43,7 @@ describe('requests that nobody should send', () => {
     ['an unknown route', get(`/v2/${HOST}/a/things/1`), 404, 'KUIK-PRX-404'],
     ['the catalogue', get('/v2/_catalog'), 404, 'KUIK-PRX-404'],
     ['a path outside', get('/etc/passwd'), 404, 'KUIK-PRX-404'],
-    ['referrers, for now', get(`/v2/${HOST}/a/referrers/sha256:${HEX}`), 404, 'KUIK-PRX-404'],
+    ['referrers of no digest', get(`/v2/${HOST}/a/referrers/latest`), 400, 'KUIK-PRX-402'],
     [
       'an upload',
       `PUT /v2/${HOST}/a/manifests/1 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello`,

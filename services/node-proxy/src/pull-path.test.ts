@@ -33,7 +33,7 @@ describe('parsePull reads', () => {
     ['/v2/quay.io/a/manifests/manifests/v1', { repositories: [{ host: 'quay.io', path: 'a/manifests' }] }],
     ['/v2/quay.io/a/manifests/v1?ns=quay.io', { kind: 'manifest', reference: { tag: 'v1' } }],
     ['/v2/quay.io/a/tags/list?n=5', { kind: 'tags', name: 'quay.io/a', query: 'n=5' }],
-    [`/v2/quay.io/a/referrers/${DIGEST}`, { kind: 'referrers', digest: DIGEST }],
+    [`/v2/quay.io/a/referrers/${DIGEST}`, { kind: 'referrers', digest: DIGEST, query: '' }],
   ])('%s', (target, expected) => {
     expect(parsePull('GET', target)).toMatchObject(expected);
     expect(parsePull('HEAD', target)).toMatchObject(expected);

@@ -25,7 +25,13 @@ export type Pull =
       readonly repositories: readonly Repository[];
       readonly query: string;
     }
-  | { readonly kind: 'referrers'; readonly name: string; readonly digest: string };
+  | {
+      readonly kind: 'referrers';
+      readonly name: string;
+      readonly repositories: readonly Repository[];
+      readonly digest: string;
+      readonly query: string;
+    };
 
 export interface Refusal {
   readonly refused: ErrorName;
@@ -74,11 +80,13 @@ export function parsePull(method: string, target: string): Pull | Refusal {
       if (repositories.length === 0) return { refused: 'nameInvalid', what: shown(name) };
       return { kind: 'tags', name, repositories, query };
     }
-    case 'referrers':
-      if (repositoriesOf(name).length === 0) return { refused: 'nameInvalid', what: shown(name) };
+    case 'referrers': {
+      const repositories = repositoriesOf(name);
+      if (repositories.length === 0) return { refused: 'nameInvalid', what: shown(name) };
       return isDigest(last)
-        ? { kind: 'referrers', name, digest: last }
+        ? { kind: 'referrers', name, repositories, digest: last, query }
         : { refused: 'digestInvalid', what: shown(last) };
+    }
     case undefined:
     default:
       break;

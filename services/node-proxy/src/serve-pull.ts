@@ -1,13 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { formatReference } from '@kuik/image';
+import { formatReference, subjectOfTag } from '@kuik/image';
 import { RegistryError } from '@kuik/registry';
-import { blobHead, isNotModified, manifestHeaders, tagsHeaders } from './answer.ts';
+import { blobHead, isNotModified, manifestHeaders, referrersHeaders, tagsHeaders } from './answer.ts';
 import { parseRange } from './byte-range.ts';
 import type { CacheAccess } from './cache-access.ts';
 import { ClientGone, ClientStream } from './client-stream.ts';
 import { answerFailure, API_VERSION } from './error-answer.ts';
 import { PullFailure } from './failure.ts';
 import type { FindManifest, FoundManifest } from './find-manifest.ts';
+import { listReferrersOf, noticeUnkept } from './list-referrers.ts';
 import { listTags, pageOf } from './list-tags.ts';
 import { parsePull, type Pull, type Refusal } from './pull-path.ts';
 import { readPlainHead } from './plain-head.ts';
@@ -25,6 +26,8 @@ export interface ServePullOptions {
   readonly upstream: UpstreamAccess;
   readonly served: ServedTally;
   readonly log: PullLog;
+  /** How long upstream may think about what refers to an image. */
+  readonly patienceMs: number;
   /** How long a client may take nothing. */
   readonly clientIdleMs: number;
   /** Monotonic ms, and epoch ms. */
@@ -41,7 +44,6 @@ interface PlainManifest {
 }
 
 const MEANINGS_BYTES = 256 * 1024;
-const REFERRERS = 'this cache has no referrers API yet: clients then ask for the tag sha256-<hex>';
 
 /** One request from its parsing to its log line. */
 export class ServePull {
@@ -106,7 +108,7 @@ export class ServePull {
       case 'tags':
         return this.#tags(pull, response, record);
       case 'referrers':
-        throw new PullFailure('routeUnknown', REFERRERS);
+        return this.#referrers(pull, response, record);
     }
   }
 
@@ -183,6 +185,10 @@ export class ServePull {
     if (found.admission !== undefined) record.admission = found.admission;
     // A HEAD of a digest only looks; a tag is the beginning of a pull however it is asked for.
     if (record.method !== 'HEAD' || 'tag' in pull.reference) served.add(record.image, record.stale, wall());
+    if (record.method !== 'HEAD' && found.from === 'upstream' && 'tag' in pull.reference) {
+      const subject = subjectOfTag(pull.reference.tag);
+      if (subject !== undefined) noticeUnkept(this.#options.cache, found.step.repository, subject);
+    }
   }
 
   async #blob(
@@ -225,6 +231,15 @@ export class ServePull {
       tagsHeaders(pull.name, page, pageOf(pull.query).n, body.length, record.id),
       body,
     );
+  }
+
+  async #referrers(pull: Asked<'referrers'>, response: ServerResponse, record: PullRecord): Promise<void> {
+    record.digest = pull.digest;
+    const found = await listReferrersOf(this.#options, { ...pull, requestId: record.id });
+    record.origin = found.from;
+    record.reason = found.from === 'cache' ? (found.stale ? 'UpstreamSilent' : 'Kept') : 'NotKept';
+    record.stale = found.stale;
+    this.#small(response, record, 200, referrersHeaders(found, record.id), found.body);
   }
 
   #small(

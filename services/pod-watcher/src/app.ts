@@ -38,6 +38,7 @@ import { SpareOwners } from './spare-owners.ts';
 import { crowding } from './spared-owners.ts';
 import { StateProjection } from './state-projection.ts';
 import { repositoryTransitions, transitionsOf } from './transitions.ts';
+import { WantedPlatforms } from './wanted-platforms.ts';
 import { Watches } from './watches.ts';
 import { whyKeptRoute } from './why-kept-route.ts';
 
@@ -125,6 +126,21 @@ export function createApp(
     void watches.refit();
   });
 
+  const platforms = new WantedPlatforms({
+    setting: config.platforms,
+    kube,
+    resyncMs: reconcile.resync,
+    patienceMs: reconcile.patience,
+    now: () => clock.monotonic(),
+    observe: (event) => {
+      reports.reflector(event);
+      if (event.kind === 'error') log.warn('watch failed', { ...event });
+    },
+    onChange: (wanted) => {
+      log.info('wanted platforms changed', { platforms: wanted ?? 'all' });
+      lead.resync();
+    },
+  });
   const hints = new HintBook(() => clock.monotonic());
   const served = new ServedPulls({ images: view.images, events, times: redis.times, log });
   const missing = new MissingContentBook({ view, now, log });
@@ -151,6 +167,7 @@ export function createApp(
       missing,
       moved,
       checks: { mode: config.tags.checkOnPull, intervalMs: config.tags.checkInterval },
+      platforms,
       namespaceGone: (namespace) => namespaces.has(namespace),
       clock,
       log,
@@ -252,7 +269,8 @@ export function createApp(
     notReady: () => parts.notReady(),
     warnings: () => {
       const crowded = crowding(sparedOwners.current()?.data ?? {}, config.lease.namespace);
-      return [...watches.warnings(), ...(crowded === undefined ? [] : [{ part: 'spared-owners', reason: crowded }])];
+      const ofOwners = crowded === undefined ? [] : [{ part: 'spared-owners', reason: crowded }];
+      return [...watches.warnings(), ...platforms.warnings(), ...ofOwners];
     },
     routes: whyKeptRoute({ view, watches, hints, now }),
   });
@@ -275,6 +293,7 @@ export function createApp(
         start: () => Promise.resolve(watches.start()),
         close: () => watches.stop(),
       },
+      platforms,
       answers,
       sparedOwners,
       { name: 'leadership', start: () => Promise.resolve(leadership.start()), close: () => leadership.stop() },

@@ -19,6 +19,7 @@ import {
 import { type Env, loadConfig } from '@kuik/runtime';
 import { z } from 'zod';
 import { configuredKinds } from './configured-kind.ts';
+import { platformsSetting } from './platforms-setting.ts';
 
 const account = z.string().regex(/^[a-z0-9.-]+\/[a-z0-9.-]+$/, 'must look like namespace/name');
 
@@ -33,6 +34,7 @@ export const podWatcherConfig = z.strictObject({
   upstreamTimeouts: upstreamTimeoutsConfig,
   proxyPrefixes,
   rulesFile: rulesFileSetting,
+  platforms: platformsSetting,
   usage: z
     .strictObject({
       completedHold: duration()

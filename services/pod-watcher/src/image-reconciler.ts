@@ -19,6 +19,7 @@ import type { Settling } from './settling.ts';
 import { recordedSummary, summarise } from './summary.ts';
 import { sameJson } from './same-json.ts';
 import { policyOf, updateAt } from './update-policy.ts';
+import type { WantedPlatforms } from './wanted-platforms.ts';
 import type { HolderKnowledge } from './knowledge.ts';
 
 /** What other parts know of an image that no resource shows yet. */
@@ -44,9 +45,10 @@ export interface ImageReconcilerParts {
   >;
   readonly intents: Intents;
   readonly hints: ImageHints;
-  readonly missing: Pick<MissingContentBook, 'wants' | 'sent'>;
+  readonly missing: Pick<MissingContentBook, 'wants' | 'sent' | 'pulled'>;
   readonly moved: Pick<MovedTags, 'wants' | 'sent'>;
   readonly checks: CheckSettings;
+  readonly platforms: Pick<WantedPlatforms, 'wanted' | 'pendingMs'>;
   readonly namespaceGone: (namespace: string) => boolean;
   readonly clock: Clock;
   readonly log: Logger;
@@ -176,17 +178,19 @@ export class ImageReconciler {
     held: boolean,
     requestId?: string,
   ): Promise<number | undefined> {
-    const { intents, missing, moved, clock, retry, count, log, writer } = this.#parts;
+    const { intents, missing, moved, platforms: wantedPlatforms, clock, retry, count, log, writer } = this.#parts;
     if (intents.forceAnswered(image)) {
       await writer.dropForceWish(image);
       return undefined;
     }
+    const platforms = wantedPlatforms.wanted();
     const context = {
       duplicate: false,
       held,
       forced: intents.unraisedForce(image),
       missing: missing.wants(image),
       moved: moved.wants(image),
+      platforms,
       updateAt: updateAt(image, policyOf(this.#repositoryOf(reference))),
       retry,
     };
@@ -194,7 +198,10 @@ export class ImageReconciler {
     count(step);
     if (step.do === 'wait') return step.until - clock.now();
     if (step.do === 'nothing') return undefined;
-    if (await intents.raise(image, reference, step.reason, requestId)) {
+    const pendingMs = wantedPlatforms.pendingMs();
+    if (pendingMs > 0) return pendingMs;
+    const pulled = missing.pulled(image);
+    if (await intents.raise(image, reference, step.reason, { requestId, platforms, pulled })) {
       if (step.reason === STEP_REASONS.contentMissing) missing.sent(image);
       if (step.reason === STEP_REASONS.tagMoved) moved.sent(image);
       return undefined;

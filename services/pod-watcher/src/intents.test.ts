@@ -48,6 +48,25 @@ describe('Intents', () => {
     ]);
   });
 
+  it('names the platforms to copy, and what was pulled beside them; a change of them is another intent', async () => {
+    const { jobs, intents } = setup();
+    const image = cachedImage();
+    const details = [
+      { platforms: ['linux/amd64'], pulled: ['sha256:1'] },
+      { platforms: ['linux/amd64'] },
+      { platforms: 'all' as const, pulled: ['sha256:1'] },
+      {},
+    ];
+    for (const one of details) await intents.raise(image, REFERENCE, 'NotCached', one);
+    expect(jobs.map(({ platforms, pulled, verify }) => ({ platforms, pulled, verify }))).toEqual([
+      { platforms: ['linux/amd64'], pulled: ['sha256:1'] },
+      {},
+      {},
+    ]);
+    await intents.raise(image, REFERENCE, 'PlatformsChanged', { platforms: ['linux/arm64'] });
+    expect(jobs.at(-1)).toMatchObject({ verify: true, platforms: ['linux/arm64'], reason: 'PlatformsChanged' });
+  });
+
   it('raises it again after the queue was away, after a resync, and for a new object', async () => {
     const { jobs, redis, intents, raise } = setup();
     redis.away = true;

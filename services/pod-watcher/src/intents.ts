@@ -11,6 +11,15 @@ interface Raised {
   readonly force?: { readonly wish: string; readonly copiedAt: string | undefined } | undefined;
 }
 
+export interface IntentDetails {
+  /** The admission that it follows. */
+  readonly requestId?: string | undefined;
+  /** Platforms to copy of an index; absent: all, for want of knowledge. */
+  readonly platforms?: readonly string[] | 'all' | undefined;
+  /** Manifests that nodes pulled through. */
+  readonly pulled?: readonly string[];
+}
+
 /**
  * Raises copy intents, each once for what it rests on: a holder more while a copy runs is no new intent. The queue remembers jobs,
  * this remembers which were handed to it; forgotten at each resync, so that a queue that lost everything gets everything again.
@@ -28,15 +37,16 @@ export class Intents {
     image: CachedImage,
     reference: Reference,
     reason: StepReason,
-    requestId: string | undefined = image.metadata.annotations?.[REQUEST_ID_ANNOTATION],
+    { requestId = image.metadata.annotations?.[REQUEST_ID_ANNOTATION], platforms, pulled = [] }: IntentDetails = {},
   ): Promise<boolean> {
     const { uid, name } = image.metadata;
-    const basis = basisOf(image);
+    const basis = basisOf(image, platforms);
     const before = this.#raised.get(uid);
     // What nodes miss in the cache, or see upstream, shows in no stanza.
-    const verify = reason === STEP_REASONS.contentMissing;
-    const unseen = verify || reason === STEP_REASONS.tagMoved;
-    if (before?.basis === basis && !unseen) return true;
+    const missed = reason === STEP_REASONS.contentMissing;
+    if (before?.basis === basis && !missed && reason !== STEP_REASONS.tagMoved) return true;
+    // Both bring what is missing of the digest that is there, wherever its tag is by now.
+    const verify = missed || reason === STEP_REASONS.platformsChanged;
     const wish = reason === STEP_REASONS.forced ? forceWish(image) : undefined;
     const force = wish === undefined ? before?.force : { wish, copiedAt: stanzaOf(image, 'cache')?.copiedAt };
     this.#raised.set(uid, { basis, force });
@@ -47,6 +57,7 @@ export class Intents {
       host: reference.host,
       reason,
       ...(verify ? { verify } : {}),
+      ...(Array.isArray(platforms) ? { platforms, ...(pulled.length === 0 ? {} : { pulled: [...pulled] }) } : {}),
       ...(requestId === undefined ? {} : { requestId }),
     };
     const taken = await this.#producer.enqueue(job).catch(() => false);
@@ -90,9 +101,16 @@ export class Intents {
   }
 }
 
-/** What makes an intent a new one: another outcome of the copier or of gc, or another wish. */
-function basisOf(image: CachedImage): string {
+/** What makes an intent a new one: another outcome of the copier or of gc, another wish, other platforms. */
+function basisOf(image: CachedImage, platforms: IntentDetails['platforms']): string {
   const cache = stanzaOf(image, 'cache');
   const removal = stanzaOf(image, 'removal');
-  return JSON.stringify([cache?.copiedAt, cache?.error?.at, removal?.epoch, removal?.removedAt, forceWish(image)]);
+  return JSON.stringify([
+    cache?.copiedAt,
+    cache?.error?.at,
+    removal?.epoch,
+    removal?.removedAt,
+    forceWish(image),
+    platforms,
+  ]);
 }

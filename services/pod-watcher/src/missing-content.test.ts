@@ -72,6 +72,22 @@ describe('MissingContentBook', () => {
     expect(book.wants(images[0]!)).toBe(true);
   });
 
+  it('remembers what was missed beside an image, until somebody was sent for it', () => {
+    const child = `sha256:${'c'.repeat(64)}`;
+    const other = { repository: 'registry.example.test/other', digest: `sha256:${'d'.repeat(64)}`, at: at(0) };
+    const missing = [
+      { repository: REPOSITORY, digest: DIGEST, at: at(0) },
+      { ...other, repository: REPOSITORY, digest: child },
+      other,
+    ];
+    book.take({ node: 'node-1', since: at(0), images: [], missing });
+    report();
+    expect(book.pulled(images[0]!)).toEqual([child]);
+    book.sent(images[0]!);
+    expect(book.pulled(images[0]!)).toEqual([]);
+    expect(book.pulled(cached({ metadata: { uid: 'uid-2' } }))).toEqual([]);
+  });
+
   it('is content when a copy came after', () => {
     report();
     expect(book.wants(cached({ status: { cache: cacheStanza({ copiedAt: at(1_000) }) } }))).toBe(false);

@@ -16,6 +16,14 @@ const EVERY_MS = 10 * 60_000;
 /** A node's clock may be ahead: what was missed just before the copy was there says nothing of the copy. */
 const SLACK_MS = 5_000;
 const KEPT_MAX = 10_000;
+const OTHERS_MAX = 50;
+
+interface Missed {
+  readonly missedAt: number;
+  readonly sentAt: number;
+  /** What else of the repository was missed in the same minute: platforms that were left on demand are among it. */
+  readonly others: readonly string[];
+}
 
 /**
  * Images that a node did not find whole in the cache although their resource says that they are there. Only a report: the copier finds out
@@ -23,7 +31,7 @@ const KEPT_MAX = 10_000;
  */
 export class MissingContentBook {
   readonly #parts: MissingContentParts;
-  readonly #images = new Map<string, { missedAt: number; sentAt: number }>();
+  readonly #images = new Map<string, Missed>();
 
   constructor(parts: MissingContentParts) {
     this.#parts = parts;
@@ -37,9 +45,11 @@ export class MissingContentBook {
       for (const image of view.imagesOfRepository(repository)) {
         if (!holdingOf(image).cached || !digestsOf(image).includes(digest)) continue;
         const { uid } = image.metadata;
-        const sentAt = this.#images.get(uid)?.sentAt ?? -Infinity;
+        const { sentAt = -Infinity, others: before = [] } = this.#images.get(uid) ?? {};
+        const beside = missing.filter((one) => one.repository === repository && one.digest !== digest);
+        const others = [...new Set([...before, ...beside.map((one) => one.digest)])].slice(-OTHERS_MAX);
         this.#images.delete(uid);
-        this.#images.set(uid, { missedAt: Math.min(Date.parse(at), now()), sentAt });
+        this.#images.set(uid, { missedAt: Math.min(Date.parse(at), now()), sentAt, others });
         if (!this.wants(image)) continue;
         images.push(imageIdentity(image));
         log.warn('cache lacks what its resource says is there', { image: image.spec.sourceImage, digest, node });
@@ -62,7 +72,12 @@ export class MissingContentBook {
   /** Somebody was sent to look. */
   sent({ metadata: { uid } }: CachedImage): void {
     const missed = this.#images.get(uid);
-    if (missed !== undefined) this.#images.set(uid, { ...missed, sentAt: this.#parts.now() });
+    if (missed !== undefined) this.#images.set(uid, { ...missed, sentAt: this.#parts.now(), others: [] });
+  }
+
+  /** Manifests that nodes went past the cache for, beside the image's own: whoever is sent finds out which of them are the image's. */
+  pulled({ metadata: { uid } }: CachedImage): readonly string[] {
+    return this.#images.get(uid)?.others ?? [];
   }
 }
 

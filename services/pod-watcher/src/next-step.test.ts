@@ -81,6 +81,51 @@ describe('nextStep', () => {
     ],
     ['one that a node missed and that was never copied', cachedImage(), { missing: true }, copy('NotCached')],
     [
+      'one without a platform that a node runs by now',
+      cachedImage({ status: { cache: cacheStanza({ platformsOnDemand: ['linux/arm64', 'linux/s390x'] }) } }),
+      { platforms: ['linux/amd64', 'linux/arm64'] },
+      copy('PlatformsChanged'),
+    ],
+    [
+      'one without platforms that all have to be there by now',
+      cachedImage({ status: { cache: cacheStanza({ platformsOnDemand: ['linux/s390x'] }) } }),
+      { platforms: 'all' },
+      copy('PlatformsChanged'),
+    ],
+    [
+      'one without platforms that nobody wants',
+      cachedImage({ status: { cache: cacheStanza({ platformsOnDemand: ['linux/s390x'] }) } }),
+      { platforms: ['linux/amd64'] },
+      nothing('Cached'),
+    ],
+    [
+      'one without platforms while nobody knows what nodes run',
+      cachedImage({ status: { cache: cacheStanza({ platformsOnDemand: ['linux/s390x'] }) } }),
+      {},
+      nothing('Cached'),
+    ],
+    [
+      'one that lacks a platform and whose last copy failed: it keeps its pace',
+      cachedImage({
+        status: {
+          cache: {
+            ...cacheStanza({ platformsOnDemand: ['linux/arm64'] }),
+            error: failedCopy({ at: at(0), retryAt: at(MINUTE) }).error,
+          },
+        },
+      }),
+      { platforms: ['linux/arm64'] },
+      wait(MINUTE, 'BackOff'),
+    ],
+    [
+      'one that lacks a platform, on its way out',
+      cachedImage({
+        status: { cache: cacheStanza({ platformsOnDemand: ['linux/arm64'] }), removal: removalStanza() },
+      }),
+      { platforms: ['linux/arm64'] },
+      nothing('Cached'),
+    ],
+    [
       'a forced copy of a cached image',
       cachedImage({ status: { cache: cacheStanza() } }),
       { forced: true },

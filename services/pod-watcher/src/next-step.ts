@@ -8,6 +8,7 @@ import {
   stanzaOf,
   type StanzaError,
 } from '@kuik/contracts';
+import { wantsPlatform } from '@kuik/image';
 import { holdingOf } from './cached.ts';
 import { NEVER_REASONS, neverCached } from './never-cached.ts';
 
@@ -19,6 +20,7 @@ export const STEP_REASONS = {
   forced: 'Forced',
   contentMissing: 'ContentMissing',
   tagMoved: 'TagMoved',
+  platformsChanged: 'PlatformsChanged',
   condemned: 'Condemned',
   removed: 'Removed',
   removedAndUsed: 'RemovedAndUsed',
@@ -50,6 +52,8 @@ export interface StepContext {
   readonly missing: boolean;
   /** A node saw the tag on another digest, and nobody was sent to copy that yet. */
   readonly moved: boolean;
+  /** Platforms to copy of an index; absent: not known, so that nothing can be lacking. */
+  readonly platforms?: readonly string[] | 'all' | undefined;
   /** When its Repository wants upstream to be asked again, epoch ms; absent: never. */
   readonly updateAt?: number | undefined;
   readonly retry: RetryTimes;
@@ -66,7 +70,8 @@ export interface RetryTimes {
 /**
  * What has to be done for an image now. The first rule that applies:
  * 1. it is being deleted; 2. it can never be cached; 3. it is a duplicate: nothing; 4. a person forces a copy: copy;
- * 5. gc removed it and nobody uses it: nothing; 6. it is cached, but a node missed it in the cache, or saw its tag on another digest: copy; 7. it is cached, and no forced
+ * 5. gc removed it and nobody uses it: nothing; 6. it is cached, but a node missed it in the cache, or saw its tag on another digest, or it
+ * lacks a platform that is wanted by now: copy; 7. it is cached, and no forced
  * copy failed, nor any later one for a reason that passes (an intent may come twice, and fail the second time), nor is an update due: nothing until one is;
  * 8. it is condemned: nothing, to un-condemn it is gc's; 9. no copy was tried yet, or the last one worked: copy; 10. the last try failed, and the
  * monitor saw the image upstream since: copy; 11. copy when its time has come, else wait until then. An image that upstream does not have
@@ -83,6 +88,9 @@ export function nextStep(image: CachedImage, context: StepContext, now: number):
   if (removed && !context.held) return nothing(STEP_REASONS.removed);
   if (cached && removal === undefined && context.missing) return { do: 'copy', reason: STEP_REASONS.contentMissing };
   if (cached && removal === undefined && context.moved) return { do: 'copy', reason: STEP_REASONS.tagMoved };
+  const lacks = cached && removal === undefined && lacksWanted(cache, context.platforms);
+  // A back-fill that failed keeps the pace of failures.
+  if (lacks && cache?.error === undefined) return { do: 'copy', reason: STEP_REASONS.platformsChanged };
   const failed = cache?.error !== undefined && (forceWish(image) !== undefined || isWorthAnother(cache, cache.error));
   const { updateAt } = context;
   const due = cached && removal === undefined && updateAt !== undefined && updateAt <= now;
@@ -102,6 +110,13 @@ export function nextStep(image: CachedImage, context: StepContext, now: number):
   return at <= now
     ? { do: 'copy', reason: due ? STEP_REASONS.updateDue : STEP_REASONS.retry }
     : { do: 'wait', until: at, reason };
+}
+
+/** A platform that the copy left on demand is wanted by now. */
+function lacksWanted(cache: CacheStanza | undefined, wanted: StepContext['platforms']): boolean {
+  const { platformsOnDemand = [] } = cache ?? {};
+  if (wanted === undefined) return false;
+  return platformsOnDemand.some((platform) => wanted === 'all' || wantsPlatform(wanted, platform));
 }
 
 /** What was copied once rests on upstream's last word; what was only found in the cache goes on being asked for. */

@@ -3,6 +3,7 @@ export type { LayerEncoding, LayerInput, LayerSpec } from './layer.ts';
 export type { JsonStyle } from './json-style.ts';
 export { MANIFEST_TYPES, MEDIA_TYPES, type ImageFormat } from './media-types.ts';
 export {
+  imageOf,
   indexOf,
   type Descriptor,
   type IndexChild,

@@ -5,6 +5,8 @@ export interface RegistryProcess {
   /** Signs upload sessions; the same for every process over one storage. */
   readonly httpSecret: string;
   readonly readOnly?: boolean;
+  /** Takes an index only with every manifest that it lists; sparse ones are taken by default. */
+  readonly wholeIndexes?: boolean;
   /** Token authentication; without it, or `htpasswdFile`, anonymous. */
   readonly trust?: { readonly issuer: string; readonly audience: string; readonly certificateFile: string };
   /** Basic authentication: lines of `name:<bcrypt hash>`. */
@@ -18,7 +20,7 @@ export interface RegistryProcess {
  * indexes and manifests with foreign layers are accepted, because they are kept byte for byte.
  */
 export function registryConfig(settings: RegistryProcess): string {
-  const { port, folder, httpSecret, readOnly = false, trust, htpasswdFile, tls } = settings;
+  const { port, folder, httpSecret, readOnly = false, wholeIndexes = false, trust, htpasswdFile, tls } = settings;
   const token = trust && {
     token: {
       // Our services sign their own tokens unasked, so nobody ever goes to the realm.
@@ -42,7 +44,9 @@ export function registryConfig(settings: RegistryProcess): string {
       relativeurls: true,
       ...(tls && { tls: { certificate: tls.certificateFile, key: tls.keyFile } }),
     },
-    validation: { manifests: { urls: { allow: ['^https?://'] }, indexes: { platforms: 'none' } } },
+    validation: {
+      manifests: { urls: { allow: ['^https?://'] }, indexes: { platforms: wholeIndexes ? 'all' : 'none' } },
+    },
     ...(token && { auth: token }),
     ...(htpasswdFile && { auth: { htpasswd: { realm: 'registry', path: htpasswdFile } } }),
   });

@@ -17,6 +17,8 @@ export interface UpstreamOptions {
   readonly certificate?: Certificate;
   /** Basic authentication: `name:<bcrypt hash>`, one per user; anonymous without it. */
   readonly htpasswd?: string;
+  /** See RegistryProcess. */
+  readonly wholeIndexes?: boolean;
 }
 
 /** Starts an empty registry: anonymous and over plain HTTP unless told otherwise. */
@@ -34,7 +36,11 @@ class Upstream extends Part implements UpstreamRegistry {
   readonly host: string;
   readonly folder: string;
 
-  constructor(command: string, { name = 'upstream', certificate, htpasswd }: UpstreamOptions, port: number) {
+  constructor(
+    command: string,
+    { name = 'upstream', certificate, htpasswd, wholeIndexes = false }: UpstreamOptions,
+    port: number,
+  ) {
     const data = dataFolder(name);
     const folder = path.join(data, 'storage');
     mkdirSync(folder);
@@ -47,6 +53,7 @@ class Upstream extends Part implements UpstreamRegistry {
       port,
       folder,
       httpSecret: randomBytes(16).toString('hex'),
+      wholeIndexes,
       ...(certificate && {
         tls: { certificateFile: file('certificate.pem', certificate.cert), keyFile: file('key.pem', certificate.key) },
       }),

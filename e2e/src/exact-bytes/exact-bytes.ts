@@ -1,0 +1,125 @@
+import { createHash } from 'node:crypto';
+import type { CachedImage, ServiceName } from '@kuik/contracts';
+import { MANIFEST_TYPES, pushImage, until, type MadeImage, type ServiceProcess } from '@kuik/testbed';
+import { beginService } from '../stack/begin-service.ts';
+import { type LocalParts, startLocalParts } from '../stack/local-stack.ts';
+import { cachedImages } from '../story/cached-images.ts';
+import { pod } from '../story/pods.ts';
+import { HOST } from '../story/world.ts';
+
+const PODS = '/api/v1/namespaces/default/pods';
+const SETTINGS: Partial<Record<ServiceName, object>> = {
+  'pod-watcher': { expiry: { unused: '1s' }, reconcile: { spacing: '20ms', settle: '50ms', holders: '50ms' } },
+  gc: { removal: { grace: '100ms', check: '50ms', confirmTimeout: '1s' } },
+  'node-proxy': { proxy: { servedInterval: '200ms', patience: '500ms' } },
+};
+const STARTED = ['pod-watcher', 'gc', 'image-copier', 'node-proxy'] as const;
+
+/** The parts of a cluster that copy, serve and remove images, one process each; its one node runs linux/amd64. */
+export class ExactBytes {
+  readonly parts: LocalParts & { stop(): Promise<void> };
+  readonly #services: readonly ServiceProcess[];
+
+  private constructor(parts: LocalParts & { stop(): Promise<void> }, services: readonly ServiceProcess[]) {
+    this.parts = parts;
+    this.#services = services;
+  }
+
+  static async start(): Promise<ExactBytes> {
+    const parts = await startLocalParts();
+    await parts.controlPlane.api.request(
+      'PATCH',
+      '/api/v1/nodes/node-1',
+      { metadata: { labels: { 'kubernetes.io/os': 'linux', 'kubernetes.io/arch': 'amd64' } } },
+      { contentType: 'application/merge-patch+json' },
+    );
+    const begin = (name: (typeof STARTED)[number]) => beginService(name, parts, { settings: SETTINGS[name] ?? {} });
+    return new ExactBytes(parts, await Promise.all(STARTED.map(begin)));
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#services.map((service) => service.stop()));
+    await this.parts.stop();
+  }
+
+  get proxyPrefix(): string {
+    return this.parts.facts.proxyPrefix;
+  }
+
+  push(repository: string, tags: readonly string[], image: MadeImage) {
+    return this.parts.faults.push(HOST, repository, tags, image);
+  }
+
+  /** Where the upstream registry itself keeps a repository, for what a push by the front door does not do. */
+  backing(repository: string): { url: string; repository: string } {
+    const { repository: name } = this.parts.faults.backingOf(HOST, repository);
+    return { url: this.parts.stack.upstream.url, repository: name };
+  }
+
+  /** Tags an image upstream by hand, as cosign does. */
+  async tag(repository: string, tag: string, image: MadeImage): Promise<void> {
+    const backing = this.backing(repository);
+    await pushImage(backing.url, backing.repository, [tag], image);
+  }
+
+  /** A pod that names the image. */
+  async hold(name: string, image: string): Promise<void> {
+    await this.parts.controlPlane.api.create(PODS, { ...pod(name, [{ name: 'app', image }]) });
+  }
+
+  async release(name: string): Promise<void> {
+    await this.parts.controlPlane.api.request('DELETE', `${PODS}/${name}`, { gracePeriodSeconds: 0 });
+  }
+
+  /** The image once it is cached and `done` accepts what its stanza says. */
+  cached(
+    image: string,
+    done: (cache: NonNullable<NonNullable<CachedImage['status']>['cache']>) => boolean = () => true,
+  ): Promise<NonNullable<NonNullable<CachedImage['status']>['cache']>> {
+    return until(
+      async () => {
+        const status = (await cachedImages(this.parts.controlPlane.api)).get(image)?.status;
+        const cache = status?.phase === 'Ready' ? status.cache : undefined;
+        if (cache === undefined || !done(cache)) throw new Error(JSON.stringify(status?.cache ?? 'nothing'));
+        return cache;
+      },
+      { what: `${image} to be cached`, timeoutMs: 20_000 },
+    );
+  }
+
+  gone(image: string): Promise<unknown> {
+    return until(async () => !(await cachedImages(this.parts.controlPlane.api)).has(image), {
+      what: `${image} to be gone`,
+      timeoutMs: 20_000,
+    });
+  }
+
+  /** Upstream does not answer any more, or does again. */
+  async upstream(state: 'down' | 'up'): Promise<void> {
+    const host = this.parts.faults.host(HOST);
+    await (state === 'down' ? host.down() : host.up());
+  }
+
+  /** What the cache registry itself answers. */
+  inCache(repository: string, what: string, method = 'GET'): Promise<Response> {
+    const name = `${HOST}/${repository}`;
+    const { cache } = this.parts.stack;
+    const authorization = cache.authorization('reader', [{ repository: name, actions: ['pull'] }]);
+    const headers = { authorization, accept: MANIFEST_TYPES.join(', ') };
+    return fetch(`${cache.readerUrl}/v2/${name}/${what}`, { method, headers });
+  }
+
+  /** What a client of the proxy gets, with the digest of the bytes that came. */
+  async pull(repository: string, what: string) {
+    const url = `http://${this.proxyPrefix}/v2/${HOST}/${repository}/${what}`;
+    const answer = await fetch(url, { headers: { accept: MANIFEST_TYPES.join(', ') } });
+    const bytes = Buffer.from(await answer.arrayBuffer());
+    const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+    return { status: answer.status, headers: answer.headers, bytes, digest };
+  }
+}
+
+/** `registry.example.test/<repository>`, canonical. */
+export function imageIn(repository: string): string {
+  return `${HOST}/${repository}`;
+}

@@ -1,0 +1,164 @@
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import { cosignTags, referrersTag } from '@kuik/image';
+import { makeArtifact, makeImage, type MadeImage } from '@kuik/testbed';
+import { copyReferrers, REFERRERS_MAX } from './copy-referrers.ts';
+import { RegistryError } from './errors.ts';
+import { memoryRegistry, type MemoryRequest } from './memory.ts';
+import type { Descriptor } from './plan.ts';
+import type { RepositoryClient } from './port.ts';
+import { referrersIndex, referrersOf } from './referrers.ts';
+
+const INDEX = 'application/vnd.oci.image.index.v1+json';
+const image = await makeImage({ seed: 'subject' });
+const signature = await makeArtifact({ seed: 'signature', subject: image.root });
+const sbom = await makeArtifact({ seed: 'sbom', subject: image.root, artifactType: 'application/spdx+json' });
+const countersignature = await makeArtifact({ seed: 'counter', subject: signature.root });
+
+describe('copyReferrers', () => {
+  let registry: ReturnType<typeof memoryRegistry>;
+  let source: RepositoryClient;
+  let target: RepositoryClient;
+  let refuse: (request: MemoryRequest) => void;
+  beforeEach(async () => {
+    refuse = () => undefined;
+    registry = memoryRegistry({ intercept: (request) => refuse(request) });
+    source = registry.repository('up.test', 'app');
+    target = registry.repository('cache.test', 'app');
+    for (const one of [image, signature, sbom, countersignature]) await push(one);
+  });
+
+  async function push({ blobs, manifests }: MadeImage, tag?: string): Promise<void> {
+    for (const blob of blobs) registry.putBlob('up.test', 'app', Buffer.concat([...blob.open()]), blob.digest);
+    for (const { digest, bytes, mediaType } of manifests) await source.putManifest(tag ?? digest, bytes, mediaType);
+  }
+  const describe_ = (one: MadeImage, artifactType?: string): Descriptor => ({
+    mediaType: one.root.mediaType,
+    digest: one.digest,
+    size: one.root.size,
+    annotations: { 'org.acme': 'kept' },
+    ...(artifactType === undefined ? {} : { artifactType }),
+  });
+  const fallback = (subject: string, ...artifacts: Descriptor[]) =>
+    source.putManifest(referrersTag(subject), referrersIndex(artifacts), INDEX);
+  const run = () => copyReferrers({ source, target, subject: image.digest });
+  const has = (reference: string) =>
+    target.headManifest(reference).then(
+      () => true,
+      () => false,
+    );
+  const listed = async (subject: string) =>
+    (await referrersOf(target, subject)).descriptors.map(({ digest }) => digest);
+
+  it('of an image that nothing refers to costs five requests and writes nothing', async () => {
+    const before = registry.requests.length;
+    expect(await run()).toEqual({ count: 0 });
+    expect(registry.requests.slice(before).map(({ host, operation }) => `${host} ${operation}`)).toEqual([
+      'up.test referrers',
+      ...Array<string>(4).fill('up.test head-manifest'),
+    ]);
+  });
+
+  it.each(['by the API', 'by the fallback tag'])('follows %s, and what refers to those', async (how) => {
+    const about = new Map([
+      [image.digest, [describe_(signature, 'application/sig'), describe_(sbom, 'application/spdx+json')]],
+      [signature.digest, [describe_(countersignature)]],
+      // In a circle.
+      [countersignature.digest, [describe_(signature)]],
+    ]);
+    if (how === 'by the API') registry.answerReferrers('up.test', 'app', (digest) => about.get(digest) ?? []);
+    else for (const [subject, artifacts] of about) await fallback(subject, ...artifacts);
+    expect(await run()).toEqual({ count: 3 });
+    expect(await listed(image.digest)).toEqual([signature.digest, sbom.digest]);
+    expect(await listed(signature.digest)).toEqual([countersignature.digest]);
+    for (const one of [signature, sbom, countersignature]) {
+      expect((await target.openManifest(one.digest)).bytes.equals(one.root.bytes)).toBe(true);
+      for (const { digest, size } of one.blobs) expect(await target.headBlob(digest)).toEqual({ size });
+    }
+    if (how === 'by the fallback tag') {
+      const [there, here] = await Promise.all(
+        [source, target].map((one) => one.openManifest(referrersTag(image.digest))),
+      );
+      expect(here!.bytes.equals(there!.bytes)).toBe(true);
+    }
+    expect((await referrersOf(target, image.digest)).descriptors[0]).toEqual(describe_(signature, 'application/sig'));
+    expect(await run()).toEqual({ count: 3 });
+  });
+
+  it("brings cosign's tags", async () => {
+    const [sig, att, sbomTag] = cosignTags(image.digest);
+    await push(signature, sig);
+    await push(sbom, sbomTag);
+    expect(await run()).toEqual({ count: 2 });
+    expect([await has(sig!), await has(att!), await has(sbomTag!)]).toEqual([true, false, true]);
+  });
+
+  it.each<[string, () => void, { count: number; problem?: unknown }, string[]]>([
+    [
+      'one that is gone',
+      () => {
+        refuse = ({ host, reference }) => {
+          if (host === 'up.test' && reference === signature.digest) throw new RegistryError('not-found', 'it is gone');
+        };
+      },
+      { count: 1, problem: 'it is gone' },
+      [sbom.digest],
+    ],
+    [
+      'an upstream that has had enough',
+      () => {
+        refuse = ({ host, operation, reference }) => {
+          if (host === 'up.test' && operation === 'open-manifest' && reference === sbom.digest)
+            throw new RegistryError('rate-limited', 'slow down');
+        };
+      },
+      { count: 1, problem: 'slow down' },
+      [],
+    ],
+    [
+      'an upstream that is away',
+      () => {
+        refuse = ({ host }) => {
+          if (host === 'up.test') throw new RegistryError('refused', 'away');
+        };
+      },
+      { count: 0, problem: 'away' },
+      [],
+    ],
+    [
+      'a cache that takes none',
+      () => {
+        refuse = ({ host, operation }) => {
+          if (host === 'cache.test' && operation === 'put-manifest') throw new RegistryError('rejected', 'not here');
+        };
+      },
+      { count: 0, problem: 'not here' },
+      [],
+    ],
+  ])('tells of %s, and fails nothing', async (_name, arrange, told, index) => {
+    await fallback(image.digest, describe_(signature), describe_(sbom));
+    arrange();
+    expect(await run()).toEqual(told);
+    refuse = () => undefined;
+    expect(await listed(image.digest)).toEqual(index);
+  });
+
+  it('is bounded', async () => {
+    const many = Array.from({ length: REFERRERS_MAX + 5 }, (_, at) => ({
+      ...describe_(signature),
+      digest: `sha256:${at.toString(16).padStart(64, '0')}`,
+    }));
+    registry.answerReferrers('up.test', 'app', (digest) => (digest === image.digest ? many : []));
+    expect((await run()).problem).toBeDefined();
+    const tried = registry.requests.filter(
+      ({ host, operation }) => host === 'up.test' && operation === 'open-manifest',
+    );
+    expect(tried.length).toBeLessThanOrEqual(REFERRERS_MAX);
+  });
+
+  it('stops when the caller does', async () => {
+    const stop = AbortSignal.abort();
+    await expect(copyReferrers({ source, target, subject: image.digest, signal: stop })).rejects.toMatchObject({
+      code: 'aborted',
+    });
+  });
+});

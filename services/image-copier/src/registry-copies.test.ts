@@ -1,0 +1,176 @@
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import { parseReference, referrersTag } from '@kuik/image';
+import { referrersIndex, RegistryError, type BlobTurns, type RepositoryClient } from '@kuik/registry';
+import { memoryRegistry, type MemoryRequest } from '@kuik/registry/memory';
+import { makeArtifact, makeIndex, type MadeImage } from '@kuik/testbed';
+import { noCredentials } from './credentials.ts';
+import type { CopyTarget } from './decide.ts';
+import { registryCopies } from './registry-copies.ts';
+
+const HOST = 'up.test';
+const signal = new AbortController().signal;
+const alone: BlobTurns = {
+  take: () => Promise.resolve({ do: 'bring', end: () => Promise.resolve() }),
+  landed: () => undefined,
+};
+const platforms = ['linux/amd64', 'linux/arm64', 'linux/s390x'];
+const image = await makeIndex({ seed: 'platforms', platforms });
+const signature = await makeArtifact({ seed: 'signature', subject: image.root });
+
+describe('a copy into the cache', () => {
+  let registry: ReturnType<typeof memoryRegistry>;
+  let does: (request: MemoryRequest) => void;
+  let cache: RepositoryClient;
+  let copies: ReturnType<typeof registryCopies>;
+
+  beforeEach(async () => {
+    does = () => undefined;
+    registry = memoryRegistry({ intercept: (request) => does(request) });
+    cache = registry.repository('cache.test', 'up.test/app');
+    await push(image, '1');
+    copies = registryCopies({
+      registry: registry.access,
+      cache: { url: 'http://cache.test' },
+      credentials: noCredentials,
+      turns: { of: () => alone },
+      concurrency: 2,
+      foreignLayers: false,
+      referrers: true,
+      now: () => 0,
+    });
+  });
+
+  async function push({ blobs, manifests, root }: MadeImage, tag?: string): Promise<void> {
+    const upstream = registry.repository(HOST, 'app');
+    for (const blob of blobs) registry.putBlob(HOST, 'app', Buffer.concat([...blob.open()]), blob.digest);
+    for (const { digest, bytes, mediaType } of manifests) await upstream.putManifest(digest, bytes, mediaType);
+    if (tag !== undefined) await upstream.putManifest(tag, root.bytes, root.mediaType);
+  }
+  const target = (change: Partial<CopyTarget> = {}): CopyTarget => ({
+    reference: parseReference(`${HOST}/app:1`),
+    upstreamReference: '1',
+    cacheRepository: 'up.test/app',
+    cacheTag: '1',
+    thorough: false,
+    begun: false,
+    ...change,
+  });
+  const wanting = (...wanted: string[]) => ({ wanted: { platforms: wanted, pulled: [], pulledBefore: [] } });
+  const copy = (change: Partial<CopyTarget> = {}) => copies.copy(target(change), () => undefined, signal);
+  const readUpstream = (since = 0) =>
+    registry.requests.slice(since).filter(({ host, operation }) => host === HOST && operation.startsWith('open'));
+  const told = ({ platforms: held, platformsOnDemand, platformsPulled }: Awaited<ReturnType<typeof copy>>) => ({
+    held,
+    onDemand: platformsOnDemand,
+    pulled: platformsPulled,
+  });
+
+  it('is of all platforms when nothing is said', async () => {
+    expect(told(await copy())).toEqual({ held: platforms, onDemand: [], pulled: [] });
+  });
+
+  it('is of the wanted ones; one that comes to be wanted is brought, and nothing is read twice', async () => {
+    expect(told(await copy(wanting('linux/amd64')))).toEqual({
+      held: ['linux/amd64'],
+      onDemand: ['linux/arm64', 'linux/s390x'],
+      pulled: [],
+    });
+    const before = registry.requests.length;
+    const grown = await copy({ ...wanting('linux/amd64', 'linux/arm64'), verify: image.digest });
+    expect(told(grown)).toEqual({ held: ['linux/amd64', 'linux/arm64'], onDemand: ['linux/s390x'], pulled: [] });
+    const arm64 = image.platforms['linux/arm64'];
+    const manifests = readUpstream(before).filter(({ operation }) => operation === 'open-manifest');
+    expect(manifests.map(({ reference }) => reference)).toEqual([image.digest, arm64]);
+    expect(grown.digest).toBe(image.digest);
+  });
+
+  it('that an earlier object had made is looked at, and what it lacks is brought', async () => {
+    await copy(wanting('linux/amd64'));
+    const before = registry.requests.length;
+    expect(told(await copy(wanting('linux/amd64')))).toMatchObject({ held: ['linux/amd64'] });
+    expect(readUpstream(before)).toEqual([]);
+    expect(told(await copy(wanting('linux/s390x')))).toEqual({
+      held: ['linux/s390x'],
+      // Not looked after any more, though it may be there.
+      onDemand: ['linux/amd64', 'linux/arm64'],
+      pulled: [],
+    });
+  });
+
+  it('keeps what was pulled through, at the next tag as well', async () => {
+    await copy(wanting('linux/amd64'));
+    const pulled = [image.platforms['linux/arm64']!, `sha256:${'0'.repeat(64)}`];
+    const wanted = { platforms: ['linux/amd64'], pulled, pulledBefore: [] };
+    expect(told(await copy({ wanted, verify: image.digest }))).toEqual({
+      held: ['linux/amd64', 'linux/arm64'],
+      onDemand: ['linux/s390x'],
+      pulled: ['linux/arm64'],
+    });
+    const next = await makeIndex({ seed: 'next', platforms });
+    await push(next, '1');
+    const later = await copy({ wanted: { platforms: ['linux/amd64'], pulled: [], pulledBefore: ['linux/arm64'] } });
+    expect({ digest: later.digest, ...told(later) }).toEqual({
+      digest: next.digest,
+      held: ['linux/amd64', 'linux/arm64'],
+      onDemand: ['linux/s390x'],
+      pulled: ['linux/arm64'],
+    });
+  });
+
+  it('is whole where the cache registry takes nothing less, also for the next image', async () => {
+    const has = async (digest: string) =>
+      cache.headManifest(digest).then(
+        () => true,
+        () => false,
+      );
+    let refused = 0;
+    const strict: typeof cache.putManifest = async (reference, bytes, mediaType, options) => {
+      const { manifests = [] } = JSON.parse(bytes.toString()) as { manifests?: { digest: string }[] };
+      const there = await Promise.all(manifests.map(({ digest }) => has(digest)));
+      if (there.every(Boolean)) return cache.putManifest(reference, bytes, mediaType, options);
+      refused += 1;
+      throw new RegistryError('rejected', 'no', { status: 400, said: 'MANIFEST_BLOB_UNKNOWN' });
+    };
+    const access = { ...registry.access, cache: () => ({ ...cache, putManifest: strict }) };
+    copies = registryCopies({
+      registry: access,
+      cache: { url: 'http://cache.test' },
+      credentials: noCredentials,
+      turns: { of: () => alone },
+      concurrency: 2,
+      foreignLayers: false,
+      referrers: false,
+      now: () => 0,
+    });
+    expect(told(await copy(wanting('linux/amd64')))).toEqual({ held: platforms, onDemand: [], pulled: [] });
+    const next = await makeIndex({ seed: 'next', platforms });
+    await push(next, '1');
+    expect(told(await copy(wanting('linux/amd64')))).toEqual({ held: platforms, onDemand: [], pulled: [] });
+    expect(refused).toBe(1);
+  });
+
+  it('brings what refers to the image, and looks for it again when it is verified or forced', async () => {
+    expect((await copy()).referrers).toEqual({ count: 0 });
+    await push(signature);
+    const list = referrersIndex([{ ...signature.root, mediaType: signature.root.mediaType }]);
+    await registry
+      .repository(HOST, 'app')
+      .putManifest(referrersTag(image.digest), list, 'application/vnd.oci.image.index.v1+json');
+    // A copy that finds its tag right stays two requests.
+    expect((await copy()).referrers).toBeUndefined();
+    expect((await copy({ verify: image.digest })).referrers).toEqual({ count: 1 });
+    expect((await copy({ thorough: true })).referrers).toEqual({ count: 1 });
+    expect((await cache.headManifest(signature.digest)).digest).toBe(signature.digest);
+    does = ({ host, operation }) => {
+      if (host === HOST && operation === 'referrers') throw new RegistryError('server-error', 'broken');
+    };
+    expect((await copy({ thorough: true })).digest).toBe(image.digest);
+  });
+
+  it('asks a host without the referrers API by its fallback tag alone from then on', async () => {
+    const asked = () => registry.requests.filter(({ operation }) => operation === 'referrers').length;
+    await copy();
+    await copy({ thorough: true });
+    expect(asked()).toBe(1);
+  });
+});
