@@ -5,6 +5,7 @@ import { RegistryError } from './errors.ts';
 import { inParallel } from './in-parallel.ts';
 import { walkManifests, type ImagePlatform, type ManifestTree } from './manifest-tree.ts';
 import { blobsToCopy, readManifest, type Descriptor } from './plan.ts';
+import type { UploadSessions } from './upload-sessions.ts';
 import type { Manifest, ManifestHead, RateLimit, RepositoryClient } from './port.ts';
 
 const MiB = 1024 * 1024;
@@ -25,6 +26,8 @@ export interface CopyOptions {
   targetTag: string;
   /** What other copies into the target know of its blobs. Default: nothing. */
   turns?: BlobTurns;
+  /** What other processes left of uploads. Default: nothing. */
+  sessions?: UploadSessions;
   /** Which platforms of an index to copy; the index itself stays whole. Default: all. */
   wants?: (child: Descriptor) => boolean;
   /** Blobs at a time. Default 3. */
@@ -172,6 +175,7 @@ async function copyBlobs(
         target: options.target,
         blob,
         turns: options.turns ?? ALONE,
+        sessions: options.sessions,
         inline: tree.inline.get(blob.digest),
         chunkBytes: options.chunkBytes ?? 256 * MiB,
         signal,

@@ -2,7 +2,7 @@ import { headBlob, openBlob } from './blobs.ts';
 import { deleteTag, headManifest, openManifest, putManifest } from './manifests.ts';
 import { RepositoryRequests, type RepositoryContext } from './repository-requests.ts';
 import { listTags } from './tags.ts';
-import { startUpload } from './uploads.ts';
+import { continueUpload, startUpload } from './uploads.ts';
 import type { RepositoryClient } from './port.ts';
 
 /** The port over HTTP, for one repository. */
@@ -20,5 +20,6 @@ export function repositoryClient(context: RepositoryContext): RepositoryClient {
       putManifest(requests, reference, bytes, mediaType, options?.signal),
     deleteTag: (tag, options) => deleteTag(requests, tag, options?.signal),
     startUpload: (options) => startUpload(requests, options ?? {}),
+    continueUpload: (location) => continueUpload(requests, location),
   };
 }
