@@ -28,6 +28,7 @@ they are mounted as. Context: root (the umbrella chart's scope), service (what i
 {{- if has "registries" .service.needs }}{{ $_ := set $settings "addressPolicy" $v.addressPolicy }}{{ end -}}
 {{- if has "rules" .service.needs }}{{ $_ := set $settings "rulesFile" "/etc/kuik/rules/rules.yaml" }}{{ end -}}
 {{- with .service.cache }}{{ $_ := set $settings "cache" (merge (index $caches .) $signed) }}{{ end -}}
+{{- if eq (.service.cache | default "") "writer" }}{{ $_ := set $settings.cache "readersCertificateFile" (printf "%s/readers.crt" $keys) }}{{ end -}}
 {{- $listen := list (printf "127.0.0.1:%d" ($proxy.port | int)) (printf "[::1]:%d" ($proxy.port | int)) -}}
 {{- $watcher := index $v "pod-watcher" -}}
 {{- $kinds := list -}}

@@ -48,6 +48,12 @@ export const DEFAULTS = {
     servedIntervalMs: MINUTE,
     tagMemoryMs: 2 * SECOND,
   },
+  transfers: {
+    spoolBytes: 4096 * MiB,
+    keepMs: 10 * MINUTE,
+    connectMs: 500,
+    patienceMs: 5 * SECOND,
+  },
   broker: { audience: 'kuik-broker', podWaitMs: 1 * SECOND, timeoutMs: 3 * SECOND, reviewTtlMs: 5 * MINUTE },
   listen: { bodyLimitBytes: 4 * MiB },
   certificate: { days: 365 },

@@ -46,6 +46,12 @@ export const METRICS = {
   ),
   proxyResumes: counter('kuik_proxy_resumes_total', 'Bodies continued from another origin in the middle', 'from', 'to'),
   proxyBreaker: gauge('kuik_proxy_cache_breaker_open', 'Whether the cache registry is being spared (1) or asked (0)'),
+  proxyOwners: gauge('kuik_proxy_transfer_owners', 'Copiers known that give away what they read from upstream'),
+  proxyShared: counter(
+    'kuik_proxy_shared_reads_total',
+    'Blobs that the cache lacked: read through a copier (shared), refused by upstream through it (refused), read alone (why)',
+    'result',
+  ),
   watchObjects: gauge('kuik_watch_objects', 'Objects in a local copy', 'resource'),
   watchContactSeconds: gauge('kuik_watch_last_contact_seconds', 'Age of the last word of the API server', 'resource'),
   watchKnown: gauge(
@@ -81,6 +87,10 @@ export const METRICS = {
   copyBytes: counter('kuik_copy_bytes_total', 'Blob bytes by how they came to be in the cache', 'how'),
   copyActive: gauge('kuik_copies_active', 'Copies under way'),
   copyProgressBytes: gauge('kuik_copy_progress_bytes', 'Bytes done of the copies under way'),
+  transfersActive: gauge('kuik_transfers_active', 'Blobs that this process reads for everybody'),
+  transferBytes: counter('kuik_transfer_bytes_total', 'Bytes that transfers read, by where from, and gave away', 'way'),
+  transferJoins: counter('kuik_transfer_joins_total', 'Readers that came to this process, by what they got', 'result'),
+  transferSpoolBytes: gauge('kuik_transfer_spool_bytes', 'Room that spool files have taken'),
   monitorChecks: counter('kuik_monitor_checks_total', 'Upstream checks', 'host', 'result'),
   monitorDue: gauge('kuik_monitor_due', 'Images whose check is due', 'host'),
   monitorBudget: gauge('kuik_monitor_budget_left', 'Checks left in the interval', 'host'),

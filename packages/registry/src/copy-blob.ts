@@ -122,7 +122,7 @@ class Transfer {
           continue;
         }
         if (!this.#mayContinue(error) || failures >= FAILURES_MAX || signal.aborted) {
-          await upload.abort();
+          if (!this.#leaves(error)) await upload.abort();
           throw error;
         }
         const resumed = await this.#resumeAt(upload, error);
@@ -152,6 +152,13 @@ class Transfer {
       if (signal.aborted) throw error;
       return undefined;
     }
+  }
+
+  /** Whether the session stays for whoever goes on: what it holds is right as far as anybody knows. */
+  #leaves(error: unknown): boolean {
+    const { blob, sessions, signal } = this.#copy;
+    if (sessions === undefined || blob.size <= WHOLE_MAX) return false;
+    return signal.aborted || (error instanceof RegistryError && error.retry && error.code !== 'digest-mismatch');
   }
 
   #note(upload: Upload): void {

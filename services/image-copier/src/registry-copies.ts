@@ -7,6 +7,8 @@ import {
   type CacheEndpoint,
   type CopyResult as Copied,
   type RegistryAccess,
+  type RepositoryClient,
+  type UploadSessions,
 } from '@kuik/registry';
 import { anchorPin } from './anchor-pin.ts';
 import type { CopyParts, CopyResult } from './copy-loop.ts';
@@ -21,6 +23,9 @@ export interface CopyRoute {
   readonly credentials: (origin: CopyOrigin) => CopyCredentials;
   /** What all workers know of the cache's blobs, by upstream host. */
   readonly turns: { of(host: string): BlobTurns };
+  /** An upstream repository whose blobs are read once for everybody. */
+  readonly share: (client: RepositoryClient, reader: { host: string; path: string } & CopyOrigin) => RepositoryClient;
+  readonly sessions: UploadSessions;
   /** Blobs of one image at once. */
   readonly concurrency: number;
 }
@@ -31,6 +36,8 @@ export function registryCopies({
   cache,
   credentials,
   turns,
+  share,
+  sessions,
   concurrency,
 }: CopyRoute): Pick<CopyParts, 'copy' | 'failureOf' | 'held' | 'lost'> {
   const sides = new Sides();
@@ -41,7 +48,8 @@ export function registryCopies({
       const { requestId } = target;
       const origin = requestId === undefined ? {} : { requestId };
       const own = credentials(origin);
-      const source = sides.watch(registry.upstream(host, path, own, origin), 'upstream');
+      const upstream = share(registry.upstream(host, path, own, origin), { host, path, ...origin });
+      const source = sides.watch(upstream, 'upstream');
       const to = sides.watch(registry.cache(cache, target.cacheRepository, origin), 'cache');
       try {
         if (target.pin !== undefined)
@@ -61,6 +69,7 @@ export function registryCopies({
             thorough,
             begun: target.begun,
             turns: turns.of(host),
+            sessions,
             concurrency,
             signal,
             onProgress: ({ bytesDone, bytesTotal, blobsDone, blobsTotal }) =>

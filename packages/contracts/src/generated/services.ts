@@ -40,7 +40,9 @@ export const DECLARED_SERVICES = {
     ],
     "cache": "writer",
     "nats": {
-      "publishes": [],
+      "publishes": [
+        "kuik.transfer.owners"
+      ],
       "subscribes": [],
       "consumes": [],
       "requests": [
@@ -99,7 +101,9 @@ export const DECLARED_SERVICES = {
       "publishes": [
         "kuik.image.served"
       ],
-      "subscribes": [],
+      "subscribes": [
+        "kuik.transfer.owners"
+      ],
       "consumes": [],
       "requests": [
         "kuik.credentials.request"

@@ -60,7 +60,7 @@ export async function startCopierWorld(hosts: readonly string[]) {
   await until(async () => (await states.keys()).length === 0, { what: 'the bucket of states' });
   const apps: Copier[] = [];
   const processes: ServiceProcess[] = [];
-  const settingsOf = (copy: object, port: number): object => ({
+  const settingsOf = (copy: object, port: number, transferPort = 0): object => ({
     http: { host: '127.0.0.1', port },
     nats: identity.nats,
     redis: identity.redis,
@@ -70,7 +70,12 @@ export async function startCopierWorld(hosts: readonly string[]) {
     broker: { tokenFile: identity.brokerTokenFile, timeout: '1s' },
     upstreamTimeouts: { headers: '1500ms', idle: '2s' },
     copy: { lock: '2s', stallCheck: '500ms', drain: '5s', ...copy },
+    transfers: {
+      listen: `127.0.0.1:${transferPort}`,
+      folder: path.join(identity.folder, `spool-${transferPort === 0 ? (spools += 1) : `at-${transferPort}`}`),
+    },
   });
+  let spools = 0;
 
   const find = (name: string) => api.find<Image>(`${IMAGES}/${name}`);
   const create = (reference: string, name = cachedImageName(parseReference(reference))) =>
@@ -115,6 +120,9 @@ export async function startCopierWorld(hosts: readonly string[]) {
         get healthPort() {
           return app.healthPort;
         },
+        get transfersUrl() {
+          return app.transfersUrl;
+        },
         async metric(name, labels = '') {
           const text = await (await fetch(`http://127.0.0.1:${app.healthPort}/metrics`)).text();
           const lines = text.split('\n').filter((line) => line.startsWith(name) && line.includes(labels));
@@ -126,10 +134,10 @@ export async function startCopierWorld(hosts: readonly string[]) {
     },
 
     /** A copier in a process of its own, to be killed. */
-    async startProcess(copy: object = {}): Promise<ServiceProcess> {
+    async startProcess(copy: object = {}, transferPort = 0): Promise<ServiceProcess> {
       const healthPort = await freePort();
       const file = path.join(identity.folder, `copier-${healthPort}.yaml`);
-      await writeFile(file, JSON.stringify(settingsOf(copy, healthPort)));
+      await writeFile(file, JSON.stringify(settingsOf(copy, healthPort, transferPort)));
       const env = { KUIK_CONFIG: file };
       const started = await startService('image-copier', { healthPort, from: 'source', env });
       processes.push(started);

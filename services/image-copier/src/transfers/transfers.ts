@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { TransferLeases } from '@kuik/queue';
 import { openResuming, RegistryError, type BlobSource, type BufferPool, type OpenBlob, type RepositoryClient } from '@kuik/registry';
 import { isProven, proofOf, type Access } from './proof.ts';
@@ -109,6 +110,8 @@ export class Transfers {
       entry.holds = 0;
       this.#leaveWhenIdle(entry);
     }
+    // Readers notice when their client takes the next chunk; who does not keeps a lease that runs out by itself.
+    for (let waits = 0; waits < 50 && this.#entries.size > 0; waits += 1) await sleep(20);
     await Promise.all(this.#closing.values());
   }
 
@@ -146,6 +149,10 @@ export class Transfers {
     if (claim !== undefined && claim.owner !== me && !(await alive(claim.owner)))
       claim = await leases.claim(key, me, claim.owner);
     if (claim !== undefined && claim.owner !== me) return { at: claim.owner };
+    if (this.#closed) {
+      await leases.release(key, me, false);
+      throw new RegistryError('refused', 'this process ends');
+    }
     const entry: Entry = {
       key,
       name: key.replace(/[^a-zA-Z0-9.-]/g, '_'),
