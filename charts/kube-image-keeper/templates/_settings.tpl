@@ -37,7 +37,7 @@ they are mounted as. Context: root (the umbrella chart's scope), service (what i
 {{- $own := dict
   "webhook" (dict "namespace" $namespace "admission" $v.admission)
   "pod-watcher" (dict "broker" (include "kuik.credentialRequesters" $root | fromJson) "expiry" $v.expiry "usage" $usage)
-  "image-copier" (dict "pace" $v.pace)
+  "image-copier" (dict "pace" $v.pace "transfers" (dict "folder" "/var/spool/kuik" "spoolBytes" (mul (int (index $v "image-copier").spoolGiB) 1073741824)))
   "monitor" (dict "pace" $v.pace)
   "node-proxy" (dict "listen" $listen "http" (dict "host" $proxy.httpHost "port" ($proxy.httpPort | int)))
 -}}

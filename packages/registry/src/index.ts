@@ -30,7 +30,7 @@ export { copyImage, describeImage, type CopyOptions, type CopyProgress, type Cop
 export { holdsWholeImage } from './whole-image.ts';
 export type { ImagePlatform } from './manifest-tree.ts';
 export type { Descriptor } from './plan.ts';
-export { credentialsOf, readCacheEndpoint, readRegistries, readTimeouts } from './settings.ts';
+export { credentialsOf, readCacheEndpoint, readReadersCertificate, readRegistries, readTimeouts } from './settings.ts';
 export { copyBlob } from './copy-blob.ts';
 export type { UploadSessions } from './upload-sessions.ts';
 export { openBlobOver } from './open-blob.ts';

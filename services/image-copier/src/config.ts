@@ -67,7 +67,10 @@ export const copierConfig = z.strictObject({
         .regex(/^http:\/\/[^/\s]+$/, 'must be http://host:port')
         .optional()
         .describe("How others reach it; absent: this machine's first address"),
-      folder: z.string().default('/tmp/kuik-spool').describe('Of spool files; what an earlier process left there is used'),
+      folder: z
+        .string()
+        .default('/tmp/kuik-spool')
+        .describe('Of spool files; what an earlier process left there is used'),
       spoolBytes: z
         .number()
         .int()

@@ -79,7 +79,12 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
     tokenFile === undefined ? 'none' : (await readFile(tokenFile, 'utf8')).trim();
   const credentials = bus && createCredentialClient(bus, { readToken, timeoutMs, now: () => clock.now() });
   const shared = sharing(config, context, { registry, cache: endpoint, bus });
-  const upstream = new UpstreamAccess({ registry, now, ...(credentials && { credentials }), ...(shared && { shared }) });
+  const upstream = new UpstreamAccess({
+    registry,
+    now,
+    ...(credentials && { credentials }),
+    ...(shared && { shared }),
+  });
   const tags = bus
     ? new TagKnowledge({
         bus,

@@ -87,7 +87,10 @@ export const configSchema = z.strictObject({
   upstreamTimeouts: upstreamTimeoutsConfig,
   transfers: z
     .strictObject({
-      enabled: z.boolean().default(true).describe('Read through a copier what the cache lacks, so that it is read once'),
+      enabled: z
+        .boolean()
+        .default(true)
+        .describe('Read through a copier what the cache lacks, so that it is read once'),
       connect: positive.default(DEFAULTS.transfers.connectMs).describe('How long a copier may take to be connected to'),
       patience: positive
         .default(DEFAULTS.transfers.patienceMs)

@@ -11,7 +11,8 @@ import type { Owners } from './owners.ts';
 import type { Repository } from './pull-path.ts';
 
 /** What became of a blob that the cache lacks: label `result` of `kuik_proxy_shared_reads_total`. */
-export type SharedResult = 'shared' | 'refused' | 'alone-no-owner' | 'alone-owner-away' | 'alone-no-room' | 'alone-owner-failed';
+export type SharedResult =
+  'shared' | 'refused' | 'alone-no-owner' | 'alone-owner-away' | 'alone-no-room' | 'alone-owner-failed';
 
 export interface SharedReadsOptions {
   readonly registry: Pick<RegistryAccess, 'cache'>;

@@ -60,7 +60,7 @@ export async function startCopierWorld(hosts: readonly string[]) {
   await until(async () => (await states.keys()).length === 0, { what: 'the bucket of states' });
   const apps: Copier[] = [];
   const processes: ServiceProcess[] = [];
-  const settingsOf = (copy: object, port: number, transferPort = 0): object => ({
+  const settingsOf = (copy: object, port: number): object => ({
     http: { host: '127.0.0.1', port },
     nats: identity.nats,
     redis: identity.redis,
@@ -71,8 +71,8 @@ export async function startCopierWorld(hosts: readonly string[]) {
     upstreamTimeouts: { headers: '1500ms', idle: '2s' },
     copy: { lock: '2s', stallCheck: '500ms', drain: '5s', ...copy },
     transfers: {
-      listen: `127.0.0.1:${transferPort}`,
-      folder: path.join(identity.folder, `spool-${transferPort === 0 ? (spools += 1) : `at-${transferPort}`}`),
+      listen: '127.0.0.1:0',
+      folder: path.join(identity.folder, `spool-${(spools += 1)}`),
     },
   });
   let spools = 0;
@@ -134,10 +134,10 @@ export async function startCopierWorld(hosts: readonly string[]) {
     },
 
     /** A copier in a process of its own, to be killed. */
-    async startProcess(copy: object = {}, transferPort = 0): Promise<ServiceProcess> {
+    async startProcess(copy: object = {}): Promise<ServiceProcess> {
       const healthPort = await freePort();
       const file = path.join(identity.folder, `copier-${healthPort}.yaml`);
-      await writeFile(file, JSON.stringify(settingsOf(copy, healthPort, transferPort)));
+      await writeFile(file, JSON.stringify(settingsOf(copy, healthPort)));
       const env = { KUIK_CONFIG: file };
       const started = await startService('image-copier', { healthPort, from: 'source', env });
       processes.push(started);

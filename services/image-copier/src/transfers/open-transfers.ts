@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { METRICS, TRANSFER_ACCESS_HEADER } from '@kuik/contracts';
 import { toCacheRepository } from '@kuik/image';
 import type { BlobTurns, TransferLeases } from '@kuik/queue';
 import {
   BufferPool,
+  readReadersCertificate,
   type CacheEndpoint,
   type CredentialSource,
   type RegistryAccess,
@@ -39,7 +39,10 @@ export interface OpenTransfersParts {
 
 export interface OpenedTransfers {
   /** Upstream repositories as copies read them. */
-  readonly share: (client: RepositoryClient, reader: Pick<TransferReader, 'host' | 'path' | 'requestId'>) => RepositoryClient;
+  readonly share: (
+    client: RepositoryClient,
+    reader: Pick<TransferReader, 'host' | 'path' | 'requestId'>,
+  ) => RepositoryClient;
   readonly sessions: UploadSessions;
   /** The server, and what it gives away; to be started before whoever joins. */
   readonly part: Part;
@@ -130,9 +133,11 @@ export function openTransfers(parts: OpenTransfersParts): OpenedTransfers {
 }
 
 /** Readers are proxies, by their key, and other copiers, by ours. */
-function tokensOf({ readersCertificateFile }: CopierConfig['cache'], cache: CacheEndpoint): ReaderTokens | undefined {
-  const { signer } = cache;
+function tokensOf(settings: CopierConfig['cache'], { signer }: CacheEndpoint): ReaderTokens | undefined {
   if (signer === undefined) return undefined;
-  const readers = readersCertificateFile === undefined ? {} : { 'kuik-r': readFileSync(readersCertificateFile, 'utf8') };
-  return new ReaderTokens({ ...readers, [signer.issuer]: signer.certificatePem });
+  const readers = readReadersCertificate(settings);
+  return new ReaderTokens({
+    ...(readers === undefined ? {} : { 'kuik-r': readers }),
+    [signer.issuer]: signer.certificatePem,
+  });
 }

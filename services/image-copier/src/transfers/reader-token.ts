@@ -18,7 +18,9 @@ export class ReaderTokens {
   readonly #keys: ReadonlyMap<string, KeyObject>;
 
   constructor(certificates: Readonly<Record<string, string>>) {
-    this.#keys = new Map(Object.entries(certificates).map(([issuer, pem]) => [issuer, new X509Certificate(pem).publicKey]));
+    this.#keys = new Map(
+      Object.entries(certificates).map(([issuer, pem]) => [issuer, new X509Certificate(pem).publicKey]),
+    );
   }
 
   /** Why this Authorization header does not let its sender pull `repository` (a name in the cache) now; undefined when it does. */

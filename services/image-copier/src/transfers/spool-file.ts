@@ -41,7 +41,7 @@ export class SpoolFile {
 
   /** Bytes count as held once they are written. Throws the system's error (ENOSPC). */
   async write(chunk: Buffer, at: number): Promise<void> {
-    for (let done = 0; done < chunk.length; ) {
+    for (let done = 0; done < chunk.length;) {
       const { bytesWritten } = await this.#handle.write(chunk, done, chunk.length - done, at + done);
       done += bytesWritten;
     }

@@ -36,7 +36,9 @@ export function parseTransferRequest(
   return { repository, ...named, digest, access, ...range };
 }
 
-function rangeOf(header: string | string[] | undefined): Pick<TransferRequest, 'offset' | 'end' | 'ranged'> | undefined {
+function rangeOf(
+  header: string | string[] | undefined,
+): Pick<TransferRequest, 'offset' | 'end' | 'ranged'> | undefined {
   if (header === undefined) return { offset: 0, end: undefined, ranged: false };
   const match = typeof header === 'string' ? /^bytes=(\d{1,15})-(\d{0,15})$/.exec(header) : null;
   if (match === null) return undefined;

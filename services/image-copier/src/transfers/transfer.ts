@@ -1,6 +1,13 @@
 import { createHash, type Hash } from 'node:crypto';
 import { parseDigest } from '@kuik/image';
-import { openBlobOver, openResuming, RegistryError, type BlobSource, type BufferPool, type OpenBlob } from '@kuik/registry';
+import {
+  openBlobOver,
+  openResuming,
+  RegistryError,
+  type BlobSource,
+  type BufferPool,
+  type OpenBlob,
+} from '@kuik/registry';
 import { nextRead, willBeWhole, type Reading } from './next-read.ts';
 import type { SpoolFile } from './spool-file.ts';
 import type { Span } from './span-set.ts';
@@ -134,7 +141,7 @@ export class Transfer {
     const buffer = await buffers.acquire(signal);
     try {
       let failures = this.#failures;
-      for (let at = from; at < to; ) {
+      for (let at = from; at < to;) {
         if (this.#ended !== undefined) throw this.#ended;
         if (signal?.aborted === true) throw new RegistryError('aborted', 'the reader left');
         if (this.#failures > failures) throw this.#failure!;
@@ -244,7 +251,8 @@ export class Transfer {
         if (this.#hashed === this.size && this.#ended === undefined) this.#check();
         this.#wake();
       },
-      (error: unknown) => this.end(error instanceof RegistryError ? error : new RegistryError('truncated', String(error))),
+      (error: unknown) =>
+        this.end(error instanceof RegistryError ? error : new RegistryError('truncated', String(error))),
     );
   }
 
@@ -252,7 +260,10 @@ export class Transfer {
     const { digest } = this.#parts;
     const got = this.#hash.digest('hex');
     if (got === parseDigest(digest)!.hex) this.#verified = true;
-    else this.end(new RegistryError('digest-mismatch', `the bytes of ${digest} have the digest ${got.slice(0, 12)}...: refused`));
+    else
+      this.end(
+        new RegistryError('digest-mismatch', `the bytes of ${digest} have the digest ${got.slice(0, 12)}...: refused`),
+      );
   }
 
   #happening(signal: AbortSignal | undefined): Promise<void> {

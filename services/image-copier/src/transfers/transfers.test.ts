@@ -115,7 +115,8 @@ function world(bytes: Buffer, grants: (path: string, access: Access) => boolean 
       const there = door === undefined ? undefined : live.get(door);
       try {
         let joined: Joined | undefined = await there?.join(reader({ offset: at, ...own }));
-        if (joined !== undefined && 'at' in joined) joined = await live.get(joined.at)?.join(reader({ offset: at, ...own }));
+        if (joined !== undefined && 'at' in joined)
+          joined = await live.get(joined.at)?.join(reader({ offset: at, ...own }));
         if (joined === undefined || 'at' in joined) throw new RegistryError('refused', 'nobody there');
         await joined.blob.deliver((chunk) => {
           parts.push(Buffer.from(chunk));

@@ -1,6 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TransferLeases } from '@kuik/queue';
-import { openResuming, RegistryError, type BlobSource, type BufferPool, type OpenBlob, type RepositoryClient } from '@kuik/registry';
+import {
+  openResuming,
+  RegistryError,
+  type BlobSource,
+  type BufferPool,
+  type OpenBlob,
+  type RepositoryClient,
+} from '@kuik/registry';
 import { isProven, proofOf, type Access } from './proof.ts';
 import { sizeOfSpool, SpoolFile } from './spool-file.ts';
 import type { SpoolRoom } from './spool-room.ts';
