@@ -28,6 +28,7 @@ export const DEFAULTS = {
   fights: { pods: 3, withinMs: 2 * MINUTE, rememberMs: 30 * DAY },
   expiry: { unusedMs: 30 * DAY },
   removal: { graceMs: 5 * MINUTE, confirmTimeoutMs: 5 * SECOND },
+  presence: { everyMs: DAY },
   monitor: { intervalMs: 6 * HOUR, budgetPerInterval: 60, timeoutMs: 10 * SECOND },
   /** Meant for registries that say nothing about their limits: generous to bursts (a cluster that is seen for the first time), quick to be parked. */
   pace: { perSecond: 20, burst: 500 },

@@ -98,6 +98,7 @@ export const METRICS = {
   gcCondemned: gauge('kuik_gc_condemned', 'Images condemned and not yet removed'),
   gcRemoved: counter('kuik_gc_removed_total', 'Images removed', 'reason'),
   gcKept: counter('kuik_gc_kept_total', 'Removals called off', 'reason'),
+  presenceLooks: counter('kuik_presence_looks_total', 'Images looked for in the cache: there, missing', 'result'),
   busMessages: counter('kuik_bus_messages_total', 'Messages by fate', 'subject', 'fate'),
   busConnected: gauge('kuik_bus_connected', 'Whether NATS is connected'),
   rulesReloads: counter('kuik_rules_reload_total', 'Changes of the rules file: applied, refused', 'result'),

@@ -10,7 +10,9 @@ export const DECLARED_SERVICES = {
     ],
     "cache": "writer",
     "nats": {
-      "publishes": [],
+      "publishes": [
+        "kuik.image.served"
+      ],
       "subscribes": [],
       "consumes": [],
       "requests": [
