@@ -28,6 +28,7 @@ they are mounted as. Context: root (the umbrella chart's scope), service (what i
 {{- if has "registries" .service.needs }}{{ $_ := set $settings "addressPolicy" $v.addressPolicy }}{{ end -}}
 {{- if has "rules" .service.needs }}{{ $_ := set $settings "rulesFile" "/etc/kuik/rules/rules.yaml" }}{{ end -}}
 {{- with .service.cache }}{{ $_ := set $settings "cache" (merge (index $caches .) $signed) }}{{ end -}}
+{{- if eq (.service.cache | default "") "writer" }}{{ $_ := set $settings.cache "readersCertificateFile" (printf "%s/readers.crt" $keys) }}{{ end -}}
 {{- $listen := list (printf "127.0.0.1:%d" ($proxy.port | int)) (printf "[::1]:%d" ($proxy.port | int)) -}}
 {{- $watcher := index $v "pod-watcher" -}}
 {{- $kinds := list -}}
@@ -36,7 +37,7 @@ they are mounted as. Context: root (the umbrella chart's scope), service (what i
 {{- $own := dict
   "webhook" (dict "namespace" $namespace "admission" $v.admission)
   "pod-watcher" (dict "broker" (include "kuik.credentialRequesters" $root | fromJson) "expiry" $v.expiry "platforms" $v.platforms "usage" $usage)
-  "image-copier" (dict "pace" $v.pace)
+  "image-copier" (dict "pace" $v.pace "transfers" (dict "folder" "/var/spool/kuik" "spoolBytes" (mul (int (index $v "image-copier").spoolGiB) 1073741824)))
   "monitor" (dict "pace" $v.pace)
   "node-proxy" (dict "listen" $listen "http" (dict "host" $proxy.httpHost "port" ($proxy.httpPort | int)))
 -}}

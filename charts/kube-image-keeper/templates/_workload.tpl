@@ -1,6 +1,6 @@
 {{/*
 The pod template of one of our services. Context: root (the subchart's scope), service (what its folder declares, files/services.json),
-settings (YAML text), ports (absent: http on 8080), fieldEnv, lingerSeconds, hostNetwork, probeHost.
+settings (YAML text), ports (absent: http on 8080), fieldEnv, lingerSeconds, hostNetwork, probeHost, spool (size limit of a folder /var/spool/kuik).
 Secrets are mounted as files; the root file system is read-only; nothing runs as root.
 */}}
 {{- define "kuik.podTemplate" -}}
@@ -95,6 +95,9 @@ spec:
         - { name: rules, mountPath: /etc/kuik/rules, readOnly: true }
         {{- end }}
         - { name: tmp, mountPath: /tmp }
+        {{- if .spool }}
+        - { name: spool, mountPath: /var/spool/kuik }
+        {{- end }}
         - { name: keys, mountPath: /etc/kuik/keys, readOnly: true }
         {{- if $kube }}
         - { name: kube, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true }
@@ -111,6 +114,10 @@ spec:
     {{- end }}
     - name: tmp
       emptyDir: { sizeLimit: 64Mi }
+    {{- with .spool }}
+    - name: spool
+      emptyDir: { sizeLimit: {{ . }} }
+    {{- end }}
     - name: keys
       secret: { secretName: kuik-keys-{{ $component }}, defaultMode: 0440 }
     {{- if $kube }}

@@ -54,6 +54,7 @@ function cacheOf(side: 'writer' | 'reader'): Record<string, string> {
     url: `http://cache-${side}:5000`,
     keyFile: `${KEYS}/registry.key`,
     certificateFile: `${KEYS}/registry.crt`,
+    ...(side === 'writer' ? { readersCertificateFile: `${KEYS}/readers.crt` } : {}),
   };
 }
 

@@ -1,7 +1,10 @@
 import { namespaceOf, type Need, type ServiceDeclaration } from '@kuik/contracts';
 import type { ServiceIdentity } from '@kuik/testbed';
 
-/** What the settings of every service are made of, beside who it is. A declaration names these: `${proxyPort}`. */
+/**
+ * What the settings of every service are made of, beside who it is. A declaration names these: `${proxyPort}`; and of the replica itself its name,
+ * `${replica}`, and a folder of its service, `${folder}`.
+ */
 export interface StackFacts {
   readonly registries: Readonly<Record<string, object>>;
   /** `localhost:<port>`: the proxy, as images name it. */
@@ -41,7 +44,7 @@ export function settingsOf(
     nats,
     ...Object.fromEntries(needs.map((need) => [SETTING[need] ?? need, sections[need]])),
     ...(cache === undefined ? {} : { cache }),
-    ...(filled(local.settings, { ...facts }) as Record<string, unknown>),
+    ...(filled(local.settings, { ...facts, replica, folder: identity.folder }) as Record<string, unknown>),
   };
 }
 

@@ -61,6 +61,10 @@ export const cacheConfig = keyAndCertificate(
     issuer: z.enum(['kuik-w', 'kuik-r']).optional().describe('Which key signs our tokens: writers or readers'),
     keyFile: z.string().optional().describe('PEM of the ES256 key that signs our tokens; absent: no authentication'),
     certificateFile: z.string().optional().describe("PEM of that key's certificate"),
+    readersCertificateFile: z
+      .string()
+      .optional()
+      .describe("PEM of the readers' certificate: by it a writer knows who may have what it reads from upstream"),
   }),
 ).describe('Cache registry');
 

@@ -30,6 +30,7 @@ export const DEFAULTS = {
   removal: { graceMs: 5 * MINUTE, confirmTimeoutMs: 5 * SECOND },
   /** Upstream is asked about a tag at a pull: never more often than `atMostEveryMs` per node, never waited for longer than `patienceMs`. */
   tags: { atMostEveryMs: 5 * SECOND, patienceMs: 2 * SECOND, checkIntervalMs: 10 * MINUTE },
+  presence: { everyMs: DAY },
   monitor: { intervalMs: 6 * HOUR, budgetPerInterval: 60, timeoutMs: 10 * SECOND },
   /** Meant for registries that say nothing about their limits: generous to bursts (a cluster that is seen for the first time), quick to be parked. */
   pace: { perSecond: 20, burst: 500 },
@@ -49,6 +50,12 @@ export const DEFAULTS = {
     stateTimeoutMs: 250,
     servedIntervalMs: MINUTE,
     tagMemoryMs: 2 * SECOND,
+  },
+  transfers: {
+    spoolBytes: 4096 * MiB,
+    keepMs: 10 * MINUTE,
+    connectMs: 500,
+    patienceMs: 5 * SECOND,
   },
   broker: { audience: 'kuik-broker', podWaitMs: 1 * SECOND, timeoutMs: 3 * SECOND, reviewTtlMs: 5 * MINUTE },
   listen: { bodyLimitBytes: 4 * MiB },

@@ -77,3 +77,8 @@ export const REPOSITORY_EVENT_REASONS = {
 
 /** Event reason on the owner of pods that are not rewritten any more. */
 export const REWRITE_STOPPED = 'RewriteStopped';
+
+/** Header by which a proxy tells a copier by what right it reads: `anonymous` or `credential`. */
+export const TRANSFER_ACCESS_HEADER = 'kuik-access';
+/** How often a copier says over NATS that it gives away what it reads, in ms; after three times that it is forgotten. */
+export const TRANSFER_OWNER_EVERY_MS = 2_000;

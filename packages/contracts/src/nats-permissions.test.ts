@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { inboxPrefix, natsAuthorization, natsPermissions } from './nats-permissions.ts';
-import { CREDENTIALS, HOLDERS_CONFIRM, IMAGE_SERVED, IMAGE_STATE, IMAGE_USED } from './subjects.ts';
+import { CREDENTIALS, HOLDERS_CONFIRM, IMAGE_SERVED, IMAGE_STATE, IMAGE_USED, TRANSFER_OWNERS } from './subjects.ts';
 import { SERVICES, type ServiceName } from './services.ts';
 
 /** NATS subject matching: `*` is one token, a final `>` one or more. */
@@ -29,9 +29,10 @@ describe('natsPermissions', () => {
 
   it.each<[string, ServiceName[], ServiceName[]]>([
     [IMAGE_USED.subject, ['webhook'], ['pod-watcher']],
+    [TRANSFER_OWNERS.subject, ['image-copier'], ['node-proxy']],
     [HOLDERS_CONFIRM.subject, ['gc'], ['pod-watcher']],
     [CREDENTIALS.subject, ['image-copier', 'monitor', 'node-proxy'], ['pod-watcher']],
-    [IMAGE_SERVED.subject, ['node-proxy'], []],
+    [IMAGE_SERVED.subject, ['gc', 'node-proxy'], []],
     [IMAGE_SERVED.deadLetters, ['pod-watcher'], []],
     [`$JS.ACK.${IMAGE_SERVED.stream}.pod-watcher.1.1.1.1.0`, ['pod-watcher'], []],
     [`$JS.API.CONSUMER.MSG.NEXT.${IMAGE_SERVED.stream}.pod-watcher`, ['pod-watcher'], []],

@@ -33,6 +33,22 @@ export const IMAGE_USED: Subject<ImageUsed> = {
   maxBytes: 64 * 1024,
 };
 
+/** A copier that gives away what it reads from upstream (docs/transfers.md): told again and again while it lives. */
+export const transferOwner = z.object({
+  /** Where it is reached, `http://10.0.0.7:7440`. */
+  url: z.string().min(1).max(300),
+  /** Its last word. */
+  leaving: z.boolean().optional(),
+});
+export type TransferOwner = z.infer<typeof transferOwner>;
+
+export const TRANSFER_OWNERS: Subject<TransferOwner> = {
+  kind: 'core',
+  subject: 'kuik.transfer.owners',
+  schema: transferOwner,
+  maxBytes: 1024,
+};
+
 /** One manifest that is not in the cache, or not whole there, as far as a node could see. */
 const missingContent = z.object({
   /** Canonical repository, `docker.io/library/nginx`. */
@@ -184,7 +200,7 @@ export const IMAGE_STATE: StateBucket<ImageState> = {
   bucketMaxBytes: 256 * MiB,
 };
 
-export const CORE_SUBJECTS = [IMAGE_USED, TAG_MOVED] as const;
+export const CORE_SUBJECTS = [IMAGE_USED, TAG_MOVED, TRANSFER_OWNERS] as const;
 export const REQUEST_SUBJECTS = [HOLDERS_CONFIRM, CREDENTIALS] as const;
 export const DURABLE_STREAMS = [IMAGE_SERVED] as const;
 export const STATE_BUCKETS = [IMAGE_STATE] as const;

@@ -5,6 +5,7 @@ export type {
   JobCounts,
   JobEnd,
   JobProgress,
+  LeaseClaim,
   Missed,
   Outcome,
   Pace,
@@ -15,6 +16,8 @@ export type {
   QueueOf,
   QueueReports,
   TimeStore,
+  TransferLeases,
+  TransferLeasesOptions,
   Work,
   Worker,
   WorkerOptions,
@@ -26,4 +29,5 @@ export { createBlobTurns } from './redis/blob-turns.ts';
 export { createPacer } from './redis/pacer.ts';
 export { createProducer } from './redis/producer.ts';
 export { createTimeStore } from './redis/time-store.ts';
+export { createTransferLeases } from './redis/transfer-leases.ts';
 export { createWorker } from './redis/worker.ts';

@@ -15,7 +15,7 @@ export interface QueueLog {
 export type JobEnd = 'done' | 'parked' | 'failed' | 'invalid' | 'held' | 'interrupted' | 'lost';
 
 /** What was wanted of Redis while it was away. */
-export type Missed = 'enqueue' | 'counts' | 'take' | 'park' | 'parkedUntil' | 'times' | 'turns';
+export type Missed = 'enqueue' | 'counts' | 'take' | 'park' | 'parkedUntil' | 'times' | 'turns' | 'transfers';
 
 /** Where producers, workers, pacers and time stores report to; all optional. */
 export interface QueueReports {
@@ -167,6 +167,33 @@ export interface HostBlobs {
 export type BlobTurn =
   | { readonly do: 'look'; readonly in: readonly string[] }
   | { readonly do: 'bring'; end(landedIn?: string): Promise<void> };
+
+export interface TransferLeasesOptions {
+  /** An owner silent for this long loses its transfer. Default: the copy queue's lock, 10 s. */
+  readonly lockMs?: number;
+}
+
+/** Who owns a transfer now, and whether its blob came into the cache within the last minute. */
+export interface LeaseClaim {
+  readonly owner: string;
+  readonly landed: boolean;
+}
+
+/**
+ * Which process reads a blob from upstream for everybody; owners are named by their address. Advice, as all of Redis here: no method
+ * throws, and undefined means that nobody could be asked.
+ */
+export interface TransferLeases {
+  readonly lockMs: number;
+  /** Takes or keeps the lease if it is free, ours or that of `dead` (who does not answer); says whose it is. */
+  claim(key: string, address: string, dead?: string): Promise<LeaseClaim | undefined>;
+  /** Ends the lease if it is ours. */
+  release(key: string, address: string, landed: boolean): Promise<void>;
+  /** Remembers for an hour how far an upload is, for whoever goes on with it; undefined forgets. */
+  note(key: string, text: string | undefined): Promise<void>;
+  noted(key: string): Promise<string | undefined>;
+  close(): Promise<void>;
+}
 
 /** Marks contract use in signatures: the queue a producer or worker was made for. */
 export type QueueOf<T> = JobQueue<T>;

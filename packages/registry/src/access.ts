@@ -89,7 +89,7 @@ export function createRegistryAccess(options: RegistryAccessOptions = {}): Regis
     from: Transport,
     host: string,
     repository: string,
-  ): Omit<RepositoryContext, 'site' | 'auth' | 'requestId'> => {
+  ): Omit<RepositoryContext, 'site' | 'auth' | 'requestId' | 'headers'> => {
     if (!isRepositoryPath(repository))
       throw new RegistryError('rejected', `"${repository.slice(0, 300)}" is not a repository`);
     const manifestMaxBytes = options.manifestMaxBytes ?? FIXED.manifestMaxBytes;
@@ -114,6 +114,7 @@ export function createRegistryAccess(options: RegistryAccessOptions = {}): Regis
       cache.signer?.issuer,
       cache.signer?.certificatePem,
       cache.signer?.actions,
+      cache.timeouts,
     ]);
     let known = caches.get(key);
     if (known === undefined) {
@@ -122,9 +123,11 @@ export function createRegistryAccess(options: RegistryAccessOptions = {}): Regis
         allowPrivate: true,
         plainHTTP: base.protocol === 'http:',
         ...(cache.ca === undefined ? {} : { ca: cache.ca }),
+        // The very list: who holds it may change it.
+        ...(cache.trusted === undefined ? {} : { trusted: cache.trusted }),
       };
       // A cache that redirects to its object store names hosts of the operator: they may be private, too.
-      const made = transport({ ...CACHE_TIMEOUTS, ...options.cache }, () => endpoint);
+      const made = transport({ ...CACHE_TIMEOUTS, ...options.cache, ...cache.timeouts }, () => endpoint);
       known = {
         ...made,
         base,
@@ -143,10 +146,10 @@ export function createRegistryAccess(options: RegistryAccessOptions = {}): Regis
       const auth = new UpstreamAuthorizer(site, host, repository, credentials, memory);
       return repositoryClient({ ...shared(upstream, host, repository), site, auth, requestId });
     },
-    cache(cache, repository, { requestId } = {}) {
+    cache(cache, repository, { requestId, headers } = {}) {
       const found = cacheOf(cache);
       const auth = new CacheAuthorizer(found.tokens, repository);
-      return repositoryClient({ ...shared(found, found.base.host, repository), site: found, auth, requestId });
+      return repositoryClient({ ...shared(found, found.base.host, repository), site: found, auth, requestId, headers });
     },
     foreignLayer(blob) {
       return foreignLayer(blob, (url) => ({

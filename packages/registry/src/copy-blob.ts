@@ -4,6 +4,7 @@ import { BlobFinder } from './find-blob.ts';
 import { blobSource, openResuming } from './resume.ts';
 import { DigestGate } from './verify.ts';
 import type { BlobTurn, BlobTurns } from './blob-turns.ts';
+import type { UploadSessions } from './upload-sessions.ts';
 import type { Descriptor } from './plan.ts';
 import type { ByteSink, RepositoryClient, Upload } from './port.ts';
 
@@ -21,6 +22,8 @@ export interface BlobCopy {
   turns: BlobTurns;
   /** The bytes, when they are at hand. */
   inline: Buffer | undefined;
+  /** Where uploads are that somebody else began; absent: each begins its own. */
+  sessions?: UploadSessions | undefined;
   chunkBytes: number;
   signal: AbortSignal;
   /** Bytes of this blob that the target has taken so far. */
@@ -83,7 +86,8 @@ function ownTurn({ blob, turns }: BlobCopy): Turn {
 
 class Transfer {
   readonly #copy: BlobCopy;
-  readonly #gate: DigestGate;
+  /** Absent for the rest of an upload that another process began: the registry hashes the whole before it commits. */
+  #gate: DigestGate | undefined;
   /** The source's own failure: retrying the upload would not help. */
   #sourceFailed = false;
   #furthest = 0;
@@ -95,15 +99,30 @@ class Transfer {
 
   async run(first: Upload | undefined): Promise<'copied'> {
     const { target, blob, signal } = this.#copy;
-    let upload = first ?? (await this.#session());
-    let at = 0;
+    const continued = await this.#continued();
+    if (continued !== undefined) {
+      await first?.abort();
+      this.#gate = undefined;
+      this.#furthest = continued.at;
+    }
+    let upload = continued?.upload ?? first ?? (await this.#session());
+    let at = continued?.at ?? 0;
     for (let failures = 0; ; failures += 1) {
       try {
+        this.#note(upload);
         await this.#send(upload, at);
         return 'copied';
       } catch (error) {
-        if (!this.#mayContinue(error) || failures >= FAILURES_MAX || signal.aborted) {
+        if (this.#gate === undefined && isRefusal(error)) {
+          // What the other one had sent was not this blob: from the start, and hashed.
           await upload.abort();
+          this.#gate = new DigestGate(blob.digest, blob.size);
+          upload = await this.#session();
+          at = this.#furthest = 0;
+          continue;
+        }
+        if (!this.#mayContinue(error) || failures >= FAILURES_MAX || signal.aborted) {
+          if (!this.#leaves(error)) await upload.abort();
           throw error;
         }
         const resumed = await this.#resumeAt(upload, error);
@@ -117,6 +136,34 @@ class Transfer {
         this.#copy.onBytes(at);
       }
     }
+  }
+
+  /** The session that a process before us left, at the byte that the registry has of it. */
+  async #continued(): Promise<{ upload: Upload; at: number } | undefined> {
+    const { blob, target, sessions, signal } = this.#copy;
+    if (blob.size <= WHOLE_MAX) return undefined;
+    const location = await sessions?.find(blob.digest, target.repository);
+    if (location === undefined) return undefined;
+    try {
+      const upload = target.continueUpload(location);
+      const at = await upload.offset(signal);
+      return at > 0 && at <= blob.size ? { upload, at } : undefined;
+    } catch (error) {
+      if (signal.aborted) throw error;
+      return undefined;
+    }
+  }
+
+  /** Whether the session stays for whoever goes on: what it holds is right as far as anybody knows. */
+  #leaves(error: unknown): boolean {
+    const { blob, sessions, signal } = this.#copy;
+    if (sessions === undefined || blob.size <= WHOLE_MAX) return false;
+    return signal.aborted || (error instanceof RegistryError && error.retry && error.code !== 'digest-mismatch');
+  }
+
+  #note(upload: Upload): void {
+    const { blob, target, sessions } = this.#copy;
+    if (blob.size > WHOLE_MAX) sessions?.began(blob.digest, target.repository, upload.location);
   }
 
   async #session(): Promise<Upload> {
@@ -139,6 +186,7 @@ class Transfer {
       const length = Math.min(chunkBytes, blob.size - offset);
       await upload.write((sink) => this.#read(offset, length, sink), offset, length, signal);
       at += length;
+      this.#note(upload);
     }
     await upload.commit(blob.digest, signal);
   }
@@ -162,7 +210,7 @@ class Transfer {
     try {
       if (inline !== undefined) {
         const part = inline.subarray(offset, offset + length);
-        this.#gate.pass(part, offset);
+        this.#gate?.pass(part, offset);
         return await counting(part);
       }
       const whole = offset === 0 && length === blob.size;
@@ -170,7 +218,7 @@ class Transfer {
         sources: [blobSource(source.host, source, blob.digest)],
         digest: blob.digest,
         ...(whole ? {} : { offset, end: offset + length - 1 }),
-        gate: this.#gate,
+        ...(this.#gate === undefined ? { verify: false } : { gate: this.#gate }),
         rounds: SOURCE_ROUNDS,
         signal,
       });
@@ -209,6 +257,11 @@ class Transfer {
     }
     throw cause;
   }
+}
+
+/** The registry's last word on the bytes of a session. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof RegistryError && !error.retry && error.status === 400;
 }
 
 async function pause(failures: number, signal: AbortSignal): Promise<void> {

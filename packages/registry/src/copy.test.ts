@@ -211,7 +211,11 @@ describe('copyImage', () => {
           return upload.write(source, offset, length, signal);
         };
         const rest = { putWhole: upload.putWhole.bind(upload), commit: upload.commit.bind(upload) };
-        const ends = { offset: upload.offset.bind(upload), abort: upload.abort.bind(upload) };
+        const ends = {
+          offset: upload.offset.bind(upload),
+          abort: upload.abort.bind(upload),
+          location: upload.location,
+        };
         return { mounted: false, upload: { ...rest, ...ends, write, chunkMinBytes: 1_000 } };
       },
     };

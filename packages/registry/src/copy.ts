@@ -6,6 +6,7 @@ import { inParallel } from './in-parallel.ts';
 import { lackingOf, walkManifests, type ImagePlatform, type ManifestTree } from './manifest-tree.ts';
 import { blobsToCopy, isForeign, readManifest, type Descriptor } from './plan.ts';
 import { asSparseRefusal } from './sparse-index.ts';
+import type { UploadSessions } from './upload-sessions.ts';
 import type { LookOptions } from './whole-image.ts';
 import type { Manifest, ManifestHead, RateLimit, RepositoryClient } from './port.ts';
 
@@ -27,6 +28,8 @@ export interface CopyOptions {
   targetTag: string;
   /** What other copies into the target know of its blobs. Default: nothing. */
   turns?: BlobTurns;
+  /** What other processes left of uploads. Default: nothing. */
+  sessions?: UploadSessions;
   /** Which platforms of an index to copy; the index itself stays whole. Default: all. */
   wants?: ((child: Descriptor) => boolean) | undefined;
   /** Where the bytes of foreign layers are read from; absent: they are left out. */
@@ -188,6 +191,7 @@ async function copyBlobs(
         target: options.target,
         blob,
         turns: options.turns ?? ALONE,
+        sessions: options.sessions,
         inline: tree.inline.get(blob.digest),
         chunkBytes: options.chunkBytes ?? 256 * MiB,
         signal,

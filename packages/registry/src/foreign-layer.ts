@@ -35,8 +35,8 @@ export function foreignLayer(
 ): RepositoryClient {
   const urls = (blob.urls ?? []).filter((text) => URL.canParse(text)).map((text) => new URL(text));
   const host = urls[0]?.host ?? 'nowhere';
-  const cannot = (): Promise<never> =>
-    Promise.reject(new RegistryError('rejected', `${host}: a foreign layer is read, nothing else`));
+  const refusal = (): RegistryError => new RegistryError('rejected', `${host}: a foreign layer is read, nothing else`);
+  const cannot = (): Promise<never> => Promise.reject(refusal());
   return {
     host,
     repository: 'foreign-layers',
@@ -61,6 +61,9 @@ export function foreignLayer(
     putManifest: cannot,
     deleteTag: cannot,
     startUpload: cannot,
+    continueUpload: () => {
+      throw refusal();
+    },
   };
 }
 

@@ -140,6 +140,7 @@ function memoryRepository(
       if (mount !== undefined && store.mount(name, mount.from, mount.digest)) return { mounted: true };
       return { mounted: false, upload: new MemoryUpload(store, name) };
     },
+    continueUpload: (location) => new MemoryUpload(store, name, location),
   };
 }
 
@@ -149,10 +150,14 @@ class MemoryUpload implements Upload {
   readonly #repository: string;
   readonly #id: string;
 
-  constructor(store: MemoryStore, repository: string) {
+  constructor(store: MemoryStore, repository: string, id = store.startUpload()) {
     this.#store = store;
     this.#repository = repository;
-    this.#id = store.startUpload();
+    this.#id = id;
+  }
+
+  get location(): string {
+    return this.#id;
   }
 
   async write(

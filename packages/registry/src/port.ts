@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { Descriptor } from './plan.ts';
+import type { Timeouts } from './timeouts.ts';
 
 /** Where a registry's name really is, and how it is reached. Key of `registries.<host>` in every service's configuration. */
 export interface RegistryEndpoint {
@@ -128,10 +129,14 @@ export interface RepositoryClient {
     mount?: { digest: string; from: string };
     signal?: AbortSignal;
   }): Promise<{ mounted: true } | { mounted: false; upload: Upload }>;
+  /** A session that another process opened, by its `location`. Nothing is asked; `offset` tells whether it is still there. */
+  continueUpload(location: string): Upload;
 }
 
 /** An upload session. `write` streams one chunk; `commit` finishes with the digest; `abort` deletes the session. */
 export interface Upload {
+  /** Where the session is now; whoever has this (and a token) can go on with it. */
+  readonly location: string;
   /** Every chunk but the last has to be this long; 0: any length will do. */
   readonly chunkMinBytes: number;
   /** PATCH one chunk from `source` (exactly `length` bytes, starting at `offset`). */
@@ -153,6 +158,8 @@ export interface Upload {
 export interface OpenOptions {
   /** Sent as `X-Request-Id` to the registry itself (not to where it redirects), so that its log can be joined with ours. */
   readonly requestId?: string | undefined;
+  /** Further headers for the registry itself (not for where it redirects). */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
 /** The door to every registry: connections, token cache and buffer pool are shared by all repositories opened from it. */
@@ -170,6 +177,10 @@ export interface RegistryAccess {
 export interface CacheEndpoint {
   url: string;
   ca?: string;
+  /** Hosts (`host:port`) that it may redirect to with our token; looked at anew for each redirect. */
+  trusted?: string[];
+  /** Bounds of its own. */
+  timeouts?: Partial<Timeouts>;
   signer?: {
     issuer: string;
     audience: string;

@@ -3,7 +3,7 @@ import { deleteTag, headManifest, openManifest, putManifest } from './manifests.
 import { listReferrers } from './referrers.ts';
 import { RepositoryRequests, type RepositoryContext } from './repository-requests.ts';
 import { listTags } from './tags.ts';
-import { startUpload } from './uploads.ts';
+import { continueUpload, startUpload } from './uploads.ts';
 import type { RepositoryClient } from './port.ts';
 
 /** The port over HTTP, for one repository. */
@@ -22,5 +22,6 @@ export function repositoryClient(context: RepositoryContext): RepositoryClient {
       putManifest(requests, reference, bytes, mediaType, options?.signal),
     deleteTag: (tag, options) => deleteTag(requests, tag, options?.signal),
     startUpload: (options) => startUpload(requests, options ?? {}),
+    continueUpload: (location) => continueUpload(requests, location),
   };
 }

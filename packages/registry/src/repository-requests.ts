@@ -44,6 +44,7 @@ export interface RepositoryContext {
   observe: ((event: RegistryEvent) => void) | undefined;
   /** Told to the registry, see OpenOptions. */
   requestId: string | undefined;
+  headers?: Readonly<Record<string, string>> | undefined;
   /** The settings of any host, for redirects. */
   endpointFor(url: URL): RegistryEndpoint;
 }
@@ -138,7 +139,8 @@ export class RepositoryRequests {
     authorization: string | undefined,
   ): Record<string, string> {
     const { requestId, site } = this.context;
-    const all = withAuthorization(headers, authorization);
+    const own = url.host === site.base.host ? this.context.headers : undefined;
+    const all = withAuthorization({ ...headers, ...own }, authorization);
     if (requestId !== undefined && REQUEST_ID.test(requestId) && url.host === site.base.host) {
       all['x-request-id'] = requestId;
     }

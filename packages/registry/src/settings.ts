@@ -32,6 +32,14 @@ export function readCacheEndpoint(
   return { url, ...ca, signer };
 }
 
+/** The certificate that readers' tokens are checked by, where the settings name one. Throws when it cannot be read. */
+export function readReadersCertificate({
+  readersCertificateFile,
+}: Pick<z.output<typeof cacheConfig>, 'readersCertificateFile'>): string | undefined {
+  if (readersCertificateFile === undefined) return undefined;
+  return readSettingFile('cache.readersCertificateFile', readersCertificateFile);
+}
+
 /** `registries.<host>` of a service's configuration, with CA files read. Throws when a file cannot be read. */
 export function readRegistries(settings: z.output<typeof registriesConfig>): RegistryMap {
   return Object.fromEntries(

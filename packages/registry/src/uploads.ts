@@ -40,6 +40,14 @@ export async function startUpload(
   return { mounted: false, upload: new UploadSession(requests, location, doing, chunkMinOf(answer)) };
 }
 
+/** A session that was opened before, here or elsewhere. Throws RegistryError `untrusted-host` for one that is not this registry's. */
+export function continueUpload(requests: RepositoryRequests, location: string): Upload {
+  const { host, repository, site } = requests.context;
+  const doing = `cannot go on uploading to ${host}/${repository}`;
+  const there = { header: (name: string) => (name === 'location' ? location : undefined) };
+  return new UploadSession(requests, locationOf(requests, there, site.base, doing), doing, 0);
+}
+
 /** `OCI-Chunk-Min-Length` (distribution spec, chunked push); 0 when the registry does not care. */
 function chunkMinOf(answer: { header(name: string): string | undefined }): number {
   const text = answer.header('oci-chunk-min-length') ?? '';
@@ -57,6 +65,10 @@ class UploadSession implements Upload {
     this.#requests = requests;
     this.#location = location;
     this.#doing = doing;
+  }
+
+  get location(): string {
+    return this.#location.href;
   }
 
   async write(

@@ -217,6 +217,8 @@ export interface ServiceIdentity {
     readonly issuer: 'kuik-w' | 'kuik-r';
     readonly keyFile: string;
     readonly certificateFile: string;
+    /** Of writers: by it they know readers. */
+    readonly readersCertificateFile?: string;
   };
 }
 

@@ -14,6 +14,7 @@ import { Collection } from './collection-loop.ts';
 import { Condemnation } from './condemnation.ts';
 import type { GcConfig } from './config.ts';
 import { confirmHolders } from './confirm-holders.ts';
+import { Presence, reportMissing } from './presence-loop.ts';
 import { Removal } from './removal.ts';
 
 /** Adapters that a test brings; those that are missing are made from the configuration. */
@@ -72,6 +73,17 @@ export function createApp(config: GcConfig, context: ServiceContext, adapters: G
     metrics,
     graceMs,
   });
+  const presence = new Presence({
+    images,
+    leadership,
+    cache: (repository) => registry.cache(endpoint, repository),
+    publish: reportMissing(bus),
+    clock,
+    log,
+    metrics,
+    everyMs: config.presence.every,
+    roundMs: config.presence.check,
+  });
   const health = new HealthServer({ ...config.http, metrics, notReady: () => parts.notReady() });
   const parts = composeParts(
     [
@@ -88,6 +100,14 @@ export function createApp(config: GcConfig, context: ServiceContext, adapters: G
         deadlineMs: 300_000,
         backoff: { firstMs: Math.max(checkMs, 1_000), maxMs: 60_000 },
         tick: (signal) => collection.round(signal),
+        onRound: reportRounds(log, metrics, METRICS),
+      }),
+      loopPart({
+        name: 'presence',
+        everyMs: config.presence.check,
+        deadlineMs: 300_000,
+        backoff: { firstMs: Math.max(config.presence.check, 1_000), maxMs: 600_000 },
+        tick: (signal) => presence.round(signal),
         onRound: reportRounds(log, metrics, METRICS),
       }),
     ],

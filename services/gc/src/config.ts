@@ -17,6 +17,14 @@ export const gcConfig = z.strictObject({
       check: duration({ minMs: 10 }).default(10_000).describe('Time between two rounds'),
     })
     .prefault({}),
+  presence: z
+    .strictObject({
+      every: duration({ minMs: 1 })
+        .default(DEFAULTS.presence.everyMs)
+        .describe('How often it is looked whether the cache still has an image; what is missing is copied again'),
+      check: duration({ minMs: 10 }).default(10_000).describe('Time between two rounds, each of a few images'),
+    })
+    .prefault({}),
 });
 export type GcConfig = z.output<typeof gcConfig>;
 

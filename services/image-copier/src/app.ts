@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { announceState, createCredentialClient, openBus, type Bus } from '@kuik/bus';
 import { COPY_QUEUE, IMAGE_STATE, METRICS } from '@kuik/contracts';
 import { openKube, type KubeClient } from '@kuik/kube';
-import { createBlobTurns, createPacer, createWorker, type Worker } from '@kuik/queue';
+import { createBlobTurns, createPacer, createTransferLeases, createWorker, type Worker } from '@kuik/queue';
 import { createRegistryAccess, readCacheEndpoint, readRegistries, readTimeouts } from '@kuik/registry';
 import { composeParts, HealthServer, type App, type Part, type ServiceContext } from '@kuik/runtime';
 import { cachedImages } from './cached-images.ts';
@@ -11,10 +11,14 @@ import { workOn, type CopyParts } from './copy-loop.ts';
 import { brokeredCredentials, noCredentials } from './credentials.ts';
 import { registryCopies } from './registry-copies.ts';
 import { reportCopies } from './report-copies.ts';
+import { openTransfers } from './transfers/open-transfers.ts';
+import { tellOwner } from './transfers/tell-owner.ts';
 
 /** The service, with the port of its health server (0 before `start`). */
 export interface CopierApp extends App {
   readonly healthPort: number;
+  /** Where others read what this copier reads from upstream; known after `start`. */
+  readonly transfersUrl: string;
 }
 
 /** Adapters that a test brings; those that are missing are made from the configuration. */
@@ -44,11 +48,16 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
   const { concurrency, blobsPerImage, lock: lockMs, stallCheck: stallCheckMs, drain: drainMs } = config.copy;
   const { turnWait: waitMs, remember: rememberMs, progressAfter, progressEvery } = config.copy;
   const turns = createBlobTurns(config.redis, { lockMs, waitMs, rememberMs, log });
+  const cache = readCacheEndpoint(config.cache, ['pull', 'push']);
+  const leases = createTransferLeases(config.redis, { lockMs, log });
+  const transfers = openTransfers({ config, context, registry, cache, credentials, turns, leases });
   const copies = registryCopies({
     registry,
-    cache: readCacheEndpoint(config.cache, ['pull', 'push']),
+    cache,
     credentials,
     turns,
+    share: transfers.share,
+    sessions: transfers.sessions,
     concurrency: blobsPerImage,
     foreignLayers: config.copy.foreignLayers,
     referrers: config.copy.referrers,
@@ -94,7 +103,10 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
       { name: 'registry', close: () => registry.close() },
       { name: 'pacer', close: () => pacer.close() },
       { name: 'turns', close: () => turns.close() },
+      { name: 'leases', close: () => leases.close() },
+      transfers.part,
       work,
+      tellOwner(bus, transfers.url),
     ],
     { log, closeMs: drainMs + 5_000 },
   );
@@ -103,6 +115,9 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
     close: () => app.close(),
     get healthPort() {
       return health.port;
+    },
+    get transfersUrl() {
+      return transfers.url();
     },
   };
 }

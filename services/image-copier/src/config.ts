@@ -65,6 +65,32 @@ export const copierConfig = z.strictObject({
       drain: positive.default(DEFAULTS.copy.drainMs).describe('How long running copies may go on after SIGTERM'),
     })
     .prefault({}),
+  transfers: z
+    .strictObject({
+      listen: z
+        .string()
+        .regex(/^(\[[0-9a-f:]+\]|[^:\s]+):\d{1,5}$/, 'must be host:port, as 0.0.0.0:7440')
+        .default('0.0.0.0:7440')
+        .describe('Where node proxies and other copiers read what this one reads from upstream'),
+      advertise: z
+        .string()
+        .regex(/^http:\/\/[^/\s]+$/, 'must be http://host:port')
+        .optional()
+        .describe("How others reach it; absent: this machine's first address"),
+      folder: z
+        .string()
+        .default('/tmp/kuik-spool')
+        .describe('Of spool files; what an earlier process left there is used'),
+      spoolBytes: z
+        .number()
+        .int()
+        .positive()
+        .default(DEFAULTS.transfers.spoolBytes)
+        .describe('All spool files together, in bytes; a blob that does not fit is read without being shared'),
+      keep: positive.default(DEFAULTS.transfers.keepMs).describe('How long a spool file stays that nobody reads'),
+    })
+    .prefault({})
+    .describe('One read from upstream for many readers (docs/transfers.md)'),
 });
 
 export type CopierConfig = z.output<typeof copierConfig>;

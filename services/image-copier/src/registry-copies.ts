@@ -8,6 +8,7 @@ import {
   type CopyResult as Copied,
   type RegistryAccess,
   type RepositoryClient,
+  type UploadSessions,
 } from '@kuik/registry';
 import { anchorLeft, anchorPin } from './anchor-pin.ts';
 import type { CopyParts } from './copy-loop.ts';
@@ -26,6 +27,9 @@ export interface CopyRoute {
   readonly credentials: (origin: CopyOrigin) => CopyCredentials;
   /** What all workers know of the cache's blobs, by upstream host. */
   readonly turns: { of(host: string): BlobTurns };
+  /** An upstream repository whose blobs are read once for everybody. */
+  readonly share: (client: RepositoryClient, reader: { host: string; path: string } & CopyOrigin) => RepositoryClient;
+  readonly sessions: UploadSessions;
   /** Blobs of one image at once. */
   readonly concurrency: number;
   /** Whether layers are copied that their registry may not hold, from the URLs that their manifest names. */
@@ -42,6 +46,8 @@ export function registryCopies({
   cache,
   credentials,
   turns,
+  share,
+  sessions,
   concurrency,
   foreignLayers,
   referrers,
@@ -57,7 +63,8 @@ export function registryCopies({
       const { requestId } = target;
       const origin = requestId === undefined ? {} : { requestId };
       const own = credentials(origin);
-      const source = sides.watch(registry.upstream(host, path, own, origin), 'upstream');
+      const upstream = share(registry.upstream(host, path, own, origin), { host, path, ...origin });
+      const source = sides.watch(upstream, 'upstream');
       const to = sides.watch(registry.cache(cache, target.cacheRepository, origin), 'cache');
       try {
         const wants = wantsOf(target.wanted);
@@ -81,6 +88,7 @@ export function registryCopies({
               begun: target.begun || again,
               onLeave: (digest) => anchorLeft(to, digest, signal),
               turns: turns.of(host),
+              sessions,
               concurrency,
               signal,
               onProgress: ({ bytesDone, bytesTotal, blobsDone, blobsTotal }) =>

@@ -35,6 +35,7 @@ export class Sides {
             ? started
             : { mounted: false as const, upload: this.#watchUpload(started.upload, side) };
         },
+        continueUpload: (location: string) => this.#watchUpload(client.continueUpload(location), side),
       },
       side,
     );

@@ -65,6 +65,7 @@ export function planKeys(existing: SecretFiles, source: KeySource): SecretFiles 
       ...(side === undefined
         ? {}
         : { 'registry.key': sides[side].privateKey, 'registry.crt': sides[side].certificate }),
+      ...(side === 'writer' ? { 'readers.crt': sides.reader.certificate } : {}),
     };
   }
   plan[NATS_SECRET] = { 'nats.conf': natsConf(forEach(SERVICES, (service) => source.publicNkey(seeds[service]))) };

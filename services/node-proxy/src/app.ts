@@ -1,11 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { createCredentialClient, openBus, type Bus } from '@kuik/bus';
-import { buildInfoV1, METRICS, METRICS_V1, type MissingContent, TAG_MOVED } from '@kuik/contracts';
+import { buildInfoV1, METRICS, METRICS_V1, type MissingContent, TAG_MOVED, TRANSFER_OWNERS } from '@kuik/contracts';
 import {
   createRegistryAccess,
   readCacheEndpoint,
   readRegistries,
   readTimeouts,
+  type CacheEndpoint,
   type RegistryAccess,
 } from '@kuik/registry';
 import { composeParts, HealthServer, loop, type App, type Part, type ServiceContext } from '@kuik/runtime';
@@ -16,9 +17,11 @@ import { CachedManifests } from './cached-manifests.ts';
 import type { Config } from './config.ts';
 import { FindManifest } from './find-manifest.ts';
 import type { ListenAddress } from './listen.ts';
+import { Owners } from './owners.ts';
 import { PullLog } from './pull-record.ts';
 import { PullServer } from './pull-server.ts';
 import { BlobRelay } from './relay-blob.ts';
+import { SharedReads } from './shared-reads.ts';
 import { ServedReport, ServedTally } from './served-report.ts';
 import { ServePull } from './serve-pull.ts';
 import { TagChecks } from './tag-checks.ts';
@@ -64,9 +67,10 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
   const breakerOpen = metrics.gauge(METRICS.proxyBreaker);
   metrics.onCollect(() => breakerOpen.set(breaker.open ? 1 : 0));
   const misses = new CacheMisses();
+  const endpoint = readCacheEndpoint(config.cache, ['pull']);
   const cache = new CacheAccess({
     registry,
-    endpoint: readCacheEndpoint(config.cache, ['pull']),
+    endpoint,
     breaker,
     onMiss: (repository, what) => misses.add(repository, what, clock.now()),
     onDown: (error) => log.warn('cache cannot be asked', { error: error.message, spared: breaker.open }),
@@ -75,7 +79,13 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
   const readToken = async (): Promise<string> =>
     tokenFile === undefined ? 'none' : (await readFile(tokenFile, 'utf8')).trim();
   const credentials = bus && createCredentialClient(bus, { readToken, timeoutMs, now: () => clock.now() });
-  const upstream = new UpstreamAccess({ registry, now, ...(credentials && { credentials }) });
+  const shared = sharing(config, context, { registry, cache: endpoint, bus });
+  const upstream = new UpstreamAccess({
+    registry,
+    now,
+    ...(credentials && { credentials }),
+    ...(shared && { shared }),
+  });
   const tags = bus
     ? new TagKnowledge({
         bus,
@@ -145,6 +155,29 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
     addresses: () => server.addresses,
     healthPort: () => health.port,
   };
+}
+
+/** Reads through copiers, as long as NATS tells of any. */
+function sharing(
+  { transfers, upstreamTimeouts }: Config,
+  { metrics, clock }: ServiceContext,
+  parts: { registry: RegistryAccess; cache: CacheEndpoint; bus: Bus | undefined },
+): SharedReads | undefined {
+  const { bus, ...rest } = parts;
+  if (!transfers.enabled || bus === undefined) return undefined;
+  const owners = new Owners(() => clock.monotonic());
+  bus.subscribe(TRANSFER_OWNERS, (owner) => owners.told(owner));
+  const known = metrics.gauge(METRICS.proxyOwners);
+  metrics.onCollect(() => known.set(owners.known));
+  const reads = metrics.counter(METRICS.proxyShared);
+  const { connect: connectMs, patience: headersMs } = transfers;
+  return new SharedReads({
+    ...rest,
+    owners,
+    // It notices a silent upstream by itself, and goes on.
+    timeouts: { connectMs, headersMs, idleMs: 1.5 * upstreamTimeouts.idle },
+    count: (result) => reads.inc({ result }),
+  });
 }
 
 /** Once a minute, and once more at the end: what was served, and what the cache did not have. */

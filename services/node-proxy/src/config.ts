@@ -101,6 +101,19 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
   upstreamTimeouts: upstreamTimeoutsConfig,
+  transfers: z
+    .strictObject({
+      enabled: z
+        .boolean()
+        .default(true)
+        .describe('Read through a copier what the cache lacks, so that it is read once'),
+      connect: positive.default(DEFAULTS.transfers.connectMs).describe('How long a copier may take to be connected to'),
+      patience: positive
+        .default(DEFAULTS.transfers.patienceMs)
+        .describe('How long its answer is waited for before upstream is read without it'),
+    })
+    .prefault({})
+    .describe('One read from upstream for many nodes (docs/transfers.md)'),
 });
 
 export type Config = Readonly<z.output<typeof configSchema>>;

@@ -11,12 +11,15 @@ import {
 } from '@kuik/registry';
 import { UpstreamFailure } from './failure.ts';
 import type { Repository } from './pull-path.ts';
+import type { SharedReads } from './shared-reads.ts';
 import { WeightedLru } from './weighted-lru.ts';
 
 export interface UpstreamAccessOptions {
   readonly registry: Pick<RegistryAccess, 'upstream'>;
   /** Absent: there is no broker, and everything is asked anonymously. */
   readonly credentials?: CredentialClient;
+  /** Who reads blobs for everybody; absent: each is read alone. */
+  readonly shared?: Pick<SharedReads, 'over'>;
   /** Monotonic ms. */
   readonly now: () => number;
 }
@@ -111,16 +114,19 @@ export class UpstreamAccess {
   }
 
   async #try<T>(
-    { host, path }: Repository,
+    repository: Repository,
     credential: Credential | undefined,
     requestId: string,
     work: Work<T>,
   ): Promise<T> {
+    const { host, path } = repository;
+    const { registry, shared } = this.#options;
     const source: CredentialSource = {
       credentials: () => Promise.resolve(credential === undefined ? [] : [credential]),
     };
     try {
-      return await work(this.#options.registry.upstream(host, path, source, { requestId }));
+      const client = registry.upstream(host, path, source, { requestId });
+      return await work(shared?.over(client, repository, credential !== undefined, requestId) ?? client);
     } catch (error) {
       if (!(error instanceof RegistryError) || error.code === 'aborted') throw error;
       throw new UpstreamFailure(error.code, error.message, {

@@ -10,7 +10,9 @@ export const DECLARED_SERVICES = {
     ],
     "cache": "writer",
     "nats": {
-      "publishes": [],
+      "publishes": [
+        "kuik.image.served"
+      ],
       "subscribes": [],
       "consumes": [],
       "requests": [
@@ -40,7 +42,9 @@ export const DECLARED_SERVICES = {
     ],
     "cache": "writer",
     "nats": {
-      "publishes": [],
+      "publishes": [
+        "kuik.transfer.owners"
+      ],
       "subscribes": [],
       "consumes": [],
       "requests": [
@@ -100,7 +104,9 @@ export const DECLARED_SERVICES = {
         "kuik.image.served",
         "kuik.tag.moved"
       ],
-      "subscribes": [],
+      "subscribes": [
+        "kuik.transfer.owners"
+      ],
       "consumes": [],
       "requests": [
         "kuik.credentials.request"

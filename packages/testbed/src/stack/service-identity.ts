@@ -59,6 +59,7 @@ function cacheIdentity(cache: CacheRegistry, service: ServiceName, write: Write)
       issuer: side === 'writer' ? 'kuik-w' : 'kuik-r',
       keyFile: write('registry.key', privateKey),
       certificateFile: write('registry.crt', certificate),
+      ...(side === 'writer' ? { readersCertificateFile: write('readers.crt', cache.readerKey.certificate) } : {}),
     },
   };
 }

@@ -70,7 +70,12 @@ export async function startCopierWorld(hosts: readonly string[]) {
     broker: { tokenFile: identity.brokerTokenFile, timeout: '1s' },
     upstreamTimeouts: { headers: '1500ms', idle: '2s' },
     copy: { lock: '2s', stallCheck: '500ms', drain: '5s', ...copy },
+    transfers: {
+      listen: '127.0.0.1:0',
+      folder: path.join(identity.folder, `spool-${(spools += 1)}`),
+    },
   });
+  let spools = 0;
 
   const find = (name: string) => api.find<Image>(`${IMAGES}/${name}`);
   const create = (reference: string, name = cachedImageName(parseReference(reference))) =>
@@ -114,6 +119,9 @@ export async function startCopierWorld(hosts: readonly string[]) {
         close: () => app.close(),
         get healthPort() {
           return app.healthPort;
+        },
+        get transfersUrl() {
+          return app.transfersUrl;
         },
         async metric(name, labels = '') {
           const text = await (await fetch(`http://127.0.0.1:${app.healthPort}/metrics`)).text();

@@ -1,0 +1,105 @@
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { freePort, makeImage, until, type ServiceProcess } from '@kuik/testbed';
+import { sized } from '@kuik/tooling';
+import { ask } from './behaviours/raw-client.ts';
+import { LocalStack, startLocalParts, startReplicas } from './stack/local-stack.ts';
+import { HOST } from './story/world.ts';
+
+const MiB = 1024 * 1024;
+const BYTES = sized({ usual: 32, full: 1024 }) * MiB;
+const BYTES_PER_SECOND = sized({ usual: 16, full: 64 }) * MiB;
+const CLIENTS = 16;
+const TIMEOUT_MS = sized({ usual: 60_000, full: 600_000 });
+/** What the network holds when an owner dies: of the usual, small image that is more than the twentieth part that is allowed of a large one. */
+const IN_FLIGHT = 2 * MiB;
+const PROXY_MIB = 160;
+
+let stack: LocalStack;
+let proxies: { process: ServiceProcess; prefix: string }[];
+beforeAll(async () => {
+  const parts = await startLocalParts();
+  const secondPort = await freePort();
+  const second = { ...parts, facts: { ...parts.facts, proxyPort: secondPort } };
+  let [neighbour]: ServiceProcess[] = [];
+  stack = await LocalStack.onParts(parts, async () => {
+    await neighbour?.stop();
+    await parts.stop();
+  });
+  [neighbour] = await startReplicas('node-proxy', second);
+  proxies = [
+    { process: stack.services['node-proxy'][0]!, prefix: stack.proxyPrefix },
+    { process: neighbour!, prefix: `localhost:${secondPort}` },
+  ];
+}, 60_000);
+afterAll(() => stack?.stop());
+
+const active = (copier: ServiceProcess) => stack.metric(copier, 'kuik_transfers_active');
+
+it(
+  'a large image is read from upstream once for sixteen clients on two nodes, though the connection is cut and its owners die',
+  async () => {
+    const made = await makeImage({ seed: 'big', layers: [{ bytes: BYTES, encoding: 'raw' }] });
+    await stack.push(HOST, 'big', ['1'], made);
+    const layer = made.blobs.find(({ size }) => size === BYTES)!.digest;
+    const upstream = stack.faults.host(HOST).on({ kind: 'blob', method: 'GET', reference: layer });
+    upstream.drip(BYTES_PER_SECOND);
+    const reads = () =>
+      stack.faults.log.requests({ kind: 'blob', method: 'GET' }).filter(({ reference }) => reference === layer);
+    const egress = (): number => reads().reduce((sum, { bytes }) => sum + bytes, 0);
+    const copiers = stack.services['image-copier'];
+    for (const { process } of proxies)
+      await until(async () => (await stack.metric(process, 'kuik_proxy_transfer_owners')) === copiers.length, {
+        what: 'each proxy to know the copiers',
+      });
+
+    const firstBytes: number[] = [];
+    const pull = (client: number) => {
+      const since = performance.now();
+      return ask(proxies[client % 2]!.prefix.replace('localhost', '127.0.0.1'), `/v2/${HOST}/big/blobs/${layer}`, {
+        atFirstBytes: () => Promise.resolve(void firstBytes.push(performance.now() - since)),
+        timeoutMs: TIMEOUT_MS,
+      });
+    };
+    const early = Array.from({ length: CLIENTS / 2 }, (_, client) => pull(client));
+    await stack.faults.log.untilRequest(
+      ({ reference, bytes }) => reference === layer && bytes > MiB,
+      10_000,
+      'the read',
+    );
+    // As a load balancer does that allows no long connections.
+    upstream.cutAt(BYTES / 4).times(1);
+    await until(() => egress() > 0.25 * BYTES, { what: 'a quarter of the layer', timeoutMs: TIMEOUT_MS });
+    const late = Array.from({ length: CLIENTS / 2 }, (_, client) => pull(client));
+    const kills: string[] = [];
+    for (const part of [0.4, 0.7]) {
+      await until(() => egress() > part * BYTES, { what: `${part} of the layer`, timeoutMs: TIMEOUT_MS });
+      const owner = await until(
+        async () =>
+          (await Promise.all(copiers.map(async (copier) => [await active(copier), copier] as const))).find(
+            ([count]) => count === 1,
+          )?.[1],
+        { what: 'an owner' },
+      );
+      await owner.kill('SIGKILL');
+      await owner.restart();
+      kills.push(owner.name);
+    }
+    const answers = await Promise.all([...early, ...late]);
+    expect(answers.map(({ status, digest, complete }) => ({ status, digest, complete }))).toEqual(
+      answers.map(() => ({ status: 200, digest: layer, complete: true })),
+    );
+    await until(() => stack.inCache(`${HOST}/big`, layer), { what: 'the layer to be in the cache' });
+    const extra = egress() - BYTES;
+    const resident = await Promise.all(
+      proxies.map(async ({ process }) => (await stack.metric(process, 'process_resident_memory_bytes')) / MiB),
+    );
+    console.log(
+      `${CLIENTS} clients, ${reads().length} upstream reads, ${(egress() / BYTES).toFixed(3)} times the layer, killed ${kills.join(', ')}; ` +
+        `first byte at most ${Math.max(...firstBytes).toFixed(0)} ms; proxies ${resident.map((mib) => mib.toFixed(0)).join(', ')} MiB`,
+    );
+    expect(extra).toBeLessThanOrEqual(Math.max(0.05 * BYTES, kills.length * IN_FLIGHT));
+    expect(Math.max(...firstBytes)).toBeLessThan(1_000);
+    for (const mib of resident) expect(mib).toBeLessThanOrEqual(PROXY_MIB);
+  },
+  TIMEOUT_MS,
+);

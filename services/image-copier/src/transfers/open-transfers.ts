@@ -1,0 +1,143 @@
+import { METRICS, TRANSFER_ACCESS_HEADER } from '@kuik/contracts';
+import { toCacheRepository } from '@kuik/image';
+import type { BlobTurns, TransferLeases } from '@kuik/queue';
+import {
+  BufferPool,
+  readReadersCertificate,
+  type CacheEndpoint,
+  type CredentialSource,
+  type RegistryAccess,
+  type RepositoryClient,
+  type UploadSessions,
+} from '@kuik/registry';
+import type { Part, ServiceContext } from '@kuik/runtime';
+import type { CopierConfig } from '../config.ts';
+import type { CopyOrigin } from '../credentials.ts';
+import { answers, ownerAlive } from './owner-alive.ts';
+import { ReaderTokens } from './reader-token.ts';
+import { sharedSource } from './shared-source.ts';
+import { SpoolRoom } from './spool-room.ts';
+import { notedSessions, storeBlob } from './store-blob.ts';
+import { ownAddress, TransferServer } from './transfer-server.ts';
+import { Transfers, type TransferReader } from './transfers.ts';
+
+const READ_BUFFERS = { totalBytes: 32 * 1024 * 1024, maxBytes: 1024 * 1024, minBytes: 64 * 1024 };
+/** A reader that takes nothing for this long is gone. */
+const IDLE_MS = 120_000;
+/** Another copier's upstream may be slow to answer, and to go on. */
+const PEER_TIMEOUTS = { connectMs: 500, headersMs: 15_000, idleMs: 45_000 };
+
+export interface OpenTransfersParts {
+  readonly config: Pick<CopierConfig, 'transfers' | 'cache'>;
+  readonly context: ServiceContext;
+  readonly registry: RegistryAccess;
+  readonly cache: CacheEndpoint;
+  readonly credentials: (origin: CopyOrigin) => CredentialSource;
+  readonly turns: Pick<BlobTurns, 'of'>;
+  readonly leases: TransferLeases;
+}
+
+export interface OpenedTransfers {
+  /** Upstream repositories as copies read them. */
+  readonly share: (
+    client: RepositoryClient,
+    reader: Pick<TransferReader, 'host' | 'path' | 'requestId'>,
+  ) => RepositoryClient;
+  readonly sessions: UploadSessions;
+  /** The server, and what it gives away; to be started before whoever joins. */
+  readonly part: Part;
+  /** Where others reach us; known once the part is started. */
+  readonly url: () => string;
+}
+
+/** Wires the transfers of one copier. Throws when a certificate cannot be read. */
+export function openTransfers(parts: OpenTransfersParts): OpenedTransfers {
+  const { config, context, registry, cache, credentials, turns, leases } = parts;
+  const { log, metrics, clock } = context;
+  const { listen, advertise, folder, spoolBytes, keep } = config.transfers;
+  const [, host, port] = /^\[?(.*?)\]?:(\d+)$/.exec(listen)!;
+  const anonymous: CredentialSource = { credentials: () => Promise.resolve([]) };
+  const cacheOf = (repository: Pick<TransferReader, 'host' | 'path'>): RepositoryClient | undefined => {
+    const name = toCacheRepository(repository);
+    return name === undefined ? undefined : registry.cache(cache, name);
+  };
+  const room = new SpoolRoom({ folder, totalBytes: spoolBytes, keepMs: keep });
+  const buffers = new BufferPool(READ_BUFFERS);
+  const sessions = notedSessions(leases);
+  const ending = new AbortController();
+  const bytes = metrics.counter(METRICS.transferBytes);
+  const joins = metrics.counter(METRICS.transferJoins);
+  const url = (): string => advertise ?? ownAddress(host!, server.port);
+  const transfers = new Transfers({
+    leases,
+    room,
+    buffers,
+    address: url,
+    alive: ownerAlive(answers, () => clock.monotonic()),
+    upstream: ({ host: from, path, access, requestId }) => {
+      const origin = requestId === undefined ? {} : { requestId };
+      return registry.upstream(from, path, access === 'anonymous' ? anonymous : credentials(origin), origin);
+    },
+    cache: cacheOf,
+    store: storeBlob({ cache: cacheOf, turns, sessions, signal: ending.signal, log }),
+    onBytes: (from, count) => bytes.inc({ way: from }, count),
+    now: () => clock.now(),
+    log,
+  });
+  const server = new TransferServer({
+    listen: { host: host!, port: Number(port) },
+    tokens: tokensOf(config.cache, cache),
+    transfers,
+    idleMs: IDLE_MS,
+    count: (result) => joins.inc({ result }),
+    onSent: (count) => bytes.inc({ way: 'readers' }, count),
+    now: () => clock.now(),
+    log,
+  });
+  const [active, spooled] = [metrics.gauge(METRICS.transfersActive), metrics.gauge(METRICS.transferSpoolBytes)];
+  metrics.onCollect(() => {
+    active.set(transfers.active);
+    spooled.set(room.usedBytes);
+  });
+  const peers = new Map<string, CacheEndpoint>();
+  const peer = (address: string): CacheEndpoint => {
+    const { url: _ours, ...rest } = cache;
+    if (peers.size > 1_000) peers.clear();
+    const known = peers.get(address) ?? { ...rest, url: address, timeouts: PEER_TIMEOUTS };
+    peers.set(address, known);
+    return known;
+  };
+  return {
+    share: (client, reader) =>
+      sharedSource(client, reader, {
+        join: (wanted) => transfers.join(wanted),
+        at: (address, { requestId, ...repository }) =>
+          registry.cache(peer(address), toCacheRepository(repository)!, {
+            requestId,
+            headers: { [TRANSFER_ACCESS_HEADER]: 'credential' },
+          }),
+      }),
+    sessions,
+    part: {
+      name: 'transfers',
+      start: () => server.start(),
+      async close() {
+        ending.abort();
+        await transfers.close();
+        await server.close();
+        buffers.close();
+      },
+    },
+    url,
+  };
+}
+
+/** Readers are proxies, by their key, and other copiers, by ours. */
+function tokensOf(settings: CopierConfig['cache'], { signer }: CacheEndpoint): ReaderTokens | undefined {
+  if (signer === undefined) return undefined;
+  const readers = readReadersCertificate(settings);
+  return new ReaderTokens({
+    ...(readers === undefined ? {} : { 'kuik-r': readers }),
+    [signer.issuer]: signer.certificatePem,
+  });
+}

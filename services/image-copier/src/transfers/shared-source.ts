@@ -1,0 +1,36 @@
+import { RegistryError, type RepositoryClient } from '@kuik/registry';
+import type { Transfers, TransferReader } from './transfers.ts';
+
+export interface SharedSourceParts {
+  readonly join: Transfers['join'];
+  /** A repository as another copier gives it away. */
+  readonly at: (address: string, reader: Pick<TransferReader, 'host' | 'path' | 'requestId'>) => RepositoryClient;
+}
+
+/** What no second reader would be told otherwise. */
+const SAID = new Set(['unauthorized', 'forbidden', 'not-found', 'rate-limited', 'range-not-satisfiable', 'aborted']);
+
+/**
+ * An upstream repository whose blobs are read through transfers: from our own, from another copier's, and alone when neither can be had. What
+ * upstream says to either is upstream's word.
+ */
+export function sharedSource(
+  client: RepositoryClient,
+  reader: Pick<TransferReader, 'host' | 'path' | 'requestId'>,
+  { join, at }: SharedSourceParts,
+): RepositoryClient {
+  return {
+    ...client,
+    async openBlob(digest, request = {}) {
+      const { offset, end } = request;
+      try {
+        const joined = await join({ ...reader, digest, offset, end, access: 'credential', store: false });
+        if ('blob' in joined) return joined.blob;
+        return await at(joined.at, reader).openBlob(digest, { ...request, verify: false });
+      } catch (error) {
+        if (error instanceof RegistryError && SAID.has(error.code)) throw error;
+        return client.openBlob(digest, request);
+      }
+    },
+  };
+}

@@ -1,0 +1,78 @@
+import { mkdirSync, readdirSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { removeSpool } from './spool-file.ts';
+
+export interface SpoolRoomOptions {
+  readonly folder: string;
+  /** All files together, as large as their blobs will be. */
+  readonly totalBytes: number;
+  /** How long a file that nobody reads is kept. */
+  readonly keepMs: number;
+}
+
+interface Place {
+  readonly bytes: number;
+  /** Epoch ms since when nobody uses it; undefined while somebody does. */
+  idleSince: number | undefined;
+}
+
+/** The folder of spool files and who has how much of it. Files that nobody uses make room for new ones, the oldest first. */
+export class SpoolRoom {
+  readonly folder: string;
+  readonly #total: number;
+  readonly #keepMs: number;
+  readonly #places = new Map<string, Place>();
+
+  /** Takes over what an earlier process left in the folder. */
+  constructor({ folder, totalBytes, keepMs }: SpoolRoomOptions) {
+    this.folder = folder;
+    this.#total = totalBytes;
+    this.#keepMs = keepMs;
+    mkdirSync(folder, { recursive: true });
+    for (const name of readdirSync(folder)) {
+      if (name.endsWith('.json') || name.endsWith('.next')) continue;
+      const { size, mtimeMs } = statSync(path.join(folder, name));
+      this.#places.set(name, { bytes: size, idleSince: mtimeMs });
+    }
+  }
+
+  get usedBytes(): number {
+    return [...this.#places.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  /** Room for a blob of `bytes`; false when there is none, whatever is dropped. */
+  take(name: string, bytes: number, now: number): boolean {
+    const own = this.#places.get(name)?.bytes ?? 0;
+    const idle = [...this.#places].filter(([other, { idleSince }]) => other !== name && idleSince !== undefined);
+    idle.sort(([, a], [, b]) => a.idleSince! - b.idleSince!);
+    let free = this.#total - this.usedBytes + own;
+    const free0 = free + idle.reduce((sum, [, place]) => sum + place.bytes, 0);
+    if (free0 < bytes) return false;
+    for (const [other, place] of idle) {
+      if (free >= bytes && now - place.idleSince! <= this.#keepMs) break;
+      free += place.bytes;
+      this.#drop(other);
+    }
+    this.#places.set(name, { bytes, idleSince: undefined });
+    return true;
+  }
+
+  /** Nobody uses it any more; `kept`: its file is still there. */
+  leave(name: string, kept: boolean, now: number): void {
+    const place = this.#places.get(name);
+    if (place === undefined) return;
+    if (kept) place.idleSince = now;
+    else this.#places.delete(name);
+  }
+
+  /** Drops what nobody used for too long. */
+  sweep(now: number): void {
+    for (const [name, { idleSince }] of this.#places)
+      if (idleSince !== undefined && now - idleSince > this.#keepMs) this.#drop(name);
+  }
+
+  #drop(name: string): void {
+    this.#places.delete(name);
+    removeSpool(path.join(this.folder, name));
+  }
+}

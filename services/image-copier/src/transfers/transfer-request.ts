@@ -1,0 +1,52 @@
+import { TRANSFER_ACCESS_HEADER } from '@kuik/contracts';
+import { fromCacheRepository, isDigest } from '@kuik/image';
+import type { Access } from './proof.ts';
+
+/** What a reader asks for, read off its request. */
+export interface TransferRequest {
+  /** Name in the cache, which its token is for. */
+  readonly repository: string;
+  readonly host: string;
+  readonly path: string;
+  readonly digest: string;
+  readonly access: Access;
+  readonly offset: number;
+  readonly end: number | undefined;
+  readonly ranged: boolean;
+}
+
+/**
+ * Reads `GET /v2/<name in the cache>/blobs/<digest>`, one range `bytes=a-` or `bytes=a-b`, and by what right (header, or the query that a redirect
+ * carries it in). Undefined for anything else.
+ */
+export function parseTransferRequest(
+  method: string | undefined,
+  target: string | undefined,
+  headers: Readonly<Record<string, string | string[] | undefined>>,
+): TransferRequest | undefined {
+  if (method !== 'GET' || target === undefined || !URL.canParse(target, 'http://copier')) return undefined;
+  const { pathname, searchParams } = new URL(target, 'http://copier');
+  const match = /^\/v2\/([a-z0-9._/-]{1,255})\/blobs\/([^/]{1,160})$/.exec(pathname);
+  const [, repository, digest] = match ?? [];
+  const named = repository === undefined ? undefined : fromCacheRepository(repository);
+  if (repository === undefined || digest === undefined || named === undefined || !isDigest(digest)) return undefined;
+  const access = searchParams.get('access') ?? headers[TRANSFER_ACCESS_HEADER];
+  const range = rangeOf(headers.range);
+  if ((access !== 'anonymous' && access !== 'credential') || range === undefined) return undefined;
+  return { repository, ...named, digest, access, ...range };
+}
+
+function rangeOf(
+  header: string | string[] | undefined,
+): Pick<TransferRequest, 'offset' | 'end' | 'ranged'> | undefined {
+  if (header === undefined) return { offset: 0, end: undefined, ranged: false };
+  const match = typeof header === 'string' ? /^bytes=(\d{1,15})-(\d{0,15})$/.exec(header) : null;
+  if (match === null) return undefined;
+  const [offset, end] = [Number(match[1]), match[2] === '' ? undefined : Number(match[2])];
+  return end !== undefined && end < offset ? undefined : { offset, end, ranged: true };
+}
+
+/** Where another copier answers the same request. */
+export function redirectTo(at: string, { repository, digest, access }: TransferRequest): string {
+  return `${at}/v2/${repository}/blobs/${digest}?access=${access}`;
+}

@@ -1,0 +1,284 @@
+import { createHash, type Hash } from 'node:crypto';
+import { parseDigest } from '@kuik/image';
+import {
+  openBlobOver,
+  openResuming,
+  RegistryError,
+  type BlobSource,
+  type BufferPool,
+  type OpenBlob,
+} from '@kuik/registry';
+import { nextRead, willBeWhole, type Reading } from './next-read.ts';
+import type { SpoolFile } from './spool-file.ts';
+import type { Span } from './span-set.ts';
+
+/** So much is given to nobody before the digest of the whole agrees, while the whole will be known. */
+const HELD_BACK = 64 * 1024;
+const HASH_STEP = 256 * 1024;
+/** Rounds of an upstream read without progress before its readers are told. */
+const ROUNDS = 3;
+
+export interface TransferParts {
+  readonly digest: string;
+  readonly spool: SpoolFile;
+  readonly buffers: BufferPool;
+  /** Bytes that came from a source. */
+  readonly onBytes: (from: string, bytes: number) => void;
+  /** Nobody reads any more. */
+  readonly onIdle: () => void;
+}
+
+/** A read of a source; it may be told to end earlier. */
+interface ActiveRead extends Reading {
+  at: number;
+  to: number;
+  readonly stop: AbortController;
+}
+
+/**
+ * One blob, read from its sources once and from its spool file by everybody: see docs/transfers.md. Which bytes are read next is decided by
+ * `nextRead`; this is the loop around it.
+ */
+export class Transfer {
+  readonly #parts: TransferParts;
+  readonly #sources: BlobSource[] = [];
+  readonly #reads = new Set<ActiveRead>();
+  readonly #waiting = new Set<() => void>();
+  readonly #hash: Hash;
+  #hashed = 0;
+  #hashing = false;
+  #verified = false;
+  #readers = 0;
+  /** Reads that failed, and how the last one did. */
+  #failures = 0;
+  #failure: RegistryError | undefined;
+  #ended: RegistryError | undefined;
+
+  constructor(parts: TransferParts) {
+    this.#parts = parts;
+    this.#hash = createHash(parseDigest(parts.digest)!.algorithm);
+    if (this.size === 0) this.#check();
+  }
+
+  get size(): number {
+    return this.#parts.spool.size;
+  }
+
+  get readers(): number {
+    return this.#readers;
+  }
+
+  /** The digest of the whole agreed. */
+  get verified(): boolean {
+    return this.#verified;
+  }
+
+  /** Why nothing more comes; undefined while it is alive. */
+  get ended(): RegistryError | undefined {
+    return this.#ended;
+  }
+
+  /** Another place to read from, told apart by name. */
+  addSource(source: BlobSource): void {
+    if (!this.#sources.some(({ name }) => name === source.name)) this.#sources.push(source);
+  }
+
+  /** Takes over a read that is open already: what proved the first reader. */
+  adopt(blob: OpenBlob, name: string): void {
+    const read = this.#begin({ from: blob.offset, to: blob.offset + blob.length });
+    void this.#run(read, (sink, signal) => blob.deliver(sink, signal), name);
+  }
+
+  /**
+   * Bytes `offset` to `end` (inclusive) for one more reader, who counts until it was delivered or cancelled. Throws RegistryError
+   * `range-not-satisfiable`; delivery throws why it cannot go on.
+   */
+  read({ offset = 0, end }: { offset?: number | undefined; end?: number | undefined }): OpenBlob {
+    const { size } = this;
+    if (offset > 0 && offset >= size) {
+      const message = `blob ${this.#parts.digest} has ${size} bytes, asked from ${offset}`;
+      throw new RegistryError('range-not-satisfiable', message, { status: 416 });
+    }
+    const to = Math.min(size, (end ?? size - 1) + 1);
+    this.#readers += 1;
+    let left = false;
+    const leave = (): void => {
+      if (left) return;
+      left = true;
+      this.#readers -= 1;
+      if (this.#readers > 0) return;
+      for (const read of this.#reads) read.stop.abort();
+      this.#parts.onIdle();
+    };
+    return openBlobOver({
+      totalSize: size,
+      offset,
+      length: to - offset,
+      contentType: 'application/octet-stream',
+      pump: (sink, signal) => this.#pump({ from: offset, to }, sink, signal).finally(leave),
+      cancel: leave,
+    });
+  }
+
+  /** Nothing more is read, and nobody is served on. */
+  end(why: RegistryError): void {
+    this.#ended ??= why;
+    for (const read of this.#reads) read.stop.abort();
+    this.#wake();
+  }
+
+  /** Once nobody uses it. */
+  async close(keep: boolean): Promise<void> {
+    await this.#parts.spool.close(keep && this.#ended?.code !== 'digest-mismatch');
+  }
+
+  async #pump(
+    { from, to }: Span,
+    sink: (chunk: Buffer) => Promise<void> | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const { spool, buffers } = this.#parts;
+    const buffer = await buffers.acquire(signal);
+    try {
+      let failures = this.#failures;
+      for (let at = from; at < to;) {
+        if (this.#ended !== undefined) throw this.#ended;
+        if (signal?.aborted === true) throw new RegistryError('aborted', 'the reader left');
+        if (this.#failures > failures) throw this.#failure!;
+        const next = nextRead(spool.have, [...this.#reads], at, this.size);
+        if (next.do === 'serve') {
+          const length = Math.min(next.to, to, this.#releasable()) - at;
+          if (length > 0) {
+            const chunk = await spool.read(buffer, at, length);
+            if (chunk.length === 0) throw new RegistryError('truncated', 'the spool file lost its bytes');
+            await sink(chunk);
+            at += chunk.length;
+            failures = this.#failures;
+            continue;
+          }
+          this.#hashOn();
+        }
+        if (next.do === 'read') this.#start(next.span);
+        await this.#happening(signal);
+      }
+    } finally {
+      buffers.release(buffer);
+    }
+  }
+
+  #start(span: Span): void {
+    for (const read of this.#reads) if (read.at <= span.from && span.from < read.to) read.to = span.from;
+    const read = this.#begin(span);
+    const name = this.#sources[0]?.name ?? 'upstream';
+    const open = openResuming({
+      sources: this.#sources,
+      digest: this.#parts.digest,
+      offset: span.from,
+      ...(span.to < this.size ? { end: span.to - 1 } : {}),
+      verify: false,
+      rounds: ROUNDS,
+      signal: read.stop.signal,
+    });
+    void this.#run(read, async (sink, signal) => (await open).deliver(sink, signal), name);
+  }
+
+  #begin({ from, to }: Span): ActiveRead {
+    const read: ActiveRead = { at: from, to, stop: new AbortController() };
+    this.#reads.add(read);
+    return read;
+  }
+
+  async #run(
+    read: ActiveRead,
+    deliver: (sink: (chunk: Buffer) => Promise<void>, signal: AbortSignal) => Promise<void>,
+    name: string,
+  ): Promise<void> {
+    try {
+      await deliver(async (chunk) => {
+        const part = chunk.subarray(0, Math.max(0, read.to - read.at));
+        await this.#parts.spool.write(part, read.at);
+        this.#parts.onBytes(name, chunk.length);
+        this.#hashInOrder(part, read.at);
+        read.at += part.length;
+        this.#wake();
+        if (read.at >= read.to) read.stop.abort();
+      }, read.stop.signal);
+    } catch (error) {
+      if (read.at < read.to && !read.stop.signal.aborted) {
+        this.#failures += 1;
+        this.#failure = error instanceof RegistryError ? error : new RegistryError('server-error', String(error));
+      }
+    } finally {
+      this.#reads.delete(read);
+      this.#wake();
+    }
+  }
+
+  /** Up to where bytes may be given away now. */
+  #releasable(): number {
+    if (this.#verified || !willBeWhole(this.#parts.spool.have, [...this.#reads], this.size)) return this.size;
+    return Math.max(0, this.size - HELD_BACK);
+  }
+
+  #hashInOrder(chunk: Buffer, at: number): void {
+    if (!this.#hashing && at <= this.#hashed && this.#hashed < at + chunk.length) {
+      this.#hash.update(chunk.subarray(this.#hashed - at));
+      this.#hashed = at + chunk.length;
+      if (this.#hashed === this.size) return this.#check();
+    }
+    this.#hashOn();
+  }
+
+  /** Hashes what is known beyond the byte reached from the file: what came out of order, or before this process. */
+  #hashOn(): void {
+    const { spool } = this.#parts;
+    if (this.#hashing || this.#verified || spool.have.endOf(this.#hashed) <= this.#hashed) return;
+    this.#hashing = true;
+    const buffer = Buffer.allocUnsafe(HASH_STEP);
+    const go = async (): Promise<void> => {
+      for (;;) {
+        const length = spool.have.endOf(this.#hashed) - this.#hashed;
+        if (length <= 0 || this.#ended !== undefined) return;
+        const chunk = await spool.read(buffer, this.#hashed, length);
+        if (chunk.length === 0) throw new RegistryError('truncated', 'the spool file lost its bytes');
+        this.#hash.update(chunk);
+        this.#hashed += chunk.length;
+      }
+    };
+    go().then(
+      () => {
+        this.#hashing = false;
+        if (this.#hashed === this.size && this.#ended === undefined) this.#check();
+        this.#wake();
+      },
+      (error: unknown) =>
+        this.end(error instanceof RegistryError ? error : new RegistryError('truncated', String(error))),
+    );
+  }
+
+  #check(): void {
+    const { digest } = this.#parts;
+    const got = this.#hash.digest('hex');
+    if (got === parseDigest(digest)!.hex) this.#verified = true;
+    else
+      this.end(
+        new RegistryError('digest-mismatch', `the bytes of ${digest} have the digest ${got.slice(0, 12)}...: refused`),
+      );
+  }
+
+  #happening(signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.#waiting.delete(done);
+        signal?.removeEventListener('abort', done);
+        resolve();
+      };
+      this.#waiting.add(done);
+      signal?.addEventListener('abort', done, { once: true });
+    });
+  }
+
+  #wake(): void {
+    for (const wake of [...this.#waiting]) wake();
+  }
+}

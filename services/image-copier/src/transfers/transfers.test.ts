@@ -1,0 +1,207 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
+import { digestOf } from '@kuik/image';
+import { BufferPool, openBlobOver, RegistryError, type RepositoryClient } from '@kuik/registry';
+import fc from 'fast-check';
+import { memoryLeases } from '../testing/memory-leases.ts';
+import type { Access } from './proof.ts';
+import { SpoolRoom } from './spool-room.ts';
+import { NoRoom, Transfers, type Joined, type TransferReader } from './transfers.ts';
+
+const KiB = 1024;
+const CHUNK = 16 * KiB;
+const folder = mkdtempSync(path.join(tmpdir(), 'kuik-transfers-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const running = new Set<Transfers>();
+afterEach(async () => {
+  await Promise.all([...running].map((transfers) => transfers.close()));
+  running.clear();
+});
+const pause = () => new Promise((resolve) => setImmediate(resolve));
+
+/** An upstream, leases that everybody shares, and copiers that can die. `grants` says who may read what. */
+function world(bytes: Buffer, grants: (path: string, access: Access) => boolean = () => true) {
+  const digest = digestOf(bytes);
+  const told = { given: 0, opened: 0, heads: 0, now: 0, stored: 0, uploaded: 0 };
+  const leases = memoryLeases(10_000, () => told.now);
+  const live = new Map<string, Transfers>();
+  const refusal = () => new RegistryError('unauthorized', 'status 401', { status: 401 });
+  const upstream = ({ path: repository, access }: { path: string; access: Access }): RepositoryClient =>
+    registry(repository, access, (given) => (told.given += given));
+  const registry = (repository: string, access: Access, count: (given: number) => void): RepositoryClient =>
+    ({
+      host: 'up.test',
+      repository,
+      async headBlob() {
+        await pause();
+        told.heads += 1;
+        if (!grants(repository, access)) throw refusal();
+        return { size: bytes.length };
+      },
+      async openBlob(_digest: string, { offset = 0, end }: { offset?: number; end?: number } = {}) {
+        await pause();
+        told.opened += 1;
+        if (!grants(repository, access)) throw refusal();
+        const part = bytes.subarray(offset, (end ?? bytes.length - 1) + 1);
+        return openBlobOver({
+          totalSize: bytes.length,
+          offset,
+          length: part.length,
+          contentType: '',
+          async pump(sink, signal) {
+            for (let at = 0; at < part.length; at += CHUNK) {
+              await pause();
+              if (signal?.aborted === true) throw new RegistryError('aborted', 'left');
+              count(Math.min(CHUNK, part.length - at));
+              await sink(Buffer.from(part.subarray(at, at + CHUNK)));
+            }
+          },
+          cancel: () => undefined,
+        });
+      },
+    }) as Partial<RepositoryClient> as RepositoryClient;
+  const own = mkdtempSync(path.join(folder, 'world-'));
+  let copiers = 0;
+  const start = (name = `copier-${(copiers += 1)}`, totalBytes = 4096 * KiB): string => {
+    const transfers = new Transfers({
+      leases,
+      room: new SpoolRoom({ folder: path.join(own, name), totalBytes, keepMs: 60_000 }),
+      buffers: new BufferPool({ totalBytes: 4096 * KiB, maxBytes: 64 * KiB, minBytes: CHUNK }),
+      address: () => name,
+      alive: (address) => Promise.resolve(live.has(address)),
+      upstream,
+      cache: () => (told.stored > 0 ? registry('cache', 'anonymous', () => undefined) : undefined),
+      async store(_reader, _size, source) {
+        // The session in the cache outlives whoever uploads.
+        try {
+          const rest = await source.openBlob(digest, { offset: told.uploaded });
+          await rest.deliver((chunk) => void (told.uploaded += chunk.length));
+          told.stored += 1;
+          return true;
+        } catch {
+          return false;
+        }
+      },
+      onBytes: () => undefined,
+      now: () => told.now,
+      log: { debug: () => undefined },
+    });
+    live.set(name, transfers);
+    running.add(transfers);
+    return name;
+  };
+  const kill = (name: string): void => {
+    live.get(name)?.crash();
+    live.delete(name);
+  };
+  const reader = (own: Partial<TransferReader> = {}): TransferReader => ({
+    host: 'up.test',
+    path: 'app',
+    digest,
+    access: 'anonymous',
+    store: true,
+    ...own,
+  });
+  /** As a proxy does: any door, where it points to, and again at the byte reached when that breaks. */
+  const pull = async (doors: () => string[], own: Partial<TransferReader> = {}): Promise<Buffer> => {
+    const parts: Buffer[] = [];
+    let [at, tries] = [0, 0];
+    while (at < bytes.length) {
+      if ((tries += 1) > 50) throw new Error('no progress');
+      const [door] = doors();
+      const there = door === undefined ? undefined : live.get(door);
+      try {
+        let joined: Joined | undefined = await there?.join(reader({ offset: at, ...own }));
+        if (joined !== undefined && 'at' in joined)
+          joined = await live.get(joined.at)?.join(reader({ offset: at, ...own }));
+        if (joined === undefined || 'at' in joined) throw new RegistryError('refused', 'nobody there');
+        await joined.blob.deliver((chunk) => {
+          parts.push(Buffer.from(chunk));
+          at += chunk.length;
+          return undefined;
+        });
+      } catch (error) {
+        if (!(error instanceof RegistryError) || error.code !== 'refused') throw error;
+        await pause();
+      }
+    }
+    return Buffer.concat(parts);
+  };
+  return { digest, told, leases, live, start, kill, reader, pull };
+}
+
+describe('transfers of several copiers', () => {
+  it('read upstream once for everybody, through whatever doors they come', async () => {
+    const bytes = randomBytes(600 * KiB);
+    const { told, start, pull, live } = world(bytes);
+    const doors = [start(), start(), start()];
+    const pulls = Array.from({ length: 9 }, (_, i) => pull(() => [doors[i % 3]!]));
+    for (const got of await Promise.all(pulls)) expect(got.equals(bytes)).toBe(true);
+    expect(told).toMatchObject({ given: bytes.length, opened: 1, heads: 0, stored: 1 });
+    expect([...live.values()].map(({ active }) => active)).toEqual([0, 0, 0]);
+  });
+
+  it('bring every byte to everybody, whoever dies when, at the price of what was in hand', async () => {
+    const bytes = randomBytes(800 * KiB);
+    const step = fc.record({ after: fc.nat(40), kill: fc.nat(2), restart: fc.boolean() });
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 4 }), async (steps) => {
+        const { told, start, kill, pull, live } = world(bytes);
+        const names = [start(), start(), start()];
+        const pulls = Array.from({ length: 4 }, (_, i) =>
+          pull(() => [...live.keys()].slice(i % Math.max(1, live.size)).concat([...live.keys()])),
+        );
+        const all = Promise.all(pulls);
+        let kills = 0;
+        for (const { after, kill: which, restart } of steps) {
+          for (let i = 0; i < after; i += 1) await pause();
+          const name = names[which]!;
+          if (live.size === 1 || !live.has(name)) continue;
+          kill(name);
+          kills += 1;
+          if (restart) start(name);
+        }
+        for (const got of await all) expect(got.equals(bytes)).toBe(true);
+        await Promise.all([...live.values()].map((transfers) => transfers.close()));
+        // Each death costs what its readers and its upload were apart: some chunks here, where all run in one thread.
+        expect(told.given).toBeLessThanOrEqual(bytes.length + kills * 16 * CHUNK);
+        if (kills === 0) expect(told.given).toBe(bytes.length);
+      }),
+      { numRuns: 20 },
+    );
+  }, 20_000);
+
+  it('let in only whom upstream lets in, by a look when somebody else is being served', async () => {
+    const bytes = randomBytes(300 * KiB);
+    const { told, start, live, reader } = world(bytes, (repository, access) =>
+      repository === 'private' ? access === 'credential' : repository === 'public',
+    );
+    const transfers = live.get(start())!;
+    const join = (repository: string, access: Access) =>
+      transfers.join(reader({ path: repository, access, store: false })).then(
+        (joined) => ('blob' in joined ? joined.blob : undefined),
+        (error: RegistryError) => error.code,
+      );
+    const first = await join('private', 'credential');
+    expect(first).toHaveProperty('totalSize', bytes.length);
+    expect(await join('private', 'anonymous')).toBe('unauthorized');
+    expect(await join('stranger', 'anonymous')).toBe('unauthorized');
+    expect(await join('stranger', 'credential')).toBe('unauthorized');
+    expect(told).toMatchObject({ opened: 1, heads: 3 });
+    const [second, third] = [await join('public', 'anonymous'), await join('public', 'credential')];
+    expect(told.heads).toBe(4);
+    for (const blob of [first, second, third]) if (typeof blob === 'object') blob.cancel();
+  });
+
+  it('refuse what has no room, and give back what they took', async () => {
+    const { start, live, reader, leases, digest } = world(randomBytes(300 * KiB));
+    const transfers = live.get(start('small', 100 * KiB))!;
+    await expect(transfers.join(reader())).rejects.toThrow(NoRoom);
+    expect(transfers.active).toBe(0);
+    await transfers.close();
+    expect(await leases.claim(`up.test:${digest}`, 'other')).toMatchObject({ owner: 'other' });
+  });
+});

@@ -1,0 +1,62 @@
+import { createHash } from 'node:crypto';
+import { TRANSFER_OWNER_EVERY_MS, type TransferOwner } from '@kuik/contracts';
+
+/** Silent for this long is gone. */
+const SILENT_MS = 3.5 * TRANSFER_OWNER_EVERY_MS;
+const SPARED_MS = 5_000;
+
+/**
+ * Copiers that give away what they read from upstream, as they tell over NATS, and in which order they are asked for a blob: by rendezvous
+ * hash, so that proxies that know the same copiers ask the same one, and one that comes or goes moves no other's blobs.
+ */
+export class Owners {
+  /** `host:port` of each: where a copier may send us on to with our token. Always the same list. */
+  readonly trusted: string[] = [];
+  readonly #now: () => number;
+  readonly #seenMs = new Map<string, number>();
+  readonly #sparedUntilMs = new Map<string, number>();
+
+  /** `now`: monotonic ms. */
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  told({ url, leaving }: TransferOwner): void {
+    if (!URL.canParse(url) || new URL(url).protocol !== 'http:') return;
+    if (leaving === true) this.#seenMs.delete(url);
+    else this.#seenMs.set(url, this.#now());
+    this.#forget();
+  }
+
+  /** It did not answer: nobody waits for it for the next moments. */
+  spare(url: string): void {
+    this.#sparedUntilMs.set(url, this.#now() + SPARED_MS);
+  }
+
+  get known(): number {
+    return this.#live().length;
+  }
+
+  /** Whom to ask for a blob, best first. */
+  order(host: string, digest: string): string[] {
+    const weigh = (url: string): string => createHash('sha256').update(`${url}\n${host}\n${digest}`).digest('hex');
+    const live = this.#live().filter((url) => (this.#sparedUntilMs.get(url) ?? -Infinity) <= this.#now());
+    return live
+      .map((url) => ({ url, weight: weigh(url) }))
+      .sort((a, b) => (a.weight < b.weight ? 1 : -1))
+      .map(({ url }) => url);
+  }
+
+  #live(): string[] {
+    return [...this.#seenMs].filter(([, seenMs]) => this.#now() - seenMs <= SILENT_MS).map(([url]) => url);
+  }
+
+  #forget(): void {
+    for (const [url, seenMs] of this.#seenMs) {
+      if (this.#now() - seenMs <= SILENT_MS) continue;
+      this.#seenMs.delete(url);
+      this.#sparedUntilMs.delete(url);
+    }
+    this.trusted.splice(0, Infinity, ...[...this.#seenMs.keys()].map((url) => new URL(url).host));
+  }
+}

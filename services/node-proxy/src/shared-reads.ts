@@ -1,0 +1,98 @@
+import { TRANSFER_ACCESS_HEADER } from '@kuik/contracts';
+import { toCacheRepository } from '@kuik/image';
+import {
+  RegistryError,
+  type CacheEndpoint,
+  type RegistryAccess,
+  type RegistryErrorCode,
+  type RepositoryClient,
+} from '@kuik/registry';
+import type { Owners } from './owners.ts';
+import type { Repository } from './pull-path.ts';
+
+/** What became of a blob that the cache lacks: label `result` of `kuik_proxy_shared_reads_total`. */
+export type SharedResult =
+  'shared' | 'refused' | 'alone-no-owner' | 'alone-owner-away' | 'alone-no-room' | 'alone-owner-failed';
+
+export interface SharedReadsOptions {
+  readonly registry: Pick<RegistryAccess, 'cache'>;
+  /** Our key for the cache: copiers take it, too. */
+  readonly cache: CacheEndpoint;
+  readonly owners: Owners;
+  /** How long a copier is waited for: to a connection, to its answer (it opens upstream meanwhile), in a body. */
+  readonly timeouts: { readonly connectMs: number; readonly headersMs: number; readonly idleMs: number };
+  readonly count: (result: SharedResult) => void;
+}
+
+/** Upstream's own words, which a copier passes on: asking again ourselves would tell nothing else. */
+const SAID: ReadonlySet<RegistryErrorCode> = new Set([
+  'unauthorized',
+  'forbidden',
+  'not-found',
+  'rate-limited',
+  'range-not-satisfiable',
+  'aborted',
+]);
+const AWAY: ReadonlySet<RegistryErrorCode> = new Set(['refused', 'timeout', 'dns', 'truncated']);
+const NO_ROOM = 507;
+/** Copiers asked before upstream is asked by ourselves. */
+const ASKED_MAX = 2;
+
+/**
+ * Upstream blobs through the copier that reads them for everybody (docs/transfers.md); alone, without storing, when none can be had in
+ * time: a pull never waits for our own parts longer than for upstream.
+ */
+export class SharedReads {
+  readonly #options: SharedReadsOptions;
+  readonly #endpoints = new Map<string, CacheEndpoint>();
+
+  constructor(options: SharedReadsOptions) {
+    this.#options = options;
+  }
+
+  /** The same upstream repository; `vouched`: the broker gave this proxy a credential for it. */
+  over(client: RepositoryClient, repository: Repository, vouched: boolean, requestId: string): RepositoryClient {
+    const name = toCacheRepository(repository);
+    if (name === undefined) return client;
+    const { registry, owners, count } = this.#options;
+    const endpoint = (url: string): CacheEndpoint => this.#endpoint(url);
+    const headers = { [TRANSFER_ACCESS_HEADER]: vouched ? 'credential' : 'anonymous' };
+    return {
+      ...client,
+      async openBlob(digest, request = {}) {
+        let alone: SharedResult = 'alone-no-owner';
+        for (const url of owners.order(repository.host, digest).slice(0, ASKED_MAX)) {
+          try {
+            const shared = registry.cache(endpoint(url), name, { requestId, headers });
+            const blob = await shared.openBlob(digest, { ...request, verify: false });
+            count('shared');
+            return blob;
+          } catch (error) {
+            if (!(error instanceof RegistryError)) throw error;
+            if (SAID.has(error.code)) {
+              if (error.code !== 'aborted') count('refused');
+              throw error;
+            }
+            const away = AWAY.has(error.code);
+            if (away) owners.spare(url);
+            alone = away ? 'alone-owner-away' : error.status === NO_ROOM ? 'alone-no-room' : 'alone-owner-failed';
+            if (!away) break;
+          }
+        }
+        count(alone);
+        return client.openBlob(digest, request);
+      },
+    };
+  }
+
+  #endpoint(url: string): CacheEndpoint {
+    const { cache, owners, timeouts } = this.#options;
+    const known = this.#endpoints.get(url);
+    if (known !== undefined) return known;
+    if (this.#endpoints.size > 1_000) this.#endpoints.clear();
+    const { signer } = cache;
+    const made = { url, trusted: owners.trusted, timeouts, ...(signer === undefined ? {} : { signer }) };
+    this.#endpoints.set(url, made);
+    return made;
+  }
+}
