@@ -3,6 +3,7 @@ import {
   credentialRequesters,
   DEFAULTS,
   duration,
+  grantSignerConfig,
   httpConfig,
   kubeConfig,
   leaseConfig,
@@ -115,6 +116,7 @@ export const podWatcherConfig = z.strictObject({
       concurrency: z.number().int().min(1).max(64).default(8),
     })
     .prefault({}),
+  privateImages: grantSignerConfig,
   broker: z
     .strictObject({
       audience: z.string().default(DEFAULTS.broker.audience),

@@ -95,6 +95,7 @@ export const DECLARED_SERVICES = {
       "registries"
     ],
     "cache": "reader",
+    "grants": "checker",
     "nats": {
       "publishes": [
         "kuik.image.served"
@@ -102,7 +103,8 @@ export const DECLARED_SERVICES = {
       "subscribes": [],
       "consumes": [],
       "requests": [
-        "kuik.credentials.request"
+        "kuik.credentials.request",
+        "kuik.access.verdict"
       ],
       "responds": [],
       "owns": [],
@@ -126,6 +128,7 @@ export const DECLARED_SERVICES = {
       "proxyPrefixes",
       "rules"
     ],
+    "grants": "signer",
     "nats": {
       "publishes": [],
       "subscribes": [
@@ -137,16 +140,20 @@ export const DECLARED_SERVICES = {
       "requests": [],
       "responds": [
         "kuik.holders.confirm",
-        "kuik.credentials.request"
+        "kuik.credentials.request",
+        "kuik.access.verdict"
       ],
       "owns": [
-        "kuik_image_state"
+        "kuik_image_state",
+        "kuik_access"
       ],
       "writes": [
-        "kuik_image_state"
+        "kuik_image_state",
+        "kuik_access"
       ],
       "reads": [
-        "kuik_image_state"
+        "kuik_image_state",
+        "kuik_access"
       ]
     },
     "queues": {
