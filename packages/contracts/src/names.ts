@@ -54,7 +54,7 @@ export const PULL_SECRET_PREFIX = 'kuik-pull-';
 export const PULL_SECRET_USER = 'kuik';
 /** On those Secrets, RFC 3339: when the next grant is written. */
 export const RENEW_AFTER_ANNOTATION = 'kuik.enix.io/renew-after';
-/** On those Secrets: which key signed the grant. */
+/** On those Secrets: which key signed the grant, and how the proxy is named in it. */
 export const GRANT_KEY_ANNOTATION = 'kuik.enix.io/grant-key';
 
 /** The pull secret of one service account's pods; undefined when that would be longer than a name may be. */

@@ -30,4 +30,4 @@ export { copyImage, describeImage, type CopyOptions, type CopyProgress, type Cop
 export { holdsWholeImage } from './whole-image.ts';
 export type { ImagePlatform } from './manifest-tree.ts';
 export type { Descriptor } from './plan.ts';
-export { credentialsOf, readCacheEndpoint, readRegistries, readTimeouts } from './settings.ts';
+export { credentialsOf, readCacheEndpoint, readRegistries, readSettingFile, readTimeouts } from './settings.ts';

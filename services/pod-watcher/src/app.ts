@@ -1,5 +1,5 @@
 import { type Bus, openBus } from '@kuik/bus';
-import { type CachedImage, IMAGE_STATE, METRICS, SPARED_OWNERS } from '@kuik/contracts';
+import { ACCESS_RECORDS, type CachedImage, IMAGE_STATE, METRICS, SPARED_OWNERS } from '@kuik/contracts';
 import {
   CACHED_IMAGES,
   createEventRecorder,
@@ -9,9 +9,12 @@ import {
   openKube,
   openLeadership,
 } from '@kuik/kube';
-import { createRegistryAccess, type PullTokenExchange, readRegistries, readTimeouts } from '@kuik/registry';
+import { createRegistryAccess, readRegistries, readTimeouts } from '@kuik/registry';
 import { annotationKeys, Decider, REASONS, rulesFile } from '@kuik/rules';
 import { type App, composeParts, followSettings, HealthServer, type ServiceContext } from '@kuik/runtime';
+import { AccessBroker } from './access-broker.ts';
+import { AccessRecords } from './access-records.ts';
+import { AccessSources } from './access-sources.ts';
 import { Answers } from './answers.ts';
 import { CredentialChooser } from './choose-credential.ts';
 import { ClusterView } from './cluster-view.ts';
@@ -26,6 +29,8 @@ import { ImageReconciler } from './image-reconciler.ts';
 import { Intents } from './intents.ts';
 import { Lead } from './lead.ts';
 import { MissingContentBook } from './missing-content.ts';
+import type { ProvingRegistry } from './prove-access.ts';
+import { pullGrantParts } from './pull-grant-parts.ts';
 import { reportControllerV1, reportGauges, reportMetrics } from './report-metrics.ts';
 import { RepositoryReconciler } from './repository-reconciler.ts';
 import { rereadHolders } from './reread-holders.ts';
@@ -37,6 +42,7 @@ import { SpareOwners } from './spare-owners.ts';
 import { crowding } from './spared-owners.ts';
 import { StateProjection } from './state-projection.ts';
 import { repositoryTransitions, transitionsOf } from './transitions.ts';
+import { TokenReviews } from './token-reviews.ts';
 import { Watches } from './watches.ts';
 import { whyKeptRoute } from './why-kept-route.ts';
 
@@ -44,7 +50,7 @@ import { whyKeptRoute } from './why-kept-route.ts';
 export interface PodWatcherAdapters {
   readonly kube?: KubeClient;
   readonly bus?: Bus;
-  readonly registry?: PullTokenExchange & { close(): Promise<void> };
+  readonly registry?: ProvingRegistry & { close(): Promise<void> };
   readonly redis?: RedisParts;
 }
 
@@ -53,6 +59,9 @@ export interface PodWatcherApp extends App {
   readonly healthPort: number;
   readonly leading: boolean;
 }
+
+/** Shorter than what a node waits for an answer. */
+const UPSTREAM_PATIENCE_MS = 2_000;
 
 /** Wires the service; starts nothing but the connection to NATS. Throws when a CA file cannot be read, and ConfigError for mistakes of the rules file. */
 export function createApp(
@@ -214,17 +223,43 @@ export function createApp(
     onFailure: reports.loopFailed,
   });
 
+  const reviews = new TokenReviews({
+    kube,
+    view,
+    rules: { audience: brokerConfig.audience, ...accountsOf(config) },
+    reviewTtlMs: brokerConfig.reviewTtl,
+    now,
+  });
+  const secrets = new SecretReader(kube, brokerConfig.secretTtl, now);
+  const { privateImages } = config;
   const answers = new Answers({
     bus,
     view,
     hints,
-    broker: new CredentialBroker({
-      kube,
+    access: new AccessBroker({
+      reviews,
       view,
-      secrets: new SecretReader(kube, brokerConfig.secretTtl, now),
+      sources: new AccessSources({ view, secrets }),
+      records: new AccessRecords(bus.bucket(ACCESS_RECORDS, { create: true }), log),
+      registry,
+      rules: {
+        publicForMs: privateImages.publicFor,
+        verdictForMs: privateImages.verdictFor,
+        graceMs: privateImages.grace,
+        unknownWhenDown: privateImages.unknownWhenDown,
+      },
+      granted: privateImages.namespaces,
+      podWaitMs: brokerConfig.podWait,
+      patienceMs: UPSTREAM_PATIENCE_MS,
+      now,
+      log,
+      count: reports.access,
+    }),
+    broker: new CredentialBroker({
+      reviews,
+      view,
+      secrets,
       chooser: new CredentialChooser({ exchange: registry, now, headerTtlMs: brokerConfig.headerTtl }),
-      rules: { audience: brokerConfig.audience, ...accountsOf(config) },
-      reviewTtlMs: brokerConfig.reviewTtl,
       podWaitMs: brokerConfig.podWait,
       now,
       log,
@@ -275,6 +310,7 @@ export function createApp(
       { name: 'leadership', start: () => Promise.resolve(leadership.start()), close: () => leadership.stop() },
       lead,
       spareOwners,
+      ...pullGrantParts(config, { kube, bus, leadership, view, reports, now, log }),
     ],
     { log },
   );
