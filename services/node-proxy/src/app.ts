@@ -1,14 +1,16 @@
 import { readFile } from 'node:fs/promises';
 import { createCredentialClient, openBus, type Bus } from '@kuik/bus';
-import { buildInfoV1, METRICS, METRICS_V1, type MissingContent } from '@kuik/contracts';
+import { buildInfoV1, grantCheckingKey, METRICS, METRICS_V1, type MissingContent } from '@kuik/contracts';
 import {
   createRegistryAccess,
   readCacheEndpoint,
   readRegistries,
+  readSettingFile,
   readTimeouts,
   type RegistryAccess,
 } from '@kuik/registry';
 import { composeParts, HealthServer, loop, type App, type Part, type ServiceContext } from '@kuik/runtime';
+import { AccessVerdicts } from './access-verdicts.ts';
 import { Breaker } from './breaker.ts';
 import { CacheAccess } from './cache-access.ts';
 import { CacheMisses } from './cache-misses.ts';
@@ -16,11 +18,13 @@ import { CachedManifests } from './cached-manifests.ts';
 import type { Config } from './config.ts';
 import { FindManifest } from './find-manifest.ts';
 import type { ListenAddress } from './listen.ts';
+import { PullGuard } from './pull-guard.ts';
 import { PullLog } from './pull-record.ts';
 import { PullServer } from './pull-server.ts';
 import { BlobRelay } from './relay-blob.ts';
 import { ServedReport, ServedTally } from './served-report.ts';
 import { ServePull } from './serve-pull.ts';
+import { ShownGrants } from './shown-grant.ts';
 import { NoTagKnowledge, TagKnowledge } from './tag-knowledge.ts';
 import { UpstreamAccess } from './upstream-access.ts';
 
@@ -85,6 +89,27 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
       })
     : new NoTagKnowledge();
 
+  const { privateImages } = config;
+  const proxyAccess = metrics.counter(METRICS.proxyAccess);
+  const guard =
+    // Nobody to ask, and nothing to refuse.
+    privateImages.mode === 'off' || (privateImages.mode === 'warn' && bus === undefined)
+      ? undefined
+      : new PullGuard({
+          mode: privateImages.mode,
+          unknownWhenDown: privateImages.unknownWhenDown,
+          grants: readGrants(privateImages.certificateFile),
+          verdicts: new AccessVerdicts({
+            bus,
+            readToken,
+            timeoutMs,
+            graceMs: privateImages.grace,
+            now: () => clock.now(),
+          }),
+          count: (decision, reason) => proxyAccess.inc({ decision, reason }),
+          log,
+          now: () => clock.now(),
+        });
   const manifests = new CachedManifests({ cache, maxBytes: proxy.manifestCacheBytes, now });
   const { tagMemory: tagMemoryMs, patience: patienceMs, clientIdle: clientIdleMs } = proxy;
   const find = new FindManifest({ cache, manifests, upstream, tags, tagMemoryMs, patienceMs, silentMs: 10_000, now });
@@ -96,6 +121,7 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
     blobs,
     cache,
     upstream,
+    guard,
     served,
     log: new PullLog(log, metrics, now),
     clientIdleMs,
@@ -127,6 +153,12 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
     addresses: () => server.addresses,
     healthPort: () => health.port,
   };
+}
+
+/** Without a certificate nobody can show whose pods they pull for: everybody is a stranger. */
+function readGrants(certificateFile: string | undefined): ShownGrants {
+  if (certificateFile === undefined) return new ShownGrants(undefined);
+  return new ShownGrants(grantCheckingKey(readSettingFile('privateImages.certificateFile', certificateFile)));
 }
 
 /** Once a minute, and once more at the end: what was served, and what the cache did not have. */
