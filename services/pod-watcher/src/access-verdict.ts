@@ -47,7 +47,7 @@ export const ACCESS_REASONS = {
 /** A refusal may end with the next secret, and a time-out with the next attempt. */
 const REFUSED_FOR_MS = 10_000;
 const UNKNOWN_FOR_MS = 5_000;
-/** In its grace a verdict is looked at again this often. */
+/** In its grace a verdict is looked at again this often, or as often as any: upstream may be back. */
 const GRACE_STEP_MS = 60_000;
 
 /**
@@ -84,7 +84,7 @@ export function accessVerdict(
   if (asked === 'down') {
     for (const { said, forMs, isPublic } of proofs) {
       const until = provenUntil(said, forMs + graceMs);
-      if (until > now) return say('allowed', ACCESS_REASONS.grace, Math.min(until, now + GRACE_STEP_MS), isPublic);
+      if (until > now) return say('allowed', ACCESS_REASONS.grace, Math.min(until, now + Math.min(GRACE_STEP_MS, verdictForMs)), isPublic);
     }
     if (unknownWhenDown === 'allow') return say('allowed', ACCESS_REASONS.unknownAllowed, now + UNKNOWN_FOR_MS);
     return say('unknown', ACCESS_REASONS.unknown, now + UNKNOWN_FOR_MS);
