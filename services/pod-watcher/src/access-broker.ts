@@ -80,6 +80,11 @@ export class AccessBroker {
     }
   }
 
+  /** Finds a verdict before anybody asks for it. Throws what keeps it from being found. */
+  async foresee({ host, path }: Pick<Asking, 'host' | 'path'>, account: Account): Promise<void> {
+    await this.#judge({ host, path, name: `${host}/${path}` }, account);
+  }
+
   async #answer({ host: written, repository, who, token }: AccessVerdictRequest): Promise<AccessVerdict> {
     const { reviews, now } = this.#parts;
     const none = (reason: string): AccessVerdict => ({

@@ -84,7 +84,13 @@ export function accessVerdict(
   if (asked === 'down') {
     for (const { said, forMs, isPublic } of proofs) {
       const until = provenUntil(said, forMs + graceMs);
-      if (until > now) return say('allowed', ACCESS_REASONS.grace, Math.min(until, now + Math.min(GRACE_STEP_MS, verdictForMs)), isPublic);
+      if (until > now)
+        return say(
+          'allowed',
+          ACCESS_REASONS.grace,
+          Math.min(until, now + Math.min(GRACE_STEP_MS, verdictForMs)),
+          isPublic,
+        );
     }
     if (unknownWhenDown === 'allow') return say('allowed', ACCESS_REASONS.unknownAllowed, now + UNKNOWN_FOR_MS);
     return say('unknown', ACCESS_REASONS.unknown, now + UNKNOWN_FOR_MS);

@@ -22,6 +22,7 @@ import { accountsOf, untouchedNamespaces, type PodWatcherConfig } from './config
 import { connectRedis, type RedisParts } from './connect-redis.ts';
 import { CredentialBroker } from './credential-broker.ts';
 import { DescriptionPace } from './description-pace.ts';
+import { ForeseeAccess } from './foresee-access.ts';
 import { GoneNamespaces } from './gone-namespaces.ts';
 import { HintBook } from './hint-book.ts';
 import { holderTitle } from './holder-view.ts';
@@ -232,29 +233,30 @@ export function createApp(
   });
   const secrets = new SecretReader(kube, brokerConfig.secretTtl, now);
   const { privateImages } = config;
+  const access = new AccessBroker({
+    reviews,
+    view,
+    sources: new AccessSources({ view, secrets }),
+    records: new AccessRecords(bus.bucket(ACCESS_RECORDS, { create: true }), log),
+    registry,
+    rules: {
+      publicForMs: privateImages.publicFor,
+      verdictForMs: privateImages.verdictFor,
+      graceMs: privateImages.grace,
+      unknownWhenDown: privateImages.unknownWhenDown,
+    },
+    granted: privateImages.namespaces,
+    podWaitMs: brokerConfig.podWait,
+    patienceMs: UPSTREAM_PATIENCE_MS,
+    now,
+    log,
+    count: reports.access,
+  });
   const answers = new Answers({
     bus,
     view,
     hints,
-    access: new AccessBroker({
-      reviews,
-      view,
-      sources: new AccessSources({ view, secrets }),
-      records: new AccessRecords(bus.bucket(ACCESS_RECORDS, { create: true }), log),
-      registry,
-      rules: {
-        publicForMs: privateImages.publicFor,
-        verdictForMs: privateImages.verdictFor,
-        graceMs: privateImages.grace,
-        unknownWhenDown: privateImages.unknownWhenDown,
-      },
-      granted: privateImages.namespaces,
-      podWaitMs: brokerConfig.podWait,
-      patienceMs: UPSTREAM_PATIENCE_MS,
-      now,
-      log,
-      count: reports.access,
-    }),
+    access,
     broker: new CredentialBroker({
       reviews,
       view,
@@ -310,6 +312,9 @@ export function createApp(
       { name: 'leadership', start: () => Promise.resolve(leadership.start()), close: () => leadership.stop() },
       lead,
       spareOwners,
+      ...(privateImages.mode === 'off'
+        ? []
+        : [new ForeseeAccess({ leadership, view, access, now, log, onFailure: reports.loopFailed })]),
       ...pullGrantParts(config, { kube, bus, leadership, view, reports, now, log }),
     ],
     { log },
