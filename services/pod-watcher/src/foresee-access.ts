@@ -1,4 +1,4 @@
-import { parseRepository, repositoryName, tryParseReference } from '@kuik/image';
+import { parseRepository, repositoryName } from '@kuik/image';
 import type { Leadership } from '@kuik/kube';
 import type { Logger, Part } from '@kuik/runtime';
 import type { AccessBroker } from './access-broker.ts';
@@ -65,10 +65,7 @@ export class ForeseeAccess implements Part {
   #see(pod: PodView): void {
     const { leadership, view, now } = this.#parts;
     if (pod.showsGrant !== true || now() - (pod.createdAt ?? 0) > NEW_FOR_MS || !leadership.isLeader()) return;
-    for (const { image } of view.usage.imagesOf(pod)?.used ?? []) {
-      const reference = tryParseReference(image);
-      if (reference !== undefined)
-        this.#queue.add(`${repositoryName(reference)} ${pod.namespace} ${pod.serviceAccount}`);
-    }
+    for (const { reference } of view.usage.imagesOf(pod)?.used ?? [])
+      this.#queue.add(`${repositoryName(reference)} ${pod.namespace} ${pod.serviceAccount}`);
   }
 }
