@@ -31,6 +31,7 @@ const pull = (target: string): Pull => parsePull('GET', target) as Pull;
 const PRIVATE = pull('/v2/r.example.test/secret/manifests/1');
 const BLOB = pull(`/v2/r.example.test/secret/blobs/${DIGEST}`);
 const TAGS = pull('/v2/r.example.test/secret/tags/list');
+const REFERRERS = pull(`/v2/r.example.test/secret/referrers/${DIGEST}`);
 const PUBLIC = pull('/v2/r.example.test/open/manifests/1');
 const BASE = pull('/v2/');
 const SHORT = pull('/v2/nginx/manifests/1');
@@ -98,6 +99,7 @@ describe('PullGuard in mode enforce', () => {
     ['its blobs as well', BLOB, grantOf('a'), 'served'],
     ['a private one, to another', PRIVATE, grantOf('b'), 'accessDenied'],
     ['a blob by its digest, to another', BLOB, grantOf('b'), 'accessDenied'],
+    ['its referrers, to another', REFERRERS, grantOf('b'), 'accessDenied'],
     ['its tags, to another', TAGS, grantOf('b'), 'accessDenied'],
     ['a private one, to nobody named', PRIVATE, undefined, 'grantNeeded'],
     ['a blob, to nobody named', BLOB, undefined, 'grantNeeded'],

@@ -1,4 +1,5 @@
 import type { AccessVerdict } from '@kuik/contracts';
+import { repositoriesOf } from '@kuik/image';
 import type { Logger } from '@kuik/runtime';
 import { decideAccess, type AccessDecision, type Judged } from './access-decision.ts';
 import type { AccessVerdicts, Who } from './access-verdicts.ts';
@@ -94,12 +95,11 @@ export class PullGuard {
     const { mode, unknownWhenDown, verdicts } = this.#options;
     const who = whoOf(shown, mode);
     const judged: Judged[] = [];
-    for (const repository of pull.repositories ?? []) {
+    for (const repository of pull.repositories ?? repositoriesOf(pull.name)) {
       const verdict = await verdicts.of(who, repository, requestId);
       judged.push({ repository, verdict });
       if (verdict.verdict === 'allowed') break;
     }
-    if (judged.length === 0) return undefined;
     const decision = decideAccess(judged, { named: typeof who !== 'string', unknownWhenDown });
     this.#tell(pull, shown, decision, requestId);
     if (decision.do === 'serve') return this.#keep(pull, key, decision.from, decision.verdict);
@@ -112,7 +112,7 @@ export class PullGuard {
 
   #keep(pull: Asked, key: string, from: Repository, verdict: AccessVerdict): readonly Repository[] | undefined {
     const { mode } = this.#options;
-    const alone = pull.repositories?.length === 1;
+    const alone = (pull.repositories?.length ?? 1) === 1;
     const passed = { from: alone || mode === 'warn' ? undefined : [from], until: verdict.until };
     (verdict.public ? this.#public : this.#passed).set(verdict.public ? pull.name : key, passed);
     return passed.from;
