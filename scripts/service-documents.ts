@@ -7,9 +7,16 @@ const NOTICE = 'Written by `node scripts/generate.ts` from services/*/service.ya
 /** The part of each declaration that services go by, by name. */
 export function declaredServices(declarations: Declarations): Record<string, DeclaredService> {
   return Object.fromEntries(
-    [...declarations].map(([name, { runs, needs, cache, nats, queues }]) => [
+    [...declarations].map(([name, { runs, needs, cache, grants, nats, queues }]) => [
       name,
-      { runs, needs, ...(cache === undefined ? {} : { cache }), nats, queues },
+      {
+        runs,
+        needs,
+        ...(cache === undefined ? {} : { cache }),
+        ...(grants === undefined ? {} : { grants }),
+        nats,
+        queues,
+      },
     ]),
   );
 }

@@ -29,13 +29,16 @@ they are mounted as. Context: root (the umbrella chart's scope), service (what i
 {{- if has "rules" .service.needs }}{{ $_ := set $settings "rulesFile" "/etc/kuik/rules/rules.yaml" }}{{ end -}}
 {{- with .service.cache }}{{ $_ := set $settings "cache" (merge (index $caches .) $signed) }}{{ end -}}
 {{- if eq (.service.cache | default "") "writer" }}{{ $_ := set $settings.cache "readersCertificateFile" (printf "%s/readers.crt" $keys) }}{{ end -}}
+{{- with .service.grants }}
+{{- $_ := set $settings "privateImages" (merge (dict "certificateFile" (printf "%s/grants.crt" $keys)) (ternary (dict "keyFile" (printf "%s/grants.key" $keys)) dict (eq . "signer")) (ternary $v.global.privateImages (pick $v.global.privateImages "mode" "grace" "unknownWhenDown") (eq . "signer"))) }}
+{{- end -}}
 {{- $listen := list (printf "127.0.0.1:%d" ($proxy.port | int)) (printf "[::1]:%d" ($proxy.port | int)) -}}
 {{- $watcher := index $v "pod-watcher" -}}
 {{- $kinds := list -}}
 {{- range $watcher.usage.kinds }}{{ $kinds = append $kinds (omit . "resource") }}{{ end -}}
 {{- $usage := merge (dict "kinds" $kinds) $watcher.usage -}}
 {{- $own := dict
-  "webhook" (dict "namespace" $namespace "admission" $v.admission)
+  "webhook" (dict "namespace" $namespace "admission" $v.admission "privateImages" (pick $v.global.privateImages "mode"))
   "pod-watcher" (dict "broker" (include "kuik.credentialRequesters" $root | fromJson) "expiry" $v.expiry "platforms" $v.platforms "usage" $usage)
   "image-copier" (dict "pace" $v.pace "transfers" (dict "folder" "/var/spool/kuik" "spoolBytes" (mul (int (index $v "image-copier").spoolGiB) 1073741824)))
   "monitor" (dict "pace" $v.pace)

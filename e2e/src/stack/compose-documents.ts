@@ -31,7 +31,7 @@ export function composeEntries(declarations: Declarations): string {
   return `\n${[...declarations].map(([service, declared]) => entry(service, declared)).join('\n')}`;
 }
 
-function settings(service: string, { needs, cache, compose }: ServiceDeclaration): Record<string, unknown> {
+function settings(service: string, { needs, cache, grants, compose }: ServiceDeclaration): Record<string, unknown> {
   const sections: Record<string, unknown> = {
     redis: { url: 'redis://redis:6379', username: `kuik-${service}`, passwordFile: `${KEYS}/redis-password` },
     kube: { kubeconfig: `${KUBE}/kubeconfig` },
@@ -45,7 +45,15 @@ function settings(service: string, { needs, cache, compose }: ServiceDeclaration
     ),
     ...(needs.includes('rules') ? { rulesFile: `${RULES}/rules.yaml` } : {}),
     ...(cache === undefined ? {} : { cache: cacheOf(cache) }),
+    ...(grants === undefined ? {} : { privateImages: grantsOf(grants) }),
     ...compose.settings,
+  };
+}
+
+function grantsOf(part: 'signer' | 'checker'): Record<string, string> {
+  return {
+    certificateFile: `${KEYS}/grants.crt`,
+    ...(part === 'signer' ? { keyFile: `${KEYS}/grants.key` } : {}),
   };
 }
 

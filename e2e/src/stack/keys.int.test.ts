@@ -44,7 +44,7 @@ const text = (object: Secret, file: string): string => Buffer.from(object.data[f
 describe('the keys job, with the rights that the chart gives it', () => {
   it('makes every Secret once, and nothing the second time', async () => {
     const first = await runJob();
-    expect(Object.keys(first)).toHaveLength(SERVICES.length + 3);
+    expect(Object.keys(first)).toHaveLength(SERVICES.length + 4);
     expect(new Set(Object.values(first))).toEqual(new Set(['created']));
     const seed = text(await secret('kuik-keys-gc'), 'nkey');
     expect(new Set(Object.values(await runJob()))).toEqual(new Set(['unchanged']));

@@ -11,6 +11,7 @@ import {
   startService,
   startTestbed,
   type FaultProxy,
+  type IdentityOptions,
   type MadeImage,
   type OwnControlPlane,
   type PartProcess,
@@ -234,16 +235,18 @@ export class LocalStack implements World {
 export async function startReplicas(
   service: ServiceName,
   { stack, controlPlane, facts, environment = {} }: LocalParts,
+  options: Pick<IdentityOptions, 'node'> = {},
 ): Promise<ServiceProcess[]> {
   const declaration = DECLARATIONS.get(service)!;
   const identity = await serviceIdentity(
     { controlPlane, nats: stack.nats, redis: stack.redis, cache: stack.cache },
     service,
-    { namespace: namespaceOf(declaration) },
+    { namespace: namespaceOf(declaration), ...options },
   );
   return Promise.all(
     Array.from({ length: declaration.local.replicas }, async (_, index) => {
-      const name = declaration.local.replicas === 1 ? service : `${service}-${index + 1}`;
+      const one = declaration.local.replicas === 1 ? service : `${service}-${index + 1}`;
+      const name = options.node === undefined ? one : `${one}-${options.node}`;
       return startReplica(declaration, identity, name, facts, environment);
     }),
   );

@@ -78,6 +78,8 @@ const CALLS: Readonly<Record<string, readonly string[]>> = {
     ...['jobs', 'cronjobs'].map((name) => `${name}.batch: list watch`),
     // secret-reader.ts
     'secrets: get',
+    // pull-grant-writer.ts, unless private images are not looked after
+    'secrets: create patch',
     'namespaces: get',
     'serviceaccounts: get',
     // resource-writer.ts; `delete` of a CachedImage: see the role
@@ -118,13 +120,19 @@ const CALLS: Readonly<Record<string, readonly string[]>> = {
     ...['webhook', 'pod-watcher', 'image-copier', 'monitor', 'gc'].map((name) =>
       secret('kuik-system', `kuik-keys-${name}`),
     ),
-    ...['nats', 'redis', 'registry'].map((name) => secret('kuik-system', `kuik-${name}`)),
+    ...['nats', 'redis', 'registry', 'grants'].map((name) => secret('kuik-system', `kuik-${name}`)),
   ],
 };
 
 describe('what the chart lets each service do on the API server', () => {
   it.each([...SERVICES, 'keys'])('%s: what it calls, and nothing more', (service) => {
     expect(grants(`kuik-${service}`)).toEqual([...CALLS[service]!].sort());
+  });
+
+  it('writes no Secret of others when private images are not looked after', async () => {
+    const off = await chartObjects({ 'global.privateImages.mode': 'off' });
+    expect(off.filter(({ metadata }) => metadata.name.endsWith('pull-grants'))).toEqual([]);
+    expect(objects.filter(({ metadata }) => metadata.name.endsWith('pull-grants'))).toHaveLength(2);
   });
 
   it('follows the kinds that the values name, with nothing but list and watch', async () => {

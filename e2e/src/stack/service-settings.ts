@@ -29,7 +29,7 @@ export function settingsOf(
   httpPort: number,
   facts: StackFacts,
 ): Record<string, unknown> {
-  const { nats, redis, cache, kubeconfig, brokerTokenFile } = identity;
+  const { nats, redis, cache, grants, kubeconfig, brokerTokenFile } = identity;
   const sections: Record<Need, unknown> = {
     kube: { kubeconfig },
     lease: { ...LEASE, identity: replica },
@@ -44,6 +44,7 @@ export function settingsOf(
     nats,
     ...Object.fromEntries(needs.map((need) => [SETTING[need] ?? need, sections[need]])),
     ...(cache === undefined ? {} : { cache }),
+    ...(grants === undefined ? {} : { privateImages: grants }),
     ...(filled(local.settings, { ...facts, replica, folder: identity.folder }) as Record<string, unknown>),
   };
 }

@@ -12,7 +12,7 @@ import type { Pulled } from '../story/world.ts';
 export async function pullWithSkopeo(
   registry: string,
   reference: string,
-  options: { arch?: string; all?: boolean } = {},
+  options: { arch?: string; all?: boolean; creds?: string } = {},
 ): Promise<Pulled> {
   const folder = await mkdtemp(path.join(tmpdir(), 'kuik-pull-'));
   const platform = options.arch === undefined ? [] : ['--override-os', 'linux', '--override-arch', options.arch];
@@ -23,6 +23,7 @@ export async function pullWithSkopeo(
       ...platform,
       ...copy,
       ...(options.all === true ? ['--all'] : []),
+      ...(options.creds === undefined ? [] : ['--src-creds', options.creds]),
       `docker://${registry}/${reference}`,
       `dir:${folder}`,
     ]);

@@ -131,6 +131,57 @@ export const brokerClientConfig = z
   .prefault({})
   .describe('Credential broker');
 
+const grace = duration()
+  .default(DEFAULTS.privateImages.graceMs)
+  .describe('How much longer a verdict counts while whoever would renew it cannot be asked');
+const unknownWhenDown = z
+  .enum(['deny', 'allow'])
+  .default(DEFAULTS.privateImages.unknownWhenDown)
+  .describe('What becomes of a pull of which nothing is known while nobody can be asked');
+
+/** Of the services that guard private images (docs/private-images.md). */
+export const privateImagesMode = z
+  .enum(['off', 'warn', 'enforce'])
+  .default(DEFAULTS.privateImages.mode)
+  .describe(
+    'Private images are served to everybody (off), to everybody and told of (warn), or to whom upstream would serve them (enforce)',
+  );
+export const grantCheckerConfig = z
+  .strictObject({
+    mode: privateImagesMode,
+    certificateFile: z.string().optional().describe('PEM of the certificate that pull grants are checked by'),
+    grace,
+    unknownWhenDown,
+  })
+  .prefault({})
+  .describe('Who may pull private images');
+export const grantSignerConfig = keyAndCertificate(
+  z.strictObject({
+    mode: privateImagesMode,
+    keyFile: z.string().optional().describe('PEM of the ES256 key that signs pull grants; absent: none are made'),
+    certificateFile: z.string().optional().describe("PEM of that key's certificate"),
+    publicFor: atLeast1ms
+      .default(DEFAULTS.privateImages.publicForMs)
+      .describe('How long a repository that could be read anonymously counts as public'),
+    verdictFor: atLeast1ms
+      .default(DEFAULTS.privateImages.verdictForMs)
+      .describe('How long what upstream said of a credential counts'),
+    grace,
+    unknownWhenDown,
+    grantFor: duration({ minMs: 1000 })
+      .default(DEFAULTS.privateImages.grantForMs)
+      .describe('How long a pull grant is valid; it is renewed at half of that'),
+    namespaces: z
+      .record(z.string(), z.array(z.string().min(1)))
+      .default({})
+      .describe(
+        "Repositories (or prefixes that end in *) that a namespace's pods may pull by your word, upstream unasked",
+      ),
+  }),
+)
+  .prefault({})
+  .describe('Who may pull private images');
+
 export const httpConfig = z
   .strictObject({
     host: z.string().default('0.0.0.0'),

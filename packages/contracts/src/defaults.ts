@@ -58,6 +58,15 @@ export const DEFAULTS = {
     patienceMs: 5 * SECOND,
   },
   broker: { audience: 'kuik-broker', podWaitMs: 1 * SECOND, timeoutMs: 3 * SECOND, reviewTtlMs: 5 * MINUTE },
+  /** `warn` serves everybody and tells of what `enforce` would refuse; `grace` outlasts a weekend. */
+  privateImages: {
+    mode: 'warn',
+    publicForMs: 6 * HOUR,
+    verdictForMs: 10 * MINUTE,
+    graceMs: 3 * DAY,
+    grantForMs: DAY,
+    unknownWhenDown: 'deny',
+  },
   listen: { bodyLimitBytes: 4 * MiB },
   certificate: { days: 365 },
 } as const;

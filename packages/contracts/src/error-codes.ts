@@ -141,6 +141,27 @@ export const ERROR_CODES = {
     'a pull secret cannot be read',
     'fix the secret named in the message',
   ),
+  grantNeeded: define(
+    'KUIK-ACC-401',
+    401,
+    'UNAUTHORIZED',
+    'the image is private, and no valid pull secret of kuik came with the request',
+    'the pod needs the pull secret kuik-pull-<service account>, which admission adds and pod-watcher writes; kubelet tries again',
+  ),
+  accessDenied: define(
+    'KUIK-ACC-403',
+    403,
+    'DENIED',
+    'the registry did not confirm that this service account may pull the image',
+    'give the pod or its service account a pull secret that the registry accepts for the image',
+  ),
+  accessUnknown: define(
+    'KUIK-ACC-503',
+    503,
+    'UNAVAILABLE',
+    'nobody can be asked now whether this service account may pull the image',
+    'see pod-watcher and the registry; privateImages.unknownWhenDown decides what happens meanwhile',
+  ),
   cacheUnavailable: define(
     'KUIK-CPY-503',
     503,

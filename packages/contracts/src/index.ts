@@ -14,6 +14,7 @@ export * from './resources.ts';
 export * from './crds.ts';
 export * from './image-state.ts';
 export * from './sealed-credential.ts';
+export * from './pull-grant.ts';
 export * from './config-parts.ts';
 export * from './service-declaration.ts';
 export * from './services.ts';

@@ -50,6 +50,12 @@ export const METRICS = {
     'Questions to upstream whether a tag that is pulled has moved: same, moved, or why it could not be told',
     'result',
   ),
+  proxyAccess: counter(
+    'kuik_proxy_access_total',
+    'Pulls looked at by who may pull: allowed, challenged, denied, would-deny (mode warn); those of images that are known to be public are not counted',
+    'decision',
+    'reason',
+  ),
   proxyBreaker: gauge('kuik_proxy_cache_breaker_open', 'Whether the cache registry is being spared (1) or asked (0)'),
   proxyOwners: gauge('kuik_proxy_transfer_owners', 'Copiers known that give away what they read from upstream'),
   proxyShared: counter(
@@ -88,6 +94,17 @@ export const METRICS = {
     'result',
   ),
   brokerRequests: counter('kuik_broker_requests_total', 'Credential requests answered', 'requester', 'result'),
+  accessVerdicts: counter(
+    'kuik_access_verdicts_total',
+    'Verdicts on who may pull from a repository, as the broker gave them',
+    'verdict',
+    'reason',
+  ),
+  pullGrants: counter(
+    'kuik_pull_grants_total',
+    'Pull secrets of service accounts: written, in date (valid), left alone because somebody else made them (foreign), without a service account (gone)',
+    'result',
+  ),
   copies: counter('kuik_copies_total', 'Copies ended', 'result', 'code'),
   copySeconds: histogram('kuik_copy_seconds', 'Time of a copy', SLOW),
   copyBytes: counter('kuik_copy_bytes_total', 'Blob bytes by how they came to be in the cache', 'how'),

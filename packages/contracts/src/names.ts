@@ -48,6 +48,21 @@ export const FIELD_MANAGERS = {
   policy: 'kuik-webhook-policy',
 } as const;
 
+/** What the pull secrets that admission adds are called, before the name of the service account. */
+export const PULL_SECRET_PREFIX = 'kuik-pull-';
+/** User name beside a pull grant (pull-grant.ts), which is the password. */
+export const PULL_SECRET_USER = 'kuik';
+/** On those Secrets, RFC 3339: when the next grant is written. */
+export const RENEW_AFTER_ANNOTATION = 'kuik.enix.io/renew-after';
+/** On those Secrets: which key signed the grant, and how the proxy is named in it. */
+export const GRANT_KEY_ANNOTATION = 'kuik.enix.io/grant-key';
+
+/** The pull secret of one service account's pods; undefined when that would be longer than a name may be. */
+export function pullSecretName(serviceAccount: string): string | undefined {
+  const name = `${PULL_SECRET_PREFIX}${serviceAccount}`;
+  return name.length > 253 ? undefined : name;
+}
+
 /** Fixed names. */
 export const WEBHOOK_CA_SECRET = 'kuik-webhook-ca';
 export const WEBHOOK_CONFIGURATION = 'kuik-webhook';

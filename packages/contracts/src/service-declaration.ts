@@ -35,6 +35,10 @@ const running = z
       .describe("Replicas anywhere; or one on every node, on the host's network, in the namespace that allows this"),
     needs: z.array(z.enum(NEEDS)).default([]).describe('`redis` follows from queues, `broker` from its requests'),
     cache: z.enum(['writer', 'reader']).optional().describe('Which key of the cache registry it holds; absent: none'),
+    grants: z
+      .enum(['signer', 'checker'])
+      .optional()
+      .describe('Whether it signs pull grants of private images or checks them; absent: neither'),
     nats: natsRoles.prefault({}),
     queues: queueRoles.prefault({}),
     env: z.record(z.string(), z.string()).default({}).describe('Environment of its process wherever it runs'),
@@ -81,6 +85,7 @@ export interface DeclaredService {
   readonly runs: ServiceDeclaration['runs'];
   readonly needs: readonly Need[];
   readonly cache?: 'writer' | 'reader' | undefined;
+  readonly grants?: 'signer' | 'checker' | undefined;
   readonly nats: Readonly<Record<keyof z.output<typeof natsRoles>, readonly string[]>>;
   readonly queues: Readonly<Record<keyof z.output<typeof queueRoles>, readonly string[]>>;
 }

@@ -169,6 +169,59 @@ export const CREDENTIALS: RequestSubject<CredentialRequest, CredentialReply> = {
   maxBytes: 32 * 1024,
 };
 
+/** Asks the broker whether somebody may pull from a repository. */
+export const accessVerdictRequest = z.object({
+  host: z.string().min(1).max(255),
+  repository: z.string().min(1).max(255),
+  /** The caller's projected ServiceAccount token, audience `kuik-broker`. Never logged. */
+  token: z.string().min(1).max(16_384),
+  /** `anyone`: who shows nothing. `node`: every service account whose pods use it on the caller's node. */
+  who: z.union([
+    z.enum(['anyone', 'node']),
+    z.object({ namespace: z.string().min(1).max(253), serviceAccount: z.string().min(1).max(253) }),
+  ]),
+  requestId: z.string().max(128).optional(),
+});
+export const accessVerdictReply = z.object({
+  /** `unknown`: upstream could not be asked, and nothing that it said before counts any more. */
+  verdict: z.enum(['allowed', 'denied', 'unknown']),
+  reason: z.string(),
+  /** It holds for anyone. */
+  public: z.boolean(),
+  /** Epoch ms until which it may be used without asking again. */
+  until: z.number(),
+  /** Of whom it speaks, when that was asked for by `node`: `namespace/service account`. */
+  of: z.string().optional(),
+});
+export type AccessVerdictRequest = z.infer<typeof accessVerdictRequest>;
+export type AccessVerdict = z.infer<typeof accessVerdictReply>;
+
+export const ACCESS_VERDICT: RequestSubject<AccessVerdictRequest, AccessVerdict> = {
+  kind: 'request',
+  subject: 'kuik.access.verdict',
+  request: accessVerdictRequest,
+  reply: accessVerdictReply,
+  maxBytes: 32 * 1024,
+};
+
+/** What upstream said of one repository, of a service account's credentials or of all (anonymous, or a credential for the cluster). Epoch ms. */
+export const accessRecord = z.object({
+  repository: z.string(),
+  of: z.string(),
+  proven: z.number().optional(),
+  refused: z.number().optional(),
+});
+export type AccessRecord = z.infer<typeof accessRecord>;
+
+/** The replicas of pod-watcher share it, and it outlives them. */
+export const ACCESS_RECORDS: StateBucket<AccessRecord> = {
+  kind: 'bucket',
+  bucket: 'kuik_access',
+  schema: accessRecord,
+  maxValueBytes: 2 * 1024,
+  bucketMaxBytes: 32 * MiB,
+};
+
 /** What a node needs to know of one cached image, projected from its resource (see `project`). */
 export const imageState = z.object({
   reference,
@@ -201,6 +254,6 @@ export const IMAGE_STATE: StateBucket<ImageState> = {
 };
 
 export const CORE_SUBJECTS = [IMAGE_USED, TAG_MOVED, TRANSFER_OWNERS] as const;
-export const REQUEST_SUBJECTS = [HOLDERS_CONFIRM, CREDENTIALS] as const;
+export const REQUEST_SUBJECTS = [HOLDERS_CONFIRM, CREDENTIALS, ACCESS_VERDICT] as const;
 export const DURABLE_STREAMS = [IMAGE_SERVED] as const;
-export const STATE_BUCKETS = [IMAGE_STATE] as const;
+export const STATE_BUCKETS = [IMAGE_STATE, ACCESS_RECORDS] as const;

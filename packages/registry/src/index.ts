@@ -34,7 +34,14 @@ export { platformOf } from './plan.ts';
 export { holdsWholeImage, type LookOptions } from './whole-image.ts';
 export type { ImagePlatform } from './manifest-tree.ts';
 export type { Descriptor } from './plan.ts';
-export { credentialsOf, readCacheEndpoint, readReadersCertificate, readRegistries, readTimeouts } from './settings.ts';
+export {
+  credentialsOf,
+  readCacheEndpoint,
+  readReadersCertificate,
+  readRegistries,
+  readSettingFile,
+  readTimeouts,
+} from './settings.ts';
 export { copyBlob } from './copy-blob.ts';
 export type { UploadSessions } from './upload-sessions.ts';
 export { openBlobOver } from './open-blob.ts';

@@ -61,7 +61,8 @@ export function readTimeouts({
 }
 
 /** The file that a setting names. Throws with the setting, the path and the reason: the mistake of whoever wrote or mounted it. */
-function readSettingFile(setting: string, file: string): string {
+/** The text of a file that a setting names. Throws with the setting and the file, as a mistake of the configuration. */
+export function readSettingFile(setting: string, file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {

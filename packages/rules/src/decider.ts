@@ -10,6 +10,8 @@ export interface DeciderOptions {
   readonly ownNamespaces: readonly string[];
   /** How images name the proxy; the first is written, all are read. */
   readonly proxyPrefixes: readonly string[];
+  /** Whether pods whose images go through the proxy get the pull secret of their service account; default false. */
+  readonly pullSecrets?: boolean;
 }
 
 /** An image and when it is pulled. */
@@ -30,11 +32,13 @@ export class Decider {
   /** The rules, as plain data. */
   readonly file: RulesFile;
   readonly proxyPrefixes: readonly string[];
+  readonly pullSecrets: boolean;
   readonly #podRule: ReturnType<typeof compilePodRules>;
   readonly #memo: DecisionMemo;
 
-  constructor(file: RulesFile, { ownNamespaces, proxyPrefixes }: DeciderOptions) {
+  constructor(file: RulesFile, { ownNamespaces, proxyPrefixes, pullSecrets = false }: DeciderOptions) {
     this.file = file;
+    this.pullSecrets = pullSecrets;
     this.proxyPrefixes = proxyPrefixes;
     this.#podRule = compilePodRules(file, ownNamespaces);
     this.#memo = new DecisionMemo(compileImageRules(file), proxyPrefixes);

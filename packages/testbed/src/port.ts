@@ -209,6 +209,8 @@ export interface ServiceIdentity {
   readonly kubeconfig?: string;
   /** Token of its ServiceAccount for the credential broker (audience `kuik-broker`), bound to a pod on a node. */
   readonly brokerTokenFile?: string;
+  /** What it signs or checks pull grants of private images by. */
+  readonly grants?: { readonly certificateFile: string; readonly keyFile?: string };
   readonly nats?: { readonly url: string; readonly nkeyFile: string };
   readonly redis?: { readonly url: string; readonly username: string; readonly passwordFile: string };
   /** The side of the cache registry that this service may use; absent for services that use none. */

@@ -26,7 +26,13 @@ describe('planKeys', () => {
   it('gives every service its own keys and no more', () => {
     for (const service of SERVICES) expect(first[secretOf(service)]!['nkey']).toMatch(/^SU[A-Z0-9]{56}$/);
     expect(Object.keys(first[secretOf('webhook')]!)).toEqual(['nkey']);
-    expect(Object.keys(first[secretOf('node-proxy')]!).sort()).toEqual(['nkey', 'registry.crt', 'registry.key']);
+    expect(Object.keys(first[secretOf('node-proxy')]!).sort()).toEqual([
+      'grants.crt',
+      'nkey',
+      'registry.crt',
+      'registry.key',
+    ]);
+    expect(first[secretOf('node-proxy')]!['grants.crt']).toBe(first[secretOf('pod-watcher')]!['grants.crt']);
     expect(first[secretOf('image-copier')]!['registry.key']).toBe(first[secretOf('gc')]!['registry.key']);
     expect(first[secretOf('node-proxy')]!['registry.key']).not.toBe(first[secretOf('gc')]!['registry.key']);
     expect(new Set(SERVICES.map((service) => first[secretOf(service)]!['nkey'])).size).toBe(SERVICES.length);
@@ -46,7 +52,7 @@ describe('planKeys', () => {
 
   it('never replaces a key', () => expect(planKeys(first, randomKeys)).toEqual(first));
 
-  it.each([...SERVICES.map(secretOf), 'kuik-nats', 'kuik-redis', 'kuik-registry'])(
+  it.each([...SERVICES.map(secretOf), 'kuik-nats', 'kuik-redis', 'kuik-registry', 'kuik-grants'])(
     'makes %s again from what is left',
     (lost) => {
       const { [lost]: _gone, ...left } = first;

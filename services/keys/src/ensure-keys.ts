@@ -1,8 +1,16 @@
-import { NATS_SECRET, planKeys, REDIS_SECRET, REGISTRY_SECRET, secretOf, type KeySource } from './plan-keys.ts';
+import {
+  GRANTS_SECRET,
+  NATS_SECRET,
+  planKeys,
+  REDIS_SECRET,
+  REGISTRY_SECRET,
+  secretOf,
+  type KeySource,
+} from './plan-keys.ts';
 import type { SecretStore } from './secret-store.ts';
 import { SERVICES } from '@kuik/contracts';
 
-const NAMES = [...SERVICES.map(secretOf), NATS_SECRET, REDIS_SECRET, REGISTRY_SECRET];
+const NAMES = [...SERVICES.map(secretOf), NATS_SECRET, REDIS_SECRET, REGISTRY_SECRET, GRANTS_SECRET];
 const ROUNDS = 5;
 
 /**

@@ -23,6 +23,8 @@ export interface KeySource {
 export const NATS_SECRET = 'kuik-nats';
 export const REDIS_SECRET = 'kuik-redis';
 export const REGISTRY_SECRET = 'kuik-registry';
+/** What pull grants of private images are signed by. */
+export const GRANTS_SECRET = 'kuik-grants';
 
 /** The Secret that a service mounts. */
 export function secretOf(service: ServiceName): string {
@@ -57,8 +59,10 @@ export function planKeys(existing: SecretFiles, source: KeySource): SecretFiles 
     'readers.crt': sides.reader.certificate,
     'readers.key': sides.reader.privateKey,
   };
+  const grants = grantsKey(held, source);
+  plan[GRANTS_SECRET] = { 'grants.key': grants.privateKey, 'grants.crt': grants.certificate };
   for (const service of SERVICES) {
-    const side = declaredService(service).cache;
+    const { cache: side, grants: part } = declaredService(service);
     plan[secretOf(service)] = {
       nkey: seeds[service],
       ...(needs(service, 'redis') ? { 'redis-password': passwords[service] } : {}),
@@ -66,6 +70,8 @@ export function planKeys(existing: SecretFiles, source: KeySource): SecretFiles 
         ? {}
         : { 'registry.key': sides[side].privateKey, 'registry.crt': sides[side].certificate }),
       ...(side === 'writer' ? { 'readers.crt': sides.reader.certificate } : {}),
+      ...(part === 'signer' ? { 'grants.key': grants.privateKey } : {}),
+      ...(part === undefined ? {} : { 'grants.crt': grants.certificate }),
     };
   }
   plan[NATS_SECRET] = { 'nats.conf': natsConf(forEach(SERVICES, (service) => source.publicNkey(seeds[service]))) };
@@ -89,6 +95,19 @@ function registrySide(
     if (privateKey !== undefined && certificate !== undefined) return { privateKey, certificate };
   }
   return source.registryKey(issuer);
+}
+
+/** One pair for all: who checks holds its certificate alone. */
+function grantsKey(
+  held: (secret: string, file: string) => string | undefined,
+  source: KeySource,
+): { privateKey: string; certificate: string } {
+  const signers = SERVICES.filter((service) => declaredService(service).grants === 'signer');
+  for (const secret of [GRANTS_SECRET, ...signers.map(secretOf)]) {
+    const [privateKey, certificate] = [held(secret, 'grants.key'), held(secret, 'grants.crt')];
+    if (privateKey !== undefined && certificate !== undefined) return { privateKey, certificate };
+  }
+  return source.registryKey('kuik-grants');
 }
 
 function forEach<S extends ServiceName>(services: readonly S[], make: (service: S) => string): Record<S, string> {

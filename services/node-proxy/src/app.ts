@@ -1,15 +1,25 @@
 import { readFile } from 'node:fs/promises';
 import { createCredentialClient, openBus, type Bus } from '@kuik/bus';
-import { buildInfoV1, METRICS, METRICS_V1, type MissingContent, TAG_MOVED, TRANSFER_OWNERS } from '@kuik/contracts';
+import {
+  buildInfoV1,
+  grantCheckingKey,
+  METRICS,
+  METRICS_V1,
+  type MissingContent,
+  TAG_MOVED,
+  TRANSFER_OWNERS,
+} from '@kuik/contracts';
 import {
   createRegistryAccess,
   readCacheEndpoint,
   readRegistries,
+  readSettingFile,
   readTimeouts,
   type CacheEndpoint,
   type RegistryAccess,
 } from '@kuik/registry';
 import { composeParts, HealthServer, loop, type App, type Part, type ServiceContext } from '@kuik/runtime';
+import { AccessVerdicts } from './access-verdicts.ts';
 import { Breaker } from './breaker.ts';
 import { CacheAccess } from './cache-access.ts';
 import { CacheMisses } from './cache-misses.ts';
@@ -18,12 +28,14 @@ import type { Config } from './config.ts';
 import { FindManifest } from './find-manifest.ts';
 import type { ListenAddress } from './listen.ts';
 import { Owners } from './owners.ts';
+import { PullGuard } from './pull-guard.ts';
 import { PullLog } from './pull-record.ts';
 import { PullServer } from './pull-server.ts';
 import { BlobRelay } from './relay-blob.ts';
 import { SharedReads } from './shared-reads.ts';
 import { ServedReport, ServedTally } from './served-report.ts';
 import { ServePull } from './serve-pull.ts';
+import { ShownGrants } from './shown-grant.ts';
 import { TagChecks } from './tag-checks.ts';
 import { NoTagKnowledge, TagKnowledge } from './tag-knowledge.ts';
 import { UpstreamAccess } from './upstream-access.ts';
@@ -96,6 +108,27 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
       })
     : new NoTagKnowledge();
 
+  const { privateImages } = config;
+  const proxyAccess = metrics.counter(METRICS.proxyAccess);
+  const guard =
+    // Nobody to ask, and nothing to refuse.
+    privateImages.mode === 'off' || (privateImages.mode === 'warn' && bus === undefined)
+      ? undefined
+      : new PullGuard({
+          mode: privateImages.mode,
+          unknownWhenDown: privateImages.unknownWhenDown,
+          grants: readGrants(privateImages.certificateFile),
+          verdicts: new AccessVerdicts({
+            bus,
+            readToken,
+            timeoutMs,
+            graceMs: privateImages.grace,
+            now: () => clock.now(),
+          }),
+          count: (decision, reason) => proxyAccess.inc({ decision, reason }),
+          log,
+          now: () => clock.now(),
+        });
   const manifests = new CachedManifests({ cache, maxBytes: proxy.manifestCacheBytes, now });
   const { tagMemory: tagMemoryMs, patience: patienceMs, clientIdle: clientIdleMs } = proxy;
   const { atMostEvery: atMostEveryMs, patience: checkPatienceMs, strict } = config.tags;
@@ -123,6 +156,7 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
     blobs,
     cache,
     upstream,
+    guard,
     served,
     log: new PullLog(log, metrics, now),
     patienceMs,
@@ -178,6 +212,12 @@ function sharing(
     timeouts: { connectMs, headersMs, idleMs: 1.5 * upstreamTimeouts.idle },
     count: (result) => reads.inc({ result }),
   });
+}
+
+/** Without a certificate nobody can show whose pods they pull for: everybody is a stranger. */
+function readGrants(certificateFile: string | undefined): ShownGrants {
+  if (certificateFile === undefined) return new ShownGrants(undefined);
+  return new ShownGrants(grantCheckingKey(readSettingFile('privateImages.certificateFile', certificateFile)));
 }
 
 /** Once a minute, and once more at the end: what was served, and what the cache did not have. */

@@ -4,6 +4,7 @@ import {
   cacheConfig,
   DEFAULTS,
   duration,
+  grantCheckerConfig,
   httpConfig,
   natsConfig,
   registriesConfig,
@@ -46,6 +47,7 @@ export const configSchema = z.strictObject({
   registries: registriesConfig,
   broker: brokerClientConfig,
   addressPolicy: addressPolicyConfig,
+  privateImages: grantCheckerConfig,
   proxy: z
     .strictObject({
       manifestCacheBytes: z.number().int().min(0).default(proxy.manifestCacheBytes),

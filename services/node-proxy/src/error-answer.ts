@@ -16,6 +16,9 @@ export interface ErrorAnswer {
   readonly body: Buffer;
 }
 
+/** RFC 7617: a kubelet then shows the pull secret that admission added. */
+const CHALLENGE = 'Basic realm="kube-image-keeper", charset="UTF-8"';
+
 /** On every answer under /v2/ (distribution spec, "Determining support"; Docker's header). */
 export const API_VERSION = { 'Docker-Distribution-Api-Version': 'registry/2.0' } as const;
 
@@ -38,6 +41,7 @@ export function errorAnswer(failure: PullFailure, context: AnswerContext): Error
     'X-Content-Type-Options': 'nosniff',
     'X-Request-Id': context.requestId,
   };
+  if (failure.failure === 'grantNeeded') headers['WWW-Authenticate'] = CHALLENGE;
   if (failure.failure === 'readOnly') headers['Allow'] = 'GET, HEAD';
   if (failure.retryAfterMs !== undefined) headers['Retry-After'] = String(Math.ceil(failure.retryAfterMs / 1000));
   return { status: http, headers, body };

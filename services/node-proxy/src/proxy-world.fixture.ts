@@ -112,7 +112,10 @@ export async function startProxyWorld(): Promise<ProxyWorld> {
         url: `http://127.0.0.1:${port}`,
         metrics,
         lines,
-        lineOf: (answer) => lines.find(({ requestId }) => requestId === answer.headers['x-request-id']),
+        lineOf: (answer) =>
+          lines.find(
+            ({ message, requestId }) => message === 'pull answered' && requestId === answer.headers['x-request-id'],
+          ),
         async close() {
           running.delete(proxy);
           await app.close();

@@ -12,6 +12,7 @@ import { listReferrersOf, noticeUnkept } from './list-referrers.ts';
 import { listTags, pageOf } from './list-tags.ts';
 import { parsePull, type Pull, type Refusal } from './pull-path.ts';
 import { readPlainHead } from './plain-head.ts';
+import type { PullGuard } from './pull-guard.ts';
 import { newRecord, type PullLog, type PullRecord } from './pull-record.ts';
 import type { BlobRelay } from './relay-blob.ts';
 import type { ServedTally } from './served-report.ts';
@@ -24,6 +25,8 @@ export interface ServePullOptions {
   readonly blobs: BlobRelay;
   readonly cache: CacheAccess;
   readonly upstream: UpstreamAccess;
+  /** Absent: everybody is served. */
+  readonly guard: Pick<PullGuard, 'check' | 'passes'> | undefined;
   readonly served: ServedTally;
   readonly log: PullLog;
   /** How long upstream may think about what refers to an image. */
@@ -62,10 +65,11 @@ export class ServePull {
 
   /** A manifest that is in memory, as the whole answer to a request of one piece; undefined: the ordinary way (see `QuickConnections`). */
   readonly atOnce = (head: Buffer): Buffer | undefined => {
-    const { manifests, log, now, wall } = this.#options;
+    const { manifests, guard, log, now, wall } = this.#options;
     const asked = this.#plain(head);
     if (asked === undefined) return undefined;
     const { method, pull } = asked;
+    if (guard?.passes(pull) === false) return undefined;
     const startedMs = now();
     const found = manifests.atOnce(pull);
     if (found?.bytes === undefined) return undefined;
@@ -95,9 +99,12 @@ export class ServePull {
   };
 
   async #serve(request: IncomingMessage, response: ServerResponse, record: PullRecord): Promise<void> {
-    const pull = this.#meaning(record.method, request.url ?? '');
-    if ('refused' in pull) throw refusal(pull);
-    this.#meant(pull, record);
+    const asked = this.#meaning(record.method, request.url ?? '');
+    if ('refused' in asked) throw refusal(asked);
+    this.#meant(asked, record);
+    const checked = this.#options.guard?.check(asked, request.headers.authorization, record.id);
+    const repositories = checked instanceof Promise ? await checked : checked;
+    const pull = repositories !== undefined && 'repositories' in asked ? { ...asked, repositories } : asked;
     switch (pull.kind) {
       case 'base':
         return this.#base(response, record);

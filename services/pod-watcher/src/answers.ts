@@ -1,5 +1,6 @@
 import type { Bus, Stoppable } from '@kuik/bus';
 import {
+  ACCESS_VERDICT,
   type CachedImage,
   CREDENTIALS,
   HOLDERS_CONFIRM,
@@ -7,6 +8,7 @@ import {
   type HoldersConfirmRequest,
 } from '@kuik/contracts';
 import type { Part } from '@kuik/runtime';
+import type { AccessBroker } from './access-broker.ts';
 import type { ClusterView } from './cluster-view.ts';
 import { confirmHolders } from './confirm-holders.ts';
 import type { CredentialBroker } from './credential-broker.ts';
@@ -17,6 +19,7 @@ export interface AnswersParts {
   readonly view: ClusterView;
   readonly hints: HintBook;
   readonly broker: CredentialBroker;
+  readonly access: Pick<AccessBroker, 'answer'>;
   /** This replica leads, and every watch is complete and alive. */
   readonly mayConfirm: () => boolean;
   readonly readImage: (name: string) => Promise<CachedImage>;
@@ -38,9 +41,10 @@ export class Answers implements Part {
   /** Idempotent. */
   begin(): void {
     if (this.#closed || this.#responders.length > 0) return;
-    const { bus, broker } = this.#parts;
+    const { bus, broker, access } = this.#parts;
     this.#responders = [
       bus.respond(CREDENTIALS, (request) => broker.answer(request), { queue: BROKERS }),
+      bus.respond(ACCESS_VERDICT, (request) => access.answer(request), { queue: BROKERS }),
       bus.respond(HOLDERS_CONFIRM, (request) => this.#confirm(request)),
     ];
   }

@@ -1,5 +1,5 @@
 import { type Bus, openBus } from '@kuik/bus';
-import { type CachedImage, IMAGE_STATE, METRICS, SPARED_OWNERS } from '@kuik/contracts';
+import { ACCESS_RECORDS, type CachedImage, IMAGE_STATE, METRICS, SPARED_OWNERS } from '@kuik/contracts';
 import {
   CACHED_IMAGES,
   createEventRecorder,
@@ -9,9 +9,12 @@ import {
   openKube,
   openLeadership,
 } from '@kuik/kube';
-import { createRegistryAccess, type PullTokenExchange, readRegistries, readTimeouts } from '@kuik/registry';
+import { createRegistryAccess, readRegistries, readTimeouts } from '@kuik/registry';
 import { annotationKeys, Decider, REASONS, rulesFile } from '@kuik/rules';
 import { type App, composeParts, followSettings, HealthServer, type ServiceContext } from '@kuik/runtime';
+import { AccessBroker } from './access-broker.ts';
+import { AccessRecords } from './access-records.ts';
+import { AccessSources } from './access-sources.ts';
 import { Answers } from './answers.ts';
 import { CredentialChooser } from './choose-credential.ts';
 import { ClusterView } from './cluster-view.ts';
@@ -19,6 +22,7 @@ import { accountsOf, untouchedNamespaces, type PodWatcherConfig } from './config
 import { connectRedis, type RedisParts } from './connect-redis.ts';
 import { CredentialBroker } from './credential-broker.ts';
 import { DescriptionPace } from './description-pace.ts';
+import { ForeseeAccess } from './foresee-access.ts';
 import { GoneNamespaces } from './gone-namespaces.ts';
 import { HintBook } from './hint-book.ts';
 import { holderTitle } from './holder-view.ts';
@@ -27,6 +31,8 @@ import { Intents } from './intents.ts';
 import { Lead } from './lead.ts';
 import { MissingContentBook } from './missing-content.ts';
 import { MovedTags } from './moved-tags.ts';
+import type { ProvingRegistry } from './prove-access.ts';
+import { pullGrantParts } from './pull-grant-parts.ts';
 import { reportControllerV1, reportGauges, reportMetrics } from './report-metrics.ts';
 import { RepositoryReconciler } from './repository-reconciler.ts';
 import { rereadHolders } from './reread-holders.ts';
@@ -38,6 +44,7 @@ import { SpareOwners } from './spare-owners.ts';
 import { crowding } from './spared-owners.ts';
 import { StateProjection } from './state-projection.ts';
 import { repositoryTransitions, transitionsOf } from './transitions.ts';
+import { TokenReviews } from './token-reviews.ts';
 import { WantedPlatforms } from './wanted-platforms.ts';
 import { Watches } from './watches.ts';
 import { whyKeptRoute } from './why-kept-route.ts';
@@ -46,7 +53,7 @@ import { whyKeptRoute } from './why-kept-route.ts';
 export interface PodWatcherAdapters {
   readonly kube?: KubeClient;
   readonly bus?: Bus;
-  readonly registry?: PullTokenExchange & { close(): Promise<void> };
+  readonly registry?: ProvingRegistry & { close(): Promise<void> };
   readonly redis?: RedisParts;
 }
 
@@ -55,6 +62,9 @@ export interface PodWatcherApp extends App {
   readonly healthPort: number;
   readonly leading: boolean;
 }
+
+/** Shorter than what a node waits for an answer. */
+const UPSTREAM_PATIENCE_MS = 2_000;
 
 /** Wires the service; starts nothing but the connection to NATS. Throws when a CA file cannot be read, and ConfigError for mistakes of the rules file. */
 export function createApp(
@@ -236,17 +246,44 @@ export function createApp(
     onFailure: reports.loopFailed,
   });
 
+  const reviews = new TokenReviews({
+    kube,
+    view,
+    rules: { audience: brokerConfig.audience, ...accountsOf(config) },
+    reviewTtlMs: brokerConfig.reviewTtl,
+    now,
+  });
+  const secrets = new SecretReader(kube, brokerConfig.secretTtl, now);
+  const { privateImages } = config;
+  const access = new AccessBroker({
+    reviews,
+    view,
+    sources: new AccessSources({ view, secrets }),
+    records: new AccessRecords(bus.bucket(ACCESS_RECORDS, { create: true }), log),
+    registry,
+    rules: {
+      publicForMs: privateImages.publicFor,
+      verdictForMs: privateImages.verdictFor,
+      graceMs: privateImages.grace,
+      unknownWhenDown: privateImages.unknownWhenDown,
+    },
+    granted: privateImages.namespaces,
+    podWaitMs: brokerConfig.podWait,
+    patienceMs: UPSTREAM_PATIENCE_MS,
+    now,
+    log,
+    count: reports.access,
+  });
   const answers = new Answers({
     bus,
     view,
     hints,
+    access,
     broker: new CredentialBroker({
-      kube,
+      reviews,
       view,
-      secrets: new SecretReader(kube, brokerConfig.secretTtl, now),
+      secrets,
       chooser: new CredentialChooser({ exchange: registry, now, headerTtlMs: brokerConfig.headerTtl }),
-      rules: { audience: brokerConfig.audience, ...accountsOf(config) },
-      reviewTtlMs: brokerConfig.reviewTtl,
       podWaitMs: brokerConfig.podWait,
       now,
       log,
@@ -299,6 +336,10 @@ export function createApp(
       { name: 'leadership', start: () => Promise.resolve(leadership.start()), close: () => leadership.stop() },
       lead,
       spareOwners,
+      ...(privateImages.mode === 'off'
+        ? []
+        : [new ForeseeAccess({ leadership, view, access, now, log, onFailure: reports.loopFailed })]),
+      ...pullGrantParts(config, { kube, bus, leadership, view, reports, now, log }),
     ],
     { log },
   );

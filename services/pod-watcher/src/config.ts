@@ -4,6 +4,7 @@ import {
   credentialRequesters,
   DEFAULTS,
   duration,
+  grantSignerConfig,
   httpConfig,
   kubeConfig,
   leaseConfig,
@@ -132,6 +133,7 @@ export const podWatcherConfig = z.strictObject({
       concurrency: z.number().int().min(1).max(64).default(8),
     })
     .prefault({}),
+  privateImages: grantSignerConfig,
   broker: z
     .strictObject({
       audience: z.string().default(DEFAULTS.broker.audience),

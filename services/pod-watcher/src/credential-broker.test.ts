@@ -7,6 +7,7 @@ import { BrokerRefusal } from './choose-credential.ts';
 import { ClusterView } from './cluster-view.ts';
 import { CredentialBroker } from './credential-broker.ts';
 import { SecretReader } from './secret-reader.ts';
+import { TokenReviews } from './token-reviews.ts';
 import { cachedImage, deciderOf, NOW, podView } from './testing/objects.ts';
 
 const TOKEN: BrokeredCredential = { kind: 'bearer', token: 'pull-me', expiresAtMs: NOW + 1000 };
@@ -32,7 +33,13 @@ function setup() {
   const counted: string[] = [];
   const registry: { refusal?: BrokerRefusal } = {};
   const broker = new CredentialBroker({
-    kube,
+    reviews: new TokenReviews({
+      kube,
+      view,
+      rules: { audience: 'kuik-broker', nodeProxies: ['proxy/kuik-node-proxy'], services: ['kuik/kuik-monitor'] },
+      reviewTtlMs: 300_000,
+      now,
+    }),
     view,
     secrets: new SecretReader(kube, 10_000, now),
     chooser: {
@@ -43,8 +50,6 @@ function setup() {
         return registry.refusal === undefined ? Promise.resolve(CHOSEN) : Promise.reject(registry.refusal);
       },
     },
-    rules: { audience: 'kuik-broker', nodeProxies: ['proxy/kuik-node-proxy'], services: ['kuik/kuik-monitor'] },
-    reviewTtlMs: 300_000,
     podWaitMs: 30,
     now,
     log: silentLogger,

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import {
   type BrokeredCredential,
   type CredentialReply,
@@ -7,30 +6,26 @@ import {
   sealCredential,
 } from '@kuik/contracts';
 import { canonicalHost, isRepositoryPath } from '@kuik/image';
-import { isKubeError, type KubeClient } from '@kuik/kube';
-import { BriefMemory, type Logger } from '@kuik/runtime';
+import { isKubeError } from '@kuik/kube';
+import type { Logger } from '@kuik/runtime';
 import { BrokerRefusal, type CredentialChooser } from './choose-credential.ts';
 import type { ClusterView } from './cluster-view.ts';
 import { type PullSources, pullSourcesFor } from './pull-sources.ts';
-import { type Requester, requesterOf, type RequesterRules } from './requester.ts';
+import type { Requester } from './requester.ts';
 import type { SecretReader } from './secret-reader.ts';
+import type { TokenReviews } from './token-reviews.ts';
 
 export interface BrokerParts {
-  readonly kube: Pick<KubeClient, 'tokenReview'>;
+  readonly reviews: Pick<TokenReviews, 'requester'>;
   readonly view: ClusterView;
   readonly secrets: Pick<SecretReader, 'read'>;
   readonly chooser: Pick<CredentialChooser, 'choose'>;
-  readonly rules: RequesterRules;
-  /** How long a review's word is believed, and how long a pod is waited for that no watch has shown yet; ms. */
-  readonly reviewTtlMs: number;
+  /** How long a pod is waited for that no watch has shown yet, ms. */
   readonly podWaitMs: number;
   readonly now: () => number;
   readonly log: Logger;
   readonly count: (requester: string, result: string) => void;
 }
-
-const REVIEWS_KEPT = 5_000;
-const REFUSED_TTL_MS = 5_000;
 
 /**
  * One credential request: who asks (TokenReview), may they have this repository, which secrets count for it, what does the registry
@@ -39,11 +34,9 @@ const REFUSED_TTL_MS = 5_000;
  */
 export class CredentialBroker {
   readonly #parts: BrokerParts;
-  readonly #reviews: BriefMemory<Requester>;
 
   constructor(parts: BrokerParts) {
     this.#parts = parts;
-    this.#reviews = new BriefMemory({ forMs: parts.reviewTtlMs, entries: REVIEWS_KEPT, now: parts.now });
   }
 
   /** Never throws: what goes wrong is the reply. */
@@ -53,7 +46,7 @@ export class CredentialBroker {
     const { host, repository, requestId } = request;
     let asker = 'unknown';
     try {
-      const requester = await this.#requester(request.token);
+      const requester = await this.#parts.reviews.requester(request.token);
       asker = requester.kind;
       const credential = await this.#credential(request, requester);
       // The names of what was tried before are for our own services alone.
@@ -89,19 +82,6 @@ export class CredentialBroker {
     const sources = await this.#sources(`${host}/${request.repository}`, requester);
     const secrets = await this.#parts.secrets.read(sources, renew);
     return this.#parts.chooser.choose(host, request.repository, secrets, renew);
-  }
-
-  #requester(token: string): Promise<Requester> {
-    const { kube, rules, view, now, reviewTtlMs } = this.#parts;
-    const work = async (): Promise<Requester> =>
-      requesterOf(
-        await kube.tokenReview(token, [rules.audience]),
-        rules,
-        (namespace, pod) => view.usage.pod(namespace, pod)?.pod.node,
-      );
-    const key = createHash('sha256').update(token).digest('base64');
-    const until = ({ kind }: Requester): number => now() + (kind === 'nobody' ? REFUSED_TTL_MS : reviewTtlMs);
-    return this.#reviews.get(key, work, { until });
   }
 
   /** The pod may be so new that its watch event is still on its way. Throws BrokerRefusal. */

@@ -1,3 +1,4 @@
+import { PULL_SECRET_PREFIX } from '@kuik/contracts';
 import { ALL_KINDS, imageSlots, type PodFacts } from '@kuik/rules';
 
 /** One image that somebody names: `c:` container, `i:` init container, `e:` ephemeral container, `v:` image volume, + its name. */
@@ -30,6 +31,7 @@ export interface HolderView extends PodNeeds {
   readonly finishedAt?: number;
   /** One of several that an owner keeps, to go back to. */
   readonly revision?: Revision;
+  /** Those of registries. */
   readonly pullSecrets: readonly string[];
   readonly serviceAccount: string;
   /** What its further templates ask for. */
@@ -71,9 +73,14 @@ export function needsOf(
     images: imageSlots(spec, ALL_KINDS).map(({ key, image, pullPolicy }) => ({ key, image, pullPolicy })),
     originals: {},
     facts: factsOf(metadata, annotationKeys, spec.priorityClassName),
-    pullSecrets: (spec.imagePullSecrets ?? []).flatMap(({ name }) => (name ? [name] : [])),
+    pullSecrets: secretsOf(spec).filter((name) => !name.startsWith(PULL_SECRET_PREFIX)),
     serviceAccount: spec.serviceAccountName || 'default',
   };
+}
+
+/** The names of all its pull secrets; the one that admission adds opens no registry but our proxy. */
+export function secretsOf({ imagePullSecrets = [] }: PodSpec): string[] {
+  return imagePullSecrets.flatMap(({ name }) => (name ? [name] : []));
 }
 
 /** What the rules look at in somebody's metadata. */

@@ -1,8 +1,8 @@
-import { ORIGINAL_IMAGES_ANNOTATION, REQUEST_ID_ANNOTATION } from '@kuik/contracts';
+import { ORIGINAL_IMAGES_ANNOTATION, pullSecretName, REQUEST_ID_ANNOTATION } from '@kuik/contracts';
 import { originalImageKeyV1 } from '@kuik/image';
 import type { KubeObject } from '@kuik/kube';
 import { readEntries } from '@kuik/rules';
-import { type HolderView, needsOf, type PodSpec } from './holder-view.ts';
+import { type HolderView, needsOf, type PodSpec, secretsOf } from './holder-view.ts';
 
 /** The collection of pods, among those of holders. */
 export const PODS_SOURCE = 'pods';
@@ -17,6 +17,8 @@ export interface PodView extends HolderView {
   readonly owner?: PodOwner;
   /** Epoch ms, by the API server's clock, in whole seconds. */
   readonly createdAt?: number;
+  /** Admission gave it the pull secret by which the proxy knows its service account. */
+  readonly showsGrant?: true;
   /** It goes because of its node or for another pod (eviction, drain, preemption, taint), not because its owner wants it gone. */
   readonly disrupted?: true;
 }
@@ -57,8 +59,10 @@ export function viewPod(pod: PodObject, annotationKeys: readonly string[]): PodV
   const requestId = annotations[REQUEST_ID_ANNOTATION];
   const finishedAt = isCompleted(phase) ? completionTime(pod) : undefined;
   const owner = ownerOf(pod);
+  const needs = needsOf({ metadata, spec }, annotationKeys);
+  const showsGrant = secretsOf(spec).some((name) => name === pullSecretName(needs.serviceAccount));
   return {
-    ...needsOf({ metadata, spec }, annotationKeys),
+    ...needs,
     source: PODS_SOURCE,
     kind: 'Pod',
     namespace: metadata.namespace ?? '',
@@ -72,6 +76,7 @@ export function viewPod(pod: PodObject, annotationKeys: readonly string[]): PodV
     ...(requestId === undefined ? {} : { requestId }),
     ...(owner === undefined ? {} : { owner }),
     createdAt: Date.parse(metadata.creationTimestamp ?? '') || 0,
+    ...(showsGrant ? { showsGrant } : {}),
     ...(isDisrupted(pod) ? { disrupted: true } : {}),
   };
 }

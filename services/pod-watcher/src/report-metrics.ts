@@ -16,6 +16,8 @@ export interface MetricReports {
   readonly step: (step: Step) => void;
   readonly fight: (result: string) => void;
   readonly broker: (requester: string, result: string) => void;
+  readonly access: (verdict: string, reason: string) => void;
+  readonly pullGrant: (result: string) => void;
   readonly loopFailed: (loop: string, error: unknown) => void;
 }
 
@@ -25,6 +27,8 @@ export function reportMetrics(metrics: Metrics): MetricReports {
   const intents = metrics.counter(METRICS.intents);
   const fights = metrics.counter(METRICS.ownerFights);
   const requests = metrics.counter(METRICS.brokerRequests);
+  const verdicts = metrics.counter(METRICS.accessVerdicts);
+  const grants = metrics.counter(METRICS.pullGrants);
   const failures = metrics.counter(METRICS.loopFailures);
   return {
     reflector: (event) => {
@@ -35,6 +39,8 @@ export function reportMetrics(metrics: Metrics): MetricReports {
     step: (step) => intents.inc({ step: step.do, reason: step.reason }),
     fight: (result) => fights.inc({ result }),
     broker: (requester, result) => requests.inc({ requester, result }),
+    access: (verdict, reason) => verdicts.inc({ verdict, reason }),
+    pullGrant: (result) => grants.inc({ result }),
     loopFailed: (loop, error) => failures.inc({ loop, code: codeOf(error) }),
   };
 }

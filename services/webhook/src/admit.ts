@@ -1,4 +1,4 @@
-import { IMAGE_USED_LIMITS, type ImageUsed } from '@kuik/contracts';
+import { IMAGE_USED_LIMITS, type ImageUsed, PULL_SECRET_PREFIX } from '@kuik/contracts';
 import {
   ALL_KINDS,
   imageSlots,
@@ -10,7 +10,8 @@ import {
   type ImageKind,
   type ImageSlot,
 } from '@kuik/rules';
-import { markPod, type PatchOperation } from './mark-pod.ts';
+import { goesThrough, markPod, type PatchOperation } from './mark-pod.ts';
+import { addPullSecret } from './pull-secret.ts';
 import type { AdmissionRequest } from './review.ts';
 
 /** A decision and the place in the pod it speaks of. */
@@ -84,8 +85,9 @@ export function admit(
     if (image.verdict === 'rewrite') patch.push({ op: 'replace', path: slots[index]!.path, value: image.image });
   });
   if (operation === 'CREATE' && metadata !== undefined) {
-    const { proxyPrefixes } = decider;
+    const { proxyPrefixes, pullSecrets } = decider;
     patch.push(...markPod(images, facts, { requestId: request.uid, proxyPrefixes }));
+    if (pullSecrets && goesThrough(images)) patch.push(...addPullSecret(spec));
   }
   return { ...nothing, patch, images, hint };
 }
@@ -119,7 +121,9 @@ function hintOf(
   const used = new Set(images.flatMap((image) => image.reference ?? []));
   if (used.size === 0) return undefined;
   const secrets: unknown[] = Array.isArray(spec['imagePullSecrets']) ? spec['imagePullSecrets'] : [];
-  const pullSecrets = secrets.flatMap((secret) => (isRecord(secret) ? (text(secret['name']) ?? []) : []));
+  const pullSecrets = secrets
+    .flatMap((secret) => (isRecord(secret) ? (text(secret['name']) ?? []) : []))
+    .filter((name) => !name.startsWith(PULL_SECRET_PREFIX));
   const serviceAccount = text(spec['serviceAccountName']);
   return {
     namespace,

@@ -54,6 +54,7 @@ export function createApp(config: WebhookConfig, context: ServiceContext, adapte
   const options: DeciderOptions = {
     ownNamespaces: ownNamespaces(config.namespace),
     proxyPrefixes: config.proxyPrefixes,
+    pullSecrets: config.privateImages.mode !== 'off',
   };
   let decider = new Decider(rules.current, options);
   rules.onChange((file) => (decider = new Decider(file, options)));

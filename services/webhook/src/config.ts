@@ -5,6 +5,7 @@ import {
   keyAndCertificate,
   kubeConfig,
   natsConfig,
+  privateImagesMode,
   proxyPrefixes,
   rulesFileSetting,
 } from '@kuik/contracts';
@@ -57,6 +58,10 @@ export const webhookConfig = z.strictObject({
   ).prefault({}),
   proxyPrefixes: proxyPrefixes.pipe(z.array(prefix)),
   rulesFile: rulesFileSetting,
+  privateImages: z
+    .strictObject({ mode: privateImagesMode })
+    .prefault({})
+    .describe('Pods get the pull secret that private images are served by, unless this is off'),
 });
 export type WebhookConfig = z.output<typeof webhookConfig>;
 

@@ -57,7 +57,8 @@ export function applyPatch(object: Fields, patch: readonly { op: string; path: s
     const parent = steps.reduce<unknown>((at, step) => (at as Fields | undefined)?.[step], result) as
       Fields | undefined;
     if (parent === undefined || (op === 'replace' && !(last in parent))) throw new Error(`no such path: ${path}`);
-    parent[last] = value;
+    if (last === '-') (parent as unknown as unknown[]).push(value);
+    else parent[last] = value;
   }
   return result;
 }

@@ -12,7 +12,7 @@ import { originalImages } from './original-images.ts';
 export interface PatchOperation {
   readonly op: 'add' | 'replace';
   readonly path: string;
-  readonly value: string | Readonly<Record<string, string>>;
+  readonly value: string | Readonly<Record<string, string>> | readonly Readonly<Record<string, string>>[];
 }
 
 /** What marking needs of a decided image. */
@@ -46,8 +46,7 @@ type Texts = Readonly<Record<string, string>>;
 export function markPod(images: readonly MarkedImage[], marks: PodMarks, options: MarkOptions): PatchOperation[] {
   const { labels, annotations } = marks;
   const patch: PatchOperation[] = [];
-  const through = images.some((image) => image.verdict === 'rewrite' || isThrough(image));
-  if (through && labels?.[MANAGED_LABEL] !== 'true')
+  if (goesThrough(images) && labels?.[MANAGED_LABEL] !== 'true')
     patch.push(...setKeys('labels', labels, { [MANAGED_LABEL]: 'true' }));
 
   const request = { [REQUEST_ID_ANNOTATION]: options.requestId };
@@ -64,6 +63,11 @@ export function markPod(images: readonly MarkedImage[], marks: PodMarks, options
     }
   }
   return patch;
+}
+
+/** Whether an image of the pod is pulled through the proxy. */
+export function goesThrough(images: readonly MarkedImage[]): boolean {
+  return images.some((image) => image.verdict === 'rewrite' || isThrough(image));
 }
 
 /** It went through the proxy before: what was written is in the annotation, or nowhere. */

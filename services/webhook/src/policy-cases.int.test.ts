@@ -40,7 +40,10 @@ interface Trial {
 const OPTIONS = {
   ownNamespaces: ['kube-system', 'kuik-system', 'kuik-system-proxy'],
   proxyPrefixes: ['localhost:7439', 'localhost:4242'],
+  pullSecrets: true,
 };
+/** A service account with a pull secret of its own. */
+const ROBOT = { serviceAccountName: 'robot' };
 /** Label that says which policy is for a pod. */
 const CASE = 'case';
 const NOBODY = 'none';
@@ -116,6 +119,17 @@ const TRIALS: readonly Trial[] = [
   { ...marked('no room left for annotations', 'nginx:1', padding(262_100)), room: false },
   { ...marked('room left for what was written only', 'nginx:1', padding(262_020)), room: false },
   marked('room left for annotations', 'nginx:1', padding(261_900)),
+  own('the pull secret beside those of the pod', LOOSE, {
+    ...oneContainer('nginx:1'),
+    imagePullSecrets: [{ name: 'a' }],
+  }),
+  own('the pull secret beside that of the service account', LOOSE, { ...oneContainer('nginx:1'), ...ROBOT }),
+  own('a pull secret that is there already', LOOSE, {
+    ...oneContainer('nginx:1'),
+    ...ROBOT,
+    imagePullSecrets: [{ name: 'kuik-pull-robot' }, { name: 'b' }],
+  }),
+  own('no pull secret for what is pulled by itself', LOOSE, { ...oneContainer('localhost:5000/a:1'), ...ROBOT }),
 ];
 
 let stack: Stack<'controlPlane'>;
@@ -131,6 +145,8 @@ beforeAll(async () => {
   const { api } = stack.controlPlane;
   const namespaces = new Map(TRIALS.map(({ namespace, namespaceLabels = {} }) => [namespace, namespaceLabels]));
   await Promise.all([...namespaces].map(([name, labels]) => stack.controlPlane.namespace(name, labels)));
+  const robot = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'robot', namespace: 'default' } };
+  await api.apply({ ...robot, imagePullSecrets: [{ name: 'of-robot' }] } as KubeObject);
   const policies = sets.map((set, at) => policyOf(`${at}`, JSON.parse(set) as Ruled));
   await Promise.all(policies.flat().map((object) => api.apply(object)));
   // The API server takes a moment to go by new policies; it sees them in the order in which they were written.
@@ -195,7 +211,8 @@ function seen({ metadata, spec }: { metadata: Fields; spec: Fields }): unknown {
   for (const key of [REQUEST_ID_ANNOTATION, ADMITTED_BY_ANNOTATION, DECISIONS_ANNOTATION, 'padding'])
     delete others[key];
   const images = imageSlots(spec, ALL_KINDS).map(({ key, image }) => [key, image]);
-  return { images: Object.fromEntries(images) as unknown, labels, annotations: others };
+  const pullSecrets = spec['imagePullSecrets'];
+  return { images: Object.fromEntries(images) as unknown, labels, annotations: others, pullSecrets };
 }
 
 const deciderOf = ({ written }: Trial): Decider => new Decider(rulesFile.parse(written), OPTIONS);
@@ -231,6 +248,14 @@ describe('the policy that the rules are compiled to, in a real API server', () =
       expect(decisions && JSON.parse(decisions)).toEqual(decisionsOf(plain, trial));
     },
   );
+
+  it('keeps the pull secrets of the service account, put in by the API server before either of the two', () => {
+    const at = TRIALS.findIndex(({ what }) => what.endsWith('that of the service account'));
+    const expected = [{ name: 'of-robot' }, { name: 'kuik-pull-robot' }];
+    const { byPolicy, plain } = outcomes[at]!;
+    expect(byPolicy.spec['imagePullSecrets']).toEqual(expected);
+    expect(byWebhook(plain, TRIALS[at]!).spec['imagePullSecrets']).toEqual(expected);
+  });
 
   it('does nothing to a pod that it has admitted before', async () => {
     const at = TRIALS.findIndex(({ what }) => what.startsWith('all four kinds of places'));

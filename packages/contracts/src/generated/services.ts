@@ -99,6 +99,7 @@ export const DECLARED_SERVICES = {
       "registries"
     ],
     "cache": "reader",
+    "grants": "checker",
     "nats": {
       "publishes": [
         "kuik.image.served",
@@ -109,7 +110,8 @@ export const DECLARED_SERVICES = {
       ],
       "consumes": [],
       "requests": [
-        "kuik.credentials.request"
+        "kuik.credentials.request",
+        "kuik.access.verdict"
       ],
       "responds": [],
       "owns": [],
@@ -133,6 +135,7 @@ export const DECLARED_SERVICES = {
       "proxyPrefixes",
       "rules"
     ],
+    "grants": "signer",
     "nats": {
       "publishes": [],
       "subscribes": [
@@ -145,16 +148,20 @@ export const DECLARED_SERVICES = {
       "requests": [],
       "responds": [
         "kuik.holders.confirm",
-        "kuik.credentials.request"
+        "kuik.credentials.request",
+        "kuik.access.verdict"
       ],
       "owns": [
-        "kuik_image_state"
+        "kuik_image_state",
+        "kuik_access"
       ],
       "writes": [
-        "kuik_image_state"
+        "kuik_image_state",
+        "kuik_access"
       ],
       "reads": [
-        "kuik_image_state"
+        "kuik_image_state",
+        "kuik_access"
       ]
     },
     "queues": {

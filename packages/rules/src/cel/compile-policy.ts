@@ -9,6 +9,7 @@ import { nodeVariables } from './node-variables.ts';
 import { patternMistakes } from './pattern-variables.ts';
 import { observedVariable, podScope, SKIP, sparedOwnersVariable } from './pod-conditions.ts';
 import { markVariables, podPatch } from './pod-patch.ts';
+import { pullSecretVariables } from './pull-secret-patch.ts';
 import { slotVariables } from './slot-variables.ts';
 
 const API_VERSION = 'admissionregistration.k8s.io/v1';
@@ -49,7 +50,7 @@ export function celMistakes(file: RulesFile): CelMistake[] {
  */
 export function compilePolicy(
   file: RulesFile,
-  { ownNamespaces, proxyPrefixes }: DeciderOptions,
+  { ownNamespaces, proxyPrefixes, pullSecrets = false }: DeciderOptions,
   spared: readonly string[] = [],
 ): AdmissionPolicy {
   const { namespaceSelector, objectSelector, matchConditions } = podScope(file, ownNamespaces);
@@ -61,8 +62,9 @@ export function compilePolicy(
     observedVariable(file),
     ...imageVariables(file, proxyPrefixes),
     ...markVariables(),
+    ...pullSecretVariables(),
   ];
-  const expression = podPatch();
+  const expression = podPatch({ pullSecrets });
   const head = (kind: string) => ({ apiVersion: API_VERSION, kind, metadata: { name: ADMISSION_POLICY } });
   return {
     policy: {

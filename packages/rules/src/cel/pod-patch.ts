@@ -7,6 +7,7 @@ import {
 } from '@kuik/contracts';
 import { REASONS } from '../decision.ts';
 import { celStrings, type Variable } from './cel-text.ts';
+import { pullSecretPatch } from './pull-secret-patch.ts';
 
 const OURS = [ORIGINAL_IMAGES_ANNOTATION, DECISIONS_ANNOTATION, ADMITTED_BY_ANNOTATION];
 const MARK = `"${ADMITTED_BY_ANNOTATION}": "policy"`;
@@ -111,11 +112,11 @@ function map(written: readonly string[]): string {
   return `{${[...written.map((annotation) => `"${annotation}": variables.${VALUES[annotation]}`), MARK].join(', ')}}`;
 }
 
-/** The patch: each image that is rewritten, then labels and annotations. */
-export function podPatch(): string {
+/** The patch: each image that is rewritten, then labels and annotations, then the pull secret when pods get one. */
+export function podPatch({ pullSecrets }: { pullSecrets: boolean }): string {
   const images =
     'variables.rewritten.map(i, JSONPatch{op: "replace", path: variables.slots[i].path, value: variables.through[i]})';
-  return [images, added('labels'), added('annotations')].join(' + ');
+  return [images, added('labels'), added('annotations'), ...(pullSecrets ? [pullSecretPatch()] : [])].join(' + ');
 }
 
 /** A map that the pod does not have is added as a whole. */

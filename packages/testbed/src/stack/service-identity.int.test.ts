@@ -15,11 +15,11 @@ afterAll(() => stack.stop());
 describe('serviceIdentity', () => {
   it.each<[ServiceName, string[]]>([
     ['webhook', ['nkey']],
-    ['pod-watcher', ['nkey', 'redis-password']],
+    ['pod-watcher', ['grants.crt', 'grants.key', 'nkey', 'redis-password']],
     ['image-copier', ['broker-token', 'nkey', 'readers.crt', 'redis-password', 'registry.crt', 'registry.key']],
     ['monitor', ['broker-token', 'nkey', 'redis-password']],
     ['gc', ['nkey', 'readers.crt', 'registry.crt', 'registry.key']],
-    ['node-proxy', ['broker-token', 'nkey', 'registry.crt', 'registry.key']],
+    ['node-proxy', ['broker-token', 'grants.crt', 'nkey', 'registry.crt', 'registry.key']],
   ])('gives %s the files %j and no others, readable by their owner alone', async (service, files) => {
     const identity = await serviceIdentity(stack, service);
     expect(readdirSync(identity.folder).sort()).toEqual(files);

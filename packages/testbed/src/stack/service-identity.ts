@@ -11,6 +11,7 @@ import type {
   StackParts,
 } from '../port.ts';
 import { dataFolder } from '../process/folders.ts';
+import { createRegistryKey } from './registry-token.ts';
 
 /**
  * Writes what the service proves itself with: a ServiceAccount's token, an nkey, an ACL password, a registry key; each only
@@ -34,6 +35,7 @@ export async function serviceIdentity(
     ...(stack.nats ? { nats: natsIdentity(stack.nats, service, write) } : {}),
     ...(stack.redis && needs(service, 'redis') ? { redis: redisIdentity(stack.redis, service, write) } : {}),
     ...(stack.cache ? cacheIdentity(stack.cache, service, write) : {}),
+    ...grantsIdentity(service, write),
     ...(stack.controlPlane ? await kubeIdentity(stack.controlPlane, service, options, write) : {}),
   };
 }
@@ -61,6 +63,19 @@ function cacheIdentity(cache: CacheRegistry, service: ServiceName, write: Write)
       certificateFile: write('registry.crt', certificate),
       ...(side === 'writer' ? { readersCertificateFile: write('readers.crt', cache.readerKey.certificate) } : {}),
     },
+  };
+}
+
+/** One pair for all stacks of this process: nobody checks the grants of another one. */
+let grantsKey: ReturnType<typeof createRegistryKey> | undefined;
+
+function grantsIdentity(service: ServiceName, write: Write): Pick<ServiceIdentity, 'grants'> {
+  const part = declaredService(service).grants;
+  if (part === undefined) return {};
+  grantsKey ??= createRegistryKey('kuik-grants');
+  const certificateFile = write('grants.crt', grantsKey.certificate);
+  return {
+    grants: { certificateFile, ...(part === 'signer' ? { keyFile: write('grants.key', grantsKey.privateKey) } : {}) },
   };
 }
 

@@ -58,6 +58,9 @@ export function createWorld(env: Record<string, string> = {}, clock: Clock = sys
         bus: memoryBus(server),
         registry: {
           exchangePullToken: () => Promise.resolve({ kind: 'anonymous' as const }),
+          upstream: () => {
+            throw new Error('there is no upstream here');
+          },
           close: () => Promise.resolve(),
         },
         redis: {
