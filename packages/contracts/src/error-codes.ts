@@ -141,6 +141,13 @@ export const ERROR_CODES = {
     'a pull secret cannot be read',
     'fix the secret named in the message',
   ),
+  providerFailed: define(
+    'KUIK-CRD-502',
+    401,
+    'UNAUTHORIZED',
+    'a credential provider (cloud identity, exec plugin) gave no login',
+    'see the reason in the message, and the role or plugin that it names',
+  ),
   cacheUnavailable: define(
     'KUIK-CPY-503',
     503,

@@ -20,6 +20,8 @@ export type RegistryMap = Readonly<Record<string, RegistryEndpoint>>;
 export type Credential =
   | { kind: 'anonymous' }
   | { kind: 'basic'; username: string; password: string }
+  /** An OAuth2 refresh token (`identitytoken` of a docker config), spent at the registry's token server. */
+  | { kind: 'identity'; token: string }
   | { kind: 'bearer'; token: string; expiresAtMs: number }
   /** A finished header value, for Basic-only registries through the broker. */
   | { kind: 'header'; value: string };

@@ -1,17 +1,18 @@
 import { describe, expect, it } from '@jest/globals';
 import { type Credential, type PullToken, RegistryError } from '@kuik/registry';
-import { type BrokerRefusal, CredentialChooser } from './choose-credential.ts';
+import type { BrokerRefusal } from './broker-refusal.ts';
+import { CredentialChooser } from './choose-credential.ts';
 import type { ReadSecret } from './secret-reader.ts';
 import { NOW } from './testing/objects.ts';
 
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
-const secret = (name: string, username: string): ReadSecret => ({
+const secret = (name: string, username: string, registry = 'quay.io'): ReadSecret => ({
   source: { namespace: 'shop', name },
   secret: {
     metadata: { name, uid: name, resourceVersion: '1' },
     type: 'kubernetes.io/dockerconfigjson',
     data: {
-      '.dockerconfigjson': base64(JSON.stringify({ auths: { 'quay.io': { auth: base64(`${username}:hunter2`) } } })),
+      '.dockerconfigjson': base64(JSON.stringify({ auths: { [registry]: { auth: base64(`${username}:hunter2`) } } })),
     },
   },
 });
@@ -92,7 +93,7 @@ describe('CredentialChooser', () => {
     const { choose, asked, clock } = setup(['u1']);
     await Promise.all([1, 2, 3].map(() => choose([secret('s1', 'u1')])));
     expect(asked).toEqual(['u1']);
-    clock.now += 89_000;
+    clock.now += 79_000;
     await choose([secret('s1', 'u1')]);
     expect(asked).toHaveLength(1);
     clock.now += 2_000;
@@ -125,6 +126,24 @@ describe('CredentialChooser', () => {
     await expect(setup(allowed, hollow).choose([secret('s1', 'u1'), secret('s2', 'u2')])).resolves.toMatchObject({
       tried,
     });
+  });
+
+  it('begins with the login that worked last for the repository, as long as its secret is there', async () => {
+    const { choose, asked, clock } = setup(['u2']);
+    const both = [secret('s1', 'u1'), secret('s2', 'u2')];
+    await choose(both);
+    clock.now += 90_000;
+    await choose(both);
+    expect(asked).toEqual(['u1?', 'u2?', 'u2?']);
+    clock.now += 90_000;
+    await expect(choose([secret('s1', 'u1')])).rejects.toMatchObject({ tried: ['shop/s1'] });
+    expect(asked.slice(3)).toEqual(['u1', 'anonymous']);
+  });
+
+  it('tries the most specific entry first, whichever secret it is of', async () => {
+    const { choose, asked } = setup(['deep']);
+    await choose([secret('s0', 'glob', '*.io'), secret('s1', 'host'), secret('s2', 'deep', 'quay.io/a')]);
+    expect(asked).toEqual(['deep?']);
   });
 
   it('names a broken secret when nothing else got through', async () => {

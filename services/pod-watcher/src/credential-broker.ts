@@ -9,7 +9,8 @@ import {
 import { canonicalHost, isRepositoryPath } from '@kuik/image';
 import { isKubeError, type KubeClient } from '@kuik/kube';
 import { BriefMemory, type Logger } from '@kuik/runtime';
-import { BrokerRefusal, type CredentialChooser } from './choose-credential.ts';
+import { BrokerRefusal } from './broker-refusal.ts';
+import type { CredentialChooser } from './choose-credential.ts';
 import type { ClusterView } from './cluster-view.ts';
 import { type PullSources, pullSourcesFor } from './pull-sources.ts';
 import { type Requester, requesterOf, type RequesterRules } from './requester.ts';
