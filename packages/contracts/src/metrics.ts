@@ -81,6 +81,12 @@ export const METRICS = {
     'Owners found making pods anew because of their images: spared from now on, known (spared already), unknowable (its uid is no key)',
     'result',
   ),
+  providerLogins: counter(
+    'kuik_provider_logins_total',
+    'Questions to credential providers (cloud identities, plugins)',
+    'provider',
+    'result',
+  ),
   brokerRequests: counter('kuik_broker_requests_total', 'Credential requests answered', 'requester', 'result'),
   copies: counter('kuik_copies_total', 'Copies ended', 'result', 'code'),
   copySeconds: histogram('kuik_copy_seconds', 'Time of a copy', SLOW),

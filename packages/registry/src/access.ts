@@ -14,7 +14,15 @@ import { TokenCache } from './tokens.ts';
 import { AuthMemory, UpstreamAuthorizer } from './upstream-authorizer.ts';
 import { ExpiringMap } from './expiring-map.ts';
 import { exchangePullToken, type Front } from './pull-token.ts';
-import type { CacheEndpoint, PullTokenExchange, RegistryAccess, RegistryEndpoint, RegistryMap } from './port.ts';
+import { exchangeAtAzure } from './acr-exchange.ts';
+import type {
+  CacheEndpoint,
+  PullTokenExchange,
+  RefreshTokenExchange,
+  RegistryAccess,
+  RegistryEndpoint,
+  RegistryMap,
+} from './port.ts';
 import type { RegistryEvent, RepositoryContext } from './repository-requests.ts';
 
 export interface RegistryAccessOptions {
@@ -49,7 +57,9 @@ type Cache = Transport & { tokens: CacheTokens | undefined; base: URL; endpoint:
  * The door to every registry. Repositories opened from it share connections, tokens, challenges and the buffer pool, so opening one
  * costs nothing and can be done per request. Throws on a malformed CIDR.
  */
-export function createRegistryAccess(options: RegistryAccessOptions = {}): RegistryAccess & PullTokenExchange {
+export function createRegistryAccess(
+  options: RegistryAccessOptions = {},
+): RegistryAccess & PullTokenExchange & RefreshTokenExchange {
   const registries = options.registries ?? {};
   const now = options.now ?? Date.now;
   const policy = createAddressPolicy(options.addressPolicy ?? {});
@@ -151,6 +161,13 @@ export function createRegistryAccess(options: RegistryAccessOptions = {}): Regis
       const { http } = shared(upstream, host, repository);
       const site = locateRegistry(host, registries);
       return exchangePullToken({ site, host, repository, http, now, fronts }, credential, options);
+    },
+    async refreshTokenFor(host, accessToken, { signal } = {}) {
+      return exchangeAtAzure(
+        { site: locateRegistry(host, registries), host, http: upstream.http },
+        accessToken,
+        signal,
+      );
     },
     async close() {
       for (const { http, raw } of [upstream, ...caches.values()]) {

@@ -10,6 +10,7 @@ export type {
   PullToken,
   PullTokenExchange,
   RateLimit,
+  RefreshTokenExchange,
   RegistryAccess,
   RegistryEndpoint,
   RegistryErrorCode,

@@ -197,3 +197,9 @@ export interface PullTokenExchange {
     options?: { verify?: boolean | undefined; signal?: AbortSignal | undefined },
   ): Promise<PullToken>;
 }
+
+/** For registries that exchange their cloud's access token for a refresh token of their own (Azure). */
+export interface RefreshTokenExchange {
+  /** Throws RegistryError. The token is spent as a credential of kind `identity`. */
+  refreshTokenFor(host: string, accessToken: string, options?: { signal?: AbortSignal | undefined }): Promise<string>;
+}

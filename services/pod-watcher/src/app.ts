@@ -9,7 +9,13 @@ import {
   openKube,
   openLeadership,
 } from '@kuik/kube';
-import { createRegistryAccess, type PullTokenExchange, readRegistries, readTimeouts } from '@kuik/registry';
+import {
+  createRegistryAccess,
+  type PullTokenExchange,
+  readRegistries,
+  readTimeouts,
+  type RefreshTokenExchange,
+} from '@kuik/registry';
 import { annotationKeys, Decider, REASONS, rulesFile } from '@kuik/rules';
 import { type App, composeParts, followSettings, HealthServer, type ServiceContext } from '@kuik/runtime';
 import { Answers } from './answers.ts';
@@ -27,6 +33,8 @@ import { Intents } from './intents.ts';
 import { Lead } from './lead.ts';
 import { MissingContentBook } from './missing-content.ts';
 import { MovedTags } from './moved-tags.ts';
+import { configuredProviders } from './providers/configured-providers.ts';
+import { ProvidedLogins } from './providers/provided-logins.ts';
 import { reportControllerV1, reportGauges, reportMetrics } from './report-metrics.ts';
 import { RepositoryReconciler } from './repository-reconciler.ts';
 import { rereadHolders } from './reread-holders.ts';
@@ -45,7 +53,7 @@ import { whyKeptRoute } from './why-kept-route.ts';
 export interface PodWatcherAdapters {
   readonly kube?: KubeClient;
   readonly bus?: Bus;
-  readonly registry?: PullTokenExchange & { close(): Promise<void> };
+  readonly registry?: PullTokenExchange & RefreshTokenExchange & { close(): Promise<void> };
   readonly redis?: RedisParts;
 }
 
@@ -78,6 +86,11 @@ export function createApp(
       now,
     });
 
+  const providers = new ProvidedLogins({
+    providers: configuredProviders(config.credentialProviders, { now, exchange: registry }),
+    patienceMs: config.credentialProviders.patience,
+    count: reports.provider,
+  });
   const { proxyPrefixes, expiry, retry, reconcile, broker: brokerConfig } = config;
   const rules = followSettings({
     name: 'rules',
@@ -227,7 +240,7 @@ export function createApp(
       kube,
       view,
       secrets: new SecretReader(kube, brokerConfig.secretTtl, now),
-      chooser: new CredentialChooser({ exchange: registry, now, headerTtlMs: brokerConfig.headerTtl }),
+      chooser: new CredentialChooser({ exchange: registry, now, headerTtlMs: brokerConfig.headerTtl, providers }),
       rules: { audience: brokerConfig.audience, ...accountsOf(config) },
       reviewTtlMs: brokerConfig.reviewTtl,
       podWaitMs: brokerConfig.podWait,

@@ -193,3 +193,60 @@ describe('CredentialChooser', () => {
     await expect(choose([])).resolves.toEqual({ kind: 'anonymous' });
   });
 });
+
+describe('logins of providers', () => {
+  /** A provider whose n-th login is called `p<n>`; it knows one until it is asked to renew. */
+  function provided(allowed: string[], secrets: ReadSecret[] = []) {
+    const registry = setup(allowed);
+    const state = { given: 1, asked: 0 };
+    const providers = {
+      covers: () => true,
+      logins: (_host: string, _repository: string, { renew = false }: { renew?: boolean }) => {
+        state.asked += 1;
+        if (renew) state.given += 1;
+        const credential = { kind: 'basic', username: `p${state.given}`, password: 'x' } as const;
+        const candidate = { label: 'ecr', of: 'provider', credential, expiresAtMs: NOW + 5_000 } as const;
+        return Promise.resolve({ candidates: [candidate], mistakes: [] });
+      },
+    };
+    const { exchange, clock } = registry;
+    const chooser = new CredentialChooser({ exchange, now: () => clock.now, headerTtlMs: 60_000, providers });
+    const choose = (options = {}) => chooser.choose('quay.io', 'a/b', secrets, options);
+    return { ...registry, state, choose };
+  }
+
+  it('come after pull secrets, and are not asked for when one of those works', async () => {
+    const { choose, state, asked } = provided(['u1'], [secret('s1', 'u1')]);
+    await expect(choose()).resolves.toMatchObject({ token: 'for-u1' });
+    expect([state.asked, asked]).toEqual([0, ['u1?']]);
+  });
+
+  it('end when the provider says so, not when the token would', async () => {
+    await expect(provided(['p1']).choose()).resolves.toMatchObject({ token: 'for-p1', expiresAtMs: NOW + 5_000 });
+  });
+
+  it('are renewed once when the registry refuses them', async () => {
+    const { choose, asked } = provided(['p2'], [secret('s1', 'u1')]);
+    await expect(choose()).resolves.toMatchObject({ token: 'for-p2', tried: ['shop/s1'] });
+    expect(asked).toEqual(['u1?', 'p1?', 'p2?']);
+  });
+
+  it('are renewed at once when a requester was refused', async () => {
+    const { choose, asked } = provided(['p2']);
+    await expect(choose({ renew: true })).resolves.toMatchObject({ token: 'for-p2' });
+    expect(asked).toEqual(['p2']);
+  });
+
+  it('that failed are told to our own services, not to nodes', async () => {
+    const { exchange } = setup([]);
+    const mistake = { of: 'provider', label: 'ecr', mistake: 'failed: no role arn:aws:iam::1:role/x' } as const;
+    const providers = { covers: () => true, logins: () => Promise.resolve({ candidates: [], mistakes: [mistake] }) };
+    const chooser = new CredentialChooser({ exchange, now: () => NOW, headerTtlMs: 60_000, providers });
+    await expect(chooser.choose('quay.io', 'a/b', [])).rejects.toMatchObject({
+      code: { code: 'KUIK-CRD-502' },
+      retry: true,
+      message: 'provider ecr failed: no role arn:aws:iam::1:role/x (tried: anonymous)',
+      anonymised: 'a credential provider failed (tried: no pull secrets, anonymous)',
+    });
+  });
+});

@@ -19,6 +19,7 @@ import {
 import { type Env, loadConfig } from '@kuik/runtime';
 import { z } from 'zod';
 import { configuredKinds } from './configured-kind.ts';
+import { credentialProvidersConfig, decideProviders } from './providers/configured-providers.ts';
 
 const account = z.string().regex(/^[a-z0-9.-]+\/[a-z0-9.-]+$/, 'must look like namespace/name');
 
@@ -147,12 +148,14 @@ export const podWatcherConfig = z.strictObject({
         .describe('How long a requester may use the header of a Basic-only registry'),
     })
     .prefault({}),
+  credentialProviders: credentialProvidersConfig,
 });
 export type PodWatcherConfig = z.output<typeof podWatcherConfig>;
 
 /** Configuration from the environment and KUIK_CONFIG; throws ConfigError with every mistake. */
 export function loadPodWatcherConfig(env: Env): PodWatcherConfig {
-  return loadConfig({ name: 'pod-watcher', schema: podWatcherConfig, env });
+  const config = loadConfig({ name: 'pod-watcher', schema: podWatcherConfig, env });
+  return { ...config, credentialProviders: decideProviders(config.credentialProviders, env) };
 }
 
 /** Our own namespaces follow from the release's, unless they are named. */

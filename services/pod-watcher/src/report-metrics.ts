@@ -16,6 +16,7 @@ export interface MetricReports {
   readonly step: (step: Step) => void;
   readonly fight: (result: string) => void;
   readonly broker: (requester: string, result: string) => void;
+  readonly provider: (provider: string, result: string) => void;
   readonly loopFailed: (loop: string, error: unknown) => void;
 }
 
@@ -25,6 +26,7 @@ export function reportMetrics(metrics: Metrics): MetricReports {
   const intents = metrics.counter(METRICS.intents);
   const fights = metrics.counter(METRICS.ownerFights);
   const requests = metrics.counter(METRICS.brokerRequests);
+  const logins = metrics.counter(METRICS.providerLogins);
   const failures = metrics.counter(METRICS.loopFailures);
   return {
     reflector: (event) => {
@@ -35,6 +37,7 @@ export function reportMetrics(metrics: Metrics): MetricReports {
     step: (step) => intents.inc({ step: step.do, reason: step.reason }),
     fight: (result) => fights.inc({ result }),
     broker: (requester, result) => requests.inc({ requester, result }),
+    provider: (provider, result) => logins.inc({ provider, result }),
     loopFailed: (loop, error) => failures.inc({ loop, code: codeOf(error) }),
   };
 }
