@@ -102,6 +102,11 @@ export const METRICS = {
   gcKept: counter('kuik_gc_kept_total', 'Removals called off', 'reason'),
   busMessages: counter('kuik_bus_messages_total', 'Messages by fate', 'subject', 'fate'),
   busConnected: gauge('kuik_bus_connected', 'Whether NATS is connected'),
+  settingsReloads: counter(
+    'kuik_settings_reload_total',
+    "Changes of a service's settings file: applied, refused",
+    'result',
+  ),
   rulesReloads: counter('kuik_rules_reload_total', 'Changes of the rules file: applied, refused', 'result'),
   admissionByPolicy: gauge(
     'kuik_admission_by_policy',

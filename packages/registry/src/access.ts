@@ -15,8 +15,10 @@ import { AuthMemory, UpstreamAuthorizer } from './upstream-authorizer.ts';
 import { ExpiringMap } from './expiring-map.ts';
 import { exchangePullToken, type Front } from './pull-token.ts';
 import { exchangeAtAzure } from './acr-exchange.ts';
+import { chooseProxy, type ProxyRule } from './proxy-choice.ts';
 import type {
   CacheEndpoint,
+  EgressProxy,
   PullTokenExchange,
   RefreshTokenExchange,
   RegistryAccess,
@@ -25,13 +27,19 @@ import type {
 } from './port.ts';
 import type { RegistryEvent, RepositoryContext } from './repository-requests.ts';
 
-export interface RegistryAccessOptions {
+/** What may change while a process runs. */
+export interface RegistrySettings {
   registries?: RegistryMap;
+  /** The proxy for whatever names none of its own; never for our cache. */
+  httpProxy?: ProxyRule | undefined;
+  /** CIDRs refused beyond (or allowed in spite of) the private ranges: the cluster's pods, services and nodes. */
+  addressPolicy?: { refuse?: readonly string[]; allow?: readonly string[] };
+}
+
+export interface RegistryAccessOptions extends RegistrySettings {
   /** Bounds in ms, for registries of others and for our cache. */
   upstream?: Partial<Timeouts>;
   cache?: Partial<Timeouts>;
-  /** CIDRs refused beyond (or allowed in spite of) the private ranges: the cluster's pods, services and nodes. */
-  addressPolicy?: { refuse?: readonly string[]; allow?: readonly string[] };
   bufferPoolBytes?: number;
   bufferMaxBytes?: number;
   bufferMinBytes?: number;
@@ -42,6 +50,12 @@ export interface RegistryAccessOptions {
   now?: () => number;
   /** Called once per request that ended. */
   observe?: (event: RegistryEvent) => void;
+}
+
+/** The part of an access by which changed settings are taken over. */
+export interface Reconfigurable {
+  /** Whatever connects from now on does so by these settings; what runs ends as it began. Throws on a malformed CIDR. */
+  reconfigure(settings: RegistrySettings): void;
 }
 
 /** Connections of one kind: to registries of others by their map, or to one cache. */
@@ -59,10 +73,10 @@ type Cache = Transport & { tokens: CacheTokens | undefined; base: URL; endpoint:
  */
 export function createRegistryAccess(
   options: RegistryAccessOptions = {},
-): RegistryAccess & PullTokenExchange & RefreshTokenExchange {
-  const registries = options.registries ?? {};
+): RegistryAccess & PullTokenExchange & RefreshTokenExchange & Reconfigurable {
+  let { registries = {}, httpProxy } = options;
   const now = options.now ?? Date.now;
-  const policy = createAddressPolicy(options.addressPolicy ?? {});
+  let policy = createAddressPolicy(options.addressPolicy ?? {});
   const lookup = options.lookup ?? lookupSystem;
   const userAgent = options.userAgent ?? 'kube-image-keeper';
   const pool = new BufferPool({
@@ -70,8 +84,15 @@ export function createRegistryAccess(
     maxBytes: options.bufferMaxBytes ?? DEFAULTS.proxy.bufferMaxBytes,
     minBytes: options.bufferMinBytes ?? DEFAULTS.proxy.bufferMinBytes,
   });
-  const transport = (timeouts: Timeouts, endpointFor: (url: URL) => RegistryEndpoint): Transport => {
-    const dial = (url: URL) => ({ url, endpoint: endpointFor(url), policy, lookup });
+  const transport = (
+    timeouts: Timeouts,
+    endpointFor: (url: URL) => RegistryEndpoint,
+    proxyFor: (url: URL, endpoint: RegistryEndpoint) => EgressProxy | undefined = () => undefined,
+  ): Transport => {
+    const dial = (url: URL) => {
+      const endpoint = endpointFor(url);
+      return { url, endpoint, policy, lookup, proxy: proxyFor(url, endpoint) };
+    };
     return {
       http: new HttpClient({ dial, timeouts, userAgent }),
       raw: new RawClient({ dial, timeouts, pool, userAgent }),
@@ -80,14 +101,16 @@ export function createRegistryAccess(
   };
 
   const endpoints = new Map<string, RegistryEndpoint>();
-  const upstream = transport({ ...UPSTREAM_TIMEOUTS, ...options.upstream }, (url) => {
+  const upstreamEndpoint = (url: URL): RegistryEndpoint => {
     const known = endpoints.get(url.origin);
     if (known !== undefined) return known;
     const endpoint = endpointOf(url, registries);
     if (endpoints.size > 10_000) endpoints.clear();
     endpoints.set(url.origin, endpoint);
     return endpoint;
-  });
+  };
+  const proxyOf = (url: URL, endpoint: RegistryEndpoint) => chooseProxy(url, endpoint, httpProxy).proxy;
+  const upstream = transport({ ...UPSTREAM_TIMEOUTS, ...options.upstream }, upstreamEndpoint, proxyOf);
   const memory = new AuthMemory(new TokenCache(upstream.http, now), now);
   const fronts = new ExpiringMap<Front>(1_000, now);
   const caches = new Map<string, Cache>();
@@ -168,6 +191,15 @@ export function createRegistryAccess(
         accessToken,
         signal,
       );
+    },
+    reconfigure(settings) {
+      // First what may throw: a mistake leaves everything as it was.
+      policy = createAddressPolicy(settings.addressPolicy ?? {});
+      ({ registries = {}, httpProxy } = settings);
+      endpoints.clear();
+      fronts.clear();
+      upstream.http.renew();
+      upstream.raw.renew();
     },
     async close() {
       for (const { http, raw } of [upstream, ...caches.values()]) {

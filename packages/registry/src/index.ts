@@ -18,7 +18,12 @@ export type {
   RepositoryClient,
   Upload,
 } from './port.ts';
-export { createRegistryAccess, type RegistryAccessOptions } from './access.ts';
+export {
+  createRegistryAccess,
+  type Reconfigurable,
+  type RegistryAccessOptions,
+  type RegistrySettings,
+} from './access.ts';
 export { RegistryError } from './errors.ts';
 export { readBlob } from './open-blob.ts';
 export { MANIFEST_TYPES } from './manifests.ts';
@@ -31,4 +36,4 @@ export { copyImage, describeImage, type CopyOptions, type CopyProgress, type Cop
 export { holdsWholeImage } from './whole-image.ts';
 export type { ImagePlatform } from './manifest-tree.ts';
 export type { Descriptor } from './plan.ts';
-export { credentialsOf, readCacheEndpoint, readRegistries, readTimeouts } from './settings.ts';
+export { credentialsOf, readCacheEndpoint, readRegistrySettings, readTimeouts, UPSTREAM_SECTIONS } from './settings.ts';

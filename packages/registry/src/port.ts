@@ -12,6 +12,22 @@ export interface RegistryEndpoint {
   allowPrivate?: boolean;
   /** Other hosts (suffix match on a label boundary) trusted with this registry's credentials: token realms, blob origins. */
   trusted?: string[];
+  /** `host[:port]` whose API answers for this registry: connected to, and named in TLS and `Host`, in place of the registry's name. */
+  apiHost?: string;
+  /** In place of the proxy for all; `none`: reached without any. */
+  httpProxy?: EgressProxy | 'none';
+  /** In place of those for all, ms. */
+  timeouts?: { connectMs?: number; headersMs?: number; idleMs?: number };
+}
+
+/** An HTTP proxy that is asked for a tunnel (CONNECT). */
+export interface EgressProxy {
+  /** `http://host:port` or `https://host:port`. */
+  url: string;
+  /** PEM of a private CA of an https proxy. */
+  ca?: string;
+  /** Value of Proxy-Authorization. Never logged. */
+  authorization?: string;
 }
 
 export type RegistryMap = Readonly<Record<string, RegistryEndpoint>>;

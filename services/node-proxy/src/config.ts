@@ -6,6 +6,7 @@ import {
   duration,
   httpConfig,
   natsConfig,
+  httpProxyConfig,
   registriesConfig,
   upstreamTimeoutsConfig,
 } from '@kuik/contracts';
@@ -44,6 +45,7 @@ export const configSchema = z.strictObject({
     .describe('NATS; without a url there is neither state nor broker'),
   cache: cacheConfig,
   registries: registriesConfig,
+  httpProxy: httpProxyConfig,
   broker: brokerClientConfig,
   addressPolicy: addressPolicyConfig,
   proxy: z

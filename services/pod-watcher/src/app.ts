@@ -12,12 +12,14 @@ import {
 import {
   createRegistryAccess,
   type PullTokenExchange,
-  readRegistries,
+  readRegistrySettings,
   readTimeouts,
+  type Reconfigurable,
   type RefreshTokenExchange,
+  UPSTREAM_SECTIONS,
 } from '@kuik/registry';
 import { annotationKeys, Decider, REASONS, rulesFile } from '@kuik/rules';
-import { type App, composeParts, followSettings, HealthServer, type ServiceContext } from '@kuik/runtime';
+import { type App, composeParts, followSettings, HealthServer, type ServiceContext, followConfig } from '@kuik/runtime';
 import { Answers } from './answers.ts';
 import { CredentialChooser } from './choose-credential.ts';
 import { ClusterView } from './cluster-view.ts';
@@ -53,7 +55,7 @@ import { whyKeptRoute } from './why-kept-route.ts';
 export interface PodWatcherAdapters {
   readonly kube?: KubeClient;
   readonly bus?: Bus;
-  readonly registry?: PullTokenExchange & RefreshTokenExchange & { close(): Promise<void> };
+  readonly registry?: PullTokenExchange & RefreshTokenExchange & Partial<Reconfigurable> & { close(): Promise<void> };
   readonly redis?: RedisParts;
 }
 
@@ -80,12 +82,14 @@ export function createApp(
   const registry =
     adapters.registry ??
     createRegistryAccess({
-      registries: readRegistries(config.registries),
-      addressPolicy: config.addressPolicy,
+      ...readRegistrySettings(config),
       upstream: readTimeouts(config.upstreamTimeouts),
       now,
     });
 
+  const specs = { ...METRICS, reloads: METRICS.settingsReloads };
+  const settings = followConfig({ context, config, applied: UPSTREAM_SECTIONS, specs });
+  settings.onChange((changed) => registry.reconfigure?.(readRegistrySettings(changed)));
   const providers = new ProvidedLogins({
     providers: configuredProviders(config.credentialProviders, { now, exchange: registry }),
     patienceMs: config.credentialProviders.patience,
@@ -282,6 +286,7 @@ export function createApp(
         },
       },
       { name: 'events', close: () => events.close() },
+      settings,
       rules,
       {
         name: 'watches',
