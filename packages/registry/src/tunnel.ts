@@ -88,7 +88,7 @@ export function headBefore(rest: OnReadOpts, proxy: string): { onread: OnReadOpt
           through = head.take(Buffer.from(buffer.subarray(0, bytes)));
           if (through) resolve();
         } catch (error) {
-          reject(error as Error);
+          reject(error);
         }
         return true;
       },
