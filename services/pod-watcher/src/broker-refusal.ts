@@ -36,7 +36,8 @@ export function refusedAll(
   secrets: readonly string[],
   mistakes: readonly LoginMistake[],
 ): BrokerRefusal {
-  const tried = secretNames(secrets);
+  // In one order, whichever was tried first: the same refusal is the same text.
+  const tried = secretNames([...secrets].sort());
   const number = `${tried.length === 0 ? 'no' : tried.length} pull ${tried.length === 1 ? 'secret' : 'secrets'}`;
   if (mistakes.length > 0) {
     const named = mistakes.map(({ of, label, mistake }) => `${of} ${label} ${mistake}`).join('; ');
