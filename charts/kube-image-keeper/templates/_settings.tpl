@@ -25,7 +25,7 @@ they are mounted as. Context: root (the umbrella chart's scope), service (what i
 -}}
 {{- $settings := dict "nats" (dict "url" ($to.natsUrl | default (printf "nats://kuik-nats.%s.svc:4222" $namespace)) "nkeyFile" (printf "%s/nkey" $keys)) -}}
 {{- range .service.needs }}{{ if hasKey $sections . }}{{ $_ := set $settings . (index $sections .) }}{{ end }}{{ end -}}
-{{- if has "registries" .service.needs }}{{ $_ := set $settings "addressPolicy" $v.addressPolicy }}{{ end -}}
+{{- if has "registries" .service.needs }}{{ $_ := set $settings "addressPolicy" $v.addressPolicy }}{{ $_ := set $settings "httpProxy" $v.httpProxy }}{{ end -}}
 {{- if has "rules" .service.needs }}{{ $_ := set $settings "rulesFile" "/etc/kuik/rules/rules.yaml" }}{{ end -}}
 {{- with .service.cache }}{{ $_ := set $settings "cache" (merge (index $caches .) $signed) }}{{ end -}}
 {{- if eq (.service.cache | default "") "writer" }}{{ $_ := set $settings.cache "readersCertificateFile" (printf "%s/readers.crt" $keys) }}{{ end -}}

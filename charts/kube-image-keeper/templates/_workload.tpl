@@ -12,8 +12,10 @@ Secrets are mounted as files; the root file system is read-only; nothing runs as
 {{- $rules := has "rules" .service.needs -}}
 metadata:
   labels: {{- include "kuik.labels" (dict "root" .root "component" $component) | nindent 4 }}
+    {{- with $v.podLabels }}{{ toYaml . | nindent 4 }}{{ end }}
   annotations:
-    checksum/settings: {{ .settings | sha256sum | trunc 16 | quote }}
+    {{- /* What a running process follows restarts nobody. */}}
+    checksum/settings: {{ omit (fromYaml .settings) "registries" "httpProxy" "addressPolicy" | toYaml | sha256sum | trunc 16 | quote }}
     {{- with $v.podAnnotations }}{{ toYaml . | nindent 4 }}{{ end }}
 spec:
   serviceAccountName: kuik-{{ $component }}

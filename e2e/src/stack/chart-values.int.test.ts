@@ -46,8 +46,12 @@ const EVERYTHING = {
       insecureSkipVerify: false,
       allowPrivate: true,
       trusted: ['auth.example.test'],
+      apiHost: 'mirror.example.test',
+      httpProxy: { url: 'http://own.example.test:3128' },
+      timeouts: { connect: '1s' },
     },
   },
+  httpProxy: { url: 'https://proxy.example.test:3128', ca: PEM, noProxy: ['.example.test'] },
   pace: { perSecond: 5, burst: 10, hosts: { 'docker.io': { perSecond: 1, burst: 2 } } },
   addressPolicy: { refuse: ['198.18.0.0/15'], allow: ['10.96.0.0/12', 'fd00:10::/32'] },
   expiry: { unused: '12h', repositoryIdle: '2h' },
@@ -167,7 +171,13 @@ describe("the chart's values", () => {
     });
     for (const service of ['pod-watcher', 'image-copier', 'monitor', 'node-proxy'])
       expect(loaded[service]).toMatchObject({
-        registries: EVERYTHING.registries,
+        registries: {
+          'registry.example.test:5000': {
+            ...EVERYTHING.registries['registry.example.test:5000'],
+            timeouts: { connect: 1000 },
+          },
+        },
+        httpProxy: EVERYTHING.httpProxy,
         addressPolicy: EVERYTHING.addressPolicy,
       });
     for (const service of ['image-copier', 'monitor']) expect(loaded[service]).toMatchObject({ pace: EVERYTHING.pace });
@@ -194,7 +204,7 @@ describe("the chart's values", () => {
     ]);
   });
 
-  it('restart the pods of a service when its settings change, and no others, and nobody when the rules do', async () => {
+  it('restart the pods of a service when its settings change, and no others, and nobody when the rules or registries do', async () => {
     const checksums = async (values: Record<string, unknown>): Promise<Record<string, unknown>> =>
       Object.fromEntries(
         (await chartObjects({}, values))
@@ -211,6 +221,7 @@ describe("the chart's values", () => {
     };
     expect(await changedBy({ expiry: { unused: '1d' } })).toEqual(['kuik-pod-watcher']);
     expect(await changedBy({ rules: { ignoreImages: ['^x'] } })).toEqual([]);
+    expect(await changedBy({ registries: EVERYTHING.registries, httpProxy: EVERYTHING.httpProxy })).toEqual([]);
   });
 
   it('name external parts by URL and then install none', async () => {

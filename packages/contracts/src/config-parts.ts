@@ -68,6 +68,33 @@ export const cacheConfig = keyAndCertificate(
   }),
 ).describe('Cache registry');
 
+const egressProxyShape = {
+  ca: z.string().optional().describe('PEM of a private CA of an https proxy'),
+  caFile: z.string().optional().describe('File with the PEM of a private CA of an https proxy'),
+  credentialsFile: z.string().optional().describe('File with user:password for the proxy'),
+};
+const proxyUrl = serverUrl('http', 'https').describe('http(s)://host:port of the proxy, asked for a tunnel (CONNECT)');
+
+/** One HTTP proxy; mirrors EgressProxy of the registry package. */
+export const egressProxyConfig = z.strictObject({ url: proxyUrl, ...egressProxyShape });
+
+/** Absent from file and variables of our own, HTTPS_PROXY and NO_PROXY of the environment count (the runtime reads them). */
+export const httpProxyConfig = z
+  .strictObject({
+    url: proxyUrl.optional(),
+    ...egressProxyShape,
+    noProxy: z
+      .array(z.string())
+      .default([])
+      .describe(
+        'Reached without it: hosts with all below them, .below.only, addresses, CIDRs, each with or without a port',
+      ),
+  })
+  .prefault({})
+  .describe('HTTP proxy for registries that name none of their own');
+
+const timeoutOf = duration({ minMs: 1 }).optional();
+
 /** `registries.<host>`: how a registry is reached; mirrors RegistryEndpoint of the registry package. */
 export const registryConfig = z.strictObject({
   address: z.string().optional().describe("host:port to connect to instead of the name's own address"),
@@ -77,6 +104,18 @@ export const registryConfig = z.strictObject({
   insecureSkipVerify: z.boolean().optional().describe('Do not verify the certificate'),
   allowPrivate: z.boolean().optional().describe('Allow addresses of private ranges'),
   trusted: z.array(z.string()).optional().describe("Other hosts that may see this registry's credentials"),
+  apiHost: z
+    .string()
+    .optional()
+    .describe("host[:port] whose API answers for this registry, by that host's certificate"),
+  httpProxy: z
+    .union([z.literal('none'), egressProxyConfig])
+    .optional()
+    .describe('A proxy of its own: url, ca, caFile, credentialsFile; or none'),
+  timeouts: z
+    .strictObject({ connect: timeoutOf, headers: timeoutOf, idle: timeoutOf })
+    .optional()
+    .describe('In place of upstreamTimeouts: connect, headers, idle'),
 });
 export const registriesConfig = z.record(z.string(), registryConfig).default({}).describe('Per registry host');
 

@@ -162,6 +162,13 @@ export const ERROR_CODES = {
     'nobody can be asked now whether this service account may pull the image',
     'see pod-watcher and the registry; privateImages.unknownWhenDown decides what happens meanwhile',
   ),
+  providerFailed: define(
+    'KUIK-CRD-502',
+    401,
+    'UNAUTHORIZED',
+    'a credential provider (cloud identity, exec plugin) gave no login',
+    'see the reason in the message, and the role or plugin that it names',
+  ),
   cacheUnavailable: define(
     'KUIK-CPY-503',
     503,

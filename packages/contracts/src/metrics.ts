@@ -93,6 +93,12 @@ export const METRICS = {
     'Owners found making pods anew because of their images: spared from now on, known (spared already), unknowable (its uid is no key)',
     'result',
   ),
+  providerLogins: counter(
+    'kuik_provider_logins_total',
+    'Questions to credential providers (cloud identities, plugins)',
+    'provider',
+    'result',
+  ),
   brokerRequests: counter('kuik_broker_requests_total', 'Credential requests answered', 'requester', 'result'),
   accessVerdicts: counter(
     'kuik_access_verdicts_total',
@@ -124,6 +130,11 @@ export const METRICS = {
   presenceLooks: counter('kuik_presence_looks_total', 'Images looked for in the cache: there, missing', 'result'),
   busMessages: counter('kuik_bus_messages_total', 'Messages by fate', 'subject', 'fate'),
   busConnected: gauge('kuik_bus_connected', 'Whether NATS is connected'),
+  settingsReloads: counter(
+    'kuik_settings_reload_total',
+    "Changes of a service's settings file: applied, refused",
+    'result',
+  ),
   rulesReloads: counter('kuik_rules_reload_total', 'Changes of the rules file: applied, refused', 'result'),
   admissionByPolicy: gauge(
     'kuik_admission_by_policy',

@@ -15,16 +15,32 @@ import { TokenCache } from './tokens.ts';
 import { AuthMemory, UpstreamAuthorizer } from './upstream-authorizer.ts';
 import { ExpiringMap } from './expiring-map.ts';
 import { exchangePullToken, type Front } from './pull-token.ts';
-import type { CacheEndpoint, PullTokenExchange, RegistryAccess, RegistryEndpoint, RegistryMap } from './port.ts';
+import { exchangeAtAzure } from './acr-exchange.ts';
+import { chooseProxy, type ProxyRule } from './proxy-choice.ts';
+import type {
+  CacheEndpoint,
+  EgressProxy,
+  PullTokenExchange,
+  RefreshTokenExchange,
+  RegistryAccess,
+  RegistryEndpoint,
+  RegistryMap,
+} from './port.ts';
 import type { RegistryEvent, RepositoryContext } from './repository-requests.ts';
 
-export interface RegistryAccessOptions {
+/** What may change while a process runs. */
+export interface RegistrySettings {
   registries?: RegistryMap;
+  /** The proxy for whatever names none of its own; never for our cache. */
+  httpProxy?: ProxyRule | undefined;
+  /** CIDRs refused beyond (or allowed in spite of) the private ranges: the cluster's pods, services and nodes. */
+  addressPolicy?: { refuse?: readonly string[]; allow?: readonly string[] };
+}
+
+export interface RegistryAccessOptions extends RegistrySettings {
   /** Bounds in ms, for registries of others and for our cache. */
   upstream?: Partial<Timeouts>;
   cache?: Partial<Timeouts>;
-  /** CIDRs refused beyond (or allowed in spite of) the private ranges: the cluster's pods, services and nodes. */
-  addressPolicy?: { refuse?: readonly string[]; allow?: readonly string[] };
   bufferPoolBytes?: number;
   bufferMaxBytes?: number;
   bufferMinBytes?: number;
@@ -35,6 +51,12 @@ export interface RegistryAccessOptions {
   now?: () => number;
   /** Called once per request that ended. */
   observe?: (event: RegistryEvent) => void;
+}
+
+/** The part of an access by which changed settings are taken over. */
+export interface Reconfigurable {
+  /** Whatever connects from now on does so by these settings; what runs ends as it began. Throws on a malformed CIDR. */
+  reconfigure(settings: RegistrySettings): void;
 }
 
 /** Connections of one kind: to registries of others by their map, or to one cache. */
@@ -50,10 +72,12 @@ type Cache = Transport & { tokens: CacheTokens | undefined; base: URL; endpoint:
  * The door to every registry. Repositories opened from it share connections, tokens, challenges and the buffer pool, so opening one
  * costs nothing and can be done per request. Throws on a malformed CIDR.
  */
-export function createRegistryAccess(options: RegistryAccessOptions = {}): RegistryAccess & PullTokenExchange {
-  const registries = options.registries ?? {};
+export function createRegistryAccess(
+  options: RegistryAccessOptions = {},
+): RegistryAccess & PullTokenExchange & RefreshTokenExchange & Reconfigurable {
+  let { registries = {}, httpProxy } = options;
   const now = options.now ?? Date.now;
-  const policy = createAddressPolicy(options.addressPolicy ?? {});
+  let policy = createAddressPolicy(options.addressPolicy ?? {});
   const lookup = options.lookup ?? lookupSystem;
   const userAgent = options.userAgent ?? 'kube-image-keeper';
   const pool = new BufferPool({
@@ -61,8 +85,15 @@ export function createRegistryAccess(options: RegistryAccessOptions = {}): Regis
     maxBytes: options.bufferMaxBytes ?? DEFAULTS.proxy.bufferMaxBytes,
     minBytes: options.bufferMinBytes ?? DEFAULTS.proxy.bufferMinBytes,
   });
-  const transport = (timeouts: Timeouts, endpointFor: (url: URL) => RegistryEndpoint): Transport => {
-    const dial = (url: URL) => ({ url, endpoint: endpointFor(url), policy, lookup });
+  const transport = (
+    timeouts: Timeouts,
+    endpointFor: (url: URL) => RegistryEndpoint,
+    proxyFor: (url: URL, endpoint: RegistryEndpoint) => EgressProxy | undefined = () => undefined,
+  ): Transport => {
+    const dial = (url: URL) => {
+      const endpoint = endpointFor(url);
+      return { url, endpoint, policy, lookup, proxy: proxyFor(url, endpoint) };
+    };
     return {
       http: new HttpClient({ dial, timeouts, userAgent }),
       raw: new RawClient({ dial, timeouts, pool, userAgent }),
@@ -71,14 +102,16 @@ export function createRegistryAccess(options: RegistryAccessOptions = {}): Regis
   };
 
   const endpoints = new Map<string, RegistryEndpoint>();
-  const upstream = transport({ ...UPSTREAM_TIMEOUTS, ...options.upstream }, (url) => {
+  const upstreamEndpoint = (url: URL): RegistryEndpoint => {
     const known = endpoints.get(url.origin);
     if (known !== undefined) return known;
     const endpoint = endpointOf(url, registries);
     if (endpoints.size > 10_000) endpoints.clear();
     endpoints.set(url.origin, endpoint);
     return endpoint;
-  });
+  };
+  const proxyOf = (url: URL, endpoint: RegistryEndpoint) => chooseProxy(url, endpoint, httpProxy).proxy;
+  const upstream = transport({ ...UPSTREAM_TIMEOUTS, ...options.upstream }, upstreamEndpoint, proxyOf);
   const memory = new AuthMemory(new TokenCache(upstream.http, now), now);
   const fronts = new ExpiringMap<Front>(1_000, now);
   const caches = new Map<string, Cache>();
@@ -161,6 +194,22 @@ export function createRegistryAccess(options: RegistryAccessOptions = {}): Regis
       const { http } = shared(upstream, host, repository);
       const site = locateRegistry(host, registries);
       return exchangePullToken({ site, host, repository, http, now, fronts }, credential, options);
+    },
+    async refreshTokenFor(host, accessToken, { signal } = {}) {
+      return exchangeAtAzure(
+        { site: locateRegistry(host, registries), host, http: upstream.http },
+        accessToken,
+        signal,
+      );
+    },
+    reconfigure(settings) {
+      // First what may throw: a mistake leaves everything as it was.
+      policy = createAddressPolicy(settings.addressPolicy ?? {});
+      ({ registries = {}, httpProxy } = settings);
+      endpoints.clear();
+      fronts.clear();
+      upstream.http.renew();
+      upstream.raw.renew();
     },
     async close() {
       for (const { http, raw } of [upstream, ...caches.values()]) {

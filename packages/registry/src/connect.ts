@@ -10,7 +10,9 @@ import {
 import { abortedError, networkError, RegistryError } from './errors.ts';
 import { portOf } from './same-trust.ts';
 import type { AddressPolicy } from './address-policy.ts';
-import type { RegistryEndpoint } from './port.ts';
+import { insideName } from './proxy-choice.ts';
+import { connectRequest, feed, headBefore, readHead } from './tunnel.ts';
+import type { EgressProxy, RegistryEndpoint } from './port.ts';
 
 /** Resolves a name to every address it has. */
 export type Lookup = (hostname: string) => Promise<readonly LookupAddress[]>;
@@ -24,6 +26,8 @@ export interface Dial {
   lookup: Lookup;
   timeoutMs: number;
   signal?: AbortSignal;
+  /** Asked for a tunnel instead of connecting to the target. */
+  proxy?: EgressProxy | undefined;
   /** Reads straight into the caller's buffers (node:net `onread`). */
   onread?: OnReadOpts;
 }
@@ -35,20 +39,86 @@ export interface Dial {
  * `tls`, `timeout` or `aborted`.
  */
 export async function connect(dial: Dial): Promise<Socket> {
-  const doing = `cannot connect to ${dial.url.host}`;
+  const via = dial.proxy === undefined ? '' : ` through the proxy ${new URL(dial.proxy.url).host}`;
+  const doing = `cannot connect to ${dial.url.host}${via}`;
   if (dial.signal?.aborted === true) throw abortedError(doing, dial.signal);
-  const started = performance.now();
-  const target = targetOf(dial);
-  const addresses = await bounded(checkedAddresses(dial, target.host, doing), dial, dial.timeoutMs, doing);
-  const left = Math.max(1, dial.timeoutMs - (performance.now() - started));
-  const { socket, ready } = open(dial, target, addresses);
+  const attempt = new Attempt();
   try {
-    await bounded(ready, dial, left, doing);
+    return await bounded(
+      dial.proxy === undefined ? direct(dial, attempt) : tunnelled(dial, dial.proxy, attempt),
+      dial,
+      doing,
+    );
   } catch (error) {
-    socket.destroy();
-    throw networkError(doing, error);
+    attempt.giveUp();
+    throw explained(dial, networkError(doing, error));
   }
+}
+
+/** The sockets of one attempt: what is opened after it was given up ends at once. */
+class Attempt {
+  readonly #sockets: Socket[] = [];
+  #over = false;
+
+  add(socket: Socket): void {
+    this.#sockets.push(socket);
+    if (this.#over) socket.destroy();
+  }
+
+  giveUp(): void {
+    this.#over = true;
+    for (const socket of this.#sockets) socket.destroy();
+  }
+}
+
+async function direct(dial: Dial, attempt: Attempt): Promise<Socket> {
+  const target = targetOf(dial);
+  const addresses = await checkedAddresses(dial, target.host, `cannot connect to ${dial.url.host}`);
+  const { url, endpoint, onread } = dial;
+  const { socket, ready } = open(
+    { url, trust: endpoint, ...(onread === undefined ? {} : { onread }) },
+    { ...target, addresses },
+  );
+  attempt.add(socket);
+  await ready;
   return socket;
+}
+
+/**
+ * The proxy's own address is believed as it is: a person wrote it. The target's is the proxy's business; here only literals and names are
+ * judged. TLS to the target runs inside the tunnel, so that a proxy sees no more than a name.
+ */
+async function tunnelled(dial: Dial, proxy: EgressProxy, attempt: Attempt): Promise<Socket> {
+  const target = targetOf(dial);
+  refuseInside(dial, target.host);
+  const at = new URL(proxy.url);
+  const name = at.hostname.replace(/^\[|\]$/g, '');
+  const addresses = await resolve(dial, name, `cannot connect to the proxy ${at.host}`);
+  const encrypted = dial.url.protocol === 'https:';
+  const head = !encrypted && dial.onread !== undefined ? headBefore(dial.onread, at.host) : undefined;
+  const outer = open(
+    { url: at, trust: proxy, ...(head === undefined ? {} : { onread: head.onread }) },
+    { host: name, port: Number(portOf(at)), addresses },
+  );
+  attempt.add(outer.socket);
+  await outer.ready;
+  const host = isIP(target.host) === 6 ? `[${target.host}]` : target.host;
+  outer.socket.write(connectRequest(`${host}:${target.port}`, proxy.authorization), 'latin1');
+  await (head === undefined
+    ? readHead(outer.socket, at.host)
+    : Promise.race([head.whole, closedBefore(outer.socket, at.host)]));
+  if (!encrypted) return outer.socket;
+  const { socket, ready } = secure({ url: dial.url, trust: dial.endpoint }, { socket: outer.socket });
+  attempt.add(socket);
+  await ready;
+  if (dial.onread !== undefined) feed(socket, dial.onread);
+  return socket;
+}
+
+function closedBefore(socket: Socket, proxy: string): Promise<never> {
+  return new Promise((_, reject) => {
+    socket.once('close', () => reject(new RegistryError('refused', `the proxy ${proxy} closed the connection`)));
+  });
 }
 
 /** Resolver over the system's own configuration (getaddrinfo). */
@@ -68,7 +138,7 @@ function targetOf(dial: Dial): { host: string; port: number } {
   return { host: own.hostname.replace(/^\[|\]$/g, ''), port: Number(port) };
 }
 
-async function checkedAddresses(dial: Dial, host: string, doing: string): Promise<readonly LookupAddress[]> {
+async function resolve(dial: Dial, host: string, doing: string): Promise<readonly LookupAddress[]> {
   const literal = isIP(host);
   let found: readonly LookupAddress[];
   try {
@@ -77,17 +147,54 @@ async function checkedAddresses(dial: Dial, host: string, doing: string): Promis
     throw networkError(`${doing}: cannot resolve ${host}`, error);
   }
   if (found.length === 0) throw new RegistryError('dns', `${doing}: ${host} has no address`);
-  if (dial.endpoint.allowPrivate === true || dial.endpoint.address !== undefined) return found;
+  return found;
+}
+
+async function checkedAddresses(dial: Dial, host: string, doing: string): Promise<readonly LookupAddress[]> {
+  const found = await resolve(dial, host, doing);
+  if (mayBeInside(dial)) return found;
   const allowed = found.filter(({ address }) => dial.policy.refuses(address) === undefined);
   if (allowed.length > 0) return allowed;
   const why = dial.policy.refuses(found[0]!.address);
+  throw new RegistryError('address-refused', `${doing}: it resolves to ${found[0]!.address} (${why}); ${remedy(dial)}`);
+}
+
+function refuseInside(dial: Dial, host: string): void {
+  if (mayBeInside(dial)) return;
+  const why = isIP(host) === 0 ? insideName(host) : dial.policy.refuses(host);
+  if (why === undefined) return;
   throw new RegistryError(
     'address-refused',
-    `${doing}: it resolves to ${found[0]!.address} (${why}); set registries."${dial.url.host}".allowPrivate or .address if that is meant`,
+    `cannot connect to ${dial.url.host}: ${host} is refused (${why}); ${remedy(dial)}`,
   );
 }
 
-function open(dial: Dial, target: { host: string; port: number }, addresses: readonly LookupAddress[]) {
+function mayBeInside({ endpoint }: Dial): boolean {
+  return endpoint.allowPrivate === true || endpoint.address !== undefined;
+}
+
+function remedy({ url }: Dial): string {
+  return `set registries."${url.host}".allowPrivate or .address if that is meant`;
+}
+
+/** Says which setting a certificate that is not trusted wants. */
+function explained(dial: Dial, error: RegistryError): RegistryError {
+  if (error.code !== 'tls') return error;
+  const proxied =
+    dial.proxy === undefined ? '' : ' (or httpProxy.caFile, if it is the proxy that re-signs or speaks TLS)';
+  const message = `${error.message}; set registries."${dial.url.host}".caFile to the CA that signed its certificate${proxied}, or .insecureSkipVerify`;
+  return new RegistryError('tls', message, { cause: error.cause });
+}
+
+/** One connection: whom it is with, and whose certificates count. */
+interface Peer {
+  readonly url: URL;
+  readonly trust: Pick<RegistryEndpoint, 'ca' | 'insecureSkipVerify'>;
+  readonly onread?: OnReadOpts;
+}
+
+function open(peer: Peer, target: { host: string; port: number; addresses: readonly LookupAddress[] }) {
+  const { addresses } = target;
   const options: TcpSocketConnectOpts = {
     host: target.host,
     port: target.port,
@@ -97,37 +204,44 @@ function open(dial: Dial, target: { host: string; port: number }, addresses: rea
       if (options.all === true) callback(null, [...addresses]);
       else callback(null, addresses[0]!.address, addresses[0]!.family);
     },
-    ...(dial.onread === undefined ? {} : { onread: dial.onread }),
+    ...(peer.onread === undefined ? {} : { onread: peer.onread }),
   };
-  const encrypted = dial.url.protocol === 'https:';
-  const name = dial.url.hostname.replace(/^\[|\]$/g, '');
-  const socket: Socket = encrypted
-    ? connectTls({
-        ...options,
-        servername: isIP(name) === 0 ? name : '',
-        secureContext: secureContextOf(dial.endpoint),
-        rejectUnauthorized: dial.endpoint.insecureSkipVerify !== true,
-        checkServerIdentity: (_host, certificate) => checkServerIdentity(name, certificate),
-        ALPNProtocols: ['http/1.1'],
-      })
-    : connectTcp(options);
+  return peer.url.protocol === 'https:' ? secure(peer, options) : watched(connectTcp(options), peer, 'connect');
+}
+
+/** TLS, over a connection of its own or inside a tunnel. */
+function secure(peer: Peer, over: TcpSocketConnectOpts | { socket: Socket }) {
+  const name = peer.url.hostname.replace(/^\[|\]$/g, '');
+  const socket = connectTls({
+    ...over,
+    ...(peer.onread === undefined ? {} : { onread: peer.onread }),
+    servername: isIP(name) === 0 ? name : '',
+    secureContext: secureContextOf(peer.trust),
+    rejectUnauthorized: peer.trust.insecureSkipVerify !== true,
+    checkServerIdentity: (_host, certificate) => checkServerIdentity(name, certificate),
+    ALPNProtocols: ['http/1.1'],
+  });
+  return watched(socket, peer, 'secureConnect');
+}
+
+function watched(socket: Socket, peer: Peer, readyEvent: 'connect' | 'secureConnect') {
   socket.setNoDelay(true);
   const ready = new Promise<void>((resolve, reject) => {
     // Stays: an error between here and the owner's own listener must not end the process.
     socket.on('error', reject);
     socket.once('close', () =>
-      reject(new RegistryError('refused', `cannot connect to ${dial.url.host}: closed by the peer`)),
+      reject(new RegistryError('refused', `cannot connect to ${peer.url.host}: closed by the peer`)),
     );
-    socket.once(encrypted ? 'secureConnect' : 'connect', () => resolve());
+    socket.once(readyEvent, () => resolve());
   });
   return { socket, ready };
 }
 
-const contexts = new WeakMap<RegistryEndpoint, SecureContext>();
+const contexts = new WeakMap<object, SecureContext>();
 let publicContext: SecureContext | undefined;
 
 /** Loading the roots takes milliseconds: once per endpoint, not once per connection. */
-function secureContextOf(endpoint: RegistryEndpoint): SecureContext {
+function secureContextOf(endpoint: Peer['trust']): SecureContext {
   if (endpoint.ca === undefined) return (publicContext ??= createSecureContext());
   let context = contexts.get(endpoint);
   if (context === undefined) {
@@ -137,12 +251,12 @@ function secureContextOf(endpoint: RegistryEndpoint): SecureContext {
   return context;
 }
 
-function bounded<T>(work: Promise<T>, dial: Dial, timeoutMs: number, doing: string): Promise<T> {
+function bounded<T>(work: Promise<T>, dial: Dial, doing: string): Promise<T> {
   return new Promise((resolve, reject) => {
     const abort = () => reject(abortedError(doing, dial.signal));
     const timer = setTimeout(
       () => reject(new RegistryError('timeout', `${doing}: no connection within ${Math.ceil(dial.timeoutMs)} ms`)),
-      timeoutMs,
+      dial.timeoutMs,
     );
     dial.signal?.addEventListener('abort', abort, { once: true });
     work.then(resolve, reject).finally(() => {

@@ -7,6 +7,7 @@ const registries: RegistryMap = {
   'Plain.example.test:5000': { plainHTTP: true },
   'corp.example.test': { allowPrivate: true, ca: 'PEM', trusted: ['s3.example.test'] },
   'ported.example.test:443': { address: '127.0.0.1:2' },
+  'moved.example.test': { apiHost: 'api.example.org:8443', ca: 'MOVED' },
 };
 
 describe('locateRegistry', () => {
@@ -19,6 +20,7 @@ describe('locateRegistry', () => {
     ['plain.example.test:5000', registries, 'http://plain.example.test:5000/'],
     ['plain.example.test', registries, 'https://plain.example.test/'],
     ['[fd00::1]:5000', {}, 'https://[fd00::1]:5000/'],
+    ['moved.example.test', registries, 'https://api.example.org:8443/'],
   ])('%s', (host, map, base) => {
     expect(locateRegistry(host, map).base.href).toBe(base);
   });
@@ -41,6 +43,9 @@ describe('endpointOf', () => {
     // A blob origin that a private registry trusts may be private too, by the same CA.
     ['https://bucket.s3.example.test/x', { allowPrivate: true, ca: 'PEM' }],
     ['https://other.example.test/x', {}],
+    // Where the API really is, the registry's settings count; on its other ports they do not.
+    ['https://api.example.org:8443/v2/', { apiHost: 'api.example.org:8443', ca: 'MOVED' }],
+    ['https://api.example.org/v2/', {}],
   ])('%s', (url, endpoint) => {
     expect(endpointOf(new URL(url), registries)).toEqual(endpoint);
   });

@@ -19,7 +19,7 @@ export function locateRegistry(host: string, registries: RegistryMap): RegistryL
   if (name === undefined) throw new RegistryError('rejected', `"${host.slice(0, 300)}" is not a registry host`);
   const endpoint = entryOf(name, registries) ?? {};
   const scheme = endpoint.plainHTTP === true ? 'http' : 'https';
-  const reached = name === HUB && endpoint.address === undefined ? HUB_HOST : name;
+  const reached = endpoint.apiHost ?? (name === HUB && endpoint.address === undefined ? HUB_HOST : name);
   return { base: new URL(`${scheme}://${reached}/`), endpoint };
 }
 
@@ -31,12 +31,16 @@ export function endpointOf(url: URL, registries: RegistryMap): RegistryEndpoint 
   const name = canonicalHost(url.host) ?? url.host;
   const own = entryOf(name, registries) ?? entryOf(`${url.hostname}:${portOf(url)}`, registries);
   if (own !== undefined) return name === HUB && url.hostname !== HUB ? withoutAddress(own) : own;
+  const standsFor = Object.values(registries).find(({ apiHost }) => apiHost !== undefined && isHost(url, apiHost));
+  if (standsFor !== undefined) return standsFor;
   for (const entry of Object.values(registries)) {
     if (!(entry.trusted ?? []).some((trusted) => coveredBy(url, trusted))) continue;
     return {
       ...(entry.ca === undefined ? {} : { ca: entry.ca }),
       ...(entry.insecureSkipVerify === undefined ? {} : { insecureSkipVerify: entry.insecureSkipVerify }),
       ...(entry.allowPrivate === true || entry.address !== undefined ? { allowPrivate: true } : {}),
+      ...(entry.httpProxy === undefined ? {} : { httpProxy: entry.httpProxy }),
+      ...(entry.timeouts === undefined ? {} : { timeouts: entry.timeouts }),
     };
   }
   return {};
@@ -47,6 +51,11 @@ function entryOf(name: string, registries: RegistryMap): RegistryEndpoint | unde
     if ((canonicalHost(key) ?? key.toLowerCase()) === name) return entry;
   }
   return undefined;
+}
+
+function isHost(url: URL, host: string): boolean {
+  const [name, port = portOf(url)] = host.toLowerCase().split(':');
+  return url.hostname === name && portOf(url) === port;
 }
 
 function withoutAddress(endpoint: RegistryEndpoint): RegistryEndpoint {

@@ -23,6 +23,10 @@ export class ExpiringMap<V> {
     this.#entries.set(key, { value, untilMs: this.#now() + ttlMs });
   }
 
+  clear(): void {
+    this.#entries.clear();
+  }
+
   delete(key: string): void {
     this.#entries.delete(key);
   }

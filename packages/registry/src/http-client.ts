@@ -1,7 +1,7 @@
 import { Agent, request as undiciRequest, type Dispatcher } from 'undici';
 import { connect, type Dial } from './connect.ts';
 import { abortedError, describeUrl, networkError, RegistryError } from './errors.ts';
-import type { Timeouts } from './timeouts.ts';
+import { timeoutsOf, type Timeouts } from './timeouts.ts';
 
 const CONNECTIONS_PER_ORIGIN = 32;
 const KEEP_ALIVE_MS = 10_000;
@@ -29,7 +29,8 @@ export interface HttpResponse {
 
 /** Small requests (manifests, tokens, tags, sessions) over undici; its connections come from the same `connect`. */
 export class HttpClient {
-  readonly #agent: Agent;
+  #agent: Agent;
+  readonly #dial: (url: URL) => Omit<Dial, 'timeoutMs' | 'signal' | 'onread'>;
   readonly #timeouts: Timeouts;
   readonly #userAgent: string;
 
@@ -40,16 +41,22 @@ export class HttpClient {
   }) {
     this.#timeouts = options.timeouts;
     this.#userAgent = options.userAgent;
-    this.#agent = new Agent({
+    this.#dial = options.dial;
+    this.#agent = this.#newAgent();
+  }
+
+  #newAgent(): Agent {
+    return new Agent({
       connections: CONNECTIONS_PER_ORIGIN,
       pipelining: 1,
       keepAliveTimeout: KEEP_ALIVE_MS,
       maxHeaderSize: 64 * 1024,
       headersTimeout: 0,
-      bodyTimeout: options.timeouts.idleMs,
+      bodyTimeout: this.#timeouts.idleMs,
       connect: (wanted, callback) => {
         const url = new URL(`${wanted.protocol}//${wanted.host ?? wanted.hostname}`);
-        connect({ ...options.dial(url), timeoutMs: options.timeouts.connectMs }).then(
+        const dial = this.#dial(url);
+        connect({ ...dial, timeoutMs: timeoutsOf(dial, this.#timeouts).connectMs }).then(
           (socket) => callback(null, socket),
           (error: Error) => callback(error, null),
         );
@@ -74,7 +81,7 @@ export class HttpClient {
   async #attempt(request: HttpRequest): Promise<HttpResponse> {
     const doing = `${request.method} ${describeUrl(request.url)}`;
     if (request.signal?.aborted === true) throw abortedError(doing, request.signal);
-    const { connectMs, headersMs, idleMs } = this.#timeouts;
+    const { connectMs, headersMs, idleMs } = timeoutsOf(this.#dial(request.url), this.#timeouts);
     const deadline = new Deadline(request.signal);
     deadline.arm(connectMs + headersMs, `${doing}: no answer within ${connectMs + headersMs} ms`);
     try {
@@ -83,6 +90,7 @@ export class HttpClient {
         headers: { 'user-agent': this.#userAgent, ...request.headers },
         body: request.body ?? null,
         signal: deadline.signal,
+        bodyTimeout: idleMs,
         dispatcher: this.#agent,
         // undici ends a connection after every HEAD, for servers that send a body with it. Ours may stay: what such a server sends
         // is no answer to anything, and ends the connection then.
@@ -93,6 +101,13 @@ export class HttpClient {
     } catch (error) {
       throw deadline.explain(doing, error);
     }
+  }
+
+  /** Requests from now on get connections of their own; running ones end on theirs. */
+  renew(): void {
+    const old = this.#agent;
+    this.#agent = this.#newAgent();
+    old.close().catch(() => undefined);
   }
 
   close(): Promise<void> {

@@ -10,6 +10,7 @@ export type {
   PullToken,
   PullTokenExchange,
   RateLimit,
+  RefreshTokenExchange,
   RegistryAccess,
   RegistryEndpoint,
   RegistryErrorCode,
@@ -17,7 +18,12 @@ export type {
   RepositoryClient,
   Upload,
 } from './port.ts';
-export { createRegistryAccess, type RegistryAccessOptions } from './access.ts';
+export {
+  createRegistryAccess,
+  type Reconfigurable,
+  type RegistryAccessOptions,
+  type RegistrySettings,
+} from './access.ts';
 export { RegistryError } from './errors.ts';
 export { readBlob } from './open-blob.ts';
 export { MANIFEST_TYPES } from './manifests.ts';
@@ -38,9 +44,10 @@ export {
   credentialsOf,
   readCacheEndpoint,
   readReadersCertificate,
-  readRegistries,
+  readRegistrySettings,
   readSettingFile,
   readTimeouts,
+  UPSTREAM_SECTIONS,
 } from './settings.ts';
 export { copyBlob } from './copy-blob.ts';
 export type { UploadSessions } from './upload-sessions.ts';

@@ -14,6 +14,22 @@ export interface RegistryEndpoint {
   allowPrivate?: boolean;
   /** Other hosts (suffix match on a label boundary) trusted with this registry's credentials: token realms, blob origins. */
   trusted?: string[];
+  /** `host[:port]` whose API answers for this registry: connected to, and named in TLS and `Host`, in place of the registry's name. */
+  apiHost?: string;
+  /** In place of the proxy for all; `none`: reached without any. */
+  httpProxy?: EgressProxy | 'none';
+  /** In place of those for all, ms. */
+  timeouts?: { connectMs?: number; headersMs?: number; idleMs?: number };
+}
+
+/** An HTTP proxy that is asked for a tunnel (CONNECT). */
+export interface EgressProxy {
+  /** `http://host:port` or `https://host:port`. */
+  url: string;
+  /** PEM of a private CA of an https proxy. */
+  ca?: string;
+  /** Value of Proxy-Authorization. Never logged. */
+  authorization?: string;
 }
 
 export type RegistryMap = Readonly<Record<string, RegistryEndpoint>>;
@@ -22,6 +38,8 @@ export type RegistryMap = Readonly<Record<string, RegistryEndpoint>>;
 export type Credential =
   | { kind: 'anonymous' }
   | { kind: 'basic'; username: string; password: string }
+  /** An OAuth2 refresh token (`identitytoken` of a docker config), spent at the registry's token server. */
+  | { kind: 'identity'; token: string }
   | { kind: 'bearer'; token: string; expiresAtMs: number }
   /** A finished header value, for Basic-only registries through the broker. */
   | { kind: 'header'; value: string };
@@ -210,4 +228,10 @@ export interface PullTokenExchange {
     credential: Credential,
     options?: { verify?: boolean | undefined; signal?: AbortSignal | undefined },
   ): Promise<PullToken>;
+}
+
+/** For registries that exchange their cloud's access token for a refresh token of their own (Azure). */
+export interface RefreshTokenExchange {
+  /** Throws RegistryError. The token is spent as a credential of kind `identity`. */
+  refreshTokenFor(host: string, accessToken: string, options?: { signal?: AbortSignal | undefined }): Promise<string>;
 }

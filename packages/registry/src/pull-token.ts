@@ -3,7 +3,7 @@ import { codeOfStatus, describeUrl, RegistryError } from './errors.ts';
 import type { ExpiringMap } from './expiring-map.ts';
 import { parseRetryAfter } from './response-limits.ts';
 import { sameTrust } from './same-trust.ts';
-import { basicHeader, parseTokenAnswer } from './tokens.ts';
+import { askToken, basicHeader, tokenSecretOf, type TokenSecret } from './tokens.ts';
 import type { RegistrySite } from './authorizer.ts';
 import type { HttpClient, HttpResponse } from './http-client.ts';
 import type { Credential, PullToken } from './port.ts';
@@ -22,9 +22,6 @@ export type Front = Challenge | 'open';
 
 const FRONT_TTL_MS = 60_000;
 
-const TOKEN_BODY_MAX = 256 * 1024;
-type Secret = { username: string; password: string };
-
 /**
  * Turns a credential into what may be handed on: a pull-only Bearer token of one repository; for a Basic-only registry the header
  * itself; `anonymous` when the registry asks for nothing. The registry is asked first what it wants (`GET /v2/`, and the
@@ -37,8 +34,12 @@ export async function exchangePullToken(
   credential: Credential,
   { verify = false, signal }: { verify?: boolean | undefined; signal?: AbortSignal | undefined } = {},
 ): Promise<PullToken> {
-  if (credential.kind === 'bearer' || credential.kind === 'header') return credential;
-  const secret = credential.kind === 'basic' ? credential : undefined;
+  if (credential.kind === 'bearer' || credential.kind === 'header') {
+    const value = credential.kind === 'bearer' ? `Bearer ${credential.token}` : credential.value;
+    if (verify) await mustPass(request, tagsPath(request), value, signal);
+    return credential;
+  }
+  const secret = tokenSecretOf(credential);
   const { fronts, site } = request;
   const remembered = fronts.get(site.base.origin);
   const front = remembered ?? (await learnFront(request, signal));
@@ -56,7 +57,7 @@ export async function exchangePullToken(
 async function exchangeAt(
   request: PullTokenRequest,
   front: Front,
-  secret: Secret | undefined,
+  secret: TokenSecret | undefined,
   verify: boolean,
   signal?: AbortSignal,
 ): Promise<PullToken> {
@@ -69,7 +70,7 @@ async function exchangeAt(
     if (verify) await mustPass(request, tagsPath(request), `Bearer ${token.token}`, signal);
     return token;
   }
-  if (secret === undefined) {
+  if (secret?.kind !== 'basic') {
     throw new RegistryError('unauthorized', `${request.host} wants a name and password`, { status: 401 });
   }
   const value = basicHeader(secret);
@@ -109,29 +110,19 @@ async function challengeAt(
 async function fetchToken(
   request: PullTokenRequest,
   challenge: Extract<Challenge, { scheme: 'bearer' }>,
-  secret: Secret | undefined,
+  secret: TokenSecret | undefined,
   signal?: AbortSignal,
 ): Promise<Extract<PullToken, { kind: 'bearer' }>> {
-  const url = realmOf(request, challenge.realm, secret);
-  if (challenge.service !== undefined) url.searchParams.set('service', challenge.service);
-  url.searchParams.append('scope', `repository:${request.repository}:pull`);
-  if (secret !== undefined) url.searchParams.set('account', secret.username);
-  const headers = {
-    accept: 'application/json',
-    ...(secret === undefined ? {} : { authorization: basicHeader(secret) }),
-  };
-  const askedAt = request.now();
-  const answer = await request.http.request({ method: 'GET', url, headers, signal });
-  const doing = `token from ${describeUrl(url)}`;
-  if (answer.status !== 200) {
-    answer.discard();
-    throw refusal(answer, doing, request.now());
-  }
-  const { token, lifetimeS } = parseTokenAnswer(await answer.read(TOKEN_BODY_MAX), doing);
+  const realm = realmOf(request, challenge.realm, secret);
+  const scopes = [`repository:${request.repository}:pull`];
+  const question = { realm, service: challenge.service, scopes, ...(secret === undefined ? {} : { secret }) };
+  const { http, now } = request;
+  const askedAt = now();
+  const { token, lifetimeS } = await askToken(http, question, { now, signal });
   return { kind: 'bearer', token, expiresAtMs: askedAt + lifetimeS * 1000 };
 }
 
-function realmOf({ site, host }: PullTokenRequest, text: string, secret: Secret | undefined): URL {
+function realmOf({ site, host }: PullTokenRequest, text: string, secret: TokenSecret | undefined): URL {
   if (!URL.canParse(text))
     throw new RegistryError('invalid-response', `${host} names the token realm "${text.slice(0, 200)}"`);
   const realm = new URL(text);

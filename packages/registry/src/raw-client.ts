@@ -4,7 +4,7 @@ import type { BufferPool } from './buffer-pool.ts';
 import type { Dial } from './connect.ts';
 import type { ByteSink } from './port.ts';
 import type { ResponseHead } from './response-head.ts';
-import type { Timeouts } from './timeouts.ts';
+import { timeoutsOf, type Timeouts } from './timeouts.ts';
 
 const IDLE_MAX_PER_ORIGIN = 16;
 /** Shorter than any server's own keep-alive, so that a reused connection is rarely one that was just closed. */
@@ -49,6 +49,7 @@ export class RawClient {
   readonly #userAgent: string;
   /** Every connection that is open, idle or busy. */
   readonly #all = new Set<RawConnection>();
+  #outdated = new WeakSet<RawConnection>();
   #closed = false;
 
   constructor(options: {
@@ -79,6 +80,17 @@ export class RawClient {
     return this.#exchange(await this.#open(request), text, request);
   }
 
+  /** Requests from now on get connections of their own; running ones end on theirs, which nobody takes up. */
+  renew(): void {
+    for (const list of this.#idle.values()) for (const { connection } of list) connection.destroy();
+    this.#idle.clear();
+    this.#outdated = new WeakSet(this.#all);
+  }
+
+  #timeoutsOf(request: RawRequest): Timeouts {
+    return timeoutsOf(this.#dial(request.url), this.#timeouts);
+  }
+
   /** Ends every connection, busy ones too. */
   close(): void {
     this.#closed = true;
@@ -89,7 +101,8 @@ export class RawClient {
 
   async #open(request: RawRequest): Promise<RawConnection> {
     const signal = request.signal === undefined ? {} : { signal: request.signal };
-    const dial = { ...this.#dial(request.url), timeoutMs: this.#timeouts.connectMs, ...signal };
+    const way = this.#dial(request.url);
+    const dial = { ...way, timeoutMs: timeoutsOf(way, this.#timeouts).connectMs, ...signal };
     const connection = await RawConnection.open(dial, (closed) => this.#all.delete(closed));
     this.#all.add(connection);
     if (this.#closed) connection.destroy();
@@ -97,7 +110,7 @@ export class RawClient {
   }
 
   async #exchange(connection: RawConnection, text: string, request: RawRequest): Promise<RawResponse> {
-    const { idleMs, headersMs, commitMs } = this.#timeouts;
+    const { idleMs, headersMs, commitMs } = this.#timeoutsOf(request);
     const head =
       request.body === undefined
         ? await connection.request(text, headersMs, request.signal)
@@ -113,7 +126,7 @@ export class RawClient {
       if (length === undefined)
         throw new RegistryError('invalid-response', `${describeUrl(request.url)} states no length`);
       if (length === 0) return;
-      await connection.pump(length, sink, { pool: this.#pool, idleMs: this.#timeouts.idleMs, signal });
+      await connection.pump(length, sink, { pool: this.#pool, idleMs: this.#timeoutsOf(request).idleMs, signal });
       this.#keep(origin, connection);
     };
     const readSmall = async (): Promise<Buffer | undefined> => {
@@ -163,7 +176,7 @@ export class RawClient {
   }
 
   #keep(origin: string, connection: RawConnection): void {
-    if (!connection.reusable) return connection.destroy();
+    if (!connection.reusable || this.#outdated.has(connection)) return connection.destroy();
     const list = this.#idle.get(origin) ?? [];
     if (this.#closed || list.length >= IDLE_MAX_PER_ORIGIN) return connection.destroy();
     connection.setIdle(true);

@@ -2,13 +2,13 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { credentialsOf, readCacheEndpoint, readRegistries } from './settings.ts';
+import { credentialsOf, readCacheEndpoint, readRegistrySettings } from './settings.ts';
 
 let folder: string;
 const file = (name: string): string => path.join(folder, name);
 beforeAll(() => {
   folder = mkdtempSync(path.join(tmpdir(), 'kuik-settings-'));
-  for (const name of ['key', 'certificate', 'ca']) writeFileSync(file(name), `PEM of ${name}`);
+  for (const name of ['key', 'certificate', 'ca', 'login']) writeFileSync(file(name), `PEM of ${name}`);
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -57,16 +57,37 @@ describe('readCacheEndpoint', () => {
   });
 });
 
-describe('readRegistries', () => {
-  it('reads CA files and drops what is not set', () => {
-    expect(
-      readRegistries({
+describe('readRegistrySettings', () => {
+  const addressPolicy = { refuse: [], allow: [] };
+  const basic = (login: string) => `Basic ${Buffer.from(login).toString('base64')}`;
+
+  it('reads the files that it names and drops what is not set', () => {
+    const settings = readRegistrySettings({
+      registries: {
         'a.b': { address: '127.0.0.1:1', caFile: file('ca'), plainHTTP: undefined },
-        'c.d': { ca: 'inline' },
-      }),
-    ).toEqual({
-      'a.b': { address: '127.0.0.1:1', ca: 'PEM of ca' },
-      'c.d': { ca: 'inline' },
+        'c.d': { ca: 'inline', httpProxy: 'none', timeouts: { connect: 100, headers: undefined } },
+        'e.f': { httpProxy: { url: 'https://proxy.test:3128/', caFile: file('ca'), credentialsFile: file('login') } },
+      },
+      httpProxy: { noProxy: [] },
+      addressPolicy,
+    });
+    expect(settings).toEqual({
+      registries: {
+        'a.b': { address: '127.0.0.1:1', ca: 'PEM of ca' },
+        'c.d': { ca: 'inline', httpProxy: 'none', timeouts: { connectMs: 100 } },
+        'e.f': {
+          httpProxy: { url: 'https://proxy.test:3128', ca: 'PEM of ca', authorization: basic('PEM of login') },
+        },
+      },
+      addressPolicy,
+    });
+  });
+
+  it('takes name and password out of the URL of the proxy for all', () => {
+    const httpProxy = { url: 'http://u:p%40ss@proxy.test:3128', noProxy: ['.corp'] };
+    expect(readRegistrySettings({ registries: {}, httpProxy, addressPolicy }).httpProxy).toEqual({
+      proxy: { url: 'http://proxy.test:3128', authorization: basic('u:p@ss') },
+      noProxy: ['.corp'],
     });
   });
 });

@@ -1,13 +1,16 @@
 import { readFileSync } from 'node:fs';
 import {
+  type addressPolicyConfig,
   type BrokeredCredential,
   type cacheConfig,
+  type egressProxyConfig,
   ERROR_CODES,
+  type httpProxyConfig,
   type registriesConfig,
-  type upstreamTimeoutsConfig,
 } from '@kuik/contracts';
 import type { z } from 'zod';
-import type { CacheEndpoint, Credential, RegistryMap } from './port.ts';
+import type { RegistrySettings } from './access.ts';
+import type { CacheEndpoint, Credential, EgressProxy, RegistryMap } from './port.ts';
 import type { Timeouts } from './timeouts.ts';
 
 /**
@@ -40,15 +43,59 @@ export function readReadersCertificate({
   return readSettingFile('cache.readersCertificateFile', readersCertificateFile);
 }
 
-/** `registries.<host>` of a service's configuration, with CA files read. Throws when a file cannot be read. */
-export function readRegistries(settings: z.output<typeof registriesConfig>): RegistryMap {
+/** The sections of a service's configuration that say how registries of others are reached. */
+export interface UpstreamSections {
+  readonly registries: z.output<typeof registriesConfig>;
+  readonly httpProxy: z.output<typeof httpProxyConfig>;
+  readonly addressPolicy: z.output<typeof addressPolicyConfig>;
+}
+
+/** Those that a running process takes over when its file changes. */
+export const UPSTREAM_SECTIONS = [
+  'registries',
+  'httpProxy',
+  'addressPolicy',
+] as const satisfies readonly (keyof UpstreamSections)[];
+
+/** These sections with the files read that they name. Throws when a file cannot be read. */
+export function readRegistrySettings({ registries, httpProxy, addressPolicy }: UpstreamSections): RegistrySettings {
+  const { noProxy, url, ...proxy } = httpProxy;
+  const rule = url === undefined ? {} : { httpProxy: { proxy: readProxy('httpProxy', { ...proxy, url }), noProxy } };
+  return { registries: readRegistries(registries), addressPolicy, ...rule };
+}
+
+function readRegistries(settings: z.output<typeof registriesConfig>): RegistryMap {
   return Object.fromEntries(
-    Object.entries(settings).map(([host, { caFile, ...rest }]) => {
-      const ca = caFile === undefined ? rest.ca : readSettingFile(`registries[${JSON.stringify(host)}].caFile`, caFile);
-      const present = Object.entries({ ...rest, ca }).filter(([, value]) => value !== undefined);
-      return [host, Object.fromEntries(present)];
+    Object.entries(settings).map(([host, { caFile, httpProxy, timeouts, ...rest }]) => {
+      const setting = `registries[${JSON.stringify(host)}]`;
+      const ca = caFile === undefined ? rest.ca : readSettingFile(`${setting}.caFile`, caFile);
+      const proxy = typeof httpProxy === 'object' ? readProxy(`${setting}.httpProxy`, httpProxy) : httpProxy;
+      const own = timeouts === undefined ? undefined : present(readTimeouts(timeouts));
+      return [host, present({ ...rest, ca, httpProxy: proxy, timeouts: own })];
     }),
   );
+}
+
+function present<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as never;
+}
+
+/** A name and password come from a file, or stand in the URL as the environment's often do; they leave it here. */
+function readProxy(
+  setting: string,
+  { url, ca, caFile, credentialsFile }: z.output<typeof egressProxyConfig>,
+): EgressProxy {
+  const at = new URL(url);
+  const inUrl =
+    at.username === '' ? undefined : `${decodeURIComponent(at.username)}:${decodeURIComponent(at.password)}`;
+  const login =
+    credentialsFile === undefined ? inUrl : readSettingFile(`${setting}.credentialsFile`, credentialsFile).trim();
+  const pem = caFile === undefined ? ca : readSettingFile(`${setting}.caFile`, caFile);
+  return {
+    url: at.origin,
+    ...(pem === undefined ? {} : { ca: pem }),
+    ...(login === undefined ? {} : { authorization: `Basic ${Buffer.from(login).toString('base64')}` }),
+  };
 }
 
 /** Bounds of a service's configuration. */
@@ -56,8 +103,12 @@ export function readTimeouts({
   connect,
   headers,
   idle,
-}: Pick<z.output<typeof upstreamTimeoutsConfig>, 'connect' | 'headers' | 'idle'>): Partial<Timeouts> {
-  return { connectMs: connect, headersMs: headers, idleMs: idle };
+}: {
+  readonly connect?: number | undefined;
+  readonly headers?: number | undefined;
+  readonly idle?: number | undefined;
+}): Partial<Timeouts> {
+  return present({ connectMs: connect, headersMs: headers, idleMs: idle });
 }
 
 /** The file that a setting names. Throws with the setting, the path and the reason: the mistake of whoever wrote or mounted it. */

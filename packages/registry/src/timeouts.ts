@@ -1,4 +1,5 @@
 import { DEFAULTS } from '@kuik/contracts';
+import type { RegistryEndpoint } from './port.ts';
 
 /** Bounds of one registry, in ms. */
 export interface Timeouts {
@@ -13,6 +14,11 @@ export interface Timeouts {
 
 export const UPSTREAM_TIMEOUTS: Timeouts = { ...pick(DEFAULTS.upstreamTimeouts), commitMs: 120_000 };
 export const CACHE_TIMEOUTS: Timeouts = { ...pick(DEFAULTS.cacheTimeouts), commitMs: 120_000 };
+
+/** The bounds for one connection: those of its registry's settings, the rest as for all. */
+export function timeoutsOf({ endpoint }: { readonly endpoint: RegistryEndpoint }, all: Timeouts): Timeouts {
+  return endpoint.timeouts === undefined ? all : { ...all, ...endpoint.timeouts };
+}
 
 function pick(from: { connectMs: number; headersMs: number; idleMs: number }): Omit<Timeouts, 'commitMs'> {
   return { connectMs: from.connectMs, headersMs: from.headersMs, idleMs: from.idleMs };

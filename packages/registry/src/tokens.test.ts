@@ -31,27 +31,58 @@ function tokenServer(answer: { status?: number; expiresIn?: number; retryAfter?:
 describe('TokenCache', () => {
   it('asks with service, scope and credential, once, however many want it', async () => {
     const { asked, cache } = tokenServer({ expiresIn: 300 });
-    const basic = { username: 'alice', password: 'pa:ss' };
-    const tokens = await Promise.all(Array.from({ length: 20 }, () => cache.get({ ...request, basic })));
+    const secret = { kind: 'basic', username: 'alice', password: 'pa:ss' } as const;
+    const tokens = await Promise.all(Array.from({ length: 20 }, () => cache.get({ ...request, secret })));
     expect(new Set(tokens.map(({ value }) => value))).toEqual(new Set(['t1']));
     expect(asked).toHaveLength(1);
     expect(asked[0]!.url.href).toBe(
       'https://auth.example.test/token?tenant=1&service=r&scope=repository%3Aa%2Fb%3Apull&account=alice',
     );
     expect(asked[0]!.headers['authorization']).toBe(`Basic ${Buffer.from('alice:pa:ss').toString('base64')}`);
-    expect(await cache.get({ ...request, basic })).toEqual({ value: 't1', cached: true });
+    expect(await cache.get({ ...request, secret })).toEqual({ value: 't1', cached: true });
   });
 
   it('keeps tokens apart by everything that they depend on', async () => {
     const { asked, cache } = tokenServer();
-    const basic = { username: 'alice', password: 'one' };
+    const secret = { kind: 'basic', username: 'alice', password: 'one' } as const;
     await cache.get(request);
-    await cache.get({ ...request, basic });
-    await cache.get({ ...request, basic: { ...basic, password: 'two' } });
+    await cache.get({ ...request, secret });
+    await cache.get({ ...request, secret: { ...secret, password: 'two' } });
+    await cache.get({ ...request, secret: { kind: 'identity', token: 'one' } });
     await cache.get({ ...request, service: undefined });
     await cache.get({ ...request, scopes: ['repository:a/c:pull'] });
     await cache.get({ ...request, realm: new URL('https://auth.example.test/other') });
-    expect(asked).toHaveLength(6);
+    expect(asked).toHaveLength(7);
+  });
+
+  it('spends a refresh token by the OAuth2 grant, in a body and nowhere else', async () => {
+    const { asked, cache } = tokenServer({ expiresIn: 300 });
+    await cache.get({ ...request, secret: { kind: 'identity', token: 're+fresh' } });
+    expect(asked[0]).toMatchObject({
+      method: 'POST',
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    });
+    expect(asked[0]!.url.href).toBe(REALM.href);
+    expect(asked[0]!.headers).not.toHaveProperty('authorization');
+    expect(Object.fromEntries(new URLSearchParams(String(asked[0]!.body)))).toEqual({
+      grant_type: 'refresh_token',
+      client_id: 'kube-image-keeper',
+      service: 'r',
+      scope: 'repository:a/b:pull',
+      refresh_token: 're+fresh',
+    });
+  });
+
+  it.each([
+    [400, 'unauthorized'],
+    [401, 'unauthorized'],
+    [404, 'unauthorized'],
+    [503, 'server-error'],
+  ])('status %i to a refresh token is %s', async (status, code) => {
+    const { cache } = tokenServer({ status });
+    const failing = cache.get({ ...request, secret: { kind: 'identity', token: 'hunter2' } });
+    await expect(failing).rejects.toMatchObject({ code });
+    await expect(failing).rejects.not.toThrow(/hunter2/);
   });
 
   it.each([
@@ -86,7 +117,7 @@ describe('TokenCache', () => {
     [503, 'server-error'],
   ])('status %i is %s, without the credential in the message', async (status, code) => {
     const { cache } = tokenServer({ status, retryAfter: '7' });
-    const failing = cache.get({ ...request, basic: { username: 'alice', password: 'hunter2' } });
+    const failing = cache.get({ ...request, secret: { kind: 'basic', username: 'alice', password: 'hunter2' } });
     await expect(failing).rejects.toMatchObject({ code, status, retryAfterMs: 7000 });
     await expect(failing).rejects.not.toThrow(/hunter2|alice/);
   });

@@ -2,19 +2,28 @@ import { createHash } from 'node:crypto';
 import { codeOfStatus, describeUrl, RegistryError } from './errors.ts';
 import { ExpiringMap } from './expiring-map.ts';
 import { parseRetryAfter } from './response-limits.ts';
-import type { HttpClient } from './http-client.ts';
+import type { HttpClient, HttpRequest } from './http-client.ts';
+import type { Credential, RegistryErrorCode } from './port.ts';
 
 /** Lifetime of a token whose server names none (distribution-spec, token authentication). */
 const DEFAULT_EXPIRY_S = 60;
 const MAX_TOKENS = 10_000;
 const TOKEN_BODY_MAX = 256 * 1024;
 
-/** What a token is asked for, and with what. `basic` is absent for an anonymous one. */
+/** What a token server takes: a name and password, or a refresh token. */
+export type TokenSecret = Extract<Credential, { kind: 'basic' | 'identity' }>;
+
+/** What a token is asked for, and with what. `secret` is absent for an anonymous one. */
 export interface TokenRequest {
   realm: URL;
   service: string | undefined;
   scopes: readonly string[];
-  basic?: { username: string; password: string };
+  secret?: TokenSecret;
+}
+
+/** What `credential` can be exchanged with; undefined for what needs no exchange, or has nothing. */
+export function tokenSecretOf(credential: Credential): TokenSecret | undefined {
+  return credential.kind === 'basic' || credential.kind === 'identity' ? credential : undefined;
 }
 
 export interface Token {
@@ -57,28 +66,60 @@ export class TokenCache {
   }
 
   async #fetch(request: TokenRequest, key: string): Promise<string> {
-    const url = new URL(request.realm);
-    if (request.service !== undefined) url.searchParams.set('service', request.service);
-    for (const scope of request.scopes) url.searchParams.append('scope', scope);
-    const headers: Record<string, string> = { accept: 'application/json' };
-    if (request.basic !== undefined) {
-      url.searchParams.set('account', request.basic.username);
-      headers['authorization'] = basicHeader(request.basic);
-    }
-    const answer = await this.#http.request({ method: 'GET', url, headers });
-    const doing = `token from ${describeUrl(url)}`;
-    if (answer.status !== 200) {
-      answer.discard();
-      const retryAfterMs = parseRetryAfter(answer.header('retry-after'), this.#now());
-      throw new RegistryError(codeOfStatus(answer.status), `${doing}: status ${answer.status}`, {
-        status: answer.status,
-        ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-      });
-    }
-    const { token, lifetimeS } = parseTokenAnswer(await answer.read(TOKEN_BODY_MAX), doing);
+    const { token, lifetimeS } = await askToken(this.#http, request, { now: this.#now });
     this.#tokens.set(key, token, lifetimeS * 900);
     return token;
   }
+}
+
+/**
+ * One question to a token server; nothing is remembered. A name and password, or nothing, go by GET; a refresh token by the OAuth2 grant,
+ * in the body of a POST. The caller has judged whether the realm may see the secret. Throws RegistryError.
+ * Source: distribution-spec, token authentication and its OAuth2 variant (RFC 6749 §6).
+ */
+export async function askToken(
+  http: Pick<HttpClient, 'request'>,
+  request: TokenRequest,
+  { now, signal }: { now: () => number; signal?: AbortSignal | undefined },
+): Promise<{ token: string; lifetimeS: number }> {
+  const answer = await http.request({ ...tokenQuestion(request), signal });
+  const doing = `token from ${describeUrl(request.realm)}`;
+  if (answer.status !== 200) {
+    answer.discard();
+    const retryAfterMs = parseRetryAfter(answer.header('retry-after'), now());
+    throw new RegistryError(refusalCode(request, answer.status), `${doing}: status ${answer.status}`, {
+      status: answer.status,
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    });
+  }
+  return parseTokenAnswer(await answer.read(TOKEN_BODY_MAX), doing);
+}
+
+const CLIENT_ID = 'kube-image-keeper';
+
+function tokenQuestion({ realm, service, scopes, secret }: TokenRequest): HttpRequest {
+  const url = new URL(realm);
+  if (secret?.kind === 'identity') {
+    const body = new URLSearchParams({ grant_type: 'refresh_token', client_id: CLIENT_ID });
+    if (service !== undefined) body.set('service', service);
+    body.set('scope', scopes.join(' '));
+    body.set('refresh_token', secret.token);
+    const headers = { accept: 'application/json', 'content-type': 'application/x-www-form-urlencoded' };
+    return { method: 'POST', url, headers, body: body.toString() };
+  }
+  if (service !== undefined) url.searchParams.set('service', service);
+  for (const scope of scopes) url.searchParams.append('scope', scope);
+  const headers: Record<string, string> = { accept: 'application/json' };
+  if (secret !== undefined) {
+    url.searchParams.set('account', secret.username);
+    headers['authorization'] = basicHeader(secret);
+  }
+  return { method: 'GET', url, headers };
+}
+
+/** A refresh token that is not valid any more is 400 `invalid_grant` (RFC 6749 §5.2); a server without that grant has no such route. */
+function refusalCode({ secret }: TokenRequest, status: number): RegistryErrorCode {
+  return secret?.kind === 'identity' && [400, 404, 405].includes(status) ? 'unauthorized' : codeOfStatus(status);
 }
 
 /** Reads a token server's JSON: `token` before `access_token`; `expires_in` in seconds. Throws `invalid-response`. */
@@ -105,8 +146,7 @@ export function basicHeader(basic: { username: string; password: string }): stri
 }
 
 function keyOf(request: TokenRequest): string {
-  const secret = request.basic === undefined ? '' : `${request.basic.username}\0${request.basic.password}`;
-  const parts = [request.realm.href, request.service ?? '', [...request.scopes].sort().join(' '), secret];
+  const parts = [request.realm.href, request.service ?? '', [...request.scopes].sort().join(' '), request.secret];
   return createHash('sha256').update(JSON.stringify(parts)).digest('base64');
 }
 

@@ -16,7 +16,7 @@ function world(credentials: Credential[], options: { users?: string[]; anonymous
     get: (request: TokenRequest, { refused }: { refused?: string } = {}) => {
       asked.push(request);
       refusals.push(refused);
-      const user = request.basic?.username;
+      const user = request.secret?.kind === 'identity' ? request.secret.token : request.secret?.username;
       const known = user === undefined ? options.anonymous === true : (options.users ?? []).includes(user);
       if (!known) return Promise.reject(new RegistryError('unauthorized', 'refused', { status: 401 }));
       return Promise.resolve({
@@ -47,9 +47,21 @@ describe('UpstreamAuthorizer', () => {
     expect(asked[0]).toMatchObject({
       service: 'r',
       scopes: ['repository:team/app:pull'],
-      basic: { username: 'alice' },
+      secret: { username: 'alice' },
     });
     expect(asked[0]!.realm.href).toBe('https://auth.example.test/token');
+  });
+
+  it('spends a refresh token where a name and password would go, and nowhere else', async () => {
+    const { auth } = world([{ kind: 'identity', token: 'refresh' }], { users: ['refresh'] });
+    expect((await auth.next(await auth.first(need), { status: 401, challenges: BEARER }))?.header).toBe(
+      'Bearer refresh',
+    );
+    const foreign = world([{ kind: 'identity', token: 'refresh' }], { users: ['refresh'] });
+    const challenges = ['Bearer realm="https://evil.test/token",service="r"'];
+    const failing = foreign.auth.next(await foreign.auth.first(need), { status: 401, challenges });
+    await expect(failing).rejects.toMatchObject({ code: 'untrusted-host' });
+    expect(foreign.asked.filter(({ secret }) => secret !== undefined)).toEqual([]);
   });
 
   it('remembers the challenge for the next repository', async () => {
@@ -114,7 +126,7 @@ describe('UpstreamAuthorizer', () => {
       code: 'untrusted-host',
       message: expect.stringContaining('evil.test'),
     });
-    expect(asked.filter((request) => request.basic !== undefined)).toEqual([]);
+    expect(asked.filter((request) => request.secret !== undefined)).toEqual([]);
   });
 
   it('still asks a foreign realm for an anonymous token, over TLS only', async () => {

@@ -3,7 +3,7 @@ import { parseChallenges, preferredChallenge, type Challenge } from './challenge
 import { RegistryError } from './errors.ts';
 import { ExpiringMap } from './expiring-map.ts';
 import { sameTrust } from './same-trust.ts';
-import { basicHeader, type TokenCache } from './tokens.ts';
+import { basicHeader, type TokenCache, tokenSecretOf } from './tokens.ts';
 import type { Attempt, Authorizer, Need, Refusal, RegistrySite } from './authorizer.ts';
 import type { Credential, CredentialSource } from './port.ts';
 
@@ -79,7 +79,7 @@ export class UpstreamAuthorizer implements Authorizer {
     const asked = refusal.status === 401 ? challenge : undefined;
     if (asked !== undefined) this.#memory.challenges.set(this.#site.base.origin, asked, CHALLENGE_TTL_MS);
     const kind = tried.left[0]?.credential.kind;
-    if (asked !== undefined && (kind === 'basic' || kind === 'anonymous')) {
+    if (asked !== undefined && (kind === 'basic' || kind === 'identity' || kind === 'anonymous')) {
       const unanswered = tried.challenge === undefined || !sameChallenge(tried.challenge, asked);
       const canAnswer = asked.scheme === 'bearer' || kind === 'basic';
       if (unanswered && canAnswer) return this.#attempt(tried, signal);
@@ -138,13 +138,14 @@ export class UpstreamAuthorizer implements Authorizer {
     if (challenge.scheme === 'basic') {
       return { ...current, challenge, header: credential.kind === 'basic' ? basicHeader(credential) : undefined };
     }
+    const secret = tokenSecretOf(credential);
     const realm = this.#realm(challenge.realm, credential);
     const token = await this.#memory.tokens.get(
       {
         realm,
         service: challenge.service,
         scopes: this.#scopes(current.need, challenge.scope),
-        ...(credential.kind === 'basic' ? { basic: credential } : {}),
+        ...(secret === undefined ? {} : { secret }),
       },
       { signal, ...(refused === undefined ? {} : { refused }) },
     );

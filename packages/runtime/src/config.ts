@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import { overlayEnv } from './env-overlay.ts';
 import type { Mistake, Tree } from './env-overlay.ts';
 import { unreadableFiles } from './named-files.ts';
+import { underlayProxyEnv } from './proxy-environment.ts';
 import { checkTree, readTree, unknownKeys } from './settings-tree.ts';
 import { settingsOf } from './setting-paths.ts';
 
@@ -32,7 +33,9 @@ export function loadConfig<S extends z.ZodObject>({
   const mistakes: Mistake[] = [];
   if (file !== undefined && file !== '') mistakes.push(...readFile(file, tree));
   mistakes.push(...unknownKeys(schema, tree, []));
-  mistakes.push(...overlayEnv(tree, settingsOf(schema), env));
+  const settings = settingsOf(schema);
+  mistakes.push(...overlayEnv(tree, settings, env));
+  underlayProxyEnv(tree, settings, env);
   mistakes.push(...unreadableFiles(tree));
   return checkTree(schema, tree, where, mistakes);
 }

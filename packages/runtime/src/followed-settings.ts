@@ -46,25 +46,39 @@ const DEBOUNCE_MS = 50;
 export function followSettings<S extends z.ZodObject>(
   options: FollowOptions<S>,
 ): FollowedSettings<Readonly<z.output<S>>> {
-  return new Follower(options);
+  const { file, name, schema } = options;
+  const text = file === undefined ? '' : textOf(file);
+  const initial = parseSettings(schema, text, file ?? `defaults of ${name}`);
+  const read = (changed: string): Readonly<z.output<S>> => parseSettings(schema, changed, file!);
+  return new Follower({ ...options, initial, read });
 }
 
-class Follower<S extends z.ZodObject> implements FollowedSettings<Readonly<z.output<S>>> {
+export interface FollowerOptions<T> extends Pick<
+  FollowOptions<z.ZodObject>,
+  'name' | 'file' | 'log' | 'metrics' | 'specs' | 'everyMs'
+> {
+  readonly initial: T;
+  /** What a changed text comes to; throws ConfigError. */
+  readonly read: (text: string) => T;
+}
+
+/** Follows one file; what it holds is `read`'s business. */
+export class Follower<T> implements FollowedSettings<T> {
   readonly name: string;
-  readonly #options: FollowOptions<S>;
-  readonly #listeners: ((settings: Readonly<z.output<S>>) => void)[] = [];
+  readonly #options: FollowerOptions<T>;
+  readonly #listeners: ((settings: T) => void)[] = [];
   readonly #loop: Part | undefined;
   #text = '';
-  #current: Readonly<z.output<S>>;
+  #current: T;
   #watcher: FSWatcher | undefined;
   #soon: NodeJS.Timeout | undefined;
 
-  constructor(options: FollowOptions<S>) {
-    const { name, file, schema, log, metrics, specs, everyMs = EVERY_MS } = options;
+  constructor(options: FollowerOptions<T>) {
+    const { name, file, initial, log, metrics, specs, everyMs = EVERY_MS } = options;
     this.name = name;
     this.#options = options;
     if (file !== undefined) this.#text = textOf(file);
-    this.#current = parseSettings(schema, this.#text, file ?? `defaults of ${name}`);
+    this.#current = initial;
     if (file === undefined) return;
     this.#loop = loopPart({
       name: `follow-${name}`,
@@ -78,11 +92,11 @@ class Follower<S extends z.ZodObject> implements FollowedSettings<Readonly<z.out
     });
   }
 
-  get current(): Readonly<z.output<S>> {
+  get current(): T {
     return this.#current;
   }
 
-  onChange(listener: (settings: Readonly<z.output<S>>) => void): void {
+  onChange(listener: (settings: T) => void): void {
     this.#listeners.push(listener);
   }
 
@@ -121,12 +135,12 @@ class Follower<S extends z.ZodObject> implements FollowedSettings<Readonly<z.out
   }
 
   #take(file: string, text: string): void {
-    const { name, schema, log, metrics, specs } = this.#options;
+    const { name, read, log, metrics, specs } = this.#options;
     if (text === this.#text) return;
     this.#text = text;
     const reloads = metrics.counter(specs.reloads);
     try {
-      this.#current = parseSettings(schema, text, file);
+      this.#current = read(text);
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       reloads.inc({ result: 'refused' });

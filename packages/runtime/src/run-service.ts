@@ -15,6 +15,8 @@ export interface ServiceContext {
   readonly clock: Clock;
   /** Of the image that runs; absent while developing. */
   readonly version?: string;
+  /** The file that the configuration came from, and how it is read again (throws ConfigError); absent: there is none. */
+  readonly source?: { readonly file: string; readonly load: () => unknown };
 }
 
 export interface ServiceDefinition<C> {
@@ -53,7 +55,9 @@ export async function runService<C>(definition: ServiceDefinition<C>): Promise<v
   const end = untilEnd(log);
   let app: App | undefined;
   const running = (async () => {
-    app = await createApp(config, { name, log, metrics, clock: systemClock, ...version });
+    const file = process.env['KUIK_CONFIG'];
+    const source = file ? { source: { file, load: () => load(process.env) } } : {};
+    app = await createApp(config, { name, log, metrics, clock: systemClock, ...version, ...source });
     await app.start();
     if (definition.once === true) return end.done();
     log.info('service started', { pid: process.pid, node: process.version });

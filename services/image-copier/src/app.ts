@@ -3,8 +3,14 @@ import { announceState, createCredentialClient, openBus, type Bus } from '@kuik/
 import { COPY_QUEUE, IMAGE_STATE, METRICS } from '@kuik/contracts';
 import { openKube, type KubeClient } from '@kuik/kube';
 import { createBlobTurns, createPacer, createTransferLeases, createWorker, type Worker } from '@kuik/queue';
-import { createRegistryAccess, readCacheEndpoint, readRegistries, readTimeouts } from '@kuik/registry';
-import { composeParts, HealthServer, type App, type Part, type ServiceContext } from '@kuik/runtime';
+import {
+  createRegistryAccess,
+  readCacheEndpoint,
+  readRegistrySettings,
+  readTimeouts,
+  UPSTREAM_SECTIONS,
+} from '@kuik/registry';
+import { composeParts, HealthServer, type App, type Part, type ServiceContext, followConfig } from '@kuik/runtime';
 import { cachedImages } from './cached-images.ts';
 import type { CopierConfig } from './config.ts';
 import { workOn, type CopyParts } from './copy-loop.ts';
@@ -33,11 +39,13 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
   const bus = adapters.bus ?? openBus(config.nats, 'image-copier', context);
   const kube = adapters.kube ?? openKube(config.kube, context);
   const registry = createRegistryAccess({
-    registries: readRegistries(config.registries),
-    addressPolicy: config.addressPolicy,
+    ...readRegistrySettings(config),
     upstream: readTimeouts(config.upstreamTimeouts),
     now: () => clock.now(),
   });
+  const specs = { ...METRICS, reloads: METRICS.settingsReloads };
+  const settings = followConfig({ context, config, applied: UPSTREAM_SECTIONS, specs });
+  settings.onChange((changed) => registry.reconfigure(readRegistrySettings(changed)));
   const { tokenFile, timeout: timeoutMs } = config.broker;
   const credentials =
     tokenFile === undefined
@@ -105,6 +113,7 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
       { name: 'turns', close: () => turns.close() },
       { name: 'leases', close: () => leases.close() },
       transfers.part,
+      settings,
       work,
       tellOwner(bus, transfers.url),
     ],

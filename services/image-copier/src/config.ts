@@ -9,6 +9,7 @@ import {
   natsConfig,
   paceConfig,
   redisConfig,
+  httpProxyConfig,
   registriesConfig,
   upstreamTimeoutsConfig,
 } from '@kuik/contracts';
@@ -24,6 +25,7 @@ export const copierConfig = z.strictObject({
   kube: kubeConfig.prefault({}),
   cache: cacheConfig,
   registries: registriesConfig,
+  httpProxy: httpProxyConfig,
   pace: paceConfig,
   addressPolicy: addressPolicyConfig,
   upstreamTimeouts: upstreamTimeoutsConfig,

@@ -3,8 +3,16 @@ import { createCredentialClient, openBus } from '@kuik/bus';
 import { METRICS } from '@kuik/contracts';
 import { followCachedImages, openKube, openLeadership } from '@kuik/kube';
 import { createPacer, createTimeStore } from '@kuik/queue';
-import { createRegistryAccess, readRegistries, readTimeouts } from '@kuik/registry';
-import { composeParts, HealthServer, loopPart, reportRounds, type App, type ServiceContext } from '@kuik/runtime';
+import { createRegistryAccess, readRegistrySettings, readTimeouts, UPSTREAM_SECTIONS } from '@kuik/registry';
+import {
+  composeParts,
+  HealthServer,
+  loopPart,
+  reportRounds,
+  type App,
+  type ServiceContext,
+  followConfig,
+} from '@kuik/runtime';
 import { watchedReference } from './candidates.ts';
 import { checkUpstream } from './check-upstream.ts';
 import { CheckTimes } from './check-times.ts';
@@ -24,11 +32,13 @@ export function createApp(config: MonitorConfig, context: ServiceContext): Monit
   const bus = openBus(config.nats, 'monitor', context);
   const kube = openKube(config.kube, context);
   const registry = createRegistryAccess({
-    registries: readRegistries(config.registries),
-    addressPolicy: config.addressPolicy,
+    ...readRegistrySettings(config),
     upstream: readTimeouts(config.upstreamTimeouts),
     now: () => clock.now(),
   });
+  const specs = { ...METRICS, reloads: METRICS.settingsReloads };
+  const settings = followConfig({ context, config, applied: UPSTREAM_SECTIONS, specs });
+  settings.onChange((changed) => registry.reconfigure(readRegistrySettings(changed)));
   const pacer = createPacer(config.redis, { pace: config.pace, hosts: config.pace.hosts, log });
   const store = createTimeStore(config.redis, { log });
   const leadership = openLeadership(config.lease, 'monitor', kube, context);
@@ -65,6 +75,7 @@ export function createApp(config: MonitorConfig, context: ServiceContext): Monit
       { name: 'registry', close: () => registry.close() },
       { name: 'times', close: () => store.close() },
       { name: 'pacer', close: () => pacer.close() },
+      settings,
       images,
       { name: 'lease', start: () => Promise.resolve(leadership.start()), close: () => leadership.stop() },
       loopPart({

@@ -9,6 +9,7 @@ import {
   natsConfig,
   paceConfig,
   redisConfig,
+  httpProxyConfig,
   registriesConfig,
   upstreamTimeoutsConfig,
 } from '@kuik/contracts';
@@ -27,6 +28,7 @@ export const monitorConfig = z.strictObject({
   lease: leaseConfig,
   broker: brokerClientConfig,
   registries: registriesConfig,
+  httpProxy: httpProxyConfig,
   pace: paceConfig,
   addressPolicy: addressPolicyConfig,
   upstreamTimeouts: upstreamTimeoutsConfig,

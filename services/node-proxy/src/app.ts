@@ -12,13 +12,23 @@ import {
 import {
   createRegistryAccess,
   readCacheEndpoint,
-  readRegistries,
+  readRegistrySettings,
   readSettingFile,
   readTimeouts,
   type CacheEndpoint,
+  type Reconfigurable,
   type RegistryAccess,
+  UPSTREAM_SECTIONS,
 } from '@kuik/registry';
-import { composeParts, HealthServer, loop, type App, type Part, type ServiceContext } from '@kuik/runtime';
+import {
+  composeParts,
+  HealthServer,
+  loop,
+  type App,
+  type Part,
+  type ServiceContext,
+  followConfig,
+} from '@kuik/runtime';
 import { AccessVerdicts } from './access-verdicts.ts';
 import { Breaker } from './breaker.ts';
 import { CacheAccess } from './cache-access.ts';
@@ -43,7 +53,7 @@ import { UpstreamAccess } from './upstream-access.ts';
 /** What tests may put in place of a real part. */
 export interface AppDeps {
   readonly bus?: Bus;
-  readonly registry?: RegistryAccess;
+  readonly registry?: RegistryAccess & Partial<Reconfigurable>;
 }
 
 export interface NodeProxy extends App {
@@ -62,15 +72,17 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
   const registry =
     deps.registry ??
     createRegistryAccess({
-      registries: readRegistries(config.registries),
+      ...readRegistrySettings(config),
       cache: readTimeouts(cacheTimeouts),
       upstream: readTimeouts(upstreamTimeouts),
-      addressPolicy: config.addressPolicy,
       bufferPoolBytes: proxy.bufferPoolBytes,
       bufferMaxBytes: proxy.bufferMaxBytes,
       bufferMinBytes: proxy.bufferMinBytes,
       now: () => clock.now(),
     });
+  const specs = { ...METRICS, reloads: METRICS.settingsReloads };
+  const settings = followConfig({ context, config, applied: UPSTREAM_SECTIONS, specs });
+  settings.onChange((changed) => registry.reconfigure?.(readRegistrySettings(changed)));
   const { url } = config.nats;
   const bus = deps.bus ?? (url === undefined ? undefined : openBus({ ...config.nats, url }, 'node-proxy', context));
 
@@ -182,7 +194,7 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
     },
   };
   const health = new HealthServer({ ...config.http, metrics, notReady: () => app.notReady() });
-  const app = composeParts([health, outside, report, server], { log, closeMs: proxy.drain + 5_000 });
+  const app = composeParts([health, outside, settings, report, server], { log, closeMs: proxy.drain + 5_000 });
   return {
     start: () => app.start(),
     close: () => app.close(),

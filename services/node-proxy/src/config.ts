@@ -7,6 +7,7 @@ import {
   grantCheckerConfig,
   httpConfig,
   natsConfig,
+  httpProxyConfig,
   registriesConfig,
   upstreamTimeoutsConfig,
 } from '@kuik/contracts';
@@ -45,6 +46,7 @@ export const configSchema = z.strictObject({
     .describe('NATS; without a url there is neither state nor broker'),
   cache: cacheConfig,
   registries: registriesConfig,
+  httpProxy: httpProxyConfig,
   broker: brokerClientConfig,
   addressPolicy: addressPolicyConfig,
   privateImages: grantCheckerConfig,

@@ -1,8 +1,9 @@
 import type { Credential } from '@kuik/registry';
+import { candidatesOf } from './candidates.ts';
+import type { LoginProviders } from './choose-credential.ts';
 import type { ClusterView } from './cluster-view.ts';
-import { readPullSecret } from './pull-secret.ts';
 import { distinct, type PullSources } from './pull-sources.ts';
-import type { ReadSecret, SecretReader } from './secret-reader.ts';
+import type { SecretReader } from './secret-reader.ts';
 
 /** Whose pods pull. */
 export interface Account {
@@ -18,6 +19,7 @@ interface Asked {
 export interface AccessSourcesParts {
   readonly view: ClusterView;
   readonly secrets: Pick<SecretReader, 'read'>;
+  readonly providers?: LoginProviders | undefined;
 }
 
 /** The credentials whose word counts for a service account, and those that count for the whole cluster. Nothing of others' namespaces. */
@@ -29,33 +31,36 @@ export class AccessSources {
   }
 
   /** The pull secrets of the service account and of its pods that use the repository. */
-  async own({ host, name }: Asked, { namespace, serviceAccount }: Account): Promise<Credential[]> {
+  async own(asked: Asked, { namespace, serviceAccount }: Account): Promise<Credential[]> {
     const { view } = this.#parts;
     const pods = view.usage
-      .podsOfRepository(name)
+      .podsOfRepository(asked.name)
       .filter((pod) => pod.namespace === namespace && pod.serviceAccount === serviceAccount);
     const secrets = distinct(pods.flatMap((pod) => pod.pullSecrets.map((secret) => ({ namespace, name: secret }))));
-    return this.#read(host, { secrets, serviceAccounts: [{ namespace, name: serviceAccount }] });
+    return this.#read(asked, { secrets, serviceAccounts: [{ namespace, name: serviceAccount }] });
   }
 
-  /** What a Repository names for all that use it. */
-  async cluster({ host, name }: Asked): Promise<Credential[]> {
-    const named = this.#parts.view.repositories
+  /** What a Repository names for all that use it, and what the cluster itself may read there (cloud identities, plugins). */
+  async cluster(asked: Asked): Promise<Credential[]> {
+    const { view, providers } = this.#parts;
+    const { host, name } = asked;
+    const named = view.repositories
       .of(name)
       .flatMap(({ spec: { pullSecretNames = [], pullSecretsNamespace: namespace } }) =>
         namespace === undefined ? [] : pullSecretNames.map((secret) => ({ namespace, name: secret })),
       );
-    return named.length === 0 ? [] : this.#read(host, { secrets: distinct(named), serviceAccounts: [] });
+    const repository = name.slice(host.length + 1);
+    const [secrets, provided] = await Promise.all([
+      named.length === 0 ? [] : this.#read(asked, { secrets: distinct(named), serviceAccounts: [] }),
+      providers?.covers(host, repository) === true ? providers.logins(host, repository, {}) : undefined,
+    ]);
+    return [...secrets, ...(provided?.candidates ?? []).map(({ credential }) => credential)];
   }
 
-  async #read(host: string, sources: PullSources): Promise<Credential[]> {
+  async #read({ host, name }: Asked, sources: PullSources): Promise<Credential[]> {
     const read = await this.#parts.secrets.read(sources);
-    return read.flatMap((secret) => loginsOf(secret, host));
+    const repository = name.slice(host.length + 1);
+    // A proof is made at once: no token is kept for it.
+    return candidatesOf(read, { host, repository }, Infinity).candidates.map(({ credential }) => credential);
   }
-}
-
-function loginsOf({ secret }: ReadSecret, host: string): Credential[] {
-  if (secret === undefined) return [];
-  const reading = readPullSecret(secret, host);
-  return 'mistake' in reading ? [] : reading.logins.map((login) => ({ kind: 'basic', ...login }));
 }

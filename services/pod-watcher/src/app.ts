@@ -9,9 +9,16 @@ import {
   openKube,
   openLeadership,
 } from '@kuik/kube';
-import { createRegistryAccess, readRegistries, readTimeouts } from '@kuik/registry';
+import {
+  createRegistryAccess,
+  readRegistrySettings,
+  readTimeouts,
+  type Reconfigurable,
+  type RefreshTokenExchange,
+  UPSTREAM_SECTIONS,
+} from '@kuik/registry';
 import { annotationKeys, Decider, REASONS, rulesFile } from '@kuik/rules';
-import { type App, composeParts, followSettings, HealthServer, type ServiceContext } from '@kuik/runtime';
+import { type App, composeParts, followSettings, HealthServer, type ServiceContext, followConfig } from '@kuik/runtime';
 import { AccessBroker } from './access-broker.ts';
 import { AccessRecords } from './access-records.ts';
 import { AccessSources } from './access-sources.ts';
@@ -33,6 +40,8 @@ import { MissingContentBook } from './missing-content.ts';
 import { MovedTags } from './moved-tags.ts';
 import type { ProvingRegistry } from './prove-access.ts';
 import { pullGrantParts } from './pull-grant-parts.ts';
+import { configuredProviders } from './providers/configured-providers.ts';
+import { ProvidedLogins } from './providers/provided-logins.ts';
 import { reportControllerV1, reportGauges, reportMetrics } from './report-metrics.ts';
 import { RepositoryReconciler } from './repository-reconciler.ts';
 import { rereadHolders } from './reread-holders.ts';
@@ -53,7 +62,7 @@ import { whyKeptRoute } from './why-kept-route.ts';
 export interface PodWatcherAdapters {
   readonly kube?: KubeClient;
   readonly bus?: Bus;
-  readonly registry?: ProvingRegistry & { close(): Promise<void> };
+  readonly registry?: ProvingRegistry & RefreshTokenExchange & Partial<Reconfigurable> & { close(): Promise<void> };
   readonly redis?: RedisParts;
 }
 
@@ -83,12 +92,19 @@ export function createApp(
   const registry =
     adapters.registry ??
     createRegistryAccess({
-      registries: readRegistries(config.registries),
-      addressPolicy: config.addressPolicy,
+      ...readRegistrySettings(config),
       upstream: readTimeouts(config.upstreamTimeouts),
       now,
     });
 
+  const specs = { ...METRICS, reloads: METRICS.settingsReloads };
+  const settings = followConfig({ context, config, applied: UPSTREAM_SECTIONS, specs });
+  settings.onChange((changed) => registry.reconfigure?.(readRegistrySettings(changed)));
+  const providers = new ProvidedLogins({
+    providers: configuredProviders(config.credentialProviders, { now, exchange: registry }),
+    patienceMs: config.credentialProviders.patience,
+    count: reports.provider,
+  });
   const { proxyPrefixes, expiry, retry, reconcile, broker: brokerConfig } = config;
   const rules = followSettings({
     name: 'rules',
@@ -258,7 +274,7 @@ export function createApp(
   const access = new AccessBroker({
     reviews,
     view,
-    sources: new AccessSources({ view, secrets }),
+    sources: new AccessSources({ view, secrets, providers }),
     records: new AccessRecords(bus.bucket(ACCESS_RECORDS, { create: true }), log),
     registry,
     rules: {
@@ -283,7 +299,7 @@ export function createApp(
       reviews,
       view,
       secrets,
-      chooser: new CredentialChooser({ exchange: registry, now, headerTtlMs: brokerConfig.headerTtl }),
+      chooser: new CredentialChooser({ exchange: registry, now, headerTtlMs: brokerConfig.headerTtl, providers }),
       podWaitMs: brokerConfig.podWait,
       now,
       log,
@@ -324,6 +340,7 @@ export function createApp(
         },
       },
       { name: 'events', close: () => events.close() },
+      settings,
       rules,
       {
         name: 'watches',

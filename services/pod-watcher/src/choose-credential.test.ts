@@ -1,17 +1,18 @@
 import { describe, expect, it } from '@jest/globals';
 import { type Credential, type PullToken, RegistryError } from '@kuik/registry';
-import { type BrokerRefusal, CredentialChooser } from './choose-credential.ts';
+import type { BrokerRefusal } from './broker-refusal.ts';
+import { CredentialChooser } from './choose-credential.ts';
 import type { ReadSecret } from './secret-reader.ts';
 import { NOW } from './testing/objects.ts';
 
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
-const secret = (name: string, username: string): ReadSecret => ({
+const secret = (name: string, username: string, registry = 'quay.io'): ReadSecret => ({
   source: { namespace: 'shop', name },
   secret: {
     metadata: { name, uid: name, resourceVersion: '1' },
     type: 'kubernetes.io/dockerconfigjson',
     data: {
-      '.dockerconfigjson': base64(JSON.stringify({ auths: { 'quay.io': { auth: base64(`${username}:hunter2`) } } })),
+      '.dockerconfigjson': base64(JSON.stringify({ auths: { [registry]: { auth: base64(`${username}:hunter2`) } } })),
     },
   },
 });
@@ -92,7 +93,7 @@ describe('CredentialChooser', () => {
     const { choose, asked, clock } = setup(['u1']);
     await Promise.all([1, 2, 3].map(() => choose([secret('s1', 'u1')])));
     expect(asked).toEqual(['u1']);
-    clock.now += 89_000;
+    clock.now += 79_000;
     await choose([secret('s1', 'u1')]);
     expect(asked).toHaveLength(1);
     clock.now += 2_000;
@@ -125,6 +126,24 @@ describe('CredentialChooser', () => {
     await expect(setup(allowed, hollow).choose([secret('s1', 'u1'), secret('s2', 'u2')])).resolves.toMatchObject({
       tried,
     });
+  });
+
+  it('begins with the login that worked last for the repository, as long as its secret is there', async () => {
+    const { choose, asked, clock } = setup(['u2']);
+    const both = [secret('s1', 'u1'), secret('s2', 'u2')];
+    await choose(both);
+    clock.now += 90_000;
+    await choose(both);
+    expect(asked).toEqual(['u1?', 'u2?', 'u2?']);
+    clock.now += 90_000;
+    await expect(choose([secret('s1', 'u1')])).rejects.toMatchObject({ tried: ['shop/s1'] });
+    expect(asked.slice(3)).toEqual(['u1', 'anonymous']);
+  });
+
+  it('tries the most specific entry first, whichever secret it is of', async () => {
+    const { choose, asked } = setup(['deep']);
+    await choose([secret('s0', 'glob', '*.io'), secret('s1', 'host'), secret('s2', 'deep', 'quay.io/a')]);
+    expect(asked).toEqual(['deep?']);
   });
 
   it('names a broken secret when nothing else got through', async () => {
@@ -172,5 +191,62 @@ describe('CredentialChooser', () => {
     });
     exchange.exchangePullToken = () => Promise.resolve({ kind: 'anonymous' });
     await expect(choose([])).resolves.toEqual({ kind: 'anonymous' });
+  });
+});
+
+describe('logins of providers', () => {
+  /** A provider whose n-th login is called `p<n>`; it knows one until it is asked to renew. */
+  function provided(allowed: string[], secrets: ReadSecret[] = []) {
+    const registry = setup(allowed);
+    const state = { given: 1, asked: 0 };
+    const providers = {
+      covers: () => true,
+      logins: (_host: string, _repository: string, { renew = false }: { renew?: boolean }) => {
+        state.asked += 1;
+        if (renew) state.given += 1;
+        const credential = { kind: 'basic', username: `p${state.given}`, password: 'x' } as const;
+        const candidate = { label: 'ecr', of: 'provider', credential, expiresAtMs: NOW + 5_000 } as const;
+        return Promise.resolve({ candidates: [candidate], mistakes: [] });
+      },
+    };
+    const { exchange, clock } = registry;
+    const chooser = new CredentialChooser({ exchange, now: () => clock.now, headerTtlMs: 60_000, providers });
+    const choose = (options = {}) => chooser.choose('quay.io', 'a/b', secrets, options);
+    return { ...registry, state, choose };
+  }
+
+  it('come after pull secrets, and are not asked for when one of those works', async () => {
+    const { choose, state, asked } = provided(['u1'], [secret('s1', 'u1')]);
+    await expect(choose()).resolves.toMatchObject({ token: 'for-u1' });
+    expect([state.asked, asked]).toEqual([0, ['u1?']]);
+  });
+
+  it('end when the provider says so, not when the token would', async () => {
+    await expect(provided(['p1']).choose()).resolves.toMatchObject({ token: 'for-p1', expiresAtMs: NOW + 5_000 });
+  });
+
+  it('are renewed once when the registry refuses them', async () => {
+    const { choose, asked } = provided(['p2'], [secret('s1', 'u1')]);
+    await expect(choose()).resolves.toMatchObject({ token: 'for-p2', tried: ['shop/s1'] });
+    expect(asked).toEqual(['u1?', 'p1?', 'p2?']);
+  });
+
+  it('are renewed at once when a requester was refused', async () => {
+    const { choose, asked } = provided(['p2']);
+    await expect(choose({ renew: true })).resolves.toMatchObject({ token: 'for-p2' });
+    expect(asked).toEqual(['p2']);
+  });
+
+  it('that failed are told to our own services, not to nodes', async () => {
+    const { exchange } = setup([]);
+    const mistake = { of: 'provider', label: 'ecr', mistake: 'failed: no role arn:aws:iam::1:role/x' } as const;
+    const providers = { covers: () => true, logins: () => Promise.resolve({ candidates: [], mistakes: [mistake] }) };
+    const chooser = new CredentialChooser({ exchange, now: () => NOW, headerTtlMs: 60_000, providers });
+    await expect(chooser.choose('quay.io', 'a/b', [])).rejects.toMatchObject({
+      code: { code: 'KUIK-CRD-502' },
+      retry: true,
+      message: 'provider ecr failed: no role arn:aws:iam::1:role/x (tried: anonymous)',
+      anonymised: 'a credential provider failed (tried: no pull secrets, anonymous)',
+    });
   });
 });

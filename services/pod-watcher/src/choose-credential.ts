@@ -1,40 +1,17 @@
 import { createHash } from 'node:crypto';
-import {
-  type BrokeredCredential,
-  ERROR_CODES,
-  type ErrorCode,
-  type ExplainedRepository,
-  explainRefusal,
-} from '@kuik/contracts';
-import { type Credential, type PullToken, type PullTokenExchange, RegistryError } from '@kuik/registry';
+import type { BrokeredCredential } from '@kuik/contracts';
+import { type PullToken, type PullTokenExchange, RegistryError } from '@kuik/registry';
 import { BriefMemory } from '@kuik/runtime';
-import { readPullSecret } from './pull-secret.ts';
+import { failed, refusedAll, secretNames } from './broker-refusal.ts';
+import { ANONYMOUS, type Candidate, type Candidates, candidatesOf, type LoginMistake } from './candidates.ts';
 import type { ReadSecret } from './secret-reader.ts';
 
-/**
- * A refusal that may leave the process: a code and one line. `message` names secrets at most, for our own services; `anonymised` names none: a
- * node hands it to whoever pulls there, and the secrets that were tried may be those of other namespaces' pods.
- */
-export class BrokerRefusal extends Error {
-  readonly code: ErrorCode;
-  readonly retry: boolean;
-  readonly anonymised: string;
-  /** Pull secrets that were tried, `namespace/name`: for our own services, as `message` is. */
-  readonly tried: readonly string[];
-
-  constructor(
-    code: ErrorCode,
-    message: string,
-    retry: boolean,
-    details: { anonymised?: string; tried?: readonly string[] } = {},
-  ) {
-    super(message);
-    this.name = 'BrokerRefusal';
-    this.code = code;
-    this.retry = retry;
-    this.anonymised = details.anonymised ?? message;
-    this.tried = details.tried ?? [];
-  }
+/** Logins that are the cluster's, not a pod's: cloud identities, exec plugins. */
+export interface LoginProviders {
+  /** Whether any of them may have a login for this repository; asks nobody. */
+  covers(host: string, repository: string): boolean;
+  /** Never throws: what goes wrong is a mistake. `renew`: the registry refused what was given last. */
+  logins(host: string, repository: string, options: { renew?: boolean }): Promise<Candidates>;
 }
 
 export interface ChooseOptions {
@@ -42,34 +19,48 @@ export interface ChooseOptions {
   readonly now: () => number;
   /** How long a Basic header may be used before the secret is read again, ms. */
   readonly headerTtlMs: number;
+  readonly providers?: LoginProviders;
 }
 
-interface Candidate {
-  /** For people: `acme/regcred`, or `anonymous`. */
-  readonly label: string;
-  readonly credential: Credential;
+interface Wanted {
+  readonly host: string;
+  readonly repository: string;
 }
 
 const TOKENS_KEPT = 10_000;
-const TRIED_MAX = 64;
 /** What a registry that asks for nothing said is believed for this long. */
 const ANONYMOUS_TTL_MS = 60_000;
-/** A token is not handed out in the last tenth of its life. */
-const LIFE = 0.9;
+/** A token is not handed out in the last fifth of its life. */
+const LIFE = 0.8;
+/** The login that worked last for a repository is tried first for so long. */
+const WORKED_MS = 10 * 60_000;
+
+/** How one choice went so far. */
+interface Trial {
+  readonly wanted: Wanted;
+  readonly renew: boolean;
+  /** Several may do: each has to prove itself on the repository. */
+  readonly verify: boolean;
+  readonly tried: string[];
+  readonly mistakes: LoginMistake[];
+  unproven?: Candidate;
+}
 
 /**
- * Tries the logins of the secrets in their order, then anonymous. The first that the registry gives something for is it; with
- * several logins each is also tried on the repository itself, since some token servers give a token without any access. When
- * none gets through there, the first token is handed out all the same: upstream's own answer then tells.
+ * Tries the logins of the secrets, the one that worked last for the repository first, then those of providers, anonymous last. The first that
+ * the registry gives something for is it; with several logins each is also tried on the repository itself, since some token servers give a
+ * token without any access. When none gets through there, the first token is handed out all the same: upstream's own answer then tells.
  */
 export class CredentialChooser {
   readonly #options: ChooseOptions;
   readonly #tokens: BriefMemory<PullToken>;
   readonly #askedAt = new WeakMap<PullToken, number>();
+  readonly #worked: Worked;
 
   constructor(options: ChooseOptions) {
     this.#options = options;
     this.#tokens = new BriefMemory({ forMs: 0, entries: TOKENS_KEPT, now: options.now });
+    this.#worked = new Worked(options.now);
   }
 
   /** Throws BrokerRefusal. */
@@ -77,42 +68,73 @@ export class CredentialChooser {
     host: string,
     repository: string,
     secrets: readonly ReadSecret[],
-    options: { renew?: boolean } = {},
+    { renew = false }: { renew?: boolean } = {},
   ): Promise<BrokeredCredential> {
-    const { candidates, mistakes } = candidatesOf(secrets, host);
-    const verify = candidates.length > 1;
-    const tried: string[] = [];
-    let unproven: Candidate | undefined;
-    for (const candidate of [...candidates, ANONYMOUS]) {
-      try {
-        const wantsProof = verify && candidate !== ANONYMOUS;
-        const token = await this.#exchange(host, repository, candidate, { ...options, verify: wantsProof });
-        return this.#brokered(token, candidate === ANONYMOUS ? tried : [...tried, candidate.label]);
-      } catch (error) {
-        if (!(error instanceof RegistryError)) throw error;
-        if (!isRefusal(error)) throw failed(host, repository, error);
-        if (candidate !== ANONYMOUS) tried.push(candidate.label);
-        if (verify) unproven ??= candidate;
-      }
+    const { now, headerTtlMs, providers } = this.#options;
+    const wanted = { host, repository };
+    const { candidates, mistakes } = candidatesOf(secrets, wanted, now() + headerTtlMs);
+    const provided = providers?.covers(host, repository) === true ? providers : undefined;
+    const verify = candidates.length + (provided === undefined ? 0 : 1) > 1;
+    const trial: Trial = { wanted, renew, verify, tried: [], mistakes: [...mistakes] };
+    const given =
+      (await this.#firstOf(this.#worked.first(wanted, candidates), trial)) ??
+      (provided === undefined ? undefined : await this.#provided(provided, trial)) ??
+      (await this.#try(ANONYMOUS, trial));
+    if (given !== undefined) return given;
+    if (trial.unproven !== undefined) {
+      const token = await this.#exchange(trial, trial.unproven, { verify: false }).catch(() => undefined);
+      if (token !== undefined) return this.#brokered(token, trial.unproven, trial.tried);
     }
-    if (unproven !== undefined) {
-      const token = await this.#exchange(host, repository, unproven, { ...options, verify: false }).catch(
-        () => undefined,
-      );
-      if (token !== undefined) return this.#brokered(token, tried);
+    throw refusedAll({ host, path: repository }, trial.tried, trial.mistakes);
+  }
+
+  async #firstOf(candidates: readonly Candidate[], trial: Trial): Promise<BrokeredCredential | undefined> {
+    for (const candidate of candidates) {
+      const given = await this.#try(candidate, trial);
+      if (given !== undefined) return given;
     }
-    throw refusedAll({ host, path: repository }, tried, mistakes);
+    return undefined;
+  }
+
+  /** What a provider gave earlier may have been withdrawn since: refused, it is asked once for something new. */
+  async #provided(providers: LoginProviders, trial: Trial): Promise<BrokeredCredential | undefined> {
+    const { host, repository } = trial.wanted;
+    const first = await providers.logins(host, repository, { renew: trial.renew });
+    const given = await this.#firstOf(first.candidates, trial);
+    if (given !== undefined) return given;
+    const again =
+      trial.renew || first.candidates.length === 0 ? first : await providers.logins(host, repository, { renew: true });
+    trial.mistakes.push(...again.mistakes);
+    const known = new Set(first.candidates.map(({ credential }) => JSON.stringify(credential)));
+    const fresh = again.candidates.filter(({ credential }) => !known.has(JSON.stringify(credential)));
+    return this.#firstOf(fresh, trial);
+  }
+
+  /** Undefined when the registry refused this one. */
+  async #try(candidate: Candidate, trial: Trial): Promise<BrokeredCredential | undefined> {
+    const { host, repository } = trial.wanted;
+    const named = candidate.of === 'secret' ? [candidate.label] : [];
+    try {
+      const token = await this.#exchange(trial, candidate, { verify: trial.verify && candidate !== ANONYMOUS });
+      if (candidate.of === 'secret') this.#worked.remember(trial.wanted, candidate);
+      return this.#brokered(token, candidate, [...trial.tried, ...named]);
+    } catch (error) {
+      if (!(error instanceof RegistryError)) throw error;
+      if (!isRefusal(error)) throw failed(host, repository, error);
+      trial.tried.push(...named);
+      if (trial.verify && candidate !== ANONYMOUS) trial.unproven ??= candidate;
+      return undefined;
+    }
   }
 
   async #exchange(
-    host: string,
-    repository: string,
+    { wanted: { host, repository }, renew }: Trial,
     { credential }: Candidate,
-    { renew, verify }: { renew?: boolean; verify: boolean },
+    { verify }: { verify: boolean },
   ): Promise<PullToken> {
-    const key = createHash('sha256')
-      .update(JSON.stringify([host, repository, verify, credential]))
-      .digest('base64');
+    // Without its end: a token that names none is given a new one each time that it is read.
+    const { expiresAtMs: _end, ...identity } = { expiresAtMs: 0, ...credential };
+    const key = hash([host, repository, verify, identity]);
     const { exchange, now } = this.#options;
     const work = async (): Promise<PullToken> => {
       const askedAt = now();
@@ -120,7 +142,7 @@ export class CredentialChooser {
       this.#askedAt.set(token, askedAt);
       return token;
     };
-    return this.#tokens.get(key, work, { until: (token) => this.#until(token), renew: renew === true });
+    return this.#tokens.get(key, work, { until: (token) => this.#until(token), renew });
   }
 
   #until(token: PullToken): number {
@@ -129,78 +151,52 @@ export class CredentialChooser {
     return askedAt + (token.kind === 'header' ? this.#options.headerTtlMs : ANONYMOUS_TTL_MS);
   }
 
-  #brokered(token: PullToken, secrets: readonly string[]): BrokeredCredential {
+  #brokered(token: PullToken, { expiresAtMs = Infinity }: Candidate, secrets: readonly string[]): BrokeredCredential {
     const tried = secrets.length === 0 ? {} : { tried: secretNames(secrets) };
-    if (token.kind !== 'header') return { ...token, ...tried };
-    return { ...token, expiresAtMs: this.#options.now() + this.#options.headerTtlMs, ...tried };
+    if (token.kind === 'anonymous') return { ...token, ...tried };
+    const until = token.kind === 'bearer' ? token.expiresAtMs : this.#options.now() + this.#options.headerTtlMs;
+    return { ...token, expiresAtMs: Math.min(until, expiresAtMs), ...tried };
   }
 }
 
-const ANONYMOUS: Candidate = { label: 'anonymous', credential: { kind: 'anonymous' } };
+/** Which login worked last for a repository; a hash of it, so that a secret that is gone is remembered by nobody. */
+class Worked {
+  readonly #entries = new Map<string, { readonly login: string; readonly untilMs: number }>();
+  readonly #now: () => number;
 
-interface SecretMistake {
-  readonly label: string;
-  readonly mistake: string;
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  first(wanted: Wanted, candidates: readonly Candidate[]): readonly Candidate[] {
+    if (candidates.length < 2) return candidates;
+    const entry = this.#entries.get(keyOf(wanted));
+    if (entry === undefined || entry.untilMs <= this.#now()) return candidates;
+    const isIt = (candidate: Candidate): boolean => loginHash(candidate) === entry.login;
+    return [...candidates.filter(isIt), ...candidates.filter((candidate) => !isIt(candidate))];
+  }
+
+  remember(wanted: Wanted, candidate: Candidate): void {
+    const key = keyOf(wanted);
+    this.#entries.delete(key);
+    this.#entries.set(key, { login: loginHash(candidate), untilMs: this.#now() + WORKED_MS });
+    if (this.#entries.size > TOKENS_KEPT) this.#entries.delete(this.#entries.keys().next().value!);
+  }
 }
 
-function candidatesOf(
-  secrets: readonly ReadSecret[],
-  host: string,
-): { candidates: Candidate[]; mistakes: SecretMistake[] } {
-  const candidates: Candidate[] = [];
-  const mistakes: SecretMistake[] = [];
-  for (const { source, secret, mistake } of secrets) {
-    const label = `${source.namespace}/${source.name}`;
-    const reading = secret === undefined ? { mistake: mistake ?? 'cannot be read' } : readPullSecret(secret, host);
-    if ('mistake' in reading) mistakes.push({ label, mistake: reading.mistake });
-    else for (const login of reading.logins) candidates.push({ label, credential: { kind: 'basic', ...login } });
-  }
-  return { candidates, mistakes };
+function keyOf({ host, repository }: Wanted): string {
+  return `${host}/${repository}`;
+}
+
+function loginHash({ label, credential }: Candidate): string {
+  const { expiresAtMs: _end, ...identity } = { expiresAtMs: 0, ...credential };
+  return hash([label, identity]);
+}
+
+function hash(parts: readonly unknown[]): string {
+  return createHash('sha256').update(JSON.stringify(parts)).digest('base64');
 }
 
 function isRefusal(error: RegistryError): boolean {
   return ['unauthorized', 'forbidden', 'rejected', 'untrusted-host'].includes(error.code);
-}
-
-function refusedAll(
-  repository: ExplainedRepository,
-  secrets: readonly string[],
-  mistakes: readonly SecretMistake[],
-): BrokerRefusal {
-  const tried = secretNames(secrets);
-  const number = `${tried.length === 0 ? 'no' : tried.length} pull ${tried.length === 1 ? 'secret' : 'secrets'}`;
-  if (mistakes.length > 0) {
-    const named = mistakes.map(({ label, mistake }) => `secret ${label} ${mistake}`).join('; ');
-    const unnamed = [...new Set(mistakes.map(({ mistake }) => `a pull secret ${mistake}`))].join('; ');
-    return new BrokerRefusal(
-      ERROR_CODES.secretInvalid,
-      `${named} (tried: ${[...tried, ANONYMOUS.label].join(', ')})`,
-      false,
-      { anonymised: `${unnamed} (tried: ${number}, ${ANONYMOUS.label})`, tried },
-    );
-  }
-  const anonymised = `the registry refused every credential (${number}, ${ANONYMOUS.label})`;
-  return new BrokerRefusal(ERROR_CODES.unauthorized, explainRefusal(repository, tried).why, false, {
-    anonymised,
-    tried,
-  });
-}
-
-/** Each secret once (it may hold several logins), and no more than an answer may hold. */
-function secretNames(secrets: readonly string[]): string[] {
-  return [...new Set(secrets)].slice(0, TRIED_MAX);
-}
-
-/** The registry, or its token server, could not be asked. */
-function failed(host: string, repository: string, error: RegistryError): BrokerRefusal {
-  const code = {
-    'rate-limited': ERROR_CODES.rateLimited,
-    timeout: ERROR_CODES.upstreamTimeout,
-    tls: ERROR_CODES.tls,
-    'address-refused': ERROR_CODES.addressRefused,
-    'server-error': ERROR_CODES.upstreamFailed,
-    'invalid-response': ERROR_CODES.upstreamFailed,
-  }[error.code as string];
-  const message = `no credential for ${host}/${repository}: ${error.message}`;
-  return new BrokerRefusal(code ?? ERROR_CODES.upstreamUnreachable, message, error.retry);
 }

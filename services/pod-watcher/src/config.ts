@@ -13,6 +13,7 @@ import {
   ownNamespaces,
   proxyPrefixes,
   redisConfig,
+  httpProxyConfig,
   registriesConfig,
   rulesFileSetting,
   upstreamTimeoutsConfig,
@@ -21,6 +22,7 @@ import { type Env, loadConfig } from '@kuik/runtime';
 import { z } from 'zod';
 import { configuredKinds } from './configured-kind.ts';
 import { platformsSetting } from './platforms-setting.ts';
+import { credentialProvidersConfig, decideProviders } from './providers/configured-providers.ts';
 
 const account = z.string().regex(/^[a-z0-9.-]+\/[a-z0-9.-]+$/, 'must look like namespace/name');
 
@@ -31,6 +33,7 @@ export const podWatcherConfig = z.strictObject({
   kube: kubeConfig.prefault({}),
   lease: leaseConfig,
   registries: registriesConfig,
+  httpProxy: httpProxyConfig,
   addressPolicy: addressPolicyConfig,
   upstreamTimeouts: upstreamTimeoutsConfig,
   proxyPrefixes,
@@ -151,12 +154,14 @@ export const podWatcherConfig = z.strictObject({
         .describe('How long a requester may use the header of a Basic-only registry'),
     })
     .prefault({}),
+  credentialProviders: credentialProvidersConfig,
 });
 export type PodWatcherConfig = z.output<typeof podWatcherConfig>;
 
 /** Configuration from the environment and KUIK_CONFIG; throws ConfigError with every mistake. */
 export function loadPodWatcherConfig(env: Env): PodWatcherConfig {
-  return loadConfig({ name: 'pod-watcher', schema: podWatcherConfig, env });
+  const config = loadConfig({ name: 'pod-watcher', schema: podWatcherConfig, env });
+  return { ...config, credentialProviders: decideProviders(config.credentialProviders, env) };
 }
 
 /** Our own namespaces follow from the release's, unless they are named. */

@@ -3,7 +3,7 @@ import { type BrokeredCredential, ERROR_CODES, newSealingKey, openCredential } f
 import { type KubeObject, SECRETS, SERVICE_ACCOUNTS } from '@kuik/kube';
 import { memoryKube } from '@kuik/kube/memory';
 import { silentLogger } from '@kuik/runtime';
-import { BrokerRefusal } from './choose-credential.ts';
+import { BrokerRefusal } from './broker-refusal.ts';
 import { ClusterView } from './cluster-view.ts';
 import { CredentialBroker } from './credential-broker.ts';
 import { SecretReader } from './secret-reader.ts';

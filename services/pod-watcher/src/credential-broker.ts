@@ -8,7 +8,8 @@ import {
 import { canonicalHost, isRepositoryPath } from '@kuik/image';
 import { isKubeError } from '@kuik/kube';
 import type { Logger } from '@kuik/runtime';
-import { BrokerRefusal, type CredentialChooser } from './choose-credential.ts';
+import { BrokerRefusal } from './broker-refusal.ts';
+import type { CredentialChooser } from './choose-credential.ts';
 import type { ClusterView } from './cluster-view.ts';
 import { type PullSources, pullSourcesFor } from './pull-sources.ts';
 import type { Requester } from './requester.ts';

@@ -18,6 +18,7 @@ export interface MetricReports {
   readonly broker: (requester: string, result: string) => void;
   readonly access: (verdict: string, reason: string) => void;
   readonly pullGrant: (result: string) => void;
+  readonly provider: (provider: string, result: string) => void;
   readonly loopFailed: (loop: string, error: unknown) => void;
 }
 
@@ -29,6 +30,7 @@ export function reportMetrics(metrics: Metrics): MetricReports {
   const requests = metrics.counter(METRICS.brokerRequests);
   const verdicts = metrics.counter(METRICS.accessVerdicts);
   const grants = metrics.counter(METRICS.pullGrants);
+  const logins = metrics.counter(METRICS.providerLogins);
   const failures = metrics.counter(METRICS.loopFailures);
   return {
     reflector: (event) => {
@@ -41,6 +43,7 @@ export function reportMetrics(metrics: Metrics): MetricReports {
     broker: (requester, result) => requests.inc({ requester, result }),
     access: (verdict, reason) => verdicts.inc({ verdict, reason }),
     pullGrant: (result) => grants.inc({ result }),
+    provider: (provider, result) => logins.inc({ provider, result }),
     loopFailed: (loop, error) => failures.inc({ loop, code: codeOf(error) }),
   };
 }

@@ -6,6 +6,7 @@ export {
   type FaultProxy,
   type FaultProxyOptions,
 } from './fault-proxy.ts';
+export { startFakeEcr, type FakeEcr, type FakeEcrOptions } from './fake-ecr.ts';
 export { makeCertificates, type CertificateMaker } from './certificates.ts';
 export type { AuthPolicy, HostUser } from './access.ts';
 export type { FaultPicker, RateLimitDetails, RuleHandle } from './fault-picker.ts';

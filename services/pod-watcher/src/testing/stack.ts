@@ -187,6 +187,6 @@ export type TestStack = Awaited<ReturnType<typeof startStack>>;
 function chartRole(): string {
   const chart = '../../../../charts/kube-image-keeper/charts/pod-watcher/templates/rbac.yaml';
   return readFileSync(new URL(chart, import.meta.url), 'utf8')
-    .replaceAll(/^ *labels: \{\{-.*\n/gm, '')
+    .replaceAll(/^ *(?:labels|annotations): \{\{-.*\n/gm, '')
     .replaceAll('{{ .Release.Namespace }}', NAMESPACE);
 }

@@ -57,6 +57,7 @@ export function createWorld(env: Record<string, string> = {}, clock: Clock = sys
         kube,
         bus: memoryBus(server),
         registry: {
+          refreshTokenFor: () => Promise.reject(new Error('no exchange here')),
           exchangePullToken: () => Promise.resolve({ kind: 'anonymous' as const }),
           upstream: () => {
             throw new Error('there is no upstream here');

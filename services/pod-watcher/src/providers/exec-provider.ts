@@ -1,0 +1,60 @@
+import path from 'node:path';
+import { coversRepository, type ImagePattern, parseImagePattern } from '../image-match.ts';
+import type { ExecProviderConfig } from './exec-config.ts';
+import { cacheKeys, loginsFor, type PatternLogin, readPluginAnswer } from './plugin-answer.ts';
+import type { LoginProvider, ProvidedLogin } from './port.ts';
+import { RenewedLogins } from './renewed-logins.ts';
+import { type PluginCall, runPlugin } from './run-plugin.ts';
+
+export interface ExecOptions {
+  readonly folder: string;
+  readonly timeoutMs: number;
+  readonly now: () => number;
+  readonly run?: (call: PluginCall) => Promise<string>;
+}
+
+/** One plugin of kubelet's credential provider protocol: asked on standard input, answers on standard output, no secret in any argument. */
+export class ExecProvider implements LoginProvider {
+  readonly name: string;
+  readonly #config: ExecProviderConfig;
+  readonly #options: ExecOptions;
+  readonly #patterns: readonly ImagePattern[];
+  readonly #logins: RenewedLogins<PatternLogin>;
+
+  constructor(config: ExecProviderConfig, options: ExecOptions) {
+    this.name = `exec ${config.name}`;
+    this.#config = config;
+    this.#options = options;
+    this.#patterns = config.matchImages.flatMap((text) => parseImagePattern(text) ?? []);
+    this.#logins = new RenewedLogins(options.now);
+  }
+
+  covers(host: string, repository: string): boolean {
+    return this.#patterns.some((pattern) => coversRepository(pattern, host, repository));
+  }
+
+  async logins(host: string, repository: string, options: { renew?: boolean }): Promise<readonly ProvidedLogin[]> {
+    const { Image, Registry, Global } = cacheKeys(host, repository);
+    const known = await this.#logins.get([Image, Registry, Global], () => this.#ask(host, repository), options);
+    return loginsFor(known, host, repository);
+  }
+
+  async #ask(host: string, repository: string) {
+    const { name, args, env, apiVersion, defaultCacheDuration } = this.#config;
+    const { folder, timeoutMs, now, run = runPlugin } = this.#options;
+    const output = await run({
+      program: path.join(folder, name),
+      args,
+      env: Object.fromEntries(env.map((variable) => [variable.name, variable.value])),
+      input: JSON.stringify({ kind: 'CredentialProviderRequest', apiVersion, image: `${host}/${repository}` }),
+      timeoutMs,
+    });
+    return readPluginAnswer(output, {
+      host,
+      repository,
+      apiVersion,
+      defaultCacheMs: defaultCacheDuration,
+      nowMs: now(),
+    });
+  }
+}

@@ -1,0 +1,190 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { ConfigError } from '@kuik/runtime';
+import { configuredProviders, credentialProvidersConfig } from './configured-providers.ts';
+import { parseExecConfig } from './exec-config.ts';
+import { ExecProvider } from './exec-provider.ts';
+import { readPluginAnswer } from './plugin-answer.ts';
+import { runPlugin } from './run-plugin.ts';
+
+const V1 = 'credentialprovider.kubelet.k8s.io/v1';
+const written = (more = '', provider = '') => `
+apiVersion: kubelet.config.k8s.io/v1
+kind: CredentialProviderConfig
+${more}
+providers:
+  - name: corp-login
+    matchImages: ['*.corp.test', 'registry.test:5000/team']
+    defaultCacheDuration: 1h
+    apiVersion: ${V1}
+    args: [get-credentials]
+    env: [{ name: REGION, value: eu }]
+    ${provider}
+`;
+const [CONFIG] = parseExecConfig(written(), 'f.yaml');
+
+describe('parseExecConfig', () => {
+  it('reads what a kubelet reads', () => {
+    expect(CONFIG).toEqual({
+      name: 'corp-login',
+      matchImages: ['*.corp.test', 'registry.test:5000/team'],
+      defaultCacheDuration: 3_600_000,
+      apiVersion: V1,
+      args: ['get-credentials'],
+      env: [{ name: 'REGION', value: 'eu' }],
+    });
+  });
+
+  it.each([
+    ['a path as a name', written().replace('corp-login', '../corp'), 'providers[0].name'],
+    ['an unknown protocol', written().replace(V1, 'credentialprovider.kubelet.k8s.io/v9'), 'providers[0].apiVersion'],
+    ['no pattern', written().replace(/matchImages: .*/, 'matchImages: []'), 'providers[0].matchImages'],
+    ['a duration that is none', written().replace('1h', 'soon'), 'providers[0].defaultCacheDuration'],
+    ['service account tokens', written('', 'tokenAttributes: {}'), 'providers[0]'],
+    ['another kind', written().replace('kind: Cred', 'kind: X'), 'kind'],
+  ])('names %s', (_name, text, where) => {
+    const mistakes = (): string[] => {
+      try {
+        parseExecConfig(text, 'f.yaml');
+      } catch (error) {
+        return (error as ConfigError).mistakes.map(({ path: at }) => at);
+      }
+      return [];
+    };
+    expect(mistakes()).toEqual([where]);
+  });
+});
+
+const asked = { host: 'a.corp.test', repository: 'x/y', apiVersion: V1, defaultCacheMs: 3_600_000, nowMs: 0 };
+const answer = (more: object = {}) =>
+  JSON.stringify({
+    kind: 'CredentialProviderResponse',
+    apiVersion: V1,
+    cacheKeyType: 'Registry',
+    auth: { '*.corp.test': { username: 'u', password: 'hunter2' } },
+    ...more,
+  });
+
+describe('readPluginAnswer', () => {
+  it.each([
+    ['Image', undefined, 'image a.corp.test/x/y', 3_600_000],
+    ['Registry', '5m', 'registry a.corp.test', 300_000],
+    ['Global', '0s', 'global', 0],
+  ])('is remembered per %s for %s', (cacheKeyType, cacheDuration, key, expiresAtMs) => {
+    expect(readPluginAnswer(answer({ cacheKeyType, cacheDuration }), asked)).toMatchObject({ key, expiresAtMs });
+  });
+
+  it.each([
+    ['no JSON', 'hunter2', 'not JSON'],
+    ['another kind', answer({ kind: 'hunter2' }), 'kind'],
+    ['another protocol', answer({ apiVersion: 'credentialprovider.kubelet.k8s.io/v1beta1' }), 'v1beta1'],
+    ['an unknown key type', answer({ cacheKeyType: 'hunter2' }), 'cacheKeyType'],
+    ['a login without a password', answer({ auth: { hunter2: { username: 'u' } } }), ': auth'],
+  ])('refuses %s without quoting it', (_name, text, words) => {
+    const read = () => readPluginAnswer(text, asked);
+    expect(read).toThrow(words);
+    expect(read).not.toThrow('hunter2');
+  });
+});
+
+describe('ExecProvider', () => {
+  const world = (more: object = {}) => {
+    const inputs: string[] = [];
+    const clock = { now: 0 };
+    const run = ({ program, input, args, env }: Parameters<typeof runPlugin>[0]) => {
+      inputs.push(input);
+      expect([program, args, env]).toEqual(['/bin.d/corp-login', ['get-credentials'], { REGION: 'eu' }]);
+      return Promise.resolve(answer(more));
+    };
+    const provider = new ExecProvider(CONFIG!, { folder: '/bin.d', timeoutMs: 1_000, now: () => clock.now, run });
+    return { inputs, clock, provider };
+  };
+
+  it('asks in the protocol, once per registry when the plugin says so', async () => {
+    const { inputs, provider } = world();
+    const logins = await provider.logins('a.corp.test', 'x/y', {});
+    expect(logins).toEqual([
+      { credential: { kind: 'basic', username: 'u', password: 'hunter2' }, expiresAtMs: 3_600_000 },
+    ]);
+    await provider.logins('a.corp.test', 'other', {});
+    await provider.logins('b.corp.test', 'other', {});
+    expect(inputs.map((text) => JSON.parse(text) as unknown)).toEqual([
+      { kind: 'CredentialProviderRequest', apiVersion: V1, image: 'a.corp.test/x/y' },
+      { kind: 'CredentialProviderRequest', apiVersion: V1, image: 'b.corp.test/other' },
+    ]);
+  });
+
+  it.each([
+    ['Image', ['a.corp.test/x', 'a.corp.test/y', 'b.corp.test/x'], 3],
+    ['Global', ['a.corp.test/x', 'a.corp.test/y', 'b.corp.test/x'], 1],
+  ])('%s', async (cacheKeyType, images, questions) => {
+    const { inputs, provider } = world({ cacheKeyType });
+    for (const image of images) {
+      const [host = '', repository = ''] = image.split('/');
+      expect(await provider.logins(host, repository, {})).toHaveLength(1);
+    }
+    expect(inputs).toHaveLength(questions);
+  });
+
+  it('asks each time when the plugin wants that, and hands out no login of another pattern', async () => {
+    const { inputs, provider } = world({ cacheDuration: '0s' });
+    await provider.logins('a.corp.test', 'x', {});
+    await provider.logins('a.corp.test', 'x', {});
+    expect(inputs).toHaveLength(2);
+    expect(await provider.logins('registry.test:5000', 'team/x', {})).toEqual([]);
+  });
+
+  it.each([
+    ['a.corp.test', 'x', true],
+    ['registry.test:5000', 'team/x', true],
+    ['registry.test:5000', 'x', false],
+    ['quay.io', 'x', false],
+  ])('covers %s/%s: %s', (host, repository, expected) => {
+    expect(world().provider.covers(host, repository)).toBe(expected);
+  });
+});
+
+describe('a real program', () => {
+  let folder: string;
+  const script = (name: string, body: string): string => {
+    const file = path.join(folder, name);
+    writeFileSync(file, `#!/bin/sh\n${body}\n`);
+    chmodSync(file, 0o755);
+    return file;
+  };
+  beforeAll(() => {
+    folder = mkdtempSync(path.join(tmpdir(), 'kuik-plugin-'));
+  });
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const call = (body: string, timeoutMs = 5_000) =>
+    runPlugin({ program: script('p', body), args: ['x'], env: { GIVEN: 'yes' }, input: 'question', timeoutMs });
+
+  it('is asked by standard input, with the environment that the file names', async () => {
+    expect(await call('echo "$1 $GIVEN $(cat) ${KUIK_CONFIG-none}"')).toBe('x yes question none\n');
+  });
+
+  it.each([
+    [
+      'fails',
+      'echo "no role; token AbCdEfGhIjKlMnOpQrStUvWxYz012345" >&2; exit 3',
+      'code 3: no role; token [long text]',
+      5_000,
+    ],
+    ['hangs', 'exec sleep 60', 'no answer within 200 ms', 200],
+    ['never stops', 'exec yes', 'wrote more than', 5_000],
+  ])('that %s is told apart', async (_name, body, words, timeoutMs) => {
+    await expect(call(body, timeoutMs)).rejects.toThrow(words);
+  });
+
+  it('that is not there is a mistake of the configuration', () => {
+    const configFile = path.join(folder, 'config.yaml');
+    writeFileSync(configFile, written());
+    const config = credentialProvidersConfig.parse({ exec: { configFile, binDir: folder } });
+    const parts = { now: () => 0, exchange: { refreshTokenFor: () => Promise.reject(new Error('none')) } };
+    expect(() => configuredProviders(config, parts)).toThrow(`cannot run ${path.join(folder, 'corp-login')}: ENOENT`);
+    script('corp-login', 'exit 0');
+    expect(configuredProviders(config, parts).map(({ name }) => name)).toEqual(['exec corp-login']);
+  });
+});
