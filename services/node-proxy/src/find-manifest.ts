@@ -126,7 +126,7 @@ export class FindManifest {
   /** With what upstream said of the tag, where that is asked. */
   #verified(known: Knowledge, tag: Reference): Knowledge {
     if (known.state?.check === undefined) return known;
-    const verified = this.#options.checks.known(formatReference(tag));
+    const verified = this.#options.checks.known(formatReference(tag), known.state.digest);
     return verified === undefined ? known : { ...known, verified };
   }
 
@@ -235,7 +235,7 @@ export class FindManifest {
   ): Promise<ManifestHead> {
     const { checks, upstream, checkPatienceMs, onCheck, onMoved } = this.#options;
     const name = formatReference({ ...repository, tag: reference });
-    return checks.check(name, everyMs, async () => {
+    return checks.check(name, kept, everyMs, async () => {
       try {
         const head = await within(checkPatienceMs, name, (signal) =>
           upstream.ask(repository, requestId, (client) => client.headManifest(reference, { signal })),

@@ -10,8 +10,8 @@ function world() {
   const clock = { now: 0 };
   let asked = 0;
   const checks = new TagChecks({ atMostEveryMs: 5_000, entries: 10, now: () => clock.now });
-  const check = (answer: ManifestHead | Error, everyMs = 0): Promise<ManifestHead> =>
-    checks.check('h/app:1', everyMs, () => {
+  const check = (answer: ManifestHead | Error, everyMs = 0, kept?: string): Promise<ManifestHead> =>
+    checks.check('h/app:1', kept, everyMs, () => {
       asked += 1;
       return answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer);
     });
@@ -24,9 +24,9 @@ describe('TagChecks', () => {
     await Promise.all([check(head('a')), check(head('a')), check(head('a'))]);
     clock.now = 4_999;
     expect((await check(head('b'))).digest).toBe(head('a').digest);
-    expect([asked(), checks.known('h/app:1')]).toEqual([1, head('a').digest]);
+    expect([asked(), checks.known('h/app:1', undefined)]).toEqual([1, head('a').digest]);
     clock.now = 5_000;
-    expect(checks.known('h/app:1')).toBeUndefined();
+    expect(checks.known('h/app:1', undefined)).toBeUndefined();
     expect((await check(head('b'))).digest).toBe(head('b').digest);
     expect(asked()).toBe(2);
   });
@@ -42,12 +42,33 @@ describe('TagChecks', () => {
     expect(asked()).toBe(2);
   });
 
+  it('goes by an answer until the cache took in what it names, and not when that was something else', async () => {
+    const [a, b, c] = ['a', 'b', 'c'].map(head) as [ManifestHead, ManifestHead, ManifestHead];
+    const { checks, check, asked } = world();
+    await check(b, 60_000, a.digest);
+    expect(checks.known('h/app:1', a.digest)).toBe(b.digest);
+    expect(checks.known('h/app:1', b.digest)).toBe(b.digest);
+    expect(checks.known('h/app:1', c.digest)).toBeUndefined();
+    expect((await check(c, 60_000, c.digest)).digest).toBe(c.digest);
+    expect(asked()).toBe(2);
+  });
+
+  it('believes a registry that limits us, for a minute at most', async () => {
+    const { clock, check } = world();
+    const limited = new UpstreamFailure('rate-limited', '429', { credentialUsed: false, retryAfterMs: 3_600_000 });
+    await expect(check(limited)).rejects.toBe(limited);
+    clock.now = 59_999;
+    await expect(check(head('a'))).rejects.toBe(limited);
+    clock.now = 60_000;
+    expect((await check(head('a'))).digest).toBe(head('a').digest);
+  });
+
   it('does not ask again at once what failed, and soon enough all the same', async () => {
     const { clock, checks, check, asked } = world();
     await expect(check(failed, 60_000)).rejects.toBe(failed);
     clock.now = 4_999;
     await expect(check(head('a'))).rejects.toBe(failed);
-    expect([asked(), checks.known('h/app:1')]).toEqual([1, undefined]);
+    expect([asked(), checks.known('h/app:1', undefined)]).toEqual([1, undefined]);
     clock.now = 5_000;
     expect((await check(head('a'))).digest).toBe(head('a').digest);
   });

@@ -33,13 +33,18 @@ export function checkFailureOf({ code }: Pick<UpstreamFailure, 'code'>): CheckFa
 }
 
 interface Answer {
+  /** What was kept under the tag when upstream was asked. */
+  readonly kept: string | undefined;
   readonly head?: ManifestHead;
   readonly failure?: UpstreamFailure;
   readonly untilMs: number;
 }
 
+/** However long upstream says that it limits us: whether it still does is looked at this often. */
+const LIMITED_MAX_MS = 60_000;
+
 export interface TagChecksOptions {
-  /** An answer counts at least this long, a failure exactly so. */
+  /** An answer counts at least this long, a failure exactly so, unless upstream names a later time. */
   readonly atMostEveryMs: number;
   readonly entries: number;
   /** Monotonic ms. */
@@ -57,40 +62,54 @@ export class TagChecks {
     this.#answers = new WeightedLru(options.entries);
   }
 
-  /** The digest that upstream named, while that counts. */
-  known(tag: string): string | undefined {
-    return this.#counting(tag)?.head?.digest;
+  /** The digest that upstream named, while that counts; `kept`: what the cache keeps under the tag now. */
+  known(tag: string, kept: string | undefined): string | undefined {
+    return this.#counting(tag, kept)?.head?.digest;
   }
 
   /** What upstream says: what it said lately, or now; one question for all who ask meanwhile. Throws what `ask` throws, and a failure of a moment ago again. */
-  async check(tag: string, everyMs: number, ask: () => Promise<ManifestHead>): Promise<ManifestHead> {
-    const answer = this.#counting(tag);
+  async check(
+    tag: string,
+    kept: string | undefined,
+    everyMs: number,
+    ask: () => Promise<ManifestHead>,
+  ): Promise<ManifestHead> {
+    const answer = this.#counting(tag, kept);
     if (answer?.failure !== undefined) throw answer.failure;
     if (answer?.head !== undefined) return answer.head;
     let asking = this.#asking.get(tag);
     if (asking === undefined) {
-      asking = this.#ask(tag, everyMs, ask).finally(() => this.#asking.delete(tag));
+      asking = this.#ask(tag, kept, everyMs, ask).finally(() => this.#asking.delete(tag));
       this.#asking.set(tag, asking);
     }
     return asking;
   }
 
-  async #ask(tag: string, everyMs: number, ask: () => Promise<ManifestHead>): Promise<ManifestHead> {
+  async #ask(
+    tag: string,
+    kept: string | undefined,
+    everyMs: number,
+    ask: () => Promise<ManifestHead>,
+  ): Promise<ManifestHead> {
     const { atMostEveryMs, now } = this.#options;
     try {
       const head = await ask();
-      this.#answers.set(tag, { head, untilMs: now() + Math.max(everyMs, atMostEveryMs) });
+      this.#answers.set(tag, { kept, head, untilMs: now() + Math.max(everyMs, atMostEveryMs) });
       return head;
     } catch (error) {
       if (error instanceof UpstreamFailure && error.code !== 'aborted') {
-        this.#answers.set(tag, { failure: error, untilMs: now() + atMostEveryMs });
+        const limitedMs = error.code === 'rate-limited' ? Math.min(error.retryAfterMs ?? 0, LIMITED_MAX_MS) : 0;
+        this.#answers.set(tag, { kept, failure: error, untilMs: now() + Math.max(atMostEveryMs, limitedMs) });
       }
       throw error;
     }
   }
 
-  #counting(tag: string): Answer | undefined {
+  #counting(tag: string, kept: string | undefined): Answer | undefined {
     const answer = this.#answers.get(tag);
-    return answer !== undefined && this.#options.now() < answer.untilMs ? answer : undefined;
+    if (answer === undefined || this.#options.now() >= answer.untilMs) return undefined;
+    // What the cache took in since was read later than this answer.
+    const overtaken = answer.head !== undefined && kept !== answer.kept && kept !== answer.head.digest;
+    return overtaken ? undefined : answer;
   }
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { silentLogger } from '@kuik/runtime';
 import { MovedTags } from './moved-tags.ts';
-import { cachedImage, cacheStanza, OTHER_DIGEST } from './testing/objects.ts';
+import { at, cachedImage, cacheStanza, OTHER_DIGEST } from './testing/objects.ts';
 
 const image = cachedImage({ status: { cache: cacheStanza() } });
 const hint = (digest: string, reference = image.spec.sourceImage) => ({ node: 'n', reference, digest });
@@ -33,6 +33,20 @@ describe('MovedTags', () => {
     expect(tags.wants(copied)).toBe(false);
     clock.now = 60_000;
     expect(tags.wants(image)).toBe(false);
+  });
+
+  it('is content with a copy that found yet another digest', () => {
+    const { clock, tags } = world();
+    tags.take(hint(OTHER_DIGEST));
+    tags.sent(image);
+    clock.now = 30_000;
+    expect(tags.wants(image)).toBe(true);
+    const later = cachedImage({
+      status: { cache: cacheStanza({ digest: `sha256:${'3'.repeat(64)}`, copiedAt: at(1) }) },
+    });
+    expect(tags.wants(later)).toBe(false);
+    clock.now = 90_000;
+    expect(tags.wants(later)).toBe(false);
   });
 
   it.each(['not a:reference:', `docker.io/library/nginx@${OTHER_DIGEST}`])('takes no hint about %s', (reference) => {

@@ -32,6 +32,15 @@ describe('UsageIndex', () => {
     expect(usage.holdersOf(IMAGE).get('pods default/web')?.pullSecrets).toEqual(['b']);
   });
 
+  it('tells of an image that the same holder pulls at each start from now on, or no more', () => {
+    const usage = index();
+    const pulled = (pullPolicy: string) => podView({ images: [{ key: 'c:app', image: IMAGE, pullPolicy }] });
+    usage.put(pulled('IfNotPresent'), NOW);
+    expect(usage.put(pulled('Always'), NOW)).toEqual([IMAGE]);
+    expect(usage.put(pulled('Always'), NOW)).toEqual([]);
+    expect(usage.put(pulled('IfNotPresent'), NOW)).toEqual([IMAGE]);
+  });
+
   it('counts a pod once, however many of its containers use the image', () => {
     const usage = index();
     const images = ['c:a', 'c:b', 'i:c'].map((key) => ({ key, image: IMAGE }));

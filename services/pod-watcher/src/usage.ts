@@ -70,7 +70,8 @@ export class UsageIndex {
   /** Takes a holder's newest view in; returns the images whose holders changed. */
   put(holder: HolderView, now: number, namespaceLabels?: NamespaceLabels): string[] {
     const key = holderKey(holder);
-    const before = this.#known.get(key)?.holder;
+    const was = this.#known.get(key);
+    const before = was?.holder;
     const changed = new Set<string>();
     this.#forget(key, changed);
     const images = imagesOf(holder, this.#decider, this.#readings, namespaceLabels);
@@ -87,6 +88,11 @@ export class UsageIndex {
     if (revision !== undefined) others.push(...this.#revisions.put(key, revision));
     this.#settle(key, now, changed, before?.uid === holder.uid);
     for (const other of others) this.#settle(other, now, changed);
+    // The same image, pulled in another way from now on.
+    if (was !== undefined) {
+      const [pulled, pulls] = [alwaysOf(was.images), alwaysOf(images)];
+      for (const image of distinct) if (pulled.has(image) !== pulls.has(image)) changed.add(image);
+    }
     return [...changed];
   }
 
@@ -200,7 +206,7 @@ export class UsageIndex {
     const { kind, namespace, name, pullSecrets } = known.holder;
     const requestId = isPod(known.holder) ? known.holder.requestId : undefined;
     const holder: Holder = { kind, namespace, name, pullSecrets, requestId };
-    const always = new Set(known.images.used.flatMap((used) => (used.always ? [used.image] : [])));
+    const always = alwaysOf(known.images);
     for (const image of known.distinct) {
       const holders = this.#holders.get(image) ?? new Map<string, Holder>();
       this.#holders.set(image, holders.set(key, always.has(image) ? { ...holder, always: true } : holder));
@@ -232,6 +238,11 @@ export class UsageIndex {
   #count(kind: string, change: number): void {
     this.#holdsByKind.set(kind, (this.#holdsByKind.get(kind) ?? 0) + change);
   }
+}
+
+/** The images that a holder pulls at each start. */
+function alwaysOf(images: PodImages): Set<string> {
+  return new Set(images.used.flatMap(({ image, always }) => (always === true ? [image] : [])));
 }
 
 function addTo(index: Map<string, Set<string>>, name: string, key: string): void {
