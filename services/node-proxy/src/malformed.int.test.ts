@@ -16,7 +16,6 @@ function raw(port: number, text: string | Buffer): Promise<string> {
 
 const get = (target: string, more = ''): string =>
   `GET ${target} HTTP/1.1\r\nHost: x\r\n${more}Connection: close\r\n\r\n`;
-const HEX = 'a'.repeat(64);
 
 describe('requests that nobody should send', () => {
   let world: ProxyWorld;
