@@ -146,7 +146,7 @@ beforeAll(async () => {
   const namespaces = new Map(TRIALS.map(({ namespace, namespaceLabels = {} }) => [namespace, namespaceLabels]));
   await Promise.all([...namespaces].map(([name, labels]) => stack.controlPlane.namespace(name, labels)));
   const robot = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'robot', namespace: 'default' } };
-  await api.apply({ ...robot, imagePullSecrets: [{ name: 'of-robot' }] } as KubeObject);
+  await api.apply({ ...robot, imagePullSecrets: [{ name: 'of-robot' }] });
   const policies = sets.map((set, at) => policyOf(`${at}`, JSON.parse(set) as Ruled));
   await Promise.all(policies.flat().map((object) => api.apply(object)));
   // The API server takes a moment to go by new policies; it sees them in the order in which they were written.
