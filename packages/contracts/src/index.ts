@@ -13,6 +13,7 @@ export * from './spared-owners.ts';
 export * from './resources.ts';
 export * from './crds.ts';
 export * from './image-state.ts';
+export * from './known-registries.ts';
 export * from './sealed-credential.ts';
 export * from './config-parts.ts';
 export * from './service-declaration.ts';

@@ -1,10 +1,13 @@
 export type {
   BlobTurns,
   BlobTurnsOptions,
+  FloorOptions,
+  HostFacts,
   Job,
   JobCounts,
   JobEnd,
   JobProgress,
+  KnownQuota,
   Missed,
   Outcome,
   Pace,
@@ -14,11 +17,13 @@ export type {
   QueueLog,
   QueueOf,
   QueueReports,
+  QuotaWord,
   TimeStore,
   Work,
   Worker,
   WorkerOptions,
 } from './port.ts';
+export { resetAtOf, scarcest } from './host-quota.ts';
 export { QueueError } from './queue-error.ts';
 export type { QueueErrorCode } from './queue-error.ts';
 export type { RedisSettings } from './redis/connection.ts';

@@ -33,6 +33,10 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
     addressPolicy: config.addressPolicy,
     upstream: readTimeouts(config.upstreamTimeouts),
     now: () => clock.now(),
+    observe: ({ host, upstream }) => {
+      if (upstream?.rateLimit !== undefined)
+        void pacer.told(host, { identity: upstream.identity, ...upstream.rateLimit }, { background: true });
+    },
   });
   const { tokenFile, timeout: timeoutMs } = config.broker;
   const credentials =
@@ -59,6 +63,7 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
         log.warn('state not announced', { object: image.metadata.name, error }),
       ),
     pacer,
+    backgroundFloor: config.pace.floor.copies,
     progressAfterMs: progressAfter,
     progressEveryMs: progressEvery,
     clock,

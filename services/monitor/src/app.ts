@@ -5,11 +5,11 @@ import { followCachedImages, openKube, openLeadership } from '@kuik/kube';
 import { createPacer, createTimeStore } from '@kuik/queue';
 import { createRegistryAccess, readRegistries, readTimeouts } from '@kuik/registry';
 import { composeParts, HealthServer, loopPart, reportRounds, type App, type ServiceContext } from '@kuik/runtime';
-import { watchedReference } from './candidates.ts';
 import { checkUpstream } from './check-upstream.ts';
 import { CheckTimes } from './check-times.ts';
-import { budgetOf, type MonitorConfig } from './config.ts';
+import type { MonitorConfig } from './config.ts';
 import { HostBudgets } from './host-budgets.ts';
+import { policyOf } from './host-policy.ts';
 import { Monitor } from './monitor-loop.ts';
 import { recordUpstream } from './record-upstream.ts';
 
@@ -28,6 +28,10 @@ export function createApp(config: MonitorConfig, context: ServiceContext): Monit
     addressPolicy: config.addressPolicy,
     upstream: readTimeouts(config.upstreamTimeouts),
     now: () => clock.now(),
+    observe: ({ host, upstream }) => {
+      if (upstream?.rateLimit !== undefined)
+        void pacer.told(host, { identity: upstream.identity, ...upstream.rateLimit }, { background: true });
+    },
   });
   const pacer = createPacer(config.redis, { pace: config.pace, hosts: config.pace.hosts, log });
   const store = createTimeStore(config.redis, { log });
@@ -38,18 +42,19 @@ export function createApp(config: MonitorConfig, context: ServiceContext): Monit
     tokenFile === undefined
       ? undefined
       : createCredentialClient(bus, { readToken: () => readFile(tokenFile, 'utf8'), timeoutMs: brokerMs });
-  const { timeout: timeoutMs, interval: intervalMs, hostsAtOnce, idle: idleMs } = config.monitor;
-  const budget = (host: string) => budgetOf(config, host);
+  const { hostsAtOnce, idle: idleMs } = config.monitor;
+  const policy = (host: string) => policyOf(config, host);
   const monitor = new Monitor({
     images,
     leadership,
     times: new CheckTimes(store),
-    budgets: new HostBudgets(store, budget),
+    budgets: new HostBudgets(store, policy),
     pacer,
-    check: (image, signal) => checkUpstream(watchedReference(image)!, { registry, credentials, timeoutMs }, signal),
+    check: (reference, ask, signal) =>
+      checkUpstream(reference, ask, { registry, credentials, ...policy(reference.host) }, signal),
     record: (image, stanza, signal) => recordUpstream(kube, image, stanza, signal),
-    budgetOf: budget,
-    intervalMs,
+    policyOf: policy,
+    floor: config.pace.floor.monitoring,
     hostsAtOnce,
     idleMs,
     clock,
