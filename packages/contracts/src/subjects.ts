@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { HOST_STATE, MANIFEST_READ, UPSTREAM_TOLD } from './host-state.ts';
 import { triedSecrets } from './sealed-credential.ts';
 import type { DurableStream, RequestSubject, StateBucket, Subject } from './wire.ts';
 
@@ -184,7 +185,7 @@ export const IMAGE_STATE: StateBucket<ImageState> = {
   bucketMaxBytes: 256 * MiB,
 };
 
-export const CORE_SUBJECTS = [IMAGE_USED, TAG_MOVED] as const;
-export const REQUEST_SUBJECTS = [HOLDERS_CONFIRM, CREDENTIALS] as const;
+export const CORE_SUBJECTS = [IMAGE_USED, TAG_MOVED, UPSTREAM_TOLD] as const;
+export const REQUEST_SUBJECTS = [HOLDERS_CONFIRM, CREDENTIALS, MANIFEST_READ] as const;
 export const DURABLE_STREAMS = [IMAGE_SERVED] as const;
-export const STATE_BUCKETS = [IMAGE_STATE] as const;
+export const STATE_BUCKETS = [IMAGE_STATE, HOST_STATE] as const;

@@ -9,6 +9,7 @@ export type {
   JobProgress,
   KnownQuota,
   Missed,
+  OnceBytes,
   Outcome,
   Pace,
   Pacer,
@@ -18,6 +19,7 @@ export type {
   QueueOf,
   QueueReports,
   QuotaWord,
+  ReadOnce,
   TimeStore,
   Work,
   Worker,
@@ -30,5 +32,6 @@ export type { RedisSettings } from './redis/connection.ts';
 export { createBlobTurns } from './redis/blob-turns.ts';
 export { createPacer } from './redis/pacer.ts';
 export { createProducer } from './redis/producer.ts';
+export { createReadOnce } from './redis/read-once.ts';
 export { createTimeStore } from './redis/time-store.ts';
 export { createWorker } from './redis/worker.ts';

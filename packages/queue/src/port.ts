@@ -15,7 +15,7 @@ export interface QueueLog {
 export type JobEnd = 'done' | 'parked' | 'failed' | 'invalid' | 'held' | 'interrupted' | 'lost';
 
 /** What was wanted of Redis while it was away. */
-export type Missed = 'enqueue' | 'counts' | 'take' | 'park' | 'parkedUntil' | 'quota' | 'times' | 'turns';
+export type Missed = 'enqueue' | 'counts' | 'take' | 'park' | 'parkedUntil' | 'quota' | 'times' | 'turns' | 'once';
 
 /** Where producers, workers, pacers and time stores report to; all optional. */
 export interface QueueReports {
@@ -214,6 +214,22 @@ export interface HostBlobs {
 export type BlobTurn =
   | { readonly do: 'look'; readonly in: readonly string[] }
   | { readonly do: 'bring'; end(landedIn?: string): Promise<void> };
+
+/** Small content with its type. */
+export interface OnceBytes {
+  readonly mediaType: string;
+  readonly bytes: Buffer;
+}
+
+/** Content that costs something to read: read once by all processes together, remembered for an hour when it is 512 KiB or less. */
+export interface ReadOnce {
+  /**
+   * What `fetch` gave whoever was first; `mine`: that was this call. Waits at most 10 s for somebody else. Throws what `fetch` throws: an
+   * error that says `retry` to everybody who waits for it here, any other to its caller alone. When Redis is away each process reads by itself.
+   */
+  read(key: string, fetch: () => Promise<OnceBytes>): Promise<OnceBytes & { readonly mine: boolean }>;
+  close(): Promise<void>;
+}
 
 /** Marks contract use in signatures: the queue a producer or worker was made for. */
 export type QueueOf<T> = JobQueue<T>;

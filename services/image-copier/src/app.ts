@@ -1,13 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import { announceState, createCredentialClient, openBus, type Bus } from '@kuik/bus';
-import { COPY_QUEUE, IMAGE_STATE, METRICS } from '@kuik/contracts';
+import { COPY_QUEUE, IMAGE_STATE, MANIFEST_READ, METRICS } from '@kuik/contracts';
 import { openKube, type KubeClient } from '@kuik/kube';
-import { createBlobTurns, createPacer, createWorker, type Worker } from '@kuik/queue';
+import { createBlobTurns, createPacer, createReadOnce, createWorker, type Worker } from '@kuik/queue';
 import { createRegistryAccess, readCacheEndpoint, readRegistries, readTimeouts } from '@kuik/registry';
 import { composeParts, HealthServer, type App, type Part, type ServiceContext } from '@kuik/runtime';
 import { cachedImages } from './cached-images.ts';
 import type { CopierConfig } from './config.ts';
 import { workOn, type CopyParts } from './copy-loop.ts';
+import { CountedManifests } from './counted/counted-manifests.ts';
 import { brokeredCredentials, noCredentials } from './credentials.ts';
 import { registryCopies } from './registry-copies.ts';
 import { reportCopies } from './report-copies.ts';
@@ -48,7 +49,17 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
   const { concurrency, blobsPerImage, lock: lockMs, stallCheck: stallCheckMs, drain: drainMs } = config.copy;
   const { turnWait: waitMs, remember: rememberMs, progressAfter, progressEvery } = config.copy;
   const turns = createBlobTurns(config.redis, { lockMs, waitMs, rememberMs, log });
+  const once = createReadOnce(config.redis, { log });
+  const counted = new CountedManifests({
+    registry,
+    once,
+    pacer,
+    metrics,
+    now: () => clock.now(),
+    monotonic: () => clock.monotonic(),
+  });
   const copies = registryCopies({
+    shared: (client) => counted.shared(client),
     registry,
     cache: readCacheEndpoint(config.cache, ['pull', 'push']),
     credentials,
@@ -73,6 +84,7 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
 
   let worker: Worker | undefined;
   metrics.onCollect(() => metrics.gauge(METRICS.copyActive).set(worker?.active() ?? 0));
+  bus.respond(MANIFEST_READ, (request) => counted.answer(request), { queue: 'image-copier' });
   const work: Part = {
     name: 'worker',
     start: () => {
@@ -96,6 +108,7 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
       { name: 'registry', close: () => registry.close() },
       { name: 'pacer', close: () => pacer.close() },
       { name: 'turns', close: () => turns.close() },
+      { name: 'once', close: () => once.close() },
       work,
     ],
     { log, closeMs: drainMs + 5_000 },

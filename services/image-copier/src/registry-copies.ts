@@ -7,6 +7,7 @@ import {
   type CacheEndpoint,
   type CopyResult as Copied,
   type RegistryAccess,
+  type RepositoryClient,
 } from '@kuik/registry';
 import { anchorLeft, anchorPin } from './anchor-pin.ts';
 import type { CopyParts, CopyResult } from './copy-loop.ts';
@@ -17,6 +18,8 @@ import { Sides } from './sides.ts';
 
 export interface CopyRoute {
   readonly registry: RegistryAccess;
+  /** An upstream client that reads together with others where its registry counts what is asked. */
+  readonly shared: (client: RepositoryClient) => RepositoryClient;
   readonly cache: CacheEndpoint;
   readonly credentials: (origin: CopyOrigin) => CopyCredentials;
   /** What all workers know of the cache's blobs, by upstream host. */
@@ -28,6 +31,7 @@ export interface CopyRoute {
 /** Upstream to cache by the copy algorithm of the registry package; errors are told apart by the side that failed. */
 export function registryCopies({
   registry,
+  shared,
   cache,
   credentials,
   turns,
@@ -41,7 +45,7 @@ export function registryCopies({
       const { requestId } = target;
       const origin = requestId === undefined ? {} : { requestId };
       const own = credentials(origin);
-      const source = sides.watch(registry.upstream(host, path, own, origin), 'upstream');
+      const source = sides.watch(shared(registry.upstream(host, path, own, origin)), 'upstream');
       const to = sides.watch(registry.cache(cache, target.cacheRepository, origin), 'cache');
       try {
         if (target.pin !== undefined)

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { createCredentialClient, openBus } from '@kuik/bus';
-import { METRICS } from '@kuik/contracts';
+import { HOST_STATE, METRICS, UPSTREAM_TOLD } from '@kuik/contracts';
 import { followCachedImages, openKube, openLeadership } from '@kuik/kube';
 import { createPacer, createTimeStore } from '@kuik/queue';
 import { createRegistryAccess, readRegistries, readTimeouts } from '@kuik/registry';
@@ -12,6 +12,7 @@ import { HostBudgets } from './host-budgets.ts';
 import { policyOf } from './host-policy.ts';
 import { Monitor } from './monitor-loop.ts';
 import { recordUpstream } from './record-upstream.ts';
+import { TellHosts } from './tell-hosts.ts';
 
 export interface MonitorApp extends App {
   readonly healthPort: number;
@@ -61,6 +62,17 @@ export function createApp(config: MonitorConfig, context: ServiceContext): Monit
     log,
     metrics,
   });
+  const hosts = new TellHosts({
+    pacer,
+    bucket: bus.bucket(HOST_STATE, { create: true, onCreated: () => hosts.forget() }),
+    leadership,
+    clock,
+    metrics,
+  });
+  bus.onStatus((status) => {
+    if (status === 'connected') hosts.forget();
+  });
+  bus.subscribe(UPSTREAM_TOLD, (told) => hosts.heard(told));
   const health = new HealthServer({ ...config.http, metrics, notReady: () => parts.notReady() });
   const parts = composeParts(
     [
@@ -72,6 +84,12 @@ export function createApp(config: MonitorConfig, context: ServiceContext): Monit
       { name: 'pacer', close: () => pacer.close() },
       images,
       { name: 'lease', start: () => Promise.resolve(leadership.start()), close: () => leadership.stop() },
+      loopPart({
+        name: 'hosts',
+        everyMs: config.monitor.tellHosts,
+        tick: () => hosts.round(),
+        onRound: reportRounds(log, metrics, METRICS),
+      }),
       loopPart({
         name: 'checks',
         everyMs: idleMs,

@@ -40,6 +40,9 @@ export const monitorConfig = z.strictObject({
       registries: hostPolicies,
       timeout: positive.default(DEFAULTS.monitor.timeoutMs).describe('For one check, credentials included'),
       hostsAtOnce: z.number().int().min(1).max(256).default(16),
+      tellHosts: duration({ minMs: 50 })
+        .default(5_000)
+        .describe('How often nodes are told which registries limit us, and what is left of quotas'),
       idle: duration({ minMs: 10 }).default(5_000).describe('Longest time without a look at the list of images'),
     })
     .prefault({}),

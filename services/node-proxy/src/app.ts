@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { createCredentialClient, openBus, type Bus } from '@kuik/bus';
-import { buildInfoV1, METRICS, METRICS_V1, type MissingContent, TAG_MOVED } from '@kuik/contracts';
+import { buildInfoV1, METRICS, METRICS_V1, type MissingContent, TAG_MOVED, UPSTREAM_TOLD } from '@kuik/contracts';
 import {
   createRegistryAccess,
   readCacheEndpoint,
@@ -8,21 +8,33 @@ import {
   readTimeouts,
   type RegistryAccess,
 } from '@kuik/registry';
-import { composeParts, HealthServer, loop, type App, type Part, type ServiceContext } from '@kuik/runtime';
+import {
+  composeParts,
+  HealthServer,
+  loop,
+  loopPart,
+  reportRounds,
+  type App,
+  type Part,
+  type ServiceContext,
+} from '@kuik/runtime';
 import { Breaker } from './breaker.ts';
 import { CacheAccess } from './cache-access.ts';
 import { CacheMisses } from './cache-misses.ts';
 import { CachedManifests } from './cached-manifests.ts';
 import type { Config } from './config.ts';
 import { FindManifest } from './find-manifest.ts';
+import { KnownHosts } from './known-hosts.ts';
 import type { ListenAddress } from './listen.ts';
 import { PullLog } from './pull-record.ts';
 import { PullServer } from './pull-server.ts';
 import { BlobRelay } from './relay-blob.ts';
 import { ServedReport, ServedTally } from './served-report.ts';
 import { ServePull } from './serve-pull.ts';
+import { spareUpstream } from './spare-upstream.ts';
 import { TagChecks } from './tag-checks.ts';
 import { NoTagKnowledge, TagKnowledge } from './tag-knowledge.ts';
+import { ToldUpstream } from './told-upstream.ts';
 import { UpstreamAccess } from './upstream-access.ts';
 
 /** What tests may put in place of a real part. */
@@ -55,6 +67,11 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
       bufferMaxBytes: proxy.bufferMaxBytes,
       bufferMinBytes: proxy.bufferMinBytes,
       now: () => clock.now(),
+      observe: (event) => {
+        told.add(event);
+        if (event.status === 429 && event.upstream?.anonymous === true)
+          hosts.limited(event.host, event.upstream.retryAfterMs);
+      },
     });
   const { url } = config.nats;
   const bus = deps.bus ?? (url === undefined ? undefined : openBus({ ...config.nats, url }, 'node-proxy', context));
@@ -75,7 +92,11 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
   const readToken = async (): Promise<string> =>
     tokenFile === undefined ? 'none' : (await readFile(tokenFile, 'utf8')).trim();
   const credentials = bus && createCredentialClient(bus, { readToken, timeoutMs, now: () => clock.now() });
-  const upstream = new UpstreamAccess({ registry, now, ...(credentials && { credentials }) });
+  const told = new ToldUpstream();
+  const hosts = new KnownHosts({ bus, now: () => clock.now() });
+  const parked = metrics.counter(METRICS.proxyUpstreamParked);
+  const spared = spareUpstream({ registry, hosts, bus, sharedReadMs: proxy.sharedRead, onParked: () => parked.inc() });
+  const upstream = new UpstreamAccess({ registry: spared, now, ...(credentials && { credentials }) });
   const tags = bus
     ? new TagKnowledge({
         bus,
@@ -132,12 +153,23 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
     name: 'outside',
     async close() {
       await tags.stop();
+      await hosts.stop();
       await bus?.close();
       await registry.close();
     },
   };
+  const telling = loopPart({
+    name: 'told',
+    everyMs: proxy.toldInterval,
+    tick: () => {
+      const message = told.take(config.node);
+      if (message !== undefined) bus?.publish(UPSTREAM_TOLD, message);
+      return Promise.resolve();
+    },
+    onRound: reportRounds(log, metrics, METRICS),
+  });
   const health = new HealthServer({ ...config.http, metrics, notReady: () => app.notReady() });
-  const app = composeParts([health, outside, report, server], { log, closeMs: proxy.drain + 5_000 });
+  const app = composeParts([health, outside, report, telling, server], { log, closeMs: proxy.drain + 5_000 });
   return {
     start: () => app.start(),
     close: () => app.close(),

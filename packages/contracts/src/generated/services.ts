@@ -46,7 +46,9 @@ export const DECLARED_SERVICES = {
       "requests": [
         "kuik.credentials.request"
       ],
-      "responds": [],
+      "responds": [
+        "kuik.manifests.read"
+      ],
       "owns": [],
       "writes": [
         "kuik_image_state"
@@ -73,15 +75,23 @@ export const DECLARED_SERVICES = {
     ],
     "nats": {
       "publishes": [],
-      "subscribes": [],
+      "subscribes": [
+        "kuik.upstream.told"
+      ],
       "consumes": [],
       "requests": [
         "kuik.credentials.request"
       ],
       "responds": [],
-      "owns": [],
-      "writes": [],
-      "reads": []
+      "owns": [
+        "kuik_host_state"
+      ],
+      "writes": [
+        "kuik_host_state"
+      ],
+      "reads": [
+        "kuik_host_state"
+      ]
     },
     "queues": {
       "produces": [],
@@ -98,18 +108,21 @@ export const DECLARED_SERVICES = {
     "nats": {
       "publishes": [
         "kuik.image.served",
-        "kuik.tag.moved"
+        "kuik.tag.moved",
+        "kuik.upstream.told"
       ],
       "subscribes": [],
       "consumes": [],
       "requests": [
-        "kuik.credentials.request"
+        "kuik.credentials.request",
+        "kuik.manifests.read"
       ],
       "responds": [],
       "owns": [],
       "writes": [],
       "reads": [
-        "kuik_image_state"
+        "kuik_image_state",
+        "kuik_host_state"
       ]
     },
     "queues": {
