@@ -28,6 +28,9 @@ const SETTINGS: Partial<Record<ServiceName, object>> = {
   monitor: { pace: PACE, monitor: { interval: '250ms', budgetPerInterval: 1_000, idle: '50ms', tellHosts: '100ms' } },
 };
 
+/** Time is not what the story is about: on a busy machine a node waits for its copier as well. */
+const PROXY = { servedInterval: '2s', toldInterval: '100ms', sharedRead: '20s' };
+
 interface NodeOfCluster {
   readonly process: ServiceProcess;
   /** Where its pulls go. */
@@ -73,11 +76,20 @@ export class QuotaWorld {
       Promise.all(
         Array.from({ length: nodes }, async (_, index) => {
           const port = await freePort();
-          const process = await begin(proxy, `node-proxy-${index}`, parts, { listen: [`127.0.0.1:${port}`] });
+          const process = await begin(proxy, `node-proxy-${index}`, parts, {
+            listen: [`127.0.0.1:${port}`],
+            proxy: PROXY,
+          });
           return { process, proxy: `127.0.0.1:${port}` };
         }),
       ),
     ]);
+    const connected = ({ metricsUrl }: ServiceProcess) => readMetric(metricsUrl, 'kuik_bus_connected');
+    const all = [...kept, ...proxies.map(({ process }) => process)];
+    await until(async () => (await Promise.all(all.map(connected))).every((value) => value === 1), {
+      what: 'everybody to be connected to NATS',
+      timeoutMs: 20_000,
+    });
     return new QuotaWorld(parts, kept, proxies);
   }
 

@@ -64,13 +64,10 @@ export class CountedManifests {
     const { registry, pacer, metrics } = this.#options;
     try {
       const client = registry.upstream(host, repository, ANONYMOUS);
-      const shown = (): Promise<true> =>
-        this.#shown.get(`${host}/${repository}@${digest}`, async () => {
-          await client.headManifest(digest);
-          return true;
-        });
-      await shown();
-      const { mediaType, bytes } = await this.#read(client, digest, async () => void (await shown()));
+      const prove = async (): Promise<void> => {
+        await this.#shown.get(`${host}/${repository}@${digest}`, () => client.headManifest(digest).then(() => true));
+      };
+      const { mediaType, bytes } = await this.#read(client, digest, prove);
       if (bytes.length > SHARED_MANIFEST_MAX_BYTES) return { readYourself: true };
       return { mediaType, bytes: bytes.toString('base64') };
     } catch (error) {
