@@ -36,7 +36,7 @@ let registry: Registry;
 let redis: ReturnType<typeof memoryQueue>;
 const make = () =>
   new CountedManifests({
-    registry: { upstream: (host, repository) => registry.client(host, repository) } as Pick<RegistryAccess, 'upstream'>,
+    registry: { upstream: (host, repository) => registry.client(host, repository) },
     once: redis.createReadOnce(),
     pacer: redis.createPacer(),
     metrics: createMetrics({ service: 'image-copier', defaults: false }),
