@@ -51,7 +51,10 @@ describe('all declarations together', () => {
   it.each([
     ['webhook', ['kuik.image.used: no service is at its sending end']],
     ['gc', ['kuik.holders.confirm: no service is at its sending end']],
-    ['image-copier', ['copy: no service is at its receiving end']],
+    [
+      'image-copier',
+      ['kuik.manifests.read: no service is at its receiving end', 'copy: no service is at its receiving end'],
+    ],
   ])('miss %s', (service, missing) => expect(unansweredRoles(without(service))).toEqual(missing));
 
   it('give a bucket one owner', () => {

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { digestOf } from '@kuik/image';
 import { memoryQueue } from '@kuik/queue/memory';
-import { RegistryError, type RegistryAccess, type RegistryErrorCode, type RepositoryClient } from '@kuik/registry';
+import { RegistryError, type RegistryErrorCode, type RepositoryClient } from '@kuik/registry';
 import { createMetrics } from '@kuik/runtime';
 import { CountedManifests } from './counted-manifests.ts';
 
