@@ -52,7 +52,12 @@ const EVERYTHING = {
     },
   },
   httpProxy: { url: 'https://proxy.example.test:3128', ca: PEM, noProxy: ['.example.test'] },
-  pace: { perSecond: 5, burst: 10, hosts: { 'docker.io': { perSecond: 1, burst: 2 } } },
+  pace: {
+    perSecond: 5,
+    burst: 10,
+    hosts: { 'docker.io': { perSecond: 1, burst: 2 } },
+    floor: { monitoring: 0.3, copies: 0.1 },
+  },
   addressPolicy: { refuse: ['198.18.0.0/15'], allow: ['10.96.0.0/12', 'fd00:10::/32'] },
   expiry: { unused: '12h', repositoryIdle: '2h' },
   'node-proxy': { port: 7500, httpPort: 7501, settings: { proxy: { followedTags: 7 } } },

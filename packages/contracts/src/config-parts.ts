@@ -135,12 +135,24 @@ export const addressPolicyConfig = z
 const perSecond = z.number().positive().max(10_000).describe('How many may begin per second, in the long run');
 const burst = z.number().int().min(1).max(100_000).describe('How many may begin at once after a quiet time');
 
+const share = z.number().min(0).max(1);
+
 /** How fast registries of others are asked; one bucket per host for everybody, so copier and monitor have to be told the same. */
 export const paceConfig = z
   .strictObject({
     perSecond: perSecond.default(DEFAULTS.pace.perSecond),
     burst: burst.default(DEFAULTS.pace.burst),
-    hosts: z.record(z.string(), z.strictObject({ perSecond, burst })).default({}).describe('Of single registries'),
+    hosts: z
+      .record(z.string(), z.strictObject({ perSecond, burst }))
+      .default({})
+      .describe('Of single registries; well-known ones have a pace of their own, see docs/quotas.md'),
+    floor: z
+      .strictObject({
+        monitoring: share.default(DEFAULTS.pace.floor.monitoring).describe('Checks of upstream'),
+        copies: share.default(DEFAULTS.pace.floor.copies).describe('Copies that nobody waits for: updates'),
+      })
+      .prefault({})
+      .describe('When a registry says that less than this share of its quota is left, this work waits; 0: never'),
   })
   .prefault({})
   .describe('Copies and checks of one registry host');

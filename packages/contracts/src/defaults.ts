@@ -33,7 +33,12 @@ export const DEFAULTS = {
   presence: { everyMs: DAY },
   monitor: { intervalMs: 6 * HOUR, budgetPerInterval: 60, timeoutMs: 10 * SECOND },
   /** Meant for registries that say nothing about their limits: generous to bursts (a cluster that is seen for the first time), quick to be parked. */
-  pace: { perSecond: 20, burst: 500 },
+  pace: {
+    perSecond: 20,
+    burst: 500,
+    /** Shares of a quota that work for which nobody waits leaves to pulls; the checks stop first. */
+    floor: { monitoring: 0.2, copies: 0.05 },
+  },
   upstreamTimeouts: { connectMs: 3 * SECOND, headersMs: 10 * SECOND, idleMs: 30 * SECOND },
   cacheTimeouts: {
     connectMs: 1 * SECOND,

@@ -46,6 +46,13 @@ export const ERROR_CODES = {
     'neither the cache nor the upstream registry has this blob',
     'pull the image again',
   ),
+  tagLies: define(
+    'KUIK-REG-406',
+    404,
+    'MANIFEST_UNKNOWN',
+    'the upstream registry does not have what the tag names',
+    "ask the registry's operator: a stale proxy cache, or content that is blocked",
+  ),
   rateLimited: define(
     'KUIK-REG-429',
     429,

@@ -2,6 +2,7 @@ import { CRDS, crdYaml } from './crds.ts';
 import { DEFAULTS, FIXED } from './defaults.ts';
 import { formatDuration } from './duration.ts';
 import { ERROR_CODES } from './error-codes.ts';
+import { KNOWN_REGISTRIES } from './known-registries.ts';
 import { METRICS } from './metrics.ts';
 import { METRICS_V1 } from './metrics-v1.ts';
 import type { DeclaredService } from './service-declaration.ts';
@@ -49,6 +50,17 @@ function defaultsPage(): string {
       'its `src/config.ts` (environment `KUIK_...`, or YAML in the file that `KUIK_CONFIG` names). Durations are written with their ' +
       'units: `500ms`, `30s`, `1h30m`, `7d`.',
     table(['setting', 'default'], rows(DEFAULTS)),
+    '## Well-known registries',
+    'Their `pace` unless `pace.hosts.<host>` says another one; docs/quotas.md tells what it is for.',
+    table(
+      ['registry', 'per second', 'burst', 'what it says of its limits'],
+      Object.entries(KNOWN_REGISTRIES).map(([host, { pace, says }]) => [
+        `\`${host}\``,
+        String(pace.perSecond),
+        String(pace.burst),
+        says,
+      ]),
+    ),
     '## Fixed',
     'What no setting changes.',
     table(['name', 'value'], rows(FIXED)),

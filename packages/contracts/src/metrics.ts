@@ -123,6 +123,35 @@ export const METRICS = {
   monitorChecks: counter('kuik_monitor_checks_total', 'Upstream checks', 'host', 'result'),
   monitorDue: gauge('kuik_monitor_due', 'Images whose check is due', 'host'),
   monitorBudget: gauge('kuik_monitor_budget_left', 'Checks left in the interval', 'host'),
+  quotaLimit: gauge(
+    'kuik_upstream_quota_limit',
+    'Requests that a registry counts in its window, in its own words',
+    'host',
+  ),
+  quotaRemaining: gauge(
+    'kuik_upstream_quota_remaining',
+    'Requests left in the window of a registry, in its own words; of several identities the one with least',
+    'host',
+  ),
+  quotaRefill: gauge(
+    'kuik_upstream_quota_refill_seconds',
+    "Time until what was spent of a registry's quota is back, at the latest",
+    'host',
+  ),
+  upstreamParked: gauge(
+    'kuik_upstream_parked_seconds',
+    'Time for which nobody asks a registry that limited us',
+    'host',
+  ),
+  proxyUpstreamParked: counter(
+    'kuik_proxy_upstream_parked_total',
+    'Manifests not asked of a registry because it limits us: answered at once',
+  ),
+  manifestsShared: counter(
+    'kuik_manifests_shared_total',
+    'Manifests of registries that count them, by how they were come by: read (counted upstream), remembered, refused',
+    'how',
+  ),
   upstreamImages: gauge('kuik_upstream_images', 'Images by what upstream says', 'state'),
   gcCondemned: gauge('kuik_gc_condemned', 'Images condemned and not yet removed'),
   gcRemoved: counter('kuik_gc_removed_total', 'Images removed', 'reason'),

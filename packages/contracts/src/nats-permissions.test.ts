@@ -41,6 +41,9 @@ describe('natsPermissions', () => {
     [`$JS.API.DIRECT.GET.${stream}.${key}`, ['pod-watcher', 'image-copier', 'gc', 'node-proxy'], []],
     [`$JS.API.STREAM.CREATE.${stream}`, ['pod-watcher'], []],
     [`$JS.API.STREAM.DELETE.${stream}`, [], []],
+    ['kuik.upstream.told', ['node-proxy'], ['monitor']],
+    ['kuik.manifests.read', ['node-proxy'], ['image-copier']],
+    ['$KV.kuik_host_state.abc', ['monitor'], ['monitor', 'node-proxy']],
     ['$JS.API.STREAM.CREATE.KV_other', [], []],
     ['$JS.API.STREAM.LIST', [], []],
     ['$SYS.REQ.SERVER.PING', [], []],
@@ -56,7 +59,7 @@ describe('natsPermissions', () => {
   });
 
   it('lets only responders reply', () => {
-    expect(KNOWN.filter((service) => permissions[service].responds)).toEqual(['pod-watcher']);
+    expect(KNOWN.filter((service) => permissions[service].responds).sort()).toEqual(['image-copier', 'pod-watcher']);
   });
 });
 
@@ -69,6 +72,9 @@ describe('natsAuthorization', () => {
     const { users } = natsAuthorization(keys);
     expect(users.map((user) => user.nkey)).toEqual(SERVICES.map((service) => `U-${service}`));
     const answering = users.filter((user) => user.permissions.allow_responses).map((user) => user.nkey);
-    expect(KNOWN.filter((service) => answering.includes(`U-${service}`))).toEqual(['pod-watcher']);
+    expect(KNOWN.filter((service) => answering.includes(`U-${service}`)).sort()).toEqual([
+      'image-copier',
+      'pod-watcher',
+    ]);
   });
 });

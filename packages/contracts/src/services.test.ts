@@ -53,7 +53,11 @@ describe('all declarations together', () => {
     ['gc', ['kuik.holders.confirm: no service is at its sending end']],
     [
       'image-copier',
-      ['kuik.transfer.owners: no service is at its sending end', 'copy: no service is at its receiving end'],
+      [
+        'kuik.transfer.owners: no service is at its sending end',
+        'kuik.manifests.read: no service is at its receiving end',
+        'copy: no service is at its receiving end',
+      ],
     ],
   ])('miss %s', (service, missing) => expect(unansweredRoles(without(service))).toEqual(missing));
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { HOST_STATE, MANIFEST_READ, UPSTREAM_TOLD } from './host-state.ts';
 import { triedSecrets } from './sealed-credential.ts';
 import type { DurableStream, RequestSubject, StateBucket, Subject } from './wire.ts';
 
@@ -253,7 +254,7 @@ export const IMAGE_STATE: StateBucket<ImageState> = {
   bucketMaxBytes: 256 * MiB,
 };
 
-export const CORE_SUBJECTS = [IMAGE_USED, TAG_MOVED, TRANSFER_OWNERS] as const;
-export const REQUEST_SUBJECTS = [HOLDERS_CONFIRM, CREDENTIALS, ACCESS_VERDICT] as const;
+export const CORE_SUBJECTS = [IMAGE_USED, TAG_MOVED, TRANSFER_OWNERS, UPSTREAM_TOLD] as const;
+export const REQUEST_SUBJECTS = [HOLDERS_CONFIRM, CREDENTIALS, ACCESS_VERDICT, MANIFEST_READ] as const;
 export const DURABLE_STREAMS = [IMAGE_SERVED] as const;
-export const STATE_BUCKETS = [IMAGE_STATE, ACCESS_RECORDS] as const;
+export const STATE_BUCKETS = [IMAGE_STATE, ACCESS_RECORDS, HOST_STATE] as const;

@@ -1,12 +1,16 @@
 export type {
   BlobTurns,
   BlobTurnsOptions,
+  FloorOptions,
+  HostFacts,
   Job,
   JobCounts,
   JobEnd,
   JobProgress,
+  KnownQuota,
   LeaseClaim,
   Missed,
+  OnceBytes,
   Outcome,
   Pace,
   Pacer,
@@ -15,6 +19,8 @@ export type {
   QueueLog,
   QueueOf,
   QueueReports,
+  QuotaWord,
+  ReadOnce,
   TimeStore,
   TransferLeases,
   TransferLeasesOptions,
@@ -22,12 +28,14 @@ export type {
   Worker,
   WorkerOptions,
 } from './port.ts';
+export { resetAtOf, scarcest } from './host-quota.ts';
 export { QueueError } from './queue-error.ts';
 export type { QueueErrorCode } from './queue-error.ts';
 export type { RedisSettings } from './redis/connection.ts';
 export { createBlobTurns } from './redis/blob-turns.ts';
 export { createPacer } from './redis/pacer.ts';
 export { createProducer } from './redis/producer.ts';
+export { createReadOnce } from './redis/read-once.ts';
 export { createTimeStore } from './redis/time-store.ts';
 export { createTransferLeases } from './redis/transfer-leases.ts';
 export { createWorker } from './redis/worker.ts';

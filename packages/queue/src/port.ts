@@ -15,7 +15,8 @@ export interface QueueLog {
 export type JobEnd = 'done' | 'parked' | 'failed' | 'invalid' | 'held' | 'interrupted' | 'lost';
 
 /** What was wanted of Redis while it was away. */
-export type Missed = 'enqueue' | 'counts' | 'take' | 'park' | 'parkedUntil' | 'times' | 'turns' | 'transfers';
+export type Missed =
+  'enqueue' | 'counts' | 'take' | 'park' | 'parkedUntil' | 'quota' | 'times' | 'turns' | 'transfers' | 'once';
 
 /** Where producers, workers, pacers and time stores report to; all optional. */
 export interface QueueReports {
@@ -105,17 +106,64 @@ export interface PacerOptions {
   readonly hosts?: Readonly<Record<string, Pace>>;
 }
 
-/** A token bucket per host in Redis, shared by everybody who talks to that host. */
+/** What a registry says of the quota of whoever asked, in its headers. */
+export interface QuotaWord {
+  /** Whom the registry counts for, as an opaque hash: never a credential, never an address. */
+  readonly identity: string;
+  readonly limit?: number | undefined;
+  readonly remaining?: number | undefined;
+  readonly windowSeconds?: number | undefined;
+}
+
+/** What is known of one identity's quota; times in epoch ms. */
+export interface KnownQuota {
+  readonly limit?: number;
+  readonly remaining?: number;
+  readonly windowSeconds?: number;
+  /** When the registry said so. */
+  readonly atMs: number;
+  /** Begin of the window, as far as it was seen. */
+  readonly sinceMs: number;
+  /** Copies or checks have met it. */
+  readonly background?: true;
+}
+
+/** What everybody together knows of one registry host. */
+export interface HostFacts {
+  readonly host: string;
+  /** Epoch ms. */
+  readonly parkedUntilMs?: number;
+  readonly why?: string;
+  readonly quotas: readonly KnownQuota[];
+}
+
+/** For work that nobody waits for: the share of a quota (0 to 1) below which it leaves the host alone. */
+export interface FloorOptions {
+  readonly floor?: number | undefined;
+}
+
+/** A token bucket per host in Redis, and what the host said of its limits, shared by everybody who talks to that host. */
 export interface Pacer {
   /**
    * Takes one token. 0 = go; otherwise how many ms to wait before asking again (a parked host included). When Redis is away: 0 (fail
    * open, and `missed('take')`), unless this process itself parked the host. Bounded by 1 s.
    */
-  take(host: string): Promise<number>;
+  take(host: string, options?: FloorOptions): Promise<number>;
   /** Nobody may call this host before `untilMs` (epoch ms). Keeps the later of two. Never throws; known at least to this process. */
   park(host: string, untilMs: number, reason: string): Promise<void>;
+  /** The host limited us: parks it, see `parkLengthMs`. Returns for how many ms. Never throws; known at least to this process. */
+  limited(
+    host: string,
+    limit: { readonly retryAfterMs?: number | undefined; readonly reason: string },
+  ): Promise<number>;
   /** Epoch ms, undefined when the host is not parked. */
-  parkedUntil(host: string): Promise<number | undefined>;
+  parkedUntil(host: string, options?: FloorOptions): Promise<number | undefined>;
+  /** The host told of a quota. `background`: a copy or a check met it. Never throws, bounded by 1 s; lost when Redis is away. */
+  told(host: string, word: QuotaWord, options?: { readonly background?: boolean }): Promise<void>;
+  /** Requests that were made without asking for tokens: pulls wait for nobody, but others shall for them. Never throws. */
+  spent(host: string, requests: number): Promise<void>;
+  /** Hosts that limited us or told of a quota, the last 200. Throws QueueError `unavailable`. */
+  facts(): Promise<HostFacts[]>;
   close(): Promise<void>;
 }
 
@@ -192,6 +240,22 @@ export interface TransferLeases {
   /** Remembers for an hour how far an upload is, for whoever goes on with it; undefined forgets. */
   note(key: string, text: string | undefined): Promise<void>;
   noted(key: string): Promise<string | undefined>;
+  close(): Promise<void>;
+}
+
+/** Small content with its type. */
+export interface OnceBytes {
+  readonly mediaType: string;
+  readonly bytes: Buffer;
+}
+
+/** Content that costs something to read: read once by all processes together, remembered for an hour when it is 512 KiB or less. */
+export interface ReadOnce {
+  /**
+   * What `fetch` gave whoever was first; `mine`: that was this call. Waits at most 10 s for somebody else. Throws what `fetch` throws: an
+   * error that says `retry` to everybody who waits for it here, any other to its caller alone. When Redis is away each process reads by itself.
+   */
+  read(key: string, fetch: () => Promise<OnceBytes>): Promise<OnceBytes & { readonly mine: boolean }>;
   close(): Promise<void>;
 }
 

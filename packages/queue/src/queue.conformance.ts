@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe } from '@jest/globals';
 import { describeAway } from './conformance/away.ts';
 import { describeClosing } from './conformance/closing.ts';
 import { describeJobs } from './conformance/jobs.ts';
+import { describeOnce } from './conformance/once.ts';
 import { describePaces } from './conformance/paces.ts';
 import { Room } from './conformance/room.ts';
 import type { Bed } from './conformance/room.ts';
@@ -20,6 +21,7 @@ export function queueConformance(name: string, makeBed: () => Promise<Bed>): voi
     describeJobs(room);
     describeClosing(room);
     describePaces(room);
+    describeOnce(room);
     describeTimes(room);
     describeTurns(room);
     describeAway(room);

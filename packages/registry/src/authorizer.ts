@@ -13,6 +13,8 @@ export interface Need {
 export interface Attempt {
   /** Value of Authorization; undefined sends none. */
   readonly header: string | undefined;
+  /** Of a registry of others: whether no credential stands behind it. */
+  readonly anonymous?: boolean;
 }
 
 /** The refusal of an attempt, as the registry worded it. */

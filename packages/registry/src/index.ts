@@ -29,7 +29,7 @@ export { readBlob } from './open-blob.ts';
 export { MANIFEST_TYPES } from './manifests.ts';
 export type { BlobTurns } from './blob-turns.ts';
 export type { Timeouts } from './timeouts.ts';
-export type { RegistryEvent } from './repository-requests.ts';
+export type { RegistryEvent, UpstreamWord } from './repository-requests.ts';
 export type { Lookup } from './connect.ts';
 export { openResuming, type BlobSource } from './resume.ts';
 export { copyImage, describeImage, type CopyOptions, type CopyProgress, type CopyResult } from './copy.ts';

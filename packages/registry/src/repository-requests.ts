@@ -1,10 +1,10 @@
 import { codeOfStatus, describeUrl, RegistryError } from './errors.ts';
-import { parseRetryAfter } from './response-limits.ts';
+import { parseRateLimit, parseRetryAfter, quotaIdentity } from './response-limits.ts';
 import { keepsAuthorization } from './same-trust.ts';
-import type { Authorizer, Need, RegistrySite } from './authorizer.ts';
+import type { Attempt, Authorizer, Need, RegistrySite } from './authorizer.ts';
 import type { HttpClient, HttpRequest, HttpResponse } from './http-client.ts';
 import type { RawClient, RawRequest, RawResponse } from './raw-client.ts';
-import type { RegistryEndpoint } from './port.ts';
+import type { RateLimit, RegistryEndpoint } from './port.ts';
 
 const MAX_REDIRECTS = 5;
 /** Ids may come from others: nothing else goes into a header. */
@@ -18,6 +18,18 @@ export interface RegistryEvent {
   status?: number;
   code?: string;
   ms: number;
+  /** Of a registry of others that answered; absent for our cache. */
+  upstream?: UpstreamWord;
+}
+
+/** What a registry told of its limits while it answered something else. */
+export interface UpstreamWord {
+  /** Whom it counts the request for: an opaque hash of what it calls us, else `anonymous` or `credential`. */
+  identity: string;
+  /** No credential was shown. */
+  anonymous: boolean;
+  rateLimit?: RateLimit;
+  retryAfterMs?: number;
 }
 
 export type Operation =
@@ -160,7 +172,7 @@ export class RepositoryRequests {
         const refusal = { status: answer.status, challenges: answer.headers('www-authenticate') };
         const next = refused ? await this.#next(attempt, refusal, answer, call.signal) : undefined;
         if (next === undefined) {
-          this.#observe(call, started, { status: answer.status });
+          this.#observe(call, started, { status: answer.status, ...this.#told(attempt, answer) });
           return answer;
         }
         answer.discard();
@@ -224,7 +236,20 @@ export class RepositoryRequests {
     return to;
   }
 
-  #observe(call: Call, started: number, outcome: { status?: number; code?: string }): void {
+  #told({ anonymous }: Attempt, answer: Answer): Pick<RegistryEvent, 'upstream'> {
+    if (anonymous === undefined || this.context.observe === undefined) return {};
+    const rateLimit = parseRateLimit((name) => answer.header(name));
+    const retryAfterMs = parseRetryAfter(answer.header('retry-after'), this.context.now());
+    const upstream: UpstreamWord = {
+      identity: quotaIdentity(answer.header('docker-ratelimit-source'), anonymous),
+      anonymous,
+      ...(rateLimit === undefined ? {} : { rateLimit }),
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    };
+    return { upstream };
+  }
+
+  #observe(call: Call, started: number, outcome: Pick<RegistryEvent, 'status' | 'code' | 'upstream'>): void {
     const { observe, host } = this.context;
     observe?.({ host, operation: call.operation, ms: performance.now() - started, ...outcome });
   }

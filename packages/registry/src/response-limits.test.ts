@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { parseRateLimit, parseRetryAfter } from './response-limits.ts';
+import { parseRateLimit, parseRetryAfter, quotaIdentity } from './response-limits.ts';
 
 describe('parseRetryAfter', () => {
   const now = Date.parse('2026-11-21T10:00:00Z');
@@ -33,5 +33,22 @@ describe('parseRateLimit', () => {
     [{}, undefined],
   ])('%j', (headers: Record<string, string>, expected) => {
     expect(parseRateLimit((name) => headers[name])).toEqual(expected);
+  });
+});
+
+describe('quotaIdentity', () => {
+  it('is a hash of what the registry calls us, the same each time, and shows nothing of it', () => {
+    const identity = quotaIdentity('198.51.100.7', true);
+    expect(identity).toMatch(/^[0-9a-f]{16}$/);
+    expect(quotaIdentity(' 198.51.100.7 ', false)).toBe(identity);
+    expect(quotaIdentity('198.51.100.8', true)).not.toBe(identity);
+  });
+
+  it.each([
+    [undefined, true, 'anonymous'],
+    ['', true, 'anonymous'],
+    [undefined, false, 'credential'],
+  ])('without a word (%j) it is whether a credential was shown', (source, anonymous, expected) => {
+    expect(quotaIdentity(source, anonymous)).toBe(expected);
   });
 });

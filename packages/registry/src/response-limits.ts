@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { RateLimit } from './port.ts';
 
 /** Longest `Retry-After` that is believed. */
@@ -27,6 +28,16 @@ export function parseRateLimit(header: (name: string) => string | undefined): Ra
     ...(remaining === undefined ? {} : { remaining: remaining.count }),
     ...(windowSeconds === undefined ? {} : { windowSeconds }),
   };
+}
+
+/**
+ * Whom a registry counts a request for. `source` is its own word (`docker-ratelimit-source`: an address or an account's id, so only a
+ * hash of it is kept); without one all anonymous requests count together, and all others.
+ */
+export function quotaIdentity(source: string | undefined, anonymous: boolean): string {
+  const text = source?.trim() ?? '';
+  if (text === '') return anonymous ? 'anonymous' : 'credential';
+  return createHash('sha256').update(text).digest('hex').slice(0, 16);
 }
 
 function quota(value: string | undefined): { count: number; windowSeconds?: number } | undefined {

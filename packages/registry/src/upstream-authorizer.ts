@@ -104,7 +104,9 @@ export class UpstreamAuthorizer implements Authorizer {
       const carried = problem === undefined ? {} : { problem };
       const current = { need: from.need, choiceKey: from.choiceKey, left: from.left.slice(at), ...carried };
       try {
-        return await this.#authorize(current, from.left[at]!.credential, signal, at === 0 ? refused : undefined);
+        const { credential } = from.left[at]!;
+        const made = await this.#authorize(current, credential, signal, at === 0 ? refused : undefined);
+        return { ...made, anonymous: credential.kind === 'anonymous' };
       } catch (error) {
         if (
           !(error instanceof RegistryError) ||

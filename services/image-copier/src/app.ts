@@ -1,8 +1,15 @@
 import { readFile } from 'node:fs/promises';
 import { announceState, createCredentialClient, openBus, type Bus } from '@kuik/bus';
-import { COPY_QUEUE, IMAGE_STATE, METRICS } from '@kuik/contracts';
+import { COPY_QUEUE, IMAGE_STATE, MANIFEST_READ, METRICS } from '@kuik/contracts';
 import { openKube, type KubeClient } from '@kuik/kube';
-import { createBlobTurns, createPacer, createTransferLeases, createWorker, type Worker } from '@kuik/queue';
+import {
+  createBlobTurns,
+  createPacer,
+  createReadOnce,
+  createTransferLeases,
+  createWorker,
+  type Worker,
+} from '@kuik/queue';
 import {
   createRegistryAccess,
   readCacheEndpoint,
@@ -14,6 +21,7 @@ import { composeParts, HealthServer, type App, type Part, type ServiceContext, f
 import { cachedImages } from './cached-images.ts';
 import type { CopierConfig } from './config.ts';
 import { workOn, type CopyParts } from './copy-loop.ts';
+import { CountedManifests } from './counted/counted-manifests.ts';
 import { brokeredCredentials, noCredentials } from './credentials.ts';
 import { registryCopies } from './registry-copies.ts';
 import { reportCopies } from './report-copies.ts';
@@ -42,6 +50,10 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
     ...readRegistrySettings(config),
     upstream: readTimeouts(config.upstreamTimeouts),
     now: () => clock.now(),
+    observe: ({ host, upstream }) => {
+      if (upstream?.rateLimit !== undefined)
+        void pacer.told(host, { identity: upstream.identity, ...upstream.rateLimit }, { background: true });
+    },
   });
   const specs = { ...METRICS, reloads: METRICS.settingsReloads };
   const settings = followConfig({ context, config, applied: UPSTREAM_SECTIONS, specs });
@@ -59,7 +71,17 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
   const cache = readCacheEndpoint(config.cache, ['pull', 'push']);
   const leases = createTransferLeases(config.redis, { lockMs, log });
   const transfers = openTransfers({ config, context, registry, cache, credentials, turns, leases });
+  const once = createReadOnce(config.redis, { log });
+  const counted = new CountedManifests({
+    registry,
+    once,
+    pacer,
+    metrics,
+    now: () => clock.now(),
+    monotonic: () => clock.monotonic(),
+  });
   const copies = registryCopies({
+    shared: (client) => counted.shared(client),
     registry,
     cache,
     credentials,
@@ -79,6 +101,7 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
         log.warn('state not announced', { object: image.metadata.name, error }),
       ),
     pacer,
+    backgroundFloor: config.pace.floor.copies,
     progressAfterMs: progressAfter,
     progressEveryMs: progressEvery,
     clock,
@@ -88,6 +111,7 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
 
   let worker: Worker | undefined;
   metrics.onCollect(() => metrics.gauge(METRICS.copyActive).set(worker?.active() ?? 0));
+  bus.respond(MANIFEST_READ, (request) => counted.answer(request), { queue: 'image-copier' });
   const work: Part = {
     name: 'worker',
     start: () => {
@@ -114,6 +138,7 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
       { name: 'leases', close: () => leases.close() },
       transfers.part,
       settings,
+      { name: 'once', close: () => once.close() },
       work,
       tellOwner(bus, transfers.url),
     ],

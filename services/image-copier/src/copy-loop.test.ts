@@ -45,6 +45,9 @@ interface World {
   lost: CopyParts['lost'];
   held: CopyParts['held'];
   waitMs: number;
+  /** The same, for what nobody waits for. */
+  backgroundMs: number;
+  reason: string;
   writeFails: boolean | 'for good';
   /** Made anew while copying; `late`: between our look and our write. */
   replacedWhileCopying: boolean | 'late';
@@ -59,6 +62,8 @@ async function run(bend: (world: World) => void = () => undefined, signal = new 
     lost: async () => false,
     held: async () => undefined,
     waitMs: 0,
+    backgroundMs: 0,
+    reason: payload.reason,
     writeFails: false,
     replacedWhileCopying: false,
     deletedWhileCopying: false,
@@ -103,11 +108,13 @@ async function run(bend: (world: World) => void = () => undefined, signal = new 
       error instanceof Refusal ? { code: error.code, message: error.message, side: error.side } : undefined,
     announce: async (written) => void seen.announced.push(written.metadata.resourceVersion),
     pacer: {
-      take: async () => world.waitMs,
-      park: async (host, until) => void seen.parked.push([host, until]),
-      parkedUntil: async () => undefined,
-      close: async () => undefined,
+      take: async (_host, { floor = 0 } = {}) => (floor > 0 ? world.backgroundMs : world.waitMs),
+      limited: async (host, { retryAfterMs = 60_000 }) => {
+        seen.parked.push([host, NOW + retryAfterMs]);
+        return retryAfterMs;
+      },
     },
+    backgroundFloor: 0.05,
     clock: { now: () => NOW, monotonic: () => elapsedMs },
     log: silentLogger,
     count: {
@@ -116,7 +123,13 @@ async function run(bend: (world: World) => void = () => undefined, signal = new 
       progress: () => undefined,
     },
   };
-  const job: Job<CopyJob> = { id: 'j1', payload, signal, takenOver: false, progress: async () => undefined };
+  const job: Job<CopyJob> = {
+    id: 'j1',
+    payload: { ...payload, reason: world.reason },
+    signal,
+    takenOver: false,
+    progress: async () => undefined,
+  };
   const outcome = await workOn(job, parts);
   return { outcome, reads, ...seen };
 }
@@ -257,6 +270,12 @@ describe('workOn', () => {
     expect([copies, reads]).toEqual([0, 0]);
   });
 
+  it('leaves what little is left of a quota to others when nobody waits for it', async () => {
+    const because = (reason: string) => run((world) => Object.assign(world, { backgroundMs: 900, reason }));
+    expect((await because('UpdateDue')).outcome).toEqual({ do: 'park', afterMs: 900, reason: 'HostPaced' });
+    expect((await because('NotCached')).outcome).toEqual({ do: 'done' });
+  });
+
   it('does not lose a finished copy when the API server is away', async () => {
     const { outcome } = await run((world) => (world.writeFails = true));
     expect(outcome).toMatchObject({ do: 'park', reason: 'ApiServerUnavailable' });
@@ -393,7 +412,7 @@ describe('judgeFailure', () => {
     const verdict = judgeFailure({ code, message: 'm', side: 'upstream' }, REFERENCE, undefined, new Date(NOW));
     expect(verdict.error).toMatchObject({ code: expected, attempts: 1, at: '2026-11-21T10:00:00.000Z' });
     expect(verdict.error.message).toContain('a.b/c:1');
-    expect(verdict.parkHostMs).toBeUndefined();
+    expect(verdict.error.retryAt).toBeUndefined();
   });
 
   it('blames the cache for what the cache refused, even when it limits', () => {
@@ -404,7 +423,7 @@ describe('judgeFailure', () => {
       new Date(NOW),
     );
     expect(verdict.error.code).toBe('KUIK-CPY-503');
-    expect(verdict.parkHostMs).toBeUndefined();
+    expect(verdict.error.retryAt).toBeUndefined();
   });
 
   it("takes upstream's word for when to come back", () => {
@@ -414,7 +433,7 @@ describe('judgeFailure', () => {
       undefined,
       new Date(NOW),
     );
-    expect(verdict).toMatchObject({ parkHostMs: 5000, error: { retryAt: '2026-11-21T10:00:05.000Z' } });
+    expect(verdict.error.retryAt).toBe('2026-11-21T10:00:05.000Z');
   });
 
   it.each([
@@ -425,7 +444,8 @@ describe('judgeFailure', () => {
   ])('Retry-After of %i ms after %i failures waits %i ms', (retryAfterMs, attempts, waits) => {
     const before = { forUid: 'u1', error: { code: 'x', message: 'y', at: 'z', attempts } };
     const failure = { code: 'rate-limited', message: 'm', side: 'upstream', retryAfterMs } as const;
-    expect(judgeFailure(failure, REFERENCE, before, new Date(NOW)).parkHostMs).toBe(waits);
+    const { error } = judgeFailure(failure, REFERENCE, before, new Date(NOW));
+    expect(Date.parse(error.retryAt!)).toBe(NOW + waits);
   });
 
   it.each([

@@ -1,5 +1,6 @@
-import { type CachedImage, type CacheStanza, type CopyJob, HISTORY_MAX, stanzaOf } from '@kuik/contracts';
+import { type CachedImage, type CacheStanza, type CopyJob, ERROR_CODES, HISTORY_MAX, stanzaOf } from '@kuik/contracts';
 import type { Job, Outcome, Pacer } from '@kuik/queue';
+import { isBackground } from './background.ts';
 import { decideJob, forceWish, type CopyTarget } from './decide.ts';
 import { judgeFailure, type CopyFailure } from './judge.ts';
 import { type CopyProgress, ProgressTeller, type ProgressTellerParts } from './progress-teller.ts';
@@ -39,7 +40,9 @@ export interface CopyParts extends ProgressTellerParts {
   /** Reads a thrown error; undefined when it is none of a registry's (a mistake of ours, an abort). */
   failureOf(error: unknown): CopyFailure | undefined;
   announce(image: CachedImage): Promise<void>;
-  readonly pacer: Pacer;
+  readonly pacer: Pick<Pacer, 'take' | 'limited'>;
+  /** Share of a quota that copies leave when nobody waits for them. */
+  readonly backgroundFloor: number;
   readonly count: {
     ended(result: string, code: string, host: string, seconds: number): void;
     bytes(how: 'copied' | 'shared', bytes: number): void;
@@ -70,7 +73,8 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
     parts.count.ended(result, code, host, (parts.clock.monotonic() - started) / 1000);
 
   // First, so that a job which has to wait costs the API server nothing.
-  const waitMs = await parts.pacer.take(host);
+  const floor = isBackground(job.payload) ? parts.backgroundFloor : 0;
+  const waitMs = await parts.pacer.take(host, { floor });
   if (waitMs > 0) {
     log.debug('copy waits for its host', { host, ms: waitMs });
     return { do: 'park', afterMs: waitMs, reason: 'HostPaced' };
@@ -126,9 +130,7 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
     if (job.signal.aborted) throw error;
     const failure = parts.failureOf(error);
     if (failure === undefined) throw error;
-    const judged = judgeFailure(failure, verdict.target.reference, before, now());
-    if (judged.parkHostMs !== undefined)
-      await parts.pacer.park(host, parts.clock.now() + judged.parkHostMs, judged.error.code);
+    const judged = judgeFailure(await parked(failure, host, parts), verdict.target.reference, before, now());
     ended('failed', judged.error.code);
     log.warn('copy failed', {
       code: judged.error.code,
@@ -147,6 +149,13 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
   } finally {
     parts.count.progress(job.id, undefined);
   }
+}
+
+/** A registry that limits us is parked for everybody: the failure then says for how long. */
+async function parked(failure: CopyFailure, host: string, { pacer }: CopyParts): Promise<CopyFailure> {
+  if (failure.side !== 'upstream' || failure.code !== 'rate-limited') return failure;
+  const { code: reason } = ERROR_CODES.rateLimited;
+  return { ...failure, retryAfterMs: await pacer.limited(host, { retryAfterMs: failure.retryAfterMs, reason }) };
 }
 
 /**

@@ -24,8 +24,6 @@ export interface CopyFailure {
 
 export interface FailureVerdict {
   readonly error: StanzaError;
-  /** Nobody may ask this host before (ms from now): upstream named a time. */
-  readonly parkHostMs?: number;
   readonly name: ErrorName;
 }
 
@@ -46,16 +44,15 @@ const UPSTREAM_ERRORS: Record<string, ErrorName> = {
 
 /** Refusals that a credential might have turned into an answer. */
 const REFUSALS = new Set(['unauthorized', 'forbidden']);
-/** A registry that limits without saying for how long is left alone for this long. */
-const DEFAULT_PARK_MS = 60_000;
 /** "Retry-After: 0", said again and again, is not taken at its word. */
 const SHORTEST_WAIT_MS = 1_000;
+const LONGEST_FLOOR_MS = 60_000;
 
 /**
  * Turns a failed copy into the stanza's error, in this order: whatever the cache registry refused is `cacheUnavailable`; a refusal
  * for which no credential could be had is the broker's failure ("not found" only while the broker is away: it may be hiding a private
- * image); an upstream code has its own name; anything else is `upstreamFailed`. A rate limit parks the host, not the job. `attempts`
- * counts failures in a row of the same object; when the next try is due is `nextStep`'s to say unless upstream said it.
+ * image); an upstream code has its own name; anything else is `upstreamFailed`. `attempts` counts failures in a row of the same
+ * object; when the next try is due is `nextStep`'s to say unless upstream said it, or its host is parked.
  */
 export function judgeFailure(
   failure: CopyFailure,
@@ -64,10 +61,9 @@ export function judgeFailure(
   now: Date,
 ): FailureVerdict {
   const name = nameOf(failure);
-  const limited = failure.side === 'upstream' && failure.code === 'rate-limited';
   const attempts = (before?.error?.attempts ?? 0) + 1;
-  const asked = failure.retryAfterMs ?? (limited ? DEFAULT_PARK_MS : undefined);
-  const floor = Math.min(DEFAULT_PARK_MS, SHORTEST_WAIT_MS * 2 ** Math.min(attempts - 1, 10));
+  const asked = failure.retryAfterMs;
+  const floor = Math.min(LONGEST_FLOOR_MS, SHORTEST_WAIT_MS * 2 ** Math.min(attempts - 1, 10));
   const waitMs = asked === undefined ? undefined : Math.max(asked, floor);
   const error: StanzaError = {
     code: ERROR_CODES[name].code,
@@ -76,7 +72,7 @@ export function judgeFailure(
     attempts,
     ...(waitMs === undefined ? {} : { retryAt: new Date(now.getTime() + waitMs).toISOString() }),
   };
-  return { error, name, ...(limited && waitMs !== undefined ? { parkHostMs: waitMs } : {}) };
+  return { error, name };
 }
 
 function nameOf({ side, code, broker }: CopyFailure): ErrorName {

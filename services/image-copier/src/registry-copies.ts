@@ -23,6 +23,8 @@ import { platformsOf, wantsOf } from './wanted.ts';
 
 export interface CopyRoute {
   readonly registry: RegistryAccess;
+  /** An upstream client that reads together with others where its registry counts what is asked. */
+  readonly shared: (client: RepositoryClient) => RepositoryClient;
   readonly cache: CacheEndpoint;
   readonly credentials: (origin: CopyOrigin) => CopyCredentials;
   /** What all workers know of the cache's blobs, by upstream host. */
@@ -43,6 +45,7 @@ export interface CopyRoute {
 /** Upstream to cache by the copy algorithm of the registry package; errors are told apart by the side that failed. */
 export function registryCopies({
   registry,
+  shared,
   cache,
   credentials,
   turns,
@@ -63,8 +66,8 @@ export function registryCopies({
       const { requestId } = target;
       const origin = requestId === undefined ? {} : { requestId };
       const own = credentials(origin);
-      const upstream = share(registry.upstream(host, path, own, origin), { host, path, ...origin });
-      const source = sides.watch(upstream, 'upstream');
+      const counted = shared(registry.upstream(host, path, own, origin));
+      const source = sides.watch(share(counted, { host, path, ...origin }), 'upstream');
       const to = sides.watch(registry.cache(cache, target.cacheRepository, origin), 'cache');
       try {
         const wants = wantsOf(target.wanted);

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { createCredentialClient, openBus } from '@kuik/bus';
-import { METRICS } from '@kuik/contracts';
+import { HOST_STATE, METRICS, UPSTREAM_TOLD } from '@kuik/contracts';
 import { followCachedImages, openKube, openLeadership } from '@kuik/kube';
 import { createPacer, createTimeStore } from '@kuik/queue';
 import { createRegistryAccess, readRegistrySettings, readTimeouts, UPSTREAM_SECTIONS } from '@kuik/registry';
@@ -16,10 +16,12 @@ import {
 import { watchedReference } from './candidates.ts';
 import { checkUpstream } from './check-upstream.ts';
 import { CheckTimes } from './check-times.ts';
-import { budgetOf, type MonitorConfig } from './config.ts';
+import type { MonitorConfig } from './config.ts';
 import { HostBudgets } from './host-budgets.ts';
+import { policyOf } from './host-policy.ts';
 import { Monitor } from './monitor-loop.ts';
 import { recordUpstream } from './record-upstream.ts';
+import { TellHosts } from './tell-hosts.ts';
 
 export interface MonitorApp extends App {
   readonly healthPort: number;
@@ -35,6 +37,10 @@ export function createApp(config: MonitorConfig, context: ServiceContext): Monit
     ...readRegistrySettings(config),
     upstream: readTimeouts(config.upstreamTimeouts),
     now: () => clock.now(),
+    observe: ({ host, upstream }) => {
+      if (upstream?.rateLimit !== undefined)
+        void pacer.told(host, { identity: upstream.identity, ...upstream.rateLimit }, { background: true });
+    },
   });
   const specs = { ...METRICS, reloads: METRICS.settingsReloads };
   const settings = followConfig({ context, config, applied: UPSTREAM_SECTIONS, specs });
@@ -48,24 +54,36 @@ export function createApp(config: MonitorConfig, context: ServiceContext): Monit
     tokenFile === undefined
       ? undefined
       : createCredentialClient(bus, { readToken: () => readFile(tokenFile, 'utf8'), timeoutMs: brokerMs });
-  const { timeout: timeoutMs, interval: intervalMs, hostsAtOnce, idle: idleMs } = config.monitor;
-  const budget = (host: string) => budgetOf(config, host);
+  const { hostsAtOnce, idle: idleMs } = config.monitor;
+  const policy = (host: string) => policyOf(config, host);
   const monitor = new Monitor({
     images,
     leadership,
     times: new CheckTimes(store),
-    budgets: new HostBudgets(store, budget),
+    budgets: new HostBudgets(store, policy),
     pacer,
-    check: (image, signal) => checkUpstream(watchedReference(image)!, { registry, credentials, timeoutMs }, signal),
+    check: (reference, ask, signal) =>
+      checkUpstream(reference, ask, { registry, credentials, ...policy(reference.host) }, signal),
     record: (image, stanza, signal) => recordUpstream(kube, image, stanza, signal),
-    budgetOf: budget,
-    intervalMs,
+    policyOf: policy,
+    floor: config.pace.floor.monitoring,
     hostsAtOnce,
     idleMs,
     clock,
     log,
     metrics,
   });
+  const hosts = new TellHosts({
+    pacer,
+    bucket: bus.bucket(HOST_STATE, { create: true, onCreated: () => hosts.forget() }),
+    leadership,
+    clock,
+    metrics,
+  });
+  bus.onStatus((status) => {
+    if (status === 'connected') hosts.forget();
+  });
+  bus.subscribe(UPSTREAM_TOLD, (told) => hosts.heard(told));
   const health = new HealthServer({ ...config.http, metrics, notReady: () => parts.notReady() });
   const parts = composeParts(
     [
@@ -78,6 +96,12 @@ export function createApp(config: MonitorConfig, context: ServiceContext): Monit
       settings,
       images,
       { name: 'lease', start: () => Promise.resolve(leadership.start()), close: () => leadership.stop() },
+      loopPart({
+        name: 'hosts',
+        everyMs: config.monitor.tellHosts,
+        tick: () => hosts.round(),
+        onRound: reportRounds(log, metrics, METRICS),
+      }),
       loopPart({
         name: 'checks',
         everyMs: idleMs,

@@ -45,6 +45,18 @@ describe('candidateOf', () => {
       uid: forUid,
       host: 'registry.example.test',
       seenAt: minutes === undefined ? undefined : NOW + minutes * 60_000,
+      weight: 1,
     });
+  });
+
+  const used = (count: number) => ({ usedBy: { forUid, count } });
+  const unavailable = { forUid, error: error('KUIK-REG-404') };
+  it.each<[string, CachedImageStatus, number]>([
+    ['cached and used by nobody', { cache, ...used(0) }, 1],
+    ['missing and used by nobody', { cache: unavailable, ...used(0) }, 1],
+    ['cached and in use', { cache, ...used(3) }, 2],
+    ['missing and in use', { cache: unavailable, ...used(1) }, 4],
+  ])('%s weighs %#', (_, status, weight) => {
+    expect(candidateOf(imageOf({ status }), undefined)?.weight).toBe(weight);
   });
 });

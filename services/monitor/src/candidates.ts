@@ -30,7 +30,15 @@ export function candidateOf(image: CachedImage, checkedAt: number | undefined): 
     uid: image.metadata.uid,
     host: reference.host,
     seenAt: known.length === 0 ? undefined : Math.max(...known),
+    weight: weightOf(image),
   };
+}
+
+/** In use and not cached comes first: nobody can start it. What is in use comes before what nobody asks for. */
+function weightOf(image: CachedImage): number {
+  const inUse = (stanzaOf(image, 'usedBy')?.count ?? 0) > 0;
+  if (!inUse) return 1;
+  return stanzaOf(image, 'cache')?.digest === undefined ? 4 : 2;
 }
 
 /** A registry that only said "not now" has told nothing about the image. */

@@ -5,6 +5,7 @@ import { parseReference } from '@kuik/image';
 import { RegistryError, type Credential, type RegistryAccess, type RegistryErrorCode } from '@kuik/registry';
 import { checkUpstream } from './check-upstream.ts';
 import { DIGEST } from './fixtures.ts';
+import type { Ask } from './what-to-ask.ts';
 
 const signal = new AbortController().signal;
 type Answer = RegistryErrorCode | 'ok' | 'hang';
@@ -56,10 +57,14 @@ const check = (
   reference = 'ghcr.io/acme/api:v2',
 ) => {
   const { registry, asked } = registryOf(answer);
-  return checkUpstream(parseReference(reference), { registry, credentials, timeoutMs: 100 }, signal).then((result) => ({
-    result,
-    asked,
-  }));
+  const parsed = parseReference(reference);
+  const ask: Ask = { by: 'tag', reference: parsed.digest ?? parsed.tag!, resolve: false };
+  return checkUpstream(parsed, ask, { registry, credentials, timeoutMs: 100, method: 'HEAD' }, signal).then(
+    (result) => ({
+      result,
+      asked,
+    }),
+  );
 };
 
 describe('checkUpstream', () => {
@@ -130,10 +135,51 @@ describe('checkUpstream', () => {
     expect(result).toMatchObject({ kind: 'failed', code: 'timeout' });
   });
 
+  describe('the tag that lies: its manifest answers 200, what it names 404', () => {
+    const OTHER = `sha256:${'b'.repeat(64)}`;
+    const lying = (method: 'HEAD' | 'GET', ask: Ask, remaining?: number) => {
+      const asked: string[] = [];
+      const look = (by: string) => (reference: string) => {
+        asked.push(`${by} ${reference}`);
+        if (reference === OTHER) return Promise.reject(new RegistryError('not-found', 'upstream said 404'));
+        return Promise.resolve({ digest: OTHER, mediaType: 'x', size: 1, rateLimit: { remaining } });
+      };
+      const client = { headManifest: look('HEAD'), openManifest: look('GET') };
+      const registry = { upstream: () => client } as unknown as Pick<RegistryAccess, 'upstream'>;
+      const reference = parseReference('a.test/b:1');
+      return checkUpstream(reference, ask, { registry, timeoutMs: 100, method }, signal).then((result) => ({
+        result,
+        asked,
+      }));
+    };
+    const byTag = (known?: string): Ask => ({ by: 'tag', reference: '1', resolve: true, known });
+    const lie = { kind: 'failed', code: 'not-found', digest: OTHER };
+
+    it.each<[string, Ask, object, string[]]>([
+      ['is found out when its digest was not known', byTag(DIGEST), lie, ['HEAD 1', `HEAD ${OTHER}`]],
+      ['answers one request once its digest is known', byTag(OTHER), { kind: 'seen', digest: OTHER }, ['HEAD 1']],
+      ['is found out by one request then', { by: 'digest', digest: OTHER }, lie, [`HEAD ${OTHER}`]],
+      ['is believed without resolveDigest', { ...byTag(), resolve: false } as Ask, { kind: 'seen' }, ['HEAD 1']],
+    ])('%s', async (_, ask, expected, requests) => {
+      const { result, asked } = await lying('HEAD', ask);
+      expect(result).toMatchObject(expected);
+      expect(asked).toEqual(requests);
+    });
+
+    it('is asked for by GET where that is wished for, and what is left of a quota is read', async () => {
+      expect(await lying('GET', byTag(OTHER), 0)).toEqual({
+        result: { kind: 'seen', digest: OTHER, exhausted: true },
+        asked: ['GET 1'],
+      });
+    });
+  });
+
   it('throws when it is told to stop', async () => {
     const { registry } = registryOf(() => 'hang');
     const ending = new AbortController();
-    const running = checkUpstream(parseReference('a.test/b:1'), { registry, timeoutMs: 5_000 }, ending.signal);
+    const ask = { by: 'digest', digest: DIGEST } as const;
+    const options = { registry, timeoutMs: 5_000, method: 'HEAD' } as const;
+    const running = checkUpstream(parseReference('a.test/b:1'), ask, options, ending.signal);
     ending.abort(new Error('closing'));
     await expect(running).rejects.toThrow('closing');
   });

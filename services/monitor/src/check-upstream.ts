@@ -8,13 +8,15 @@ import {
   type RegistryErrorCode,
 } from '@kuik/registry';
 import type { CheckResult } from './judge.ts';
+import type { Ask } from './what-to-ask.ts';
 
 export interface CheckOptions {
   readonly registry: Pick<RegistryAccess, 'upstream'>;
   /** Absent: there is no broker, and everything is asked anonymously. */
   readonly credentials?: Pick<CredentialClient, 'credential'> | undefined;
-  /** For everything: credential, token, HEAD. */
+  /** For everything: credential, token, each request. */
   readonly timeoutMs: number;
+  readonly method: 'HEAD' | 'GET';
 }
 
 const REFUSALS = new Set<RegistryErrorCode>(['unauthorized', 'forbidden']);
@@ -22,19 +24,22 @@ const REFUSALS = new Set<RegistryErrorCode>(['unauthorized', 'forbidden']);
 const HIDING = new Set<RegistryErrorCode>(['unauthorized', 'forbidden', 'not-found']);
 
 /**
- * Asks upstream for the digest of a reference, by HEAD (by GET where a registry does not answer HEAD). A credential that was refused is
- * renewed once. Throws only when `signal` aborts.
+ * Asks upstream for an image, by HEAD unless `method` says GET (and where a registry does not answer HEAD): one request, and a second one when a
+ * tag names a digest that was not known and has to be resolved. A credential that was refused is renewed once. Throws only when
+ * `signal` aborts.
  */
 export async function checkUpstream(
-  reference: Reference,
-  { registry, credentials, timeoutMs }: CheckOptions,
+  { host, path }: Reference,
+  ask: Ask,
+  { registry, credentials, timeoutMs, method }: CheckOptions,
   signal: AbortSignal,
 ): Promise<CheckResult> {
-  const { host, path } = reference;
   const deadline = AbortSignal.timeout(timeoutMs);
   const either = AbortSignal.any([signal, deadline]);
   let brokerFailure: CredentialError | undefined;
   let secrets: readonly string[] | undefined;
+  /** The digest that is being asked for, when it is one that a tag named. */
+  let asked: string | undefined;
 
   const credentialFor = async (renew: boolean): Promise<readonly Credential[]> => {
     if (credentials === undefined) return [];
@@ -52,8 +57,19 @@ export async function checkUpstream(
   const head = async (tried: readonly Credential[]): Promise<CheckResult> => {
     try {
       const repository = registry.upstream(host, path, { credentials: () => Promise.resolve(tried) });
-      const { digest } = await repository.headManifest(reference.digest ?? reference.tag!, { signal: either });
-      return { kind: 'seen', digest };
+      const look = (reference: string) =>
+        method === 'GET'
+          ? repository.openManifest(reference, { signal: either })
+          : repository.headManifest(reference, { signal: either });
+      asked = ask.by === 'digest' ? ask.digest : undefined;
+      let told = await look(asked ?? (ask as { reference: string }).reference);
+      if (ask.by === 'tag' && ask.resolve && told.digest !== ask.known) {
+        asked = told.digest;
+        told = await look(asked);
+      }
+      const exhausted = told.rateLimit?.remaining === 0;
+      const by = ask.by === 'digest' ? ({ by: 'digest' } as const) : {};
+      return { kind: 'seen', digest: told.digest, ...by, ...(exhausted ? { exhausted } : {}) };
     } catch (error) {
       signal.throwIfAborted();
       if (deadline.aborted) return { kind: 'failed', code: 'timeout', message: `no answer within ${timeoutMs} ms` };
@@ -64,6 +80,7 @@ export async function checkUpstream(
         message: error.message,
         retryAfterMs: error.retryAfterMs,
         tried: secrets,
+        ...(asked === undefined ? {} : { digest: asked }),
       };
     }
   };

@@ -15,7 +15,7 @@ import {
 } from '@kuik/contracts';
 import { loadConfig, type Env } from '@kuik/runtime';
 import { z } from 'zod';
-import type { Budget } from './schedule.ts';
+import { hostPolicies } from './host-policy.ts';
 
 const positive = duration({ minMs: 1 });
 const checks = z.number().int().min(0).max(100_000);
@@ -39,8 +39,12 @@ export const monitorConfig = z.strictObject({
         .default(DEFAULTS.monitor.budgetPerInterval)
         .describe('Checks of one registry within any interval; 0 checks nothing'),
       budgets: z.record(z.string(), checks).default({}).describe('The same for single registries: docker.io: 20'),
+      registries: hostPolicies,
       timeout: positive.default(DEFAULTS.monitor.timeoutMs).describe('For one check, credentials included'),
       hostsAtOnce: z.number().int().min(1).max(256).default(16),
+      tellHosts: duration({ minMs: 50 })
+        .default(5_000)
+        .describe('How often nodes are told which registries limit us, and what is left of quotas'),
       idle: duration({ minMs: 10 }).default(5_000).describe('Longest time without a look at the list of images'),
     })
     .prefault({}),
@@ -50,10 +54,4 @@ export type MonitorConfig = z.output<typeof monitorConfig>;
 /** Configuration from the environment and KUIK_CONFIG; throws ConfigError with every mistake. */
 export function loadMonitorConfig(env: Env): MonitorConfig {
   return loadConfig({ name: 'monitor', schema: monitorConfig, env });
-}
-
-/** The budget of a registry host. */
-export function budgetOf({ monitor }: Pick<MonitorConfig, 'monitor'>, host: string): Budget {
-  const own = Object.hasOwn(monitor.budgets, host) ? monitor.budgets[host] : undefined;
-  return { checks: own ?? monitor.budgetPerInterval, windowMs: monitor.interval };
 }

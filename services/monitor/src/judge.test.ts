@@ -71,6 +71,59 @@ describe('judge', () => {
     expect(judgement.stanza.error?.retryAt).toBe(at(15));
   });
 
+  const LIE = { code: 'KUIK-REG-406', message: 'x', at: at(-60) };
+  const GONE = { code: 'KUIK-REG-404', message: 'x', at: at(-60) };
+  const lied = stanza({ state: 'Deleted', error: LIE });
+  const gone404 = stanza({ state: 'Deleted', error: GONE });
+  const byDigest = { ...seen(DIGEST), by: 'digest' } as const;
+  it.each<
+    [string, UpstreamStanza | undefined, Exclude<CheckResult, { kind: 'undecided' }>, string, string | undefined]
+  >([
+    [
+      'what a tag names is not there',
+      stanza({}),
+      { ...failed('not-found'), digest: DIGEST },
+      'Deleted',
+      'KUIK-REG-406',
+    ],
+    ['the tag goes on naming it', lied, seen(DIGEST), 'Deleted', 'KUIK-REG-406'],
+    ['it is there again', lied, byDigest, 'Available', undefined],
+    ['the tag names something else', lied, seen(OTHER), 'Moved', undefined],
+    ['the tag is gone, its digest is there', gone404, byDigest, 'Deleted', 'KUIK-REG-404'],
+    ['the tag is there again', gone404, seen(DIGEST), 'Available', undefined],
+    [
+      'the digest of a moved tag is there',
+      stanza({ state: 'Moved', digest: OTHER }),
+      { ...byDigest, digest: OTHER },
+      'Moved',
+      undefined,
+    ],
+    [
+      'the registry is back, asked by digest',
+      stanza({ state: 'Unreachable', error: GONE }),
+      byDigest,
+      'Available',
+      undefined,
+    ],
+    [
+      'it is there, and nothing is left of the quota',
+      undefined,
+      { ...seen(DIGEST), exhausted: true },
+      'RateLimited',
+      'KUIK-REG-429',
+    ],
+  ])('%s: %#', (_, before, result, state, code) => {
+    const image = before === undefined ? imageOf() : withUpstream(before);
+    const judgement = judge(image, result, NOW);
+    expect([judgement.state, judgement.stanza.state, judgement.stanza.error?.code]).toEqual([state, state, code]);
+    expect(judgement.host).toEqual({ do: 'go-on' });
+  });
+
+  it('says which digest a tag names in vain', () => {
+    const { error } = judge(imageOf(), { ...failed('not-found'), digest: OTHER }, NOW).stanza;
+    expect(error?.message).toContain(`the tag names ${OTHER}, which the registry does not have`);
+  });
+
   const gone = { code: 'KUIK-REG-404', message: 'x', at: at(-60) };
   it.each<[string, UpstreamStanza | undefined, Exclude<CheckResult, { kind: 'undecided' }>, boolean]>([
     ['the first check', undefined, seen(DIGEST), true],

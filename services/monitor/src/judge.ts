@@ -14,7 +14,14 @@ import type { RegistryErrorCode } from '@kuik/registry';
 
 /** What came of asking. `undecided`: refused without a credential while none could be had; that says nothing about the image. */
 export type CheckResult =
-  | { readonly kind: 'seen'; readonly digest: string }
+  | {
+      readonly kind: 'seen';
+      readonly digest: string;
+      /** It was asked for by digest: that says nothing about the tag. */
+      readonly by?: 'digest' | undefined;
+      /** Nothing is left of the quota: whoever pulls it now is refused. */
+      readonly exhausted?: boolean | undefined;
+    }
   | {
       readonly kind: 'failed';
       readonly code: RegistryErrorCode;
@@ -22,6 +29,8 @@ export type CheckResult =
       readonly retryAfterMs?: number | undefined;
       /** Pull secrets that were tried (names), when the broker said so. */
       readonly tried?: readonly string[] | undefined;
+      /** The digest that was asked for, which the tag names. */
+      readonly digest?: string | undefined;
     }
   | { readonly kind: 'undecided'; readonly message: string };
 
@@ -63,17 +72,17 @@ export function judge(image: CachedImage, result: Exclude<CheckResult, { kind: '
   const at = new Date(now).toISOString();
   const forUid = image.metadata.uid;
   if (result.kind === 'seen') {
-    const state = hasMoved(image, result.digest) ? 'Moved' : 'Available';
-    const stanza: UpstreamStanza = { forUid, state, digest: result.digest, lastSeen: at };
-    return { state, stanza, record: worthRecording(before, stanza, now), host: { do: 'go-on' } };
+    const stanza = seenStanza(image, before, result, at);
+    return { state: stanza.state, stanza, record: worthRecording(before, stanza, now), host: { do: 'go-on' } };
   }
-  const [state, name] = FAILURES[result.code] ?? (['Error', 'upstreamFailed'] as const);
+  const { digest = before?.digest } = result;
+  const [state, name] = failureOf(result);
   const parkMs = result.retryAfterMs ?? DEFAULT_PARK_MS;
   const limited = state === 'RateLimited';
   const stanza: UpstreamStanza = {
     forUid,
     state,
-    ...(before?.digest === undefined ? {} : { digest: before.digest }),
+    ...(digest === undefined ? {} : { digest }),
     ...(before?.lastSeen === undefined ? {} : { lastSeen: before.lastSeen }),
     error: {
       code: ERROR_CODES[name].code,
@@ -88,9 +97,47 @@ export function judge(image: CachedImage, result: Exclude<CheckResult, { kind: '
   return { state, stanza, record: worthRecording(before, stanza, now), host };
 }
 
+/**
+ * What an answer makes of what was known. A tag that lied goes on lying until its digest was seen, or it names another one; a digest
+ * that is there brings back no tag that is not.
+ */
+function seenStanza(
+  image: CachedImage,
+  before: UpstreamStanza | undefined,
+  { digest, by, exhausted }: Extract<CheckResult, { kind: 'seen' }>,
+  at: string,
+): UpstreamStanza {
+  const forUid = image.metadata.uid;
+  const lied = before?.error?.code === ERROR_CODES.tagLies.code;
+  const stillLies = lied && by === undefined && before.digest === digest;
+  const tagIsGone = before?.state === 'Deleted' && !lied && by === 'digest';
+  if (before?.error !== undefined && (stillLies || tagIsGone)) return { ...before, error: { ...before.error, at } };
+  const stanza: UpstreamStanza = {
+    forUid,
+    state: hasMoved(image, digest) ? 'Moved' : 'Available',
+    digest,
+    lastSeen: at,
+  };
+  if (exhausted !== true) return stanza;
+  const { code } = ERROR_CODES.rateLimited;
+  const message = explain(
+    `${image.spec.sourceImage} is there`,
+    'nothing is left of the quota',
+    ERROR_CODES.rateLimited.remedy,
+  );
+  return { ...stanza, state: 'RateLimited', error: { code, message, at } };
+}
+
+/** A digest that is not there although the tag names it: the image cannot be had, whatever the tag says. */
+function failureOf({ code, digest }: Extract<CheckResult, { kind: 'failed' }>): readonly [UpstreamState, ErrorName] {
+  if (code === 'not-found' && digest !== undefined) return ['Deleted', 'tagLies'];
+  return FAILURES[code] ?? ['Error', 'upstreamFailed'];
+}
+
 function explainFailure(name: ErrorName, result: Extract<CheckResult, { kind: 'failed' }>, image: string): string {
   const doing = `cannot check ${image}`;
-  const said = result.message.replace(/^cannot (?:read|access) \S+: /, '');
+  const told = result.message.replace(/^cannot (?:read|access) \S+: /, '');
+  const said = name === 'tagLies' ? `the tag names ${result.digest}, which the registry does not have (${told})` : told;
   const reference = tryParseReference(image);
   if (reference === undefined) return explain(doing, said, ERROR_CODES[name].remedy);
   if (result.tried !== undefined && (name === 'unauthorized' || name === 'forbidden')) {

@@ -1,4 +1,12 @@
-import { METRICS, stanzaOf, UPSTREAM_STATES, type CachedImage, type UpstreamStanza } from '@kuik/contracts';
+import {
+  ERROR_CODES,
+  METRICS,
+  stanzaOf,
+  UPSTREAM_STATES,
+  type CachedImage,
+  type UpstreamStanza,
+} from '@kuik/contracts';
+import type { Reference } from '@kuik/image';
 import { isKubeError, type Leadership, type Reflector } from '@kuik/kube';
 import type { Pacer } from '@kuik/queue';
 import { backoffMs, wait, type Clock, type Logger, type Metrics } from '@kuik/runtime';
@@ -7,18 +15,21 @@ import type { CheckTimes } from './check-times.ts';
 import { goneHosts } from './gone-hosts.ts';
 import type { HostBudgets } from './host-budgets.ts';
 import { judge, type CheckResult } from './judge.ts';
-import { schedule, type Budget, type Candidate, type HostSchedule } from './schedule.ts';
+import type { HostPolicy } from './host-policy.ts';
+import { schedule, type Candidate, type HostSchedule } from './schedule.ts';
+import { whatToAsk, type Ask } from './what-to-ask.ts';
 
 export interface MonitorOptions {
   readonly images: Pick<Reflector<CachedImage>, 'values' | 'get' | 'synced'>;
   readonly leadership: Pick<Leadership, 'isLeader' | 'assertLeader'>;
   readonly times: CheckTimes;
   readonly budgets: HostBudgets;
-  readonly pacer: Pick<Pacer, 'take' | 'park' | 'parkedUntil'>;
-  readonly check: (image: CachedImage, signal: AbortSignal) => Promise<CheckResult>;
+  readonly pacer: Pick<Pacer, 'take' | 'limited' | 'parkedUntil'>;
+  readonly check: (reference: Reference, ask: Ask, signal: AbortSignal) => Promise<CheckResult>;
   readonly record: (image: CachedImage, stanza: UpstreamStanza, signal: AbortSignal) => Promise<void>;
-  readonly budgetOf: (host: string) => Budget;
-  readonly intervalMs: number;
+  readonly policyOf: (host: string) => HostPolicy;
+  /** Share of a quota that checks leave to others. */
+  readonly floor: number;
   /** Registries asked at once; each of them gets one request at a time. */
   readonly hostsAtOnce: number;
   /** Longest time without a look at the list. */
@@ -48,6 +59,8 @@ export class Monitor {
   readonly #unreachable = new Map<string, { failures: number; until: number }>();
   /** Registries that the checks' counter names. */
   readonly #counted = new Set<string>();
+  /** By which name each image was asked for last, by uid. */
+  readonly #asked = new Map<string, Ask['by']>();
 
   constructor(options: MonitorOptions) {
     this.#options = options;
@@ -66,6 +79,7 @@ export class Monitor {
     }
     const byUid = new Map([...images.values()].map((image) => [image.metadata.uid, image]));
     await times.follow(new Set(byUid.keys()));
+    for (const uid of this.#asked.keys()) if (!byUid.has(uid)) this.#asked.delete(uid);
     const candidates = [...byUid.values()].flatMap((image) => candidateOf(image, times.at(image.metadata.uid)) ?? []);
     const hosts = new Set(candidates.map(({ host }) => host));
     await budgets.follow(hosts, clock.now());
@@ -99,22 +113,23 @@ export class Monitor {
   }
 
   #plan(candidates: readonly Candidate[], parked: ReadonlyMap<string, number>, now: number): HostSchedule[] {
-    const { budgetOf, intervalMs, budgets } = this.#options;
+    const { policyOf, budgets } = this.#options;
     const stateOf = (host: string) => ({ spent: budgets.spent(host), notBefore: parked.get(host) });
-    return schedule({ images: candidates, intervalMs, budgetOf, stateOf }, now);
+    return schedule({ images: candidates, policyOf, stateOf }, now);
   }
 
   async #notBefore(host: string): Promise<number> {
-    const parkedUntil = (await this.#options.pacer.parkedUntil(host)) ?? 0;
+    const { pacer, floor } = this.#options;
+    const parkedUntil = (await pacer.parkedUntil(host, { floor })) ?? 0;
     return Math.max(parkedUntil, this.#unreachable.get(host)?.until ?? 0);
   }
 
   /** Checks these images of one registry in order, until it limits us, cannot be reached, or something of ours fails. Never throws. */
   async #chain(host: string, images: readonly CachedImage[], signal: AbortSignal): Promise<void> {
-    const { leadership, pacer, budgets, clock, log } = this.#options;
+    const { leadership, pacer, budgets, clock, log, floor } = this.#options;
     try {
       for (const planned of images) {
-        const paceMs = await pacer.take(host);
+        const paceMs = await pacer.take(host, { floor });
         if (paceMs > PACE_WAIT_MAX_MS || (paceMs > 0 && !(await wait(paceMs, signal)))) return;
         const image = this.#current(planned);
         if (image === undefined) continue;
@@ -128,8 +143,8 @@ export class Monitor {
 
   /** One check. False: leave this registry alone for now. */
   async #one(host: string, image: CachedImage, signal: AbortSignal): Promise<boolean> {
-    const { times, pacer, check, clock, log, metrics } = this.#options;
-    const result = await check(image, signal);
+    const { times, check, clock, log, metrics } = this.#options;
+    const result = await this.#parked(host, await check(...this.#asking(image), signal));
     const now = clock.now();
     const checks = metrics.counter(METRICS.monitorChecks);
     this.#counted.add(host);
@@ -139,7 +154,7 @@ export class Monitor {
         image: image.spec.sourceImage,
         reason: result.message,
       });
-      await times.record(image.metadata.uid, now - Math.max(0, this.#options.intervalMs - UNDECIDED_MS));
+      await times.record(image.metadata.uid, now - Math.max(0, this.#options.policyOf(host).intervalMs - UNDECIDED_MS));
       return true;
     }
     const judgement = judge(image, result, now);
@@ -149,7 +164,6 @@ export class Monitor {
     switch (judgement.host.do) {
       case 'park':
         // Not counted as a check of the image: it has told nothing about it.
-        await pacer.park(host, now + judgement.host.parkMs, 'monitor: 429');
         return false;
       case 'back-off': {
         const failures = (this.#unreachable.get(host)?.failures ?? 0) + 1;
@@ -164,6 +178,24 @@ export class Monitor {
         await times.record(image.metadata.uid, now);
         return true;
     }
+  }
+
+  /** By which name the image is asked for this time. */
+  #asking(image: CachedImage): [Reference, Ask] {
+    const reference = watchedReference(image)!;
+    const { uid } = image.metadata;
+    const { resolveDigest } = this.#options.policyOf(reference.host);
+    const ask = whatToAsk(image, reference, resolveDigest, this.#asked.get(uid));
+    this.#asked.set(uid, ask.by);
+    return [reference, ask];
+  }
+
+  /** A registry that limits us is parked for everybody: the result then says for how long. */
+  async #parked(host: string, result: CheckResult): Promise<CheckResult> {
+    if (result.kind !== 'failed' || result.code !== 'rate-limited') return result;
+    const { code: reason } = ERROR_CODES.rateLimited;
+    const retryAfterMs = await this.#options.pacer.limited(host, { retryAfterMs: result.retryAfterMs, reason });
+    return { ...result, retryAfterMs };
   }
 
   /** What cannot be written because the API server is away is checked again; what it refuses is told and passed over. */

@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { CachedImage } from '@kuik/contracts';
+import { formatReference, parseReference, type Reference } from '@kuik/image';
 import { CACHED_IMAGES } from '@kuik/kube';
 import { memoryKube, type MemoryKube } from '@kuik/kube/memory';
 import { memoryQueue } from '@kuik/queue/memory';
 import { createMetrics, silentLogger } from '@kuik/runtime';
-import { candidateOf } from './candidates.ts';
 import { CheckTimes } from './check-times.ts';
 import { imageOf, NOW, type ImageChange } from './fixtures.ts';
 import { HostBudgets } from './host-budgets.ts';
@@ -58,7 +58,13 @@ class World {
   /** A fresh process over the same Redis. */
   process(): Monitor {
     const store = this.redis.createTimeStore();
-    const budgetOf = () => this.budget;
+    const policyOf = () => ({
+      ...this.budget,
+      intervalMs: HOUR,
+      timeoutMs: 1_000,
+      method: 'HEAD' as const,
+      resolveDigest: false,
+    });
     return new Monitor({
       images: {
         values: () => this.kube.objects<CachedImage>(CACHED_IMAGES).values(),
@@ -67,12 +73,12 @@ class World {
       },
       leadership: { isLeader: () => this.leader, assertLeader: () => undefined },
       times: new CheckTimes(store),
-      budgets: new HostBudgets(store, budgetOf),
+      budgets: new HostBudgets(store, policyOf),
       pacer: this.pacer,
-      check: (image) => this.check(image),
+      check: (reference) => this.check(reference),
       record: (image, stanza, signal) => recordUpstream(this.kube, image, stanza, signal),
-      budgetOf,
-      intervalMs: HOUR,
+      policyOf,
+      floor: 0.2,
       hostsAtOnce: 8,
       idleMs: 5_000,
       clock: { now: () => this.now, monotonic: () => this.now },
@@ -87,14 +93,16 @@ class World {
     return [...new Set([...lines].map(([, host]) => host!))].sort();
   }
 
-  async check(image: CachedImage): Promise<CheckResult> {
-    const { host } = candidateOf(image, undefined)!;
-    this.checked.push(image.metadata.name);
+  async check(reference: Reference): Promise<CheckResult> {
+    const { host } = reference;
+    const named = ({ spec }: CachedImage) =>
+      formatReference(parseReference(spec.sourceImage)) === formatReference(reference);
+    this.checked.push([...this.kube.objects<CachedImage>(CACHED_IMAGES).values()].find(named)!.metadata.name);
     this.underWay.set(host, (this.underWay.get(host) ?? 0) + 1);
     this.mostAtOnce = Math.max(this.mostAtOnce, this.underWay.get(host)!);
     try {
       await Promise.resolve();
-      return await this.answer(image.spec.sourceImage);
+      return await this.answer(formatReference(reference));
     } finally {
       this.underWay.set(host, this.underWay.get(host)! - 1);
     }
@@ -218,6 +226,27 @@ describe('Monitor', () => {
     await round();
     expect(world.checked[1]).toBe(first);
     expect([world.state('a'), world.state('b')]).toEqual(['Available', 'Available']);
+  });
+
+  it('leaves what little is left of a quota to others, looks again after five minutes, and goes on when it is refilled', async () => {
+    world.add({ name: 'a' });
+    world.add({ name: 'b' });
+    const told = (remaining: number) =>
+      world.pacer.told(
+        'registry.example.test',
+        { identity: 'i', limit: 100, remaining, windowSeconds: 21_600 },
+        { background: true },
+      );
+    await told(19);
+    await round();
+    expect(world.checked).toEqual([]);
+    world.now += 5 * 60_000;
+    world.answer = () => told(18).then(() => ({ kind: 'seen', digest: DIGEST }));
+    await round();
+    expect(world.checked).toHaveLength(1);
+    await told(100);
+    await round();
+    expect(world.checked).toHaveLength(2);
   });
 
   it('says nothing about an image for which no credential could be had, and tries again in ten minutes', async () => {

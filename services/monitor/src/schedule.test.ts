@@ -17,8 +17,7 @@ function simulate(images: readonly Candidate[], budget: Budget, intervalMs: numb
     const plan = schedule(
       {
         images: images.map(({ uid, host }) => ({ uid, host, seenAt: seenAt.get(uid) })),
-        intervalMs,
-        budgetOf: () => budget,
+        policyOf: () => ({ ...budget, intervalMs }),
         stateOf: (host) => ({ spent: spent.get(host) ?? [] }),
       },
       now,
@@ -84,8 +83,7 @@ describe('schedule', () => {
           { uid: 'a', host: 'h', seenAt },
           { uid: 'b', host: 'h', seenAt: START },
         ],
-        intervalMs: HOUR,
-        budgetOf: () => ({ checks, windowMs: HOUR }),
+        policyOf: () => ({ checks, windowMs: HOUR, intervalMs: HOUR }),
         stateOf: () => ({ spent: [], ...state }),
       },
       START,
@@ -113,6 +111,27 @@ describe('schedule', () => {
   ])('%s', (_, plan, expected) => {
     expect(plan).toMatchObject(expected);
     if ('nextAt' in expected && expected.nextAt === undefined) expect(plan?.nextAt).toBeUndefined();
+  });
+
+  it('looks at what weighs more first, without leaving others behind', () => {
+    const image = (uid: string, hoursAgo: number | undefined, weight: number): Candidate => ({
+      uid,
+      host: 'h',
+      seenAt: hoursAgo === undefined ? undefined : START - hoursAgo * HOUR,
+      weight,
+    });
+    const images = [
+      image('a', 2, 1),
+      image('b', 2, 4),
+      image('c', 9, 1),
+      image('d', undefined, 1),
+      image('e', undefined, 4),
+    ];
+    const [plan] = schedule(
+      { images, policyOf: () => ({ checks: 9, windowMs: HOUR, intervalMs: HOUR }), stateOf: () => ({ spent: [] }) },
+      START,
+    );
+    expect(plan?.now).toEqual(['e', 'd', 'c', 'b', 'a']);
   });
 
   it('never goes beyond a budget, and leaves nobody behind', () => {

@@ -4,6 +4,8 @@ export interface Candidate {
   readonly host: string;
   /** When upstream was last asked about it (by a check or a copy), epoch ms; undefined: never. */
   readonly seenAt: number | undefined;
+  /** How much more than others it is worth a look: its waiting counts so many times. Default 1. */
+  readonly weight?: number;
 }
 
 /** At most `checks` in any `windowMs`. */
@@ -22,9 +24,8 @@ export interface HostState {
 
 export interface ScheduleInput {
   readonly images: Iterable<Candidate>;
-  /** Shortest time between two checks of one image. */
-  readonly intervalMs: number;
-  readonly budgetOf: (host: string) => Budget;
+  /** A host's budget, and the shortest time between two checks of one image. */
+  readonly policyOf: (host: string) => Budget & { readonly intervalMs: number };
   readonly stateOf: (host: string) => HostState;
 }
 
@@ -42,7 +43,7 @@ export interface HostSchedule {
 
 /**
  * Which images may be checked at `now` (epoch ms): per host those that are due (never asked about, or the interval ago), the longest
- * unasked first and by uid among equals, as many as are left of the host's budget; none while the host is parked. Pure: hosts in the
+ * unasked first (its time counts by its weight; of those never asked about the heaviest) and by uid among equals, as many as are left of the host's budget; none while the host is parked. Pure: hosts in the
  * order of their names.
  */
 export function schedule(input: ScheduleInput, now: number): HostSchedule[] {
@@ -55,29 +56,49 @@ export function schedule(input: ScheduleInput, now: number): HostSchedule[] {
   return [...byHost.keys()].sort().map((host) => scheduleHost(host, byHost.get(host)!, input, now));
 }
 
-function scheduleHost(host: string, images: Candidate[], input: ScheduleInput, now: number): HostSchedule {
-  const budget = input.budgetOf(host);
+function scheduleHost(host: string, images: readonly Candidate[], input: ScheduleInput, now: number): HostSchedule {
+  const { intervalMs, ...budget } = input.policyOf(host);
   const { spent, notBefore = -Infinity } = input.stateOf(host);
   const recent = spent.filter((time) => time > now - budget.windowMs).sort((a, b) => a - b);
   const left = Math.max(0, budget.checks - recent.length);
 
-  images.sort((a, b) => (a.seenAt ?? -Infinity) - (b.seenAt ?? -Infinity) || (a.uid < b.uid ? -1 : 1));
-  const dueAt = (image: Candidate): number =>
-    image.seenAt === undefined ? -Infinity : image.seenAt + input.intervalMs;
-  const firstNotDue = images.findIndex((image) => dueAt(image) > now);
-  const due = firstNotDue === -1 ? images.length : firstNotDue;
-  const parked = notBefore > now;
-  const chosen = parked ? [] : images.slice(0, Math.min(due, left));
+  const dueAt = ({ seenAt }: Candidate): number => (seenAt === undefined ? -Infinity : seenAt + intervalMs);
+  const due = images
+    .filter((image) => dueAt(image) <= now)
+    .sort((a, b) => urgencyOf(b, now) - urgencyOf(a, now) || tie(a, b));
+  const chosen = notBefore > now ? [] : due.slice(0, left);
 
   // What is not chosen waits for the park to end, for the budget, or for its interval; what is, for its next interval.
-  const next = images[chosen.length];
   const nextDueAt = Math.min(
-    next === undefined ? Infinity : dueAt(next),
-    chosen.length === 0 ? Infinity : now + input.intervalMs,
+    due.length > chosen.length ? now : Infinity,
+    chosen.length === 0 ? Infinity : now + intervalMs,
+    firstOf(images, (image) => dueAt(image) > now, dueAt),
   );
   const spentAfter = [...recent, ...chosen.map(() => now)];
   const budgetAt =
     spentAfter.length < budget.checks ? now : (spentAfter[spentAfter.length - budget.checks] ?? now) + budget.windowMs;
   const nextAt = budget.checks <= 0 ? undefined : Math.max(now, notBefore, nextDueAt, budgetAt);
-  return { host, now: chosen.map(({ uid }) => uid), due, left, nextAt };
+  return { host, now: chosen.map(({ uid }) => uid), due: due.length, left, nextAt };
+}
+
+/** Time without a look, as often as its weight says; what was never looked at comes before everything else. */
+function urgencyOf({ seenAt, weight = 1 }: Candidate, now: number): number {
+  return seenAt === undefined ? Number.MAX_SAFE_INTEGER : (now - seenAt) * weight;
+}
+
+function tie(a: Candidate, b: Candidate): number {
+  if (a.seenAt === undefined && b.seenAt === undefined && a.weight !== b.weight)
+    return (b.weight ?? 1) - (a.weight ?? 1);
+  return a.uid < b.uid ? -1 : 1;
+}
+
+/** The earliest of those that count; Infinity when none does. */
+function firstOf(
+  images: readonly Candidate[],
+  counts: (image: Candidate) => boolean,
+  at: (image: Candidate) => number,
+): number {
+  let first = Infinity;
+  for (const image of images) if (counts(image)) first = Math.min(first, at(image));
+  return first;
 }

@@ -8,6 +8,7 @@ import {
   type MissingContent,
   TAG_MOVED,
   TRANSFER_OWNERS,
+  UPSTREAM_TOLD,
 } from '@kuik/contracts';
 import {
   createRegistryAccess,
@@ -24,6 +25,8 @@ import {
   composeParts,
   HealthServer,
   loop,
+  loopPart,
+  reportRounds,
   type App,
   type Part,
   type ServiceContext,
@@ -36,6 +39,7 @@ import { CacheMisses } from './cache-misses.ts';
 import { CachedManifests } from './cached-manifests.ts';
 import type { Config } from './config.ts';
 import { FindManifest } from './find-manifest.ts';
+import { KnownHosts } from './known-hosts.ts';
 import type { ListenAddress } from './listen.ts';
 import { Owners } from './owners.ts';
 import { PullGuard } from './pull-guard.ts';
@@ -46,8 +50,10 @@ import { SharedReads } from './shared-reads.ts';
 import { ServedReport, ServedTally } from './served-report.ts';
 import { ServePull } from './serve-pull.ts';
 import { ShownGrants } from './shown-grant.ts';
+import { spareUpstream } from './spare-upstream.ts';
 import { TagChecks } from './tag-checks.ts';
 import { NoTagKnowledge, TagKnowledge } from './tag-knowledge.ts';
+import { ToldUpstream } from './told-upstream.ts';
 import { UpstreamAccess } from './upstream-access.ts';
 
 /** What tests may put in place of a real part. */
@@ -79,6 +85,11 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
       bufferMaxBytes: proxy.bufferMaxBytes,
       bufferMinBytes: proxy.bufferMinBytes,
       now: () => clock.now(),
+      observe: (event) => {
+        told.add(event);
+        if (event.status === 429 && event.upstream?.anonymous === true)
+          hosts.limited(event.host, event.upstream.retryAfterMs);
+      },
     });
   const specs = { ...METRICS, reloads: METRICS.settingsReloads };
   const settings = followConfig({ context, config, applied: UPSTREAM_SECTIONS, specs });
@@ -103,9 +114,13 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
   const readToken = async (): Promise<string> =>
     tokenFile === undefined ? 'none' : (await readFile(tokenFile, 'utf8')).trim();
   const credentials = bus && createCredentialClient(bus, { readToken, timeoutMs, now: () => clock.now() });
+  const told = new ToldUpstream();
+  const hosts = new KnownHosts({ bus, now: () => clock.now() });
+  const parked = metrics.counter(METRICS.proxyUpstreamParked);
+  const spared = spareUpstream({ registry, hosts, bus, sharedReadMs: proxy.sharedRead, onParked: () => parked.inc() });
   const shared = sharing(config, context, { registry, cache: endpoint, bus });
   const upstream = new UpstreamAccess({
-    registry,
+    registry: spared,
     now,
     ...(credentials && { credentials }),
     ...(shared && { shared }),
@@ -189,12 +204,26 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
     name: 'outside',
     async close() {
       await tags.stop();
+      await hosts.stop();
       await bus?.close();
       await registry.close();
     },
   };
+  const telling = loopPart({
+    name: 'told',
+    everyMs: proxy.toldInterval,
+    tick: () => {
+      const message = told.take(config.node);
+      if (message !== undefined) bus?.publish(UPSTREAM_TOLD, message);
+      return Promise.resolve();
+    },
+    onRound: reportRounds(log, metrics, METRICS),
+  });
   const health = new HealthServer({ ...config.http, metrics, notReady: () => app.notReady() });
-  const app = composeParts([health, outside, settings, report, server], { log, closeMs: proxy.drain + 5_000 });
+  const app = composeParts([health, outside, settings, report, telling, server], {
+    log,
+    closeMs: proxy.drain + 5_000,
+  });
   return {
     start: () => app.start(),
     close: () => app.close(),

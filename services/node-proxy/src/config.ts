@@ -75,6 +75,10 @@ export const configSchema = z.strictObject({
       patience: positive
         .default(3000)
         .describe("How long upstream may think about a tag before the cache's own tag is looked at"),
+      toldInterval: positive.default(5_000).describe('How often this node tells what registries said of their limits'),
+      sharedRead: positive
+        .default(2_000)
+        .describe('How long a copier may take to read a manifest for all nodes, of a registry that counts them'),
       servedInterval: positive.default(proxy.servedIntervalMs),
       clientIdle: positive.default(120_000).describe('A client that takes nothing for this long is gone'),
       drain: positive.default(20_000).describe('How long running transfers may go on after SIGTERM'),

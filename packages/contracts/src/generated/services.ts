@@ -50,7 +50,9 @@ export const DECLARED_SERVICES = {
       "requests": [
         "kuik.credentials.request"
       ],
-      "responds": [],
+      "responds": [
+        "kuik.manifests.read"
+      ],
       "owns": [],
       "writes": [
         "kuik_image_state"
@@ -77,15 +79,23 @@ export const DECLARED_SERVICES = {
     ],
     "nats": {
       "publishes": [],
-      "subscribes": [],
+      "subscribes": [
+        "kuik.upstream.told"
+      ],
       "consumes": [],
       "requests": [
         "kuik.credentials.request"
       ],
       "responds": [],
-      "owns": [],
-      "writes": [],
-      "reads": []
+      "owns": [
+        "kuik_host_state"
+      ],
+      "writes": [
+        "kuik_host_state"
+      ],
+      "reads": [
+        "kuik_host_state"
+      ]
     },
     "queues": {
       "produces": [],
@@ -103,7 +113,8 @@ export const DECLARED_SERVICES = {
     "nats": {
       "publishes": [
         "kuik.image.served",
-        "kuik.tag.moved"
+        "kuik.tag.moved",
+        "kuik.upstream.told"
       ],
       "subscribes": [
         "kuik.transfer.owners"
@@ -111,13 +122,15 @@ export const DECLARED_SERVICES = {
       "consumes": [],
       "requests": [
         "kuik.credentials.request",
-        "kuik.access.verdict"
+        "kuik.access.verdict",
+        "kuik.manifests.read"
       ],
       "responds": [],
       "owns": [],
       "writes": [],
       "reads": [
-        "kuik_image_state"
+        "kuik_image_state",
+        "kuik_host_state"
       ]
     },
     "queues": {

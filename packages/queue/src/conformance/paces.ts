@@ -48,6 +48,46 @@ export function describePaces(room: Room): void {
       expect(await one.take(freshHost())).toBe(0);
     });
 
+    it('parks a host that limits us by its own word, everybody for the same limit once', async () => {
+      const [one, two] = [pacer(), pacer()];
+      const host = freshHost();
+      expect(await one.limited(host, { retryAfterMs: 30_000, reason: 'KUIK-REG-429' })).toBe(30_000);
+      const again = await two.limited(host, { reason: 'KUIK-REG-429' });
+      expect(again).toBeGreaterThan(28_000);
+      expect(again).toBeLessThanOrEqual(30_000);
+      expect(await two.limited(host, { retryAfterMs: 60_000, reason: 'KUIK-REG-429' })).toBe(60_000);
+      const facts = (await one.facts()).find((known) => known.host === host);
+      expect(facts).toMatchObject({ why: 'KUIK-REG-429', quotas: [] });
+      expect(facts!.parkedUntilMs! - Date.now()).toBeGreaterThan(58_000);
+    });
+
+    it("keeps what a host says of each identity's quota, and holds back what nobody waits for", async () => {
+      const [one, two] = [pacer(), pacer()];
+      const host = freshHost();
+      const told = (identity: string, remaining: number, background: boolean) =>
+        one.told(host, { identity, limit: 100, remaining, windowSeconds: 600 }, { background });
+      await told('a', 40, true);
+      await told('b', 3, false);
+      expect(await two.take(host, { floor: 0.2 })).toBe(0);
+      expect(await two.parkedUntil(host, { floor: 0.2 })).toBeUndefined();
+      await told('a', 10, false);
+      expect(await two.take(host, { floor: 0.2 })).toBeGreaterThan(60_000);
+      expect(await two.parkedUntil(host, { floor: 0.2 })).toBeGreaterThan(Date.now() + 60_000);
+      expect([await two.take(host, { floor: 0.05 }), await two.take(host)]).toEqual([0, 0]);
+      const { quotas } = (await two.facts()).find((known) => known.host === host)!;
+      expect(quotas.map(({ remaining }) => remaining).sort()).toEqual([10, 3]);
+    });
+
+    it('is shared with requests that asked nobody', async () => {
+      const paced = pacer({ pace: { perSecond: 1, burst: 5 } });
+      const host = freshHost();
+      await paced.spent(host, 4);
+      expect(await paced.take(host)).toBe(0);
+      await paced.spent(host, 100);
+      expect(await paced.take(host)).toBeGreaterThan(3_000);
+      expect(await paced.take(host)).toBeLessThan(9_000);
+    });
+
     it('goes on after a park ended', async () => {
       const [one, two] = [pacer(), pacer()];
       const host = freshHost();

@@ -12,6 +12,7 @@ import type {
   PacerOptions,
   Producer,
   QueueReports,
+  ReadOnce,
   TimeStore,
   Work,
   Worker,
@@ -24,6 +25,7 @@ export interface Bed {
   createWorker<T>(queue: JobQueue<T>, work: Work<T>, options: WorkerOptions & QueueReports): Worker;
   createPacer(options?: PacerOptions & QueueReports): Pacer;
   createTimeStore(reports?: QueueReports): TimeStore;
+  createReadOnce(reports?: QueueReports): ReadOnce;
   createBlobTurns(options?: BlobTurnsOptions & QueueReports): BlobTurns;
   goAway(): Promise<void>;
   comeBack(): Promise<void>;

@@ -7,6 +7,7 @@ import type {
   PacerOptions,
   Producer,
   QueueReports,
+  ReadOnce,
   TimeStore,
   Work,
   Worker,
@@ -14,6 +15,7 @@ import type {
 } from '../port.ts';
 import { QueueError } from '../queue-error.ts';
 import { MemoryJobs } from './memory-jobs.ts';
+import { MemoryOnce } from './memory-once.ts';
 import { MemoryPaces } from './memory-paces.ts';
 import { MemoryTurns } from './memory-turns.ts';
 import { MemoryWorker } from './memory-worker.ts';
@@ -25,6 +27,7 @@ export interface MemoryQueue {
   createPacer(options?: PacerOptions & QueueReports): Pacer;
   createTimeStore(reports?: QueueReports): TimeStore;
   createBlobTurns(options?: BlobTurnsOptions & QueueReports): BlobTurns;
+  createReadOnce(reports?: QueueReports): ReadOnce;
   /** As if Redis went away (true) or came back; what was in it stays. */
   setAway(away: boolean): void;
 }
@@ -34,6 +37,7 @@ export function memoryQueue({ now = Date.now }: { now?: () => number } = {}): Me
   const queues = new Map<string, MemoryJobs>();
   const paces = new MemoryPaces(now);
   const turns = new MemoryTurns();
+  const onces = new MemoryOnce();
   const times = new Map<string, Map<string, number>>();
   let away = false;
 
@@ -77,6 +81,7 @@ export function memoryQueue({ now = Date.now }: { now?: () => number } = {}): Me
       new MemoryWorker(queue, jobsOf(queue.queue), work, options),
 
     createPacer: (options = {}) => paces.pacer(options, () => away),
+    createReadOnce: (options = {}) => onces.once(options, () => away),
     createBlobTurns: (options = {}) => turns.turns(options, () => away),
 
     createTimeStore(reports = {}) {

@@ -3,6 +3,7 @@ import { queueConformance } from '../queue.conformance.ts';
 import { createBlobTurns } from './blob-turns.ts';
 import { createPacer } from './pacer.ts';
 import { createProducer } from './producer.ts';
+import { createReadOnce } from './read-once.ts';
 import { createTimeStore } from './time-store.ts';
 import { createWorker } from './worker.ts';
 
@@ -15,6 +16,7 @@ queueConformance('queue over Redis', async () => {
       createWorker(queue, connection, work, { lockMs: 2_000, stallCheckMs: 1_000, ...options }),
     createPacer: (options) => createPacer(connection, options),
     createTimeStore: (reports) => createTimeStore(connection, reports),
+    createReadOnce: (reports) => createReadOnce(connection, reports),
     createBlobTurns: (options) => createBlobTurns(connection, { lockMs: 2_000, ...options }),
     goAway: () => redis.kill(),
     comeBack: () => redis.restart(),

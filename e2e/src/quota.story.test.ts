@@ -1,0 +1,86 @@
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { sized } from '@kuik/tooling';
+import { QuotaWorld } from './quota/quota-world.ts';
+import { HOST } from './story/world.ts';
+
+const NODES = sized({ usual: 3, full: 36 });
+const REPEATS = 255;
+const CHECKS = sized({ usual: 12, full: 500 });
+const IMAGES = ['web', 'worker', 'cron'];
+const LIMIT = 100;
+
+let world: QuotaWorld;
+beforeAll(async () => {
+  world = await QuotaWorld.start(NODES);
+}, 90_000);
+afterAll(() => world?.stop());
+
+it('thirty-six workers, three images: each manifest is counted once, repeats and monitoring cost nothing, an empty bucket stops nobody who has what it needs', async () => {
+  const quota = world.hub.on().quota(LIMIT);
+  const digests = new Map<string, { index: string; child: string }>();
+  for (const name of IMAGES) digests.set(name, await world.push(name));
+  await world.push('liar', HOST);
+
+  // All nodes at once, while the copies begin.
+  const pull = async (node: (typeof world.nodes)[number], name: string): Promise<void> => {
+    const { index, child } = digests.get(name)!;
+    const [tag, byDigest] = [await world.get(node, name, '1'), await world.get(node, name, child)];
+    expect([tag.status, tag.digest, byDigest.status, byDigest.digest]).toEqual([200, index, 200, child]);
+  };
+  await Promise.all([
+    ...IMAGES.map((name) => world.use(name)),
+    world.use('liar', HOST),
+    ...world.nodes.flatMap((node) => IMAGES.map((name) => pull(node, name))),
+  ]);
+  await world.ready(...IMAGES);
+  for (const name of IMAGES) expect([name, world.counted(name)]).toEqual([name, 2]);
+
+  // What the Hub says is left is what is left.
+  const spent = 2 * IMAGES.length;
+  await world.until(
+    'the gauge to say so',
+    async () => (await world.gauge('kuik_upstream_quota_remaining')) === LIMIT - spent,
+  );
+  expect(await world.gauge('kuik_upstream_quota_limit')).toBe(LIMIT);
+  expect(await world.gauge('kuik_upstream_quota_refill_seconds')).toBeGreaterThan(21_000);
+
+  for (let repeat = 0; repeat < REPEATS; repeat += 1)
+    await pull(world.nodes[repeat % NODES]!, IMAGES[repeat % IMAGES.length]!);
+  const checks = () => world.gauge('kuik_monitor_checks_total');
+  await world.until('the monitor to have looked', async () => (await checks()) >= CHECKS);
+  expect(world.counted()).toBe(spent);
+
+  // The tag that lies: its manifest is there by tag, and not by digest.
+  world.parts.faults.host(HOST).on({ kind: 'manifest-digest', repository: 'library/liar' }).gone();
+  await world.until('the lie to be found out', async () => {
+    const upstream = (await world.image('liar', HOST))?.status?.upstream;
+    return upstream?.state === 'Deleted' && upstream.error?.code === 'KUIK-REG-406';
+  });
+  const asked = () => world.looks('liar', HOST);
+  const before = { asked: asked(), checks: await world.gauge('kuik_monitor_checks_total', HOST) };
+  await world.until(
+    'more checks',
+    async () => (await world.gauge('kuik_monitor_checks_total', HOST)) >= before.checks + 4,
+  );
+  const [nowAsked, nowChecks] = [asked(), await world.gauge('kuik_monitor_checks_total', HOST)];
+  expect((await world.image('liar', HOST))?.status?.upstream?.state).toBe('Deleted');
+  // One request per check; one of each may be under way.
+  expect(Math.abs(nowAsked - before.asked - (nowChecks - before.checks))).toBeLessThanOrEqual(1);
+
+  // The bucket is empty.
+  quota.clear();
+  world.hub.on().quota(0);
+  const fresh = await world.push('fresh');
+  await world.use('fresh');
+  await world.until('the Hub to be parked', async () => (await world.gauge('kuik_upstream_parked_seconds')) > 0);
+  expect(await world.gauge('kuik_upstream_quota_remaining')).toBe(0);
+  for (const node of world.nodes) for (const name of IMAGES) await pull(node, name);
+  const first = await world.get(world.nodes[0]!, 'fresh', '1');
+  expect([first.status, first.text]).toEqual([429, expect.stringContaining('KUIK-REG-429')]);
+  expect(Number(first.headers['retry-after'])).toBeGreaterThan(0);
+  const counted = world.counted();
+  for (const node of world.nodes) expect((await world.get(node, 'fresh', fresh.index)).status).toBe(429);
+  expect(world.counted()).toBe(counted);
+  expect((await world.image('fresh'))?.status?.cache?.error?.code).toBe('KUIK-REG-429');
+  expect(counted).toBeLessThanOrEqual(spent + 2);
+}, 180_000);

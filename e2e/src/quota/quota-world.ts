@@ -1,0 +1,180 @@
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { namespaceOf, type CachedImage, type ServiceName } from '@kuik/contracts';
+import {
+  freePort,
+  makeIndex,
+  serviceIdentity,
+  startService,
+  until,
+  type ServiceIdentity,
+  type ServiceProcess,
+} from '@kuik/testbed';
+import { stringify } from 'yaml';
+import { ask, type Answer } from '../behaviours/raw-client.ts';
+import { readDeclarations } from '../stack/declarations.ts';
+import { type LocalParts, startLocalParts } from '../stack/local-stack.ts';
+import { readMetric } from '../stack/metric.ts';
+import { settingsOf } from '../stack/service-settings.ts';
+import { cachedImages, untilReady } from '../story/cached-images.ts';
+import { pod } from '../story/pods.ts';
+
+export const HUB = 'docker.io';
+
+const PACE = { hosts: { [HUB]: { perSecond: 200, burst: 500 } } };
+/** Checks as often as they come: a day of monitoring in a moment. */
+const SETTINGS: Partial<Record<ServiceName, object>> = {
+  'image-copier': { pace: PACE },
+  monitor: { pace: PACE, monitor: { interval: '250ms', budgetPerInterval: 1_000, idle: '50ms', tellHosts: '100ms' } },
+};
+
+/** Time is not what the story is about: on a busy machine a node waits for its copier as well. */
+const PROXY = { servedInterval: '2s', toldInterval: '100ms', sharedRead: '20s' };
+
+interface NodeOfCluster {
+  readonly process: ServiceProcess;
+  /** Where its pulls go. */
+  readonly proxy: string;
+}
+
+/** A cluster whose nodes share one address, before a Docker Hub that counts: what keeps images, and the proxies of some nodes. */
+export class QuotaWorld {
+  readonly parts: LocalParts & { stop(): Promise<void> };
+  readonly monitor: ServiceProcess;
+  readonly nodes: readonly NodeOfCluster[];
+  readonly #processes: readonly ServiceProcess[];
+
+  private constructor(
+    parts: LocalParts & { stop(): Promise<void> },
+    kept: readonly ServiceProcess[],
+    nodes: readonly NodeOfCluster[],
+  ) {
+    this.parts = parts;
+    this.#processes = [...kept, ...nodes.map(({ process }) => process)];
+    this.monitor = kept.find(({ service }) => service === 'monitor')!;
+    this.nodes = nodes;
+  }
+
+  static async start(nodes: number): Promise<QuotaWorld> {
+    const parts = await startLocalParts();
+    const identities = await Promise.all(
+      (['pod-watcher', 'image-copier', 'monitor', 'node-proxy'] as const).map((name) => identityOf(name, parts)),
+    );
+    const [watcher, copier, monitor, proxy] = identities as [
+      ServiceIdentity,
+      ServiceIdentity,
+      ServiceIdentity,
+      ServiceIdentity,
+    ];
+    const [kept, proxies] = await Promise.all([
+      Promise.all([
+        begin(watcher, 'pod-watcher', parts),
+        begin(copier, 'image-copier-1', parts),
+        begin(copier, 'image-copier-2', parts),
+        begin(monitor, 'monitor', parts),
+      ]),
+      Promise.all(
+        Array.from({ length: nodes }, async (_, index) => {
+          const port = await freePort();
+          const process = await begin(proxy, `node-proxy-${index}`, parts, {
+            listen: [`127.0.0.1:${port}`],
+            proxy: PROXY,
+          });
+          return { process, proxy: `127.0.0.1:${port}` };
+        }),
+      ),
+    ]);
+    const connected = ({ metricsUrl }: ServiceProcess) => readMetric(metricsUrl, 'kuik_bus_connected');
+    const all = [...kept, ...proxies.map(({ process }) => process)];
+    await until(async () => (await Promise.all(all.map(connected))).every((value) => value === 1), {
+      what: 'everybody to be connected to NATS',
+      timeoutMs: 20_000,
+    });
+    return new QuotaWorld(parts, kept, proxies);
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#processes.map((process) => process.stop()));
+    await this.parts.stop();
+  }
+
+  get hub() {
+    return this.parts.faults.host(HUB);
+  }
+
+  /** Puts an image with one platform upstream: an index and its manifest, each of which counts when it is read. */
+  async push(name: string, host = HUB): Promise<{ index: string; child: string }> {
+    const image = await makeIndex({ seed: name, platforms: ['linux/amd64'], attestation: false });
+    const { digest } = await this.parts.faults.push(host, `library/${name}`, ['1'], image);
+    return { index: digest, child: image.platforms['linux/amd64']! };
+  }
+
+  /** A pod that uses the image; its pull is not waited for. */
+  async use(name: string, host = HUB): Promise<void> {
+    await this.parts.controlPlane.api.create(
+      '/api/v1/namespaces/default/pods',
+      pod(name, [{ name: 'app', image: this.reference(name, host) }]),
+    );
+  }
+
+  reference(name: string, host = HUB): string {
+    return `${host}/library/${name}:1`;
+  }
+
+  ready(...names: string[]): Promise<CachedImage[]> {
+    const references = names.map((name) => this.reference(name));
+    return untilReady(this.parts.controlPlane.api, references, () => undefined, 60_000);
+  }
+
+  async image(name: string, host = HUB): Promise<CachedImage | undefined> {
+    return (await cachedImages(this.parts.controlPlane.api)).get(this.reference(name, host));
+  }
+
+  /** A manifest, by tag or digest, as a node's containerd asks for it. */
+  get({ proxy }: NodeOfCluster, name: string, reference: string): Promise<Answer> {
+    return ask(proxy, `/v2/${HUB}/library/${name}/manifests/${reference}`);
+  }
+
+  /** GETs of manifests that the Hub has seen: what it counts. */
+  counted(name?: string): number {
+    const { log } = this.parts.faults;
+    const counted = { host: HUB, kind: 'manifest', method: 'GET' } as const;
+    if (name === undefined) return log.total(counted).requests;
+    return log.requests(counted).filter(({ repository }) => repository === `library/${name}`).length;
+  }
+
+  /** HEADs of an image of another registry. */
+  looks(name: string, host: string): number {
+    const heads = this.parts.faults.log.requests({ host, kind: 'manifest', method: 'HEAD' });
+    return heads.filter(({ repository }) => repository === `library/${name}`).length;
+  }
+
+  gauge(name: string, host = HUB): Promise<number> {
+    return readMetric(this.monitor.metricsUrl, name, { host });
+  }
+
+  async until(what: string, check: () => Promise<boolean>): Promise<void> {
+    await until(check, { what, timeoutMs: 30_000, everyMs: 25 });
+  }
+}
+
+function identityOf(service: ServiceName, { stack, controlPlane }: LocalParts): Promise<ServiceIdentity> {
+  return serviceIdentity({ controlPlane, nats: stack.nats, redis: stack.redis, cache: stack.cache }, service, {
+    namespace: namespaceOf(readDeclarations().get(service)!),
+  });
+}
+
+async function begin(
+  identity: ServiceIdentity,
+  name: string,
+  { facts }: LocalParts,
+  own: object = {},
+): Promise<ServiceProcess> {
+  const { service } = identity;
+  const declaration = readDeclarations().get(service)!;
+  const healthPort = await freePort();
+  const file = path.join(identity.folder, `${name}.yaml`);
+  const settings = { ...settingsOf(declaration, identity, name, healthPort, facts), ...SETTINGS[service], ...own };
+  writeFileSync(file, stringify(settings));
+  return startService(service, { name, healthPort, env: { ...declaration.env, KUIK_CONFIG: file } });
+}

@@ -1,0 +1,16 @@
+import { expect, it } from '@jest/globals';
+import { parkLengthMs } from './park-length.ts';
+
+it.each([
+  ["the registry's own word", 30_000, 1, 0.5, 30_000],
+  ['its word, however long', 9_999_000, 3, 0.5, 9_999_000],
+  ['"0", once', 0, 1, 0.5, 1_000],
+  ['"0", four times in a row', 0, 4, 0.5, 8_000],
+  ['"0", for ever', 0, 99, 0.5, 60_000],
+  ['no word: up to a minute', undefined, 1, 0.999999, 59_999],
+  ['no word, and chance is in a hurry', undefined, 1, 0, 1_000],
+  ['no word, the third time', undefined, 3, 0.999999, 239_999],
+  ['no word, for ever', undefined, 99, 0.999999, 3_599_996],
+])('a limit parks for: %s', (_, retryAfterMs, times, random, expected) => {
+  expect(parkLengthMs({ retryAfterMs, times }, random)).toBe(expected);
+});

@@ -1,0 +1,34 @@
+import type { HostState } from '@kuik/contracts';
+import { resetAtOf, scarcest, type HostFacts } from '@kuik/queue';
+
+/** What nodes are told of a host at `now` (epoch ms); undefined: nothing that they have to know. */
+export function hostStateOf({ host, parkedUntilMs, why, quotas }: HostFacts, now: number): HostState | undefined {
+  const parked = parkedUntilMs !== undefined && parkedUntilMs > now;
+  const least = scarcest(quotas, now);
+  if (!parked && least === undefined) return undefined;
+  return {
+    host,
+    ...(parked ? { parkedUntil: new Date(parkedUntilMs).toISOString() } : {}),
+    ...(parked && why !== undefined ? { why: why.slice(0, 128) } : {}),
+    ...(least?.limit === undefined ? {} : { limit: least.limit }),
+    ...(least?.remaining === undefined ? {} : { remaining: least.remaining }),
+    ...(least === undefined ? {} : { resetAt: new Date(resetAtOf(least)).toISOString() }),
+  };
+}
+
+/** Nodes work with times to the second: what moved by less (a duration that became a time again) is nothing new. */
+const SAME_MS = 1_500;
+
+/** Whether a node that knows `before` would learn nothing. */
+export function saysTheSame(before: HostState | undefined, next: HostState): boolean {
+  if (before === undefined) return false;
+  const near = (a: string | undefined, b: string | undefined): boolean =>
+    a === b || (a !== undefined && b !== undefined && Math.abs(Date.parse(a) - Date.parse(b)) <= SAME_MS);
+  return (
+    before.limit === next.limit &&
+    before.remaining === next.remaining &&
+    before.why === next.why &&
+    near(before.parkedUntil, next.parkedUntil) &&
+    near(before.resetAt, next.resetAt)
+  );
+}

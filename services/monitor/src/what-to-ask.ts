@@ -1,0 +1,32 @@
+import { ERROR_CODES, stanzaOf, type CachedImage, type UpstreamStanza } from '@kuik/contracts';
+import type { Reference } from '@kuik/image';
+
+/** One check: by which name the image is asked for. */
+export type Ask =
+  /** `resolve`: a digest that the answer names and that is not `known` is asked for as well. */
+  | { readonly by: 'tag'; readonly reference: string; readonly resolve: boolean; readonly known?: string | undefined }
+  | { readonly by: 'digest'; readonly digest: string };
+
+/**
+ * A tag may name what the registry does not have (a stale proxy cache, content that a scanner blocks). With `resolveDigest` each check asks
+ * one thing all the same once a digest is known: the tag (has it moved, is it there?) and the digest that it named last (is the content there?)
+ * in turns, `last` being what was asked before. A tag that named nothing is asked for itself; a reference by digest has nothing to resolve.
+ */
+export function whatToAsk(
+  image: CachedImage,
+  { digest, tag }: Reference,
+  resolveDigest: boolean,
+  last: Ask['by'] | undefined,
+): Ask {
+  if (digest !== undefined) return { by: 'tag', reference: digest, resolve: false };
+  const upstream = stanzaOf(image, 'upstream');
+  const named = upstream !== undefined && namesSomething(upstream) ? upstream.digest : undefined;
+  if (resolveDigest && named !== undefined && last === 'tag') return { by: 'digest', digest: named };
+  const known = upstream?.digest ?? stanzaOf(image, 'cache')?.digest;
+  return { by: 'tag', reference: tag!, resolve: resolveDigest, known };
+}
+
+/** When it was asked last, the tag was there. */
+function namesSomething({ state, error }: UpstreamStanza): boolean {
+  return state === 'Available' || state === 'Moved' || error?.code === ERROR_CODES.tagLies.code;
+}
