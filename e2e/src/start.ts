@@ -66,7 +66,7 @@ export async function runLocal(
       waitingFor(`API server, NATS, Redis, registries${request.node ? ', a node' : ''}`),
       startLocalParts({
         upstream: request.upstream,
-        node: request.node,
+        node: request.node && {},
         waitingFor,
         ...(request.registries && { registries: request.registries }),
       })

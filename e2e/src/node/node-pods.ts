@@ -96,3 +96,15 @@ async function told(world: NodeWorld, pod: string): Promise<string> {
   const events = await eventsOf(world, pod);
   return events.map(({ reason, message }) => `${reason}: ${message}`).join('; ') || 'nothing was told about it';
 }
+
+/** Creates a pod of one container that waits to be told to end. */
+export function runPod(world: NodeWorld, name: string, image: string, spec: object = {}): Promise<RunPod> {
+  return world.api.create<RunPod>(PODS, {
+    metadata: { name, labels: { app: name } },
+    spec: endsAtOnce({ containers: [{ name: 'app', image }], ...spec }),
+  });
+}
+
+export function removePod(world: NodeWorld, name: string): Promise<void> {
+  return world.api.delete(`${PODS}/${name}?gracePeriodSeconds=0`);
+}

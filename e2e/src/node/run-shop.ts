@@ -179,14 +179,14 @@ export const shopRunsAgain = step<NodeWorld, Again>({
   logs: ['kubelet', 'containerd', 'node-proxy', 'cache-reader'],
   async act(world, progress) {
     progress('the pod to end');
-    await scale(world, 0);
+    await scaleShop(world, 0);
     await untilGone(world, APP);
     progress('its images to be removed from the node');
     await world.node.removeImages();
     const left = await world.node.images();
     const before = world.faults.log.total({ host: HOST }).requests;
     const since = performance.now();
-    await scale(world, 1);
+    await scaleShop(world, 1);
     progress('the pod to run again');
     const running = await look(world, await untilRuns(world, APP), since);
     return { ...running, left, upstreamRequests: world.faults.log.total({ host: HOST }).requests - before };
@@ -204,7 +204,8 @@ export const shopRunsAgain = step<NodeWorld, Again>({
   ],
 });
 
-async function scale(world: NodeWorld, replicas: number): Promise<void> {
+/** How many pods the Deployment shall have. */
+export async function scaleShop(world: NodeWorld, replicas: number): Promise<void> {
   await world.api.request('PATCH', DEPLOYMENT, { spec: { replicas } }, { contentType: 'application/merge-patch+json' });
 }
 

@@ -13,6 +13,7 @@ import {
   startTestbed,
   type FaultProxy,
   type MadeImage,
+  type NodeOptions,
   type OwnControlPlane,
   type PartProcess,
   type PushedImage,
@@ -35,7 +36,7 @@ export interface LocalStackOptions {
   /** How a person's own registries are reached, with `none`. */
   readonly registries?: Readonly<Record<string, object>>;
   /** With a real node, whose pods really start: Linux, root. Rejects with what is missing. */
-  readonly node?: boolean;
+  readonly node?: NodeOptions | false;
   /** Told what is waited for while parts start. */
   readonly waitingFor?: (what: string) => void;
   /** Added to every service's environment: for a profiler. */
@@ -74,7 +75,7 @@ export async function startLocalParts({
   upstream = 'builtin',
   registries = {},
   environment = {},
-  node: withNode = false,
+  node: nodeOptions = false,
   waitingFor,
 }: LocalStackOptions = {}): Promise<LocalParts & { stop(): Promise<void> }> {
   const started: (() => Promise<void>)[] = [];
@@ -90,7 +91,7 @@ export async function startLocalParts({
       () => stack.stop(),
       () => controlPlane.stop(),
     );
-    const starting = withNode ? startRealNode(controlPlane, waitingFor) : undefined;
+    const starting = nodeOptions ? startRealNode(controlPlane, nodeOptions, waitingFor) : undefined;
     // It starts beside the rest, which may fail first.
     starting?.catch(() => undefined);
     started.push(async () => (await starting?.catch(() => undefined))?.stop());
@@ -103,8 +104,8 @@ export async function startLocalParts({
     const folder = mkdtempSync(path.join(tmpdir(), 'kuik-rules-'));
     started.push(() => Promise.resolve(rmSync(folder, { recursive: true })));
     const rulesFile = path.join(folder, 'rules.yaml');
-    writeFileSync(rulesFile, stringify(withNode ? NODE_RULES : RULES));
-    const [proxyPort, admissionPort] = [await freePort(withNode ? PROXY_PORT : undefined), await freePort()];
+    writeFileSync(rulesFile, stringify(nodeOptions ? NODE_RULES : RULES));
+    const [proxyPort, admissionPort] = [await freePort(nodeOptions ? PROXY_PORT : undefined), await freePort()];
     const facts: StackFacts = {
       registries: upstream === 'builtin' ? faults.registries() : registries,
       proxyPrefix: `localhost:${proxyPort}`,
@@ -127,9 +128,11 @@ export async function startLocalParts({
 /** Told what it waits for when that is another run. */
 function startRealNode(
   controlPlane: OwnControlPlane,
+  options: NodeOptions,
   waitingFor: (what: string) => void = () => undefined,
 ): Promise<RealNode> {
-  return startNode(controlPlane, { onWait: (pid) => waitingFor(`process ${pid} to give up this machine's node`) });
+  const onWait = (pid: number): void => waitingFor(`process ${pid} to give up this machine's node`);
+  return startNode(controlPlane, { onWait, ...options });
 }
 
 /** The whole system on this machine: real parts, and every service as a process under its own identity. */

@@ -229,15 +229,21 @@ export interface RealNode {
   stop(): Promise<void>;
 }
 
-export interface NodeOptions {
+export interface NodeOptions extends RuntimeSettings {
   /** Default `node-1`, the one that every control plane has: it becomes real. */
   readonly name?: string;
   /** How long another run's node may take to end; default two minutes. */
   readonly waitMs?: number;
   /** Told once when another process (its pid) has the machine's node. */
   readonly onWait?: (pid: number) => void;
-  /** How long a pull may go without a byte before containerd gives it up; its default is five minutes. */
+}
+
+/** Settings of containerd that decide how it pulls. */
+export interface RuntimeSettings {
+  /** How long a pull may go without a byte before it is given up. Default five minutes, as containerd's own. */
   readonly pullProgressTimeout?: string;
+  /** Bytes of the pieces in which a layer is fetched, three at a time. Default 0: each layer in one request. */
+  readonly layerFetchBuffer?: number;
 }
 
 /** What a stack can hold; the key is its name in `parts` and on the stack. */

@@ -1,14 +1,13 @@
 import path from 'node:path';
+import type { RuntimeSettings } from '../port.ts';
 
-export interface ContainerdSettings {
+export interface ContainerdSettings extends RuntimeSettings {
   readonly folder: string;
   readonly socket: string;
   readonly runc: string;
   readonly cniPlugins: string;
   /** The image that holds a pod's namespaces. */
   readonly sandboxImage: string;
-  /** How long a pull may go without a byte before it is given up; containerd's own default is five minutes. */
-  readonly pullProgressTimeout: string;
 }
 
 /**
@@ -16,7 +15,8 @@ export interface ContainerdSettings {
  * (https://github.com/containerd/containerd/blob/main/docs/cri/config.md).
  */
 export function containerdConfig(settings: ContainerdSettings): string {
-  const { folder, socket, runc, cniPlugins, sandboxImage, pullProgressTimeout } = settings;
+  const { folder, socket, runc, cniPlugins, sandboxImage } = settings;
+  const { pullProgressTimeout = '5m', layerFetchBuffer = 0 } = settings;
   const below = (...names: string[]): string => JSON.stringify(path.join(folder, ...names));
   return `version = 3
 root = ${below('containerd')}
@@ -32,8 +32,13 @@ state = ${below('state')}
 [plugins."io.containerd.internal.v1.opt"]
   path = ${below('opt')}
 
+[plugins."io.containerd.transfer.v1.local"]
+  concurrent_layer_fetch_buffer = ${layerFetchBuffer}
+  config_path = ${below('certs.d')}
+
 [plugins."io.containerd.cri.v1.images"]
   snapshotter = "overlayfs"
+  concurrent_layer_fetch_buffer = ${layerFetchBuffer}
   image_pull_progress_timeout = ${JSON.stringify(pullProgressTimeout)}
   [plugins."io.containerd.cri.v1.images".pinned_images]
     sandbox = ${JSON.stringify(sandboxImage)}

@@ -36,7 +36,7 @@ import { requirePart } from '${import.meta.dirname}/../parts/find.ts';
 await Keeper.take({ waitMs: 60_000 });
 const files = new NodeFiles({});
 const images = new ContainerImages(await requirePart('ctr'), files.socket);
-await startContainerd(files, images, '5m');
+await startContainerd(files, images);
 await images.ctr('run', '--detach', '--cgroup', '/kuik-node/one', SANDBOX_IMAGE, 'one');
 writeFileSync('/proc/sys/net/ipv4/ip_forward', process.argv[2]);
 console.log(/^one +([0-9]+)/m.exec(await images.ctr('tasks', 'list'))[1]);

@@ -37,7 +37,6 @@ describe('everything of the node', () => {
       runc: '/usr/sbin/runc',
       cniPlugins: '/usr/lib/cni',
       sandboxImage: 'testbed.invalid/sandbox:1',
-      pullProgressTimeout: '5m',
     });
     const paths = [...config.matchAll(/"(\/[^"]*)"/g)].map(([, found]) => found!);
     expect(paths.filter((found) => !found.startsWith(folder)).sort()).toEqual(['/usr/lib/cni', '/usr/sbin/runc']);

@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { requirePart } from '../parts/find.ts';
+import type { RuntimeSettings } from '../port.ts';
 import { startPart, type Part } from '../process/part-process.ts';
 import { SANDBOX_IMAGE, type ContainerImages } from './container-images.ts';
 import { containerdConfig } from './containerd.ts';
@@ -12,7 +13,7 @@ import { MARK } from './traces.ts';
 export async function startContainerd(
   files: NodeFiles,
   images: ContainerImages,
-  pullProgressTimeout: string,
+  settings: RuntimeSettings = {},
 ): Promise<Part> {
   const [command, shim, runc, bridge] = await Promise.all([
     requirePart('containerd'),
@@ -28,7 +29,7 @@ export async function startContainerd(
     runc,
     cniPlugins: path.dirname(bridge),
     sandboxImage: SANDBOX_IMAGE,
-    pullProgressTimeout,
+    ...settings,
   });
   const part = await startPart({
     name: 'containerd',

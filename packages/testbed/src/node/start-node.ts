@@ -23,7 +23,7 @@ export class NoNodeHere extends Error {
 export async function startNode(plane: OwnControlPlane, options: NodeOptions = {}): Promise<RealNode> {
   const missing = await whyNoNode();
   if (missing.length > 0) throw new NoNodeHere(missing.join('\n'));
-  const { name = 'node-1', waitMs = 120_000, onWait, pullProgressTimeout = '5m' } = options;
+  const { name = 'node-1', waitMs = 120_000, onWait, ...settings } = options;
   const keeper = await Keeper.take({ waitMs, ...(onWait && { onWait }) });
   const started: Part[] = [];
   let stopped: Promise<void> | undefined;
@@ -37,7 +37,7 @@ export async function startNode(plane: OwnControlPlane, options: NodeOptions = {
     const files = new NodeFiles(plane);
     const images = new ContainerImages(await requirePart('ctr'), files.socket);
     await allowKubelets(plane);
-    const runtime = listed(startContainerd(files, images, pullProgressTimeout));
+    const runtime = listed(startContainerd(files, images, settings));
     const [containerd, kubelet, scheduler, controllerManager] = await allOf([
       runtime,
       runtime.then(() => listed(startKubelet(plane, name, files))),
