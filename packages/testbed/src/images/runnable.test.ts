@@ -9,6 +9,7 @@ import { makeImage, makeIndex } from './make-image.ts';
 import { ociArchive } from './oci-archive.ts';
 import { waitingProgram } from './waiting-program.ts';
 
+const RT_SIGTIMEDWAIT = '128 ';
 const HERE = process.platform === 'linux' && process.arch === 'x64' ? it : it.skip;
 
 function inFolder<T>(work: (folder: string) => T): T {
@@ -43,12 +44,17 @@ describe('the waiting program', () => {
       writeFileSync(program, waitingProgram('amd64'), { mode: 0o755 });
       execFileSync(program, ['end'], { timeout: 5_000 });
       const waiting = spawn(program);
-      await once(waiting, 'spawn');
-      const status = `/proc/${waiting.pid!}/status`;
-      await until(() => readFileSync(status, 'utf8').includes('SigBlk:\t0000000000004002'), { what: 'it to listen' });
-      waiting.kill('SIGCONT');
-      waiting.kill('SIGTERM');
-      expect(await once(waiting, 'exit')).toEqual([0, null]);
+      try {
+        await once(waiting, 'spawn');
+        // The number of the system call that it sleeps in (proc_pid_syscall(5)).
+        const call = (): string => readFileSync(`/proc/${waiting.pid!}/syscall`, 'utf8');
+        await until(() => call().startsWith(RT_SIGTIMEDWAIT), { what: 'it to listen', timeoutMs: 5_000 });
+        waiting.kill('SIGCONT');
+        waiting.kill('SIGTERM');
+        expect(await once(waiting, 'exit')).toEqual([0, null]);
+      } finally {
+        waiting.kill('SIGKILL');
+      }
     } finally {
       rmSync(folder, { recursive: true });
     }

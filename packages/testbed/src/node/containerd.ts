@@ -48,6 +48,8 @@ state = ${below('state')}
 [plugins."io.containerd.cri.v1.runtime"]
   # Machines without the privilege to lower it are common: containers in which tests run.
   restrict_oom_score_adj = true
+  # It would load a profile into the kernel and leave it there.
+  disable_apparmor = true
   netns_mounts_under_state_dir = true
   [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"

@@ -55,7 +55,7 @@ export async function removeTraces(before?: MachineBefore): Promise<void> {
     ['network', removeNetwork],
     ['folder', () => run('rm', ['-rf', '--one-file-system', nodeFolder()])],
     ['files elsewhere', () => removeFilesElsewhere(before?.absent ?? [])],
-    ['kernel settings', () => before?.settings.forEach((value, name) => writeFileSync(setting(name), value))],
+    ['kernel settings', () => before?.settings.forEach(putBack)],
   ];
   const problems: string[] = [];
   for (const [what, remove] of steps) {
@@ -146,6 +146,11 @@ function target(link: string): string {
   } catch {
     return '';
   }
+}
+
+/** Only what is another one now: where nothing was changed, writing may not even be allowed. */
+function putBack(value: string, name: string): void {
+  if (readFileSync(setting(name), 'utf8').trim() !== value) writeFileSync(setting(name), value);
 }
 
 function setting(name: string): string {

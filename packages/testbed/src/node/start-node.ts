@@ -58,8 +58,11 @@ export async function startNode(plane: OwnControlPlane, options: NodeOptions = {
       stop,
     };
   } catch (error) {
-    await stop();
-    throw error;
+    const left = await stop().then(
+      () => undefined,
+      (reason: Error) => reason,
+    );
+    throw left ? new AggregateError([error, left], `${(error as Error).message}\n${left.message}`) : error;
   }
 }
 
