@@ -39,6 +39,7 @@ export const KERNEL_SETTINGS: readonly string[] = [
 /** What kubelet, containerd and CNI make at fixed places: removed afterwards where it was not there before. */
 export const FOLDERS_ELSEWHERE: readonly string[] = [
   '/run/containerd',
+  '/run/mount',
   '/var/lib/cni',
   '/var/lib/kubelet',
   '/var/log/containers',
