@@ -1,7 +1,15 @@
 import path from 'node:path';
 import { Checklist, seconds } from '../e2e/src/checklist.ts';
 import { readRequest, runLocal, type StartRequest } from '../e2e/src/start.ts';
-import { obtainParts, PartMissing, PartsProgress } from '../packages/testbed/src/index.ts';
+import {
+  NODE_PARTS,
+  NoNodeHere,
+  obtainParts,
+  PartMissing,
+  PartsProgress,
+  REQUIRED_PARTS,
+  whyNotHere,
+} from '../packages/testbed/src/index.ts';
 import { buildServices } from './build-services.ts';
 
 // `npm start`: the real parts, the services' bundles, the whole system, and the story of an upstream that dies.
@@ -29,8 +37,10 @@ function request(): StartRequest | undefined {
 }
 
 async function start(asked: StartRequest): Promise<void> {
+  const impossible = asked.node ? whyNotHere() : [];
+  if (impossible.length > 0) throw new NoNodeHere(impossible.join('\n'));
   const progress = new PartsProgress();
-  await obtainParts(undefined, progress);
+  await obtainParts([...REQUIRED_PARTS, ...(asked.node ? NODE_PARTS : [])], progress);
   progress.end();
   await list.section(
     'build',
@@ -46,7 +56,7 @@ try {
   if (asked !== undefined) await start(asked);
 } catch (error) {
   console.error(
-    error instanceof PartMissing || !(error instanceof Error)
+    error instanceof PartMissing || error instanceof NoNodeHere || !(error instanceof Error)
       ? String((error as Error).message)
       : (error.stack ?? error.message),
   );

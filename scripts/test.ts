@@ -1,7 +1,15 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { obtainParts, PartMissing, PartsProgress, runFolder } from '../packages/testbed/src/index.ts';
+import {
+  NODE_PARTS,
+  obtainParts,
+  PartMissing,
+  PartsProgress,
+  REQUIRED_PARTS,
+  runFolder,
+  whyNotHere,
+} from '../packages/testbed/src/index.ts';
 import { FULL_SIZE_VARIABLE } from '../packages/tooling/src/full-size.ts';
 import { buildServices } from './build-services.ts';
 import {
@@ -60,7 +68,9 @@ async function runSuite(suite: Suite, folder: string): Promise<Counts> {
 /** What the suites run on; a bundle that cannot be made is a failure, yet no reason not to run the rest. */
 async function prepare(): Promise<Counts> {
   const progress = new PartsProgress();
-  await obtainParts(undefined, progress);
+  // A real node is for stories, and for machines that can have one.
+  const node = request.suites.some(({ name }) => name === 'stories') && whyNotHere().length === 0;
+  await obtainParts([...REQUIRED_PARTS, ...(node ? NODE_PARTS : [])], progress);
   progress.end();
   const since = performance.now();
   let failed = 0;

@@ -13,7 +13,14 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('readRequest', () => {
   it('has the built-in upstream and stays up unless told otherwise', () => {
-    expect(readRequest([])).toEqual({ once: false, upstream: 'builtin', registries: undefined, broken: undefined });
+    expect(readRequest([])).toEqual({
+      once: false,
+      upstream: 'builtin',
+      node: false,
+      registries: undefined,
+      broken: undefined,
+    });
+    expect(readRequest(['--node'])).toMatchObject({ node: true });
     expect(readRequest(['--once', '--break', 'a:b'])).toMatchObject({ once: true, broken: 'a:b' });
   });
 

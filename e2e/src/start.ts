@@ -6,8 +6,9 @@ import { seconds, type Checklist } from './checklist.ts';
 import { readOwnRegistries, type OwnRegistries } from './own-registries.ts';
 import { leadersOf } from './stack/leaders.ts';
 import { LocalStack, REPLICAS, startLocalParts } from './stack/local-stack.ts';
+import { NODE_STORY } from './node/node-story.ts';
 import { MAIN_JOB } from './story/main-job.ts';
-import { tellStory } from './story/tell-story.ts';
+import { tellStory, type TellOptions } from './story/tell-story.ts';
 import { localEnvironment } from './stack/local-environment.ts';
 import { tryIt } from './try-it.ts';
 
@@ -15,6 +16,8 @@ export interface StartRequest {
   /** End after the story. */
   readonly once: boolean;
   readonly upstream: 'builtin' | 'none';
+  /** With a real node, and its story. */
+  readonly node: boolean;
   /** `registries.<host>` of every service, from a YAML file: how a person's own registries are reached. */
   readonly registries: OwnRegistries | undefined;
   /** `<step>:<breakage>`: a step's outcome is bent before it is checked, to prove that a broken story is told as broken. */
@@ -28,6 +31,7 @@ export function readRequest(args: readonly string[]): StartRequest {
     options: {
       once: { type: 'boolean', default: false },
       upstream: { type: 'string', default: 'builtin' },
+      node: { type: 'boolean', default: false },
       registries: { type: 'string' },
       break: { type: 'string' },
     },
@@ -40,6 +44,7 @@ export function readRequest(args: readonly string[]): StartRequest {
   return {
     once: values.once,
     upstream: values.upstream,
+    node: values.node,
     registries: values.registries === undefined ? undefined : readOwnRegistries(values.registries),
     broken: values.break,
   };
@@ -58,11 +63,16 @@ export async function runLocal(
   const parts = await list.section(
     'stack',
     (waitingFor) => (
-      waitingFor('API server, NATS, Redis, registries'),
-      startLocalParts({ upstream: request.upstream, ...(request.registries && { registries: request.registries }) })
+      waitingFor(`API server, NATS, Redis, registries${request.node ? ', a node' : ''}`),
+      startLocalParts({
+        upstream: request.upstream,
+        node: request.node && {},
+        waitingFor,
+        ...(request.registries && { registries: request.registries }),
+      })
     ),
-    ({ stack, controlPlane }, ms) =>
-      `apiserver :${controlPlane.apiserver.port} · nats :${stack.nats.port} · redis :${stack.redis.port} · cache :${stack.cache.reader.port} · upstream :${stack.upstream.port}   ${seconds(ms)}`,
+    ({ stack, controlPlane, node }, ms) =>
+      `apiserver :${controlPlane.apiserver.port} · nats :${stack.nats.port} · redis :${stack.redis.port} · cache :${stack.cache.reader.port} · upstream :${stack.upstream.port}${node ? ` · node ${node.name} ${node.address}` : ''}   ${seconds(ms)}`,
   );
   const stack = await list.section(
     'services',
@@ -82,8 +92,7 @@ export async function runLocal(
     );
     mkdirSync(folder, { recursive: true });
     writeFileSync(path.join(folder, 'local.env'), localEnvironment(stack, folder), { mode: 0o600 });
-    if (request.upstream === 'builtin')
-      held = await tellStory(MAIN_JOB, stack, list, { broken: request.broken, signal });
+    if (request.upstream === 'builtin') held = await tell(stack, list, { broken: request.broken, signal });
     if (request.once || signal.aborted) return held;
     await bringUpstreamBack(stack);
     const pulled = [...stack.pushed.keys()].find((reference) => reference.includes('/shop:'));
@@ -100,6 +109,14 @@ export async function runLocal(
       (_, ms) => `everything stopped   ${seconds(ms)}`,
     );
   }
+}
+
+/** The main job; where pods really start, what they do. */
+function tell(stack: LocalStack, list: Checklist, options: TellOptions): Promise<boolean> {
+  const { node } = stack;
+  return node === undefined
+    ? tellStory(MAIN_JOB, stack, list, options)
+    : tellStory(NODE_STORY, Object.assign(stack, { node }), list, options);
 }
 
 /** The story ends with a dead upstream; whoever plays on gets a living one. */

@@ -10,6 +10,12 @@ describe('tryIt', () => {
     expect(text).toContain('$FAULTS_URL');
   });
 
+  it('says where pods really start, and where not', () => {
+    expect(tryIt({ proxy, upstream: 'builtin', node: true }).join('\n')).toContain('pods really start');
+    expect(tryIt({ proxy, upstream: 'none' }).join('\n')).toContain('there are no nodes');
+    expect(tryIt({ proxy, upstream: 'none', node: true }).join('\n')).not.toContain('no nodes');
+  });
+
   it("with a person's own registries names each, and how an image of it is cached and pulled", () => {
     const registries = { 'r.example.test': { address: '127.0.0.1:5000' }, 's.example.test': {} };
     const text = tryIt({ proxy, upstream: 'none', registries }).join('\n');

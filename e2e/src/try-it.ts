@@ -8,14 +8,21 @@ export interface Standing {
   /** A person's own registries; undefined when none were given. */
   readonly registries?: OwnRegistries | undefined;
   readonly upstream: 'builtin' | 'none';
+  /** Pods really start. */
+  readonly node?: boolean;
 }
 
 /** What a person is told once the stack stands: what can be done with it now, as commands. */
-export function tryIt({ proxy, pulled, registries, upstream }: Standing): string[] {
+export function tryIt({ proxy, pulled, registries, upstream, node = false }: Standing): string[] {
   const head = ['The stack stays up (Ctrl-C stops it; logs in .kuik/runs). Try:', `  ${ENVIRONMENT}`];
   if (upstream === 'builtin') {
     return [
       ...head,
+      ...(node
+        ? [
+            '  kubectl get pods -o wide; kubectl get events     # pods really start; delete one, or what it runs upstream',
+          ]
+        : []),
       '  kubectl get cachedimages; kubectl describe cachedimages',
       ...(pulled === undefined
         ? []
@@ -35,7 +42,7 @@ export function tryIt({ proxy, pulled, registries, upstream }: Standing): string
       ? [`A registry with a private address needs --registries FILE, one line each: ${EXAMPLE}`]
       : []),
     ...head,
-    `  kubectl run hello --image=${host}/<path>:<tag>        # an image of yours; there are no nodes, the pod stays pending`,
+    `  kubectl run hello --image=${host}/<path>:<tag>        # an image of yours${node ? '' : '; there are no nodes, the pod stays pending'}`,
     '  kubectl get cachedimages -w                          # until it is Ready',
     `  skopeo inspect --tls-verify=false docker://${proxy}/${host}/<path>:<tag>`,
     'Then stop your registry, and pull again. A private image needs a pull secret (kubectl create secret docker-registry) that the pod names.',

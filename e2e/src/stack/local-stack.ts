@@ -1,21 +1,24 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { CRDS, namespaceOf, SERVICES, type ServiceDeclaration, type ServiceName } from '@kuik/contracts';
+import { CRDS, DEFAULTS, namespaceOf, SERVICES, type ServiceDeclaration, type ServiceName } from '@kuik/contracts';
 import { formatReference, parseReference } from '@kuik/image';
 import {
   freePort,
   serviceIdentity,
   startControlPlane,
   startFaultProxy,
+  startNode,
   startService,
   startTestbed,
   type FaultProxy,
   type IdentityOptions,
   type MadeImage,
+  type NodeOptions,
   type OwnControlPlane,
   type PartProcess,
   type PushedImage,
+  type RealNode,
   type ServiceIdentity,
   type ServiceProcess,
   type Stack,
@@ -33,6 +36,10 @@ export interface LocalStackOptions {
   readonly upstream?: 'builtin' | 'none';
   /** How a person's own registries are reached, with `none`. */
   readonly registries?: Readonly<Record<string, object>>;
+  /** With a real node, whose pods really start: Linux, root. Rejects with what is missing. */
+  readonly node?: NodeOptions | false;
+  /** Told what is waited for while parts start. */
+  readonly waitingFor?: (what: string) => void;
   /** Added to every service's environment: for a profiler. */
   readonly environment?: Readonly<Record<string, string>>;
   /** Called as each group of parts is up. */
@@ -45,8 +52,12 @@ const DECLARATIONS = readDeclarations();
 export const REPLICAS = Object.fromEntries(
   [...DECLARATIONS].map(([service, { local }]) => [service, local.replicas]),
 ) as Record<ServiceName, number>;
+/** The chart's; taken where images have to look as they do in a cluster, when it is free. */
+const PROXY_PORT = Number(DEFAULTS.proxyPrefixes[0].split(':')[1]);
 const UPSTREAM_HOSTS = ['docker.io', 'registry.example.test'];
 const RULES = { ignoreImages: ['^local\\.example\\.test:5000/'] };
+/** Where pods really start, also those whose image is asked for at each start. */
+const NODE_RULES = { ...RULES, ignorePullPolicyAlways: false };
 
 type Parts = Stack<'nats' | 'redis' | 'cache' | 'upstream'>;
 
@@ -56,6 +67,7 @@ export interface LocalParts {
   readonly controlPlane: OwnControlPlane;
   readonly faults: FaultProxy;
   readonly facts: StackFacts;
+  readonly node?: RealNode;
   readonly environment?: Readonly<Record<string, string>>;
 }
 
@@ -64,6 +76,8 @@ export async function startLocalParts({
   upstream = 'builtin',
   registries = {},
   environment = {},
+  node: nodeOptions = false,
+  waitingFor,
 }: LocalStackOptions = {}): Promise<LocalParts & { stop(): Promise<void> }> {
   const started: (() => Promise<void>)[] = [];
   const stop = async (): Promise<void> => {
@@ -78,6 +92,10 @@ export async function startLocalParts({
       () => stack.stop(),
       () => controlPlane.stop(),
     );
+    const starting = nodeOptions ? startRealNode(controlPlane, nodeOptions, waitingFor) : undefined;
+    // It starts beside the rest, which may fail first.
+    starting?.catch(() => undefined);
+    started.push(async () => (await starting?.catch(() => undefined))?.stop());
     const faults = await startFaultProxy({
       backingUrl: stack.upstream.url,
       hosts: upstream === 'builtin' ? UPSTREAM_HOSTS : [],
@@ -87,8 +105,8 @@ export async function startLocalParts({
     const folder = mkdtempSync(path.join(tmpdir(), 'kuik-rules-'));
     started.push(() => Promise.resolve(rmSync(folder, { recursive: true })));
     const rulesFile = path.join(folder, 'rules.yaml');
-    writeFileSync(rulesFile, stringify(RULES));
-    const [proxyPort, admissionPort] = [await freePort(), await freePort()];
+    writeFileSync(rulesFile, stringify(nodeOptions ? NODE_RULES : RULES));
+    const [proxyPort, admissionPort] = [await freePort(nodeOptions ? PROXY_PORT : undefined), await freePort()];
     const facts: StackFacts = {
       registries: upstream === 'builtin' ? faults.registries() : registries,
       proxyPrefix: `localhost:${proxyPort}`,
@@ -100,11 +118,22 @@ export async function startLocalParts({
     for (const namespace of namespaces) await controlPlane.namespace(namespace);
     await controlPlane.applyAll(CRDS);
     await controlPlane.applyAll(await identityObjects(`https://127.0.0.1:${admissionPort}/mutate`));
-    return { stack, controlPlane, faults, facts, environment, stop };
+    const node = await starting;
+    return { stack, controlPlane, faults, facts, ...(node && { node }), environment, stop };
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+/** Told what it waits for when that is another run. */
+function startRealNode(
+  controlPlane: OwnControlPlane,
+  options: NodeOptions,
+  waitingFor: (what: string) => void = () => undefined,
+): Promise<RealNode> {
+  const onWait = (pid: number): void => waitingFor(`process ${pid} to give up this machine's node`);
+  return startNode(controlPlane, { onWait, ...options });
 }
 
 /** The whole system on this machine: real parts, and every service as a process under its own identity. */
@@ -115,6 +144,7 @@ export class LocalStack implements World {
   readonly services: Record<ServiceName, ServiceProcess[]>;
   readonly pushed = new Map<string, PushedImage>();
   readonly stack: Parts;
+  readonly node: RealNode | undefined;
   readonly #facts: StackFacts;
   readonly #stopParts: () => Promise<void>;
 
@@ -123,10 +153,11 @@ export class LocalStack implements World {
     services: Record<ServiceName, ServiceProcess[]>,
     stopParts: () => Promise<void>,
   ) {
-    const { stack, controlPlane, faults, facts } = parts;
+    const { stack, controlPlane, faults, facts, node } = parts;
     this.controlPlane = controlPlane;
     this.faults = faults;
     this.stack = stack;
+    this.node = node;
     this.services = services;
     this.#facts = facts;
     this.#stopParts = stopParts;
@@ -193,7 +224,9 @@ export class LocalStack implements World {
 
   /** Every process by name: parts and services. */
   processes(): PartProcess[] {
-    return [...Object.values(this.parts), ...Object.values(this.services).flat()];
+    const { kubelet, containerd, scheduler, controllerManager } = this.node ?? {};
+    const node = [kubelet, containerd, scheduler, controllerManager].filter((part) => part !== undefined);
+    return [...Object.values(this.parts), ...node, ...Object.values(this.services).flat()];
   }
 
   async push(host: string, repository: string, tags: readonly string[], image: MadeImage): Promise<PushedImage> {

@@ -25,6 +25,12 @@ describe('errorAnswer', () => {
     },
   );
 
+  it('says the same beside the status, in one line that HTTP allows', () => {
+    const { reason } = errorAnswer(new PullFailure('upstreamUnreachable', 'no “way”\r\nX: y'), context);
+    expect(reason).toMatch(/^KUIK-REG-503: no way X: y\. Check that the registry is up/);
+    expect(errorAnswer(new PullFailure('upstreamUnreachable', 'x'.repeat(5000)), context).reason).toHaveLength(400);
+  });
+
   it('tells which methods are allowed, and when to come back', () => {
     expect(errorAnswer(new PullFailure('readOnly', 'x'), context).headers['Allow']).toBe('GET, HEAD');
     const limited = new PullFailure('rateLimited', 'x', { retryAfterMs: 1200 });

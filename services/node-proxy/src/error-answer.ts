@@ -12,6 +12,8 @@ export interface AnswerContext {
 
 export interface ErrorAnswer {
   readonly status: number;
+  /** What follows the status on its line: all that a runtime shows of an answer to HEAD, which is how it begins each pull. */
+  readonly reason: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer;
 }
@@ -29,10 +31,9 @@ export const API_VERSION = { 'Docker-Distribution-Api-Version': 'registry/2.0' }
 export function errorAnswer(failure: PullFailure, context: AnswerContext): ErrorAnswer {
   const { code, http, oci } = ERROR_CODES[failure.failure];
   const remedy = remedyFor(ERROR_CODES[failure.failure], context.repository?.split('/')[0]);
+  const message = explain(code, failure.message, remedy);
   const body = Buffer.from(
-    `${JSON.stringify({
-      errors: [{ code: oci, message: explain(code, failure.message, remedy), detail: { code, remedy, ...context } }],
-    })}\n`,
+    `${JSON.stringify({ errors: [{ code: oci, message, detail: { code, remedy, ...context } }] })}\n`,
   );
   const headers: Record<string, string> = {
     ...API_VERSION,
@@ -44,13 +45,21 @@ export function errorAnswer(failure: PullFailure, context: AnswerContext): Error
   if (failure.failure === 'grantNeeded') headers['WWW-Authenticate'] = CHALLENGE;
   if (failure.failure === 'readOnly') headers['Allow'] = 'GET, HEAD';
   if (failure.retryAfterMs !== undefined) headers['Retry-After'] = String(Math.ceil(failure.retryAfterMs / 1000));
-  return { status: http, headers, body };
+  return { status: http, reason: reasonPhrase(message), headers, body };
 }
 
 /** Sends it. HEAD gets the same headers and no body; a refused write is not read to its end. */
 export function answerFailure(response: ServerResponse, failure: PullFailure, context: AnswerContext): void {
-  const { status, headers, body } = errorAnswer(failure, context);
+  const { status, reason, headers, body } = errorAnswer(failure, context);
   if (failure.failure === 'readOnly') response.shouldKeepAlive = false;
-  response.writeHead(status, headers);
+  response.writeHead(status, reason, headers);
   response.end(body);
+}
+
+const LONGEST_REASON = 400;
+
+/** A text as one line that may stand beside a status (RFC 9112 §4): words of printable ASCII, not endless. */
+function reasonPhrase(text: string): string {
+  const plain = text.replaceAll(/[^\x21-\x7e]+/g, ' ').trim();
+  return plain.length <= LONGEST_REASON ? plain : `${plain.slice(0, LONGEST_REASON - 3)}...`;
 }

@@ -6,6 +6,8 @@ export interface ApiserverSettings {
   readonly caFile: string;
   readonly servingCertificate: string;
   readonly servingKey: string;
+  readonly adminCertificate: string;
+  readonly adminKey: string;
   readonly serviceAccountKey: string;
   readonly serviceAccountPublicKey: string;
   readonly audit?: { readonly logFile: string; readonly policyFile: string };
@@ -34,6 +36,11 @@ export function apiserverFlags(settings: ApiserverSettings): string[] {
     `--service-account-signing-key-file=${settings.serviceAccountKey}`,
     `--service-account-key-file=${settings.serviceAccountPublicKey}`,
     '--authorization-mode=RBAC',
+    // For logs and exec, where there is a node.
+    `--kubelet-certificate-authority=${settings.caFile}`,
+    `--kubelet-client-certificate=${settings.adminCertificate}`,
+    `--kubelet-client-key=${settings.adminKey}`,
+    '--kubelet-preferred-address-types=InternalIP',
     '--anonymous-auth=false',
     '--allow-privileged=true',
     '--enable-priority-and-fairness=false',

@@ -1,9 +1,9 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { createAuthority, issueCertificate } from '@kuik/runtime';
+import { createAuthority, issueCertificate, type KeyAndCertificate } from '@kuik/runtime';
 import { requirePart } from '../parts/find.ts';
-import type { OwnControlPlane, PartProcess } from '../port.ts';
+import type { CertificateRequest, OwnControlPlane, PartProcess } from '../port.ts';
 import { dataFolder } from '../process/folders.ts';
 import { freePort } from '../process/free-port.ts';
 import { startPart, withFreshPorts, type Part } from '../process/part-process.ts';
@@ -14,6 +14,9 @@ import { Cluster, type ClusterConnection, type ClusterEnds } from './cluster.ts'
 import { startEtcd } from './etcd.ts';
 import { kubeconfig } from './kubeconfig.ts';
 import { EtcdSnapshot } from './etcd-snapshot.ts';
+
+/** Longer than any run, shorter than anybody would keep what a run left. */
+const DAYS = 7;
 
 export interface ControlPlaneOptions {
   /** The processes are named `<name>-etcd` and `<name>-apiserver`; default: without the prefix. */
@@ -35,9 +38,9 @@ export async function startConnected(
   const prefix = options.name ? `${options.name}-` : '';
   const etcd = await startEtcd(`${prefix}etcd`);
   try {
-    const { apiserver, connection } = await startApiserver(`${prefix}apiserver`, etcd.port, options);
+    const { apiserver, authority, connection } = await startApiserver(`${prefix}apiserver`, etcd.port, options);
     const snapshot = new EtcdSnapshot(`http://127.0.0.1:${etcd.port}`);
-    const cluster = new OwnCluster(connection, etcd, apiserver, {
+    const cluster = new OwnCluster(connection, authority, etcd, apiserver, {
       wipe: () => snapshot.restore(),
       stop: async () => {
         // Nothing of it is kept: an orderly end would only take its seconds.
@@ -63,11 +66,23 @@ export async function startConnected(
 class OwnCluster extends Cluster implements OwnControlPlane {
   readonly etcd: PartProcess;
   readonly apiserver: PartProcess;
+  readonly #authority: KeyAndCertificate;
 
-  constructor(connection: ClusterConnection, etcd: PartProcess, apiserver: PartProcess, ends: ClusterEnds) {
+  constructor(
+    connection: ClusterConnection,
+    authority: KeyAndCertificate,
+    etcd: PartProcess,
+    apiserver: PartProcess,
+    ends: ClusterEnds,
+  ) {
     super(connection, ends);
     this.etcd = etcd;
     this.apiserver = apiserver;
+    this.#authority = authority;
+  }
+
+  issue(request: CertificateRequest): KeyAndCertificate {
+    return issueCertificate(this.#authority, { ...request, days: DAYS, now: new Date() });
   }
 }
 
@@ -82,7 +97,7 @@ async function startApiserver(
   name: string,
   etcdPort: number,
   { audit }: ControlPlaneOptions,
-): Promise<{ apiserver: Part; connection: ClusterConnection }> {
+): Promise<{ apiserver: Part; authority: KeyAndCertificate; connection: ClusterConnection }> {
   const command = await requirePart('kube-apiserver');
   const folder = dataFolder(name);
   const write = (file: string, text: string): string => {
@@ -90,13 +105,13 @@ async function startApiserver(
     return path.join(folder, file);
   };
   const now = new Date();
-  const authority = createAuthority({ commonName: 'testbed', days: 7, now });
+  const authority = createAuthority({ commonName: 'testbed', days: DAYS, now });
   const hosts = ['localhost', 'kubernetes', 'kubernetes.default.svc', '127.0.0.1', '::1'];
-  const serving = issueCertificate(authority, { commonName: name, days: 7, now, hosts, usages: ['server'] });
+  const serving = issueCertificate(authority, { commonName: name, days: DAYS, now, hosts, usages: ['server'] });
   const admin = issueCertificate(authority, {
     commonName: 'testbed-admin',
     organizations: ['system:masters'],
-    days: 7,
+    days: DAYS,
     now,
     usages: ['client'],
   });
@@ -106,6 +121,8 @@ async function startApiserver(
     caFile: write('ca.pem', authority.certificate),
     servingCertificate: write('serving.pem', serving.certificate),
     servingKey: write('serving-key.pem', serving.privateKey),
+    adminCertificate: write('admin.pem', admin.certificate),
+    adminKey: write('admin-key.pem', admin.privateKey),
     serviceAccountKey: write('tokens-key.pem', tokens.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()),
     serviceAccountPublicKey: write('tokens.pem', tokens.publicKey.export({ type: 'spki', format: 'pem' }).toString()),
   };
@@ -137,6 +154,6 @@ async function startApiserver(
       },
     });
     const file = write('kubeconfig', kubeconfig(url, authority.certificate, credentials));
-    return { apiserver, connection: { ...endpoint, kubeconfig: file } };
+    return { apiserver, authority, connection: { ...endpoint, kubeconfig: file } };
   });
 }

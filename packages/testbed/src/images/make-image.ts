@@ -2,6 +2,7 @@ import { digestOf, normalizePlatform, parsePlatform, type Platform } from '@kuik
 import { imageOf, indexOf, layerDescriptor, type Descriptor, type IndexChild, type MadeImage } from './image.ts';
 import { writeJson, type JsonStyle } from './json-style.ts';
 import { makeLayer, type LayerInput } from './layer.ts';
+import { PROGRAM, programLayer } from './program-layer.ts';
 import { EMPTY_JSON_TYPE, MEDIA_TYPES, type ImageFormat } from './media-types.ts';
 
 export interface ImageOptions {
@@ -18,21 +19,24 @@ export interface ImageOptions {
   readonly subject?: Descriptor;
   /** Runtime part of the config: `Cmd`, `Env`, `Labels`.. */
   readonly config?: Readonly<Record<string, unknown>>;
+  /** One more layer in front, with a program: without arguments it waits to be told to end, with any it ends at once. Default false. */
+  readonly runnable?: boolean;
 }
 
 /** A single image: one manifest, one config, its layers as gzipped tars that real clients unpack. */
 export async function makeImage(options: ImageOptions): Promise<MadeImage> {
-  const { seed, format = 'oci', json = 'compact', annotations, subject } = options;
+  const { seed, format = 'oci', json = 'compact', annotations, subject, runnable = false } = options;
   const platform = platformOf(options.platform ?? 'linux/amd64');
-  const layers = await Promise.all(
+  const data = await Promise.all(
     (options.layers ?? [1024]).map((layer, place) => makeLayer(layer, `${seed}/${place}`)),
   );
+  const layers = runnable ? [programLayer(platform.architecture), ...data] : data;
   const config = writeJson({
     created: '1970-01-01T00:00:00Z',
     architecture: platform.architecture,
     os: platform.os,
     ...(platform.variant === undefined ? {} : { variant: platform.variant }),
-    config: { Labels: { 'test.seed': seed }, ...options.config },
+    config: { Labels: { 'test.seed': seed }, ...(runnable ? { Entrypoint: [PROGRAM] } : {}), ...options.config },
     rootfs: { type: 'layers', diff_ids: layers.map(({ diffId }) => diffId) },
     history: layers.map((_, place) => ({ created: '1970-01-01T00:00:00Z', created_by: `layer ${place} of ${seed}` })),
   });
@@ -60,7 +64,16 @@ export interface IndexOptions extends Omit<ImageOptions, 'platform' | 'subject'>
 
 /** A multi-platform image: an OCI index (or Docker manifest list) whose children differ by platform. */
 export async function makeIndex(options: IndexOptions): Promise<MadeImage> {
-  const { seed, format = 'oci', json = 'compact', layers = [1024], sharedLayers = 0, annotations, config } = options;
+  const {
+    seed,
+    format = 'oci',
+    json = 'compact',
+    layers = [1024],
+    sharedLayers = 0,
+    annotations,
+    config,
+    runnable,
+  } = options;
   const children: IndexChild[] = [];
   const child = (suffix: string, platform: string): Promise<MadeImage> =>
     makeImage({
@@ -69,6 +82,7 @@ export async function makeIndex(options: IndexOptions): Promise<MadeImage> {
       format,
       json,
       ...(config === undefined ? {} : { config }),
+      ...(runnable === undefined ? {} : { runnable }),
       layers: layers.map((layer, place) => (place < sharedLayers ? withSeed(layer, `${seed}/shared/${place}`) : layer)),
     });
   for (const name of options.platforms ?? ['linux/amd64', 'linux/arm64']) {

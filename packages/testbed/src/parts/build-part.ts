@@ -69,7 +69,11 @@ async function checkGo(entry: PartEntry, env: Environment): Promise<void> {
 /** Downloads the modules too. */
 async function countPackages(entry: PartEntry & { source: GoModule }, cwd: string, env: Environment): Promise<number> {
   try {
-    const { stdout } = await run('go', ['list', '-deps', entry.source.package], { cwd, env, maxBuffer: 64 << 20 });
+    const { stdout } = await run('go', ['list', ...tags(entry), '-deps', entry.source.package], {
+      cwd,
+      env,
+      maxBuffer: 64 << 20,
+    });
     return stdout.trim().split('\n').length;
   } catch (error) {
     throw buildFailure(entry, String((error as { stderr?: string }).stderr ?? error));
@@ -84,7 +88,7 @@ function compile(
   onPackage: (done: number) => void,
 ): Promise<void> {
   const ldflags = ['-s', '-w', entry.source.ldflags ?? ''].join(' ').trim();
-  const args = ['build', '-v', '-trimpath', '-ldflags', ldflags, '-o', output, entry.source.package];
+  const args = ['build', '-v', '-trimpath', ...tags(entry), '-ldflags', ldflags, '-o', output, entry.source.package];
   const child = spawn('go', args, { cwd, env, stdio: ['ignore', 'ignore', 'pipe'] });
   let done = 0;
   const lastWords: string[] = [];
@@ -101,6 +105,10 @@ function compile(
       else reject(buildFailure(entry, lastWords.join('\n')));
     });
   });
+}
+
+function tags({ source }: PartEntry & { source: GoModule }): string[] {
+  return source.tags ? ['-tags', source.tags.join(',')] : [];
 }
 
 function buildFailure(entry: PartEntry, output: string): PartMissing {

@@ -18,17 +18,26 @@ export interface GoModule {
   readonly folder: string;
   readonly package: string;
   readonly ldflags?: string;
+  /** Build tags: what of it is left out. */
+  readonly tags?: readonly string[];
 }
 
 export interface SystemPackage {
   readonly kind: 'system';
   readonly apt: string;
-  readonly brew: string;
+  /** Left out: not to be had on macOS. */
+  readonly brew?: string;
+  /** Its program when that is not called as the part is, and where it is when not on PATH. */
+  readonly program?: string;
+  readonly folders?: readonly string[];
 }
 
 export type Version = readonly [major: number, minor: number, patch: number];
 
 const KUBE = 'k8s.io/component-base/version';
+const KUBE_VERSION = '1.36.3';
+const CONTAINERD = 'github.com/containerd/containerd/v2';
+const CONTAINERD_VERSION = '2.4.2';
 
 const ENTRIES: readonly PartEntry[] = [
   {
@@ -52,18 +61,7 @@ const ENTRIES: readonly PartEntry[] = [
     accepts: ([major, minor]) => major === 3 && minor >= 1,
     source: { kind: 'go', folder: 'registry', package: 'github.com/distribution/distribution/v3/cmd/registry' },
   },
-  {
-    name: 'kube-apiserver',
-    version: '1.36.3',
-    versionArgs: ['--version'],
-    accepts: ([major, minor]) => major === 1 && minor === 36,
-    source: {
-      kind: 'go',
-      folder: 'kube-apiserver',
-      package: 'k8s.io/kubernetes/cmd/kube-apiserver',
-      ldflags: `-X ${KUBE}.gitVersion=v1.36.3 -X ${KUBE}.gitMajor=1 -X ${KUBE}.gitMinor=36`,
-    },
-  },
+  kubernetes('kube-apiserver', 'kube-apiserver'),
   {
     name: 'helm',
     version: '4.3.1',
@@ -99,7 +97,67 @@ const ENTRIES: readonly PartEntry[] = [
     accepts: ([major, minor]) => major > 1 || (major === 1 && minor >= 18),
     source: { kind: 'system', apt: 'nginx', brew: 'nginx' },
   },
+  containerd('containerd', ['--version']),
+  containerd('containerd-shim-runc-v2', ['-v']),
+  containerd('ctr', ['--version']),
+  kubernetes('kube-controller-manager', 'kubernetes-node'),
+  kubernetes('kube-scheduler', 'kubernetes-node'),
+  kubernetes('kubelet', 'kubernetes-node'),
+  {
+    name: 'runc',
+    version: '1.1.0',
+    versionArgs: ['--version'],
+    accepts: ([major, minor]) => major > 1 || (major === 1 && minor >= 1),
+    source: { kind: 'system', apt: 'runc' },
+  },
+  {
+    name: 'cni-plugins',
+    version: '1.1.1',
+    versionArgs: [],
+    // Debian's do not know their own version; what they print is the versions of the protocol.
+    accepts: () => true,
+    source: {
+      kind: 'system',
+      apt: 'containernetworking-plugins',
+      program: 'bridge',
+      folders: ['/usr/lib/cni', '/opt/cni/bin'],
+    },
+  },
 ];
+
+/** A program of Kubernetes; without the flags it would not know its own version. */
+function kubernetes(name: PartName, folder: string): PartEntry {
+  const [major, minor] = KUBE_VERSION.split('.');
+  return {
+    name,
+    version: KUBE_VERSION,
+    versionArgs: ['--version'],
+    accepts: (version) => version[0] === Number(major) && version[1] === Number(minor),
+    source: {
+      kind: 'go',
+      folder,
+      package: `k8s.io/kubernetes/cmd/${name}`,
+      ldflags: `-X ${KUBE}.gitVersion=v${KUBE_VERSION} -X ${KUBE}.gitMajor=${major} -X ${KUBE}.gitMinor=${minor}`,
+    },
+  };
+}
+
+/** A program of containerd, without the snapshotters that need more than a plain kernel. */
+function containerd(name: PartName, versionArgs: readonly string[]): PartEntry {
+  return {
+    name,
+    version: CONTAINERD_VERSION,
+    versionArgs,
+    accepts: ([major, minor]) => major === 2 && minor >= 2,
+    source: {
+      kind: 'go',
+      folder: 'containerd',
+      package: `${CONTAINERD}/cmd/${name}`,
+      ldflags: `-X ${CONTAINERD}/version.Version=v${CONTAINERD_VERSION}`,
+      tags: ['no_btrfs', 'no_devmapper', 'no_zfs'],
+    },
+  };
+}
 
 /** Every part the project may need, in the order in which they are built (cheap ones first). */
 export const PARTS: ReadonlyMap<PartName, PartEntry> = new Map(ENTRIES.map((entry) => [entry.name, entry]));
@@ -113,6 +171,18 @@ export const REQUIRED_PARTS: readonly PartName[] = [
   'helm',
   'redis-server',
   'skopeo',
+];
+
+/** What a real node needs besides; only obtained where one can be. Those of one module stand together: they share what is compiled. */
+export const NODE_PARTS: readonly PartName[] = [
+  'runc',
+  'cni-plugins',
+  'containerd',
+  'containerd-shim-runc-v2',
+  'ctr',
+  'kube-controller-manager',
+  'kube-scheduler',
+  'kubelet',
 ];
 
 /** The entry of a part. */

@@ -41,8 +41,9 @@ export async function findPart(name: PartName, env: Environment = process.env): 
     if (!isProgram(override)) throw new PartMissing(`${overrideVariable(name)}=${override} is not an executable file`);
     return { path: override, from: 'override' };
   }
-  for (const folder of searchPath(env)) {
-    const candidate = path.join(folder, name);
+  const { program = name, folders = searchPath(env) } = entry.source.kind === 'system' ? entry.source : {};
+  for (const folder of folders) {
+    const candidate = path.join(folder, program);
     if (isProgram(candidate) && (await versionWillDo(candidate, entry))) return { path: candidate, from: 'path' };
   }
   const cached = cachedPartPath(entry, env);
@@ -73,7 +74,9 @@ export function howToGet(entry: PartEntry): string {
   }
   const { apt, brew } = entry.source;
   const command =
-    process.platform === 'darwin' ? `brew install ${brew}` : `sudo apt-get install -y --no-install-recommends ${apt}`;
+    process.platform === 'darwin' && brew
+      ? `brew install ${brew}`
+      : `sudo apt-get install -y --no-install-recommends ${apt}`;
   return `${entry.name} >= ${entry.version} is missing: run \`${command}\`, ${instead}`;
 }
 

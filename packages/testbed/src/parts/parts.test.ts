@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -60,6 +60,14 @@ describe('findPart', () => {
 
   it('finds nothing where nothing is', async () => {
     expect(await findPart('nats-server', env())).toBeUndefined();
+  });
+
+  it('finds what is never on PATH, under the name of its program', async () => {
+    const found = await findPart('cni-plugins', env());
+    const known = ['/usr/lib/cni/bridge', '/opt/cni/bin/bridge'].find((file) => existsSync(file));
+    expect(found).toEqual(known && { path: known, from: 'path' });
+    const chosen = program(path.join(folder, 'bridge'), '');
+    expect(await findPart('cni-plugins', env({ KUIK_PART_CNI_PLUGINS: chosen }))).toMatchObject({ path: chosen });
   });
 
   it('does not take a version out of the program’s own path', async () => {

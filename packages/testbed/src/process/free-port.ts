@@ -6,8 +6,12 @@ const LOWEST = 12_000;
 const HIGHEST = 31_999;
 const given = new Set<number>();
 
-/** A port on 127.0.0.1 that nobody listens on now; never given twice by this process. */
-export async function freePort(): Promise<number> {
+/** A port on 127.0.0.1 that nobody listens on now; never given twice by this process. `preferred` when that is one. */
+export async function freePort(preferred?: number): Promise<number> {
+  if (preferred !== undefined && !given.has(preferred) && (await canListen(preferred))) {
+    given.add(preferred);
+    return preferred;
+  }
   for (let attempt = 0; attempt < 200; attempt++) {
     const port = randomInt(LOWEST, HIGHEST + 1);
     if (given.has(port) || !(await canListen(port))) continue;

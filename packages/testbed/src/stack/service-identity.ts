@@ -96,6 +96,8 @@ async function kubeIdentity(
   };
 }
 
+const MERGE = { contentType: 'application/merge-patch+json' } as const;
+
 /** The token that a kubelet would project into the service's pod; for that there has to be such a pod, on a node. */
 async function brokerToken(plane: ControlPlane, namespace: string, account: string, node: string): Promise<string> {
   const pods = `/api/v1/namespaces/${namespace}/pods`;
@@ -104,8 +106,14 @@ async function brokerToken(plane: ControlPlane, namespace: string, account: stri
     await plane.node(node);
     await plane.api.create(pods, {
       metadata: { name, namespace },
-      spec: { serviceAccountName: account, containers: [{ name: 'service', image: 'unused.invalid/service' }] },
+      spec: {
+        serviceAccountName: account,
+        containers: [{ name: 'service', image: 'unused.invalid/service' }],
+        // Where there is a scheduler and a real node, neither is to do anything about it.
+        schedulerName: 'none',
+      },
     });
+    await plane.api.request('PATCH', `${pods}/${name}/status`, { status: { phase: 'Succeeded' } }, MERGE);
     await plane.bindPod(namespace, name, node);
   }
   return plane.token(namespace, account, { audiences: [DEFAULTS.broker.audience], pod: name });
