@@ -13,7 +13,6 @@ import {
   type ServiceContext,
   followConfig,
 } from '@kuik/runtime';
-import { watchedReference } from './candidates.ts';
 import { checkUpstream } from './check-upstream.ts';
 import { CheckTimes } from './check-times.ts';
 import type { MonitorConfig } from './config.ts';
