@@ -5,6 +5,7 @@ import path from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
 import { digestOf } from '@kuik/image';
 import { BufferPool, openBlobOver, RegistryError, type RepositoryClient } from '@kuik/registry';
+import { until } from '@kuik/testbed';
 import fc from 'fast-check';
 import { memoryLeases } from '../testing/memory-leases.ts';
 import type { Access } from './proof.ts';
@@ -140,8 +141,9 @@ describe('transfers of several copiers', () => {
     const doors = [start(), start(), start()];
     const pulls = Array.from({ length: 9 }, (_, i) => pull(() => [doors[i % 3]!]));
     for (const got of await Promise.all(pulls)) expect(got.equals(bytes)).toBe(true);
+    await until(() => told.stored === 1, { what: 'the upload to end' });
     expect(told).toMatchObject({ given: bytes.length, opened: 1, heads: 0, stored: 1 });
-    expect([...live.values()].map(({ active }) => active)).toEqual([0, 0, 0]);
+    await until(() => [...live.values()].every(({ active }) => active === 0), { what: 'every transfer to end' });
   });
 
   it('bring every byte to everybody, whoever dies when, at the price of what was in hand', async () => {
@@ -166,8 +168,8 @@ describe('transfers of several copiers', () => {
         }
         for (const got of await all) expect(got.equals(bytes)).toBe(true);
         await Promise.all([...live.values()].map((transfers) => transfers.close()));
-        // Each death costs what its readers and its upload were apart: some chunks here, where all run in one thread.
-        expect(told.given).toBeLessThanOrEqual(bytes.length + kills * 16 * CHUNK);
+        // Each death costs what its slowest reader was behind upstream: on a busy machine all that was read, never more.
+        expect(told.given).toBeLessThanOrEqual(bytes.length * (1 + kills));
         if (kills === 0) expect(told.given).toBe(bytes.length);
       }),
       { numRuns: 20 },

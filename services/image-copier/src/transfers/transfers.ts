@@ -99,6 +99,7 @@ export class Transfers {
     try {
       await this.#admit(entry, reader);
       const transfer = entry.transfer!;
+      if (this.#closed) transfer.end(new RegistryError('refused', 'this process ends'));
       if (transfer.ended !== undefined) throw transfer.ended;
       const blob = transfer.read(reader);
       if (reader.store) this.#store(entry, reader);
@@ -307,6 +308,8 @@ export class Transfers {
     const { leases, address, room, now } = this.#parts;
     const keep = !entry.landed && entry.transfer?.ended?.code !== 'digest-mismatch';
     if (entry.transfer !== undefined) {
+      // What was opened for a reader that left before it read.
+      entry.transfer.end(new RegistryError('refused', 'nobody reads it any more'));
       await entry.transfer.close(keep);
       room.leave(entry.name, keep, now());
     }
