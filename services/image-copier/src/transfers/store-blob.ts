@@ -9,7 +9,7 @@ export interface StoreParts {
   readonly turns: Pick<BlobTurns, 'of'>;
   readonly sessions: UploadSessions;
   readonly signal: AbortSignal;
-  readonly log: { debug(message: string, fields?: Record<string, unknown>): void };
+  readonly log: { warn(message: string, fields?: Record<string, unknown>): void };
 }
 
 /** Puts what a transfer reads into the cache, as a copy would: by turns, mounted when it is there under another name. */
@@ -32,7 +32,7 @@ export function storeBlob({ cache, turns, sessions, signal, log }: StoreParts): 
       });
       return true;
     } catch (error) {
-      log.debug('blob of a pull not stored', { digest, repository: target.repository, error });
+      log.warn('blob of a pull not stored', { digest, repository: target.repository, error });
       return false;
     }
   };
