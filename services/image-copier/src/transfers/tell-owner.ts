@@ -3,7 +3,11 @@ import { TRANSFER_OWNER_EVERY_MS, TRANSFER_OWNERS } from '@kuik/contracts';
 import type { Part } from '@kuik/runtime';
 
 /** Says over NATS where this copier gives away what it reads, every two seconds; and that it leaves. */
-export function tellOwner(bus: Pick<Bus, 'publish' | 'onStatus'>, url: () => string, everyMs = TRANSFER_OWNER_EVERY_MS): Part {
+export function tellOwner(
+  bus: Pick<Bus, 'publish' | 'onStatus'>,
+  url: () => string,
+  everyMs = TRANSFER_OWNER_EVERY_MS,
+): Part {
   let beat: NodeJS.Timeout | undefined;
   const tell = (leaving: boolean): void =>
     bus.publish(TRANSFER_OWNERS, leaving ? { url: url(), leaving } : { url: url() });
