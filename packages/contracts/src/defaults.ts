@@ -9,7 +9,7 @@ const MiB = 1024 * 1024;
  * every leaf against their settings.
  */
 export const DEFAULTS = {
-  proxyPrefixes: ['localhost:7439'],
+  proxyPrefixes: ['localhost:7439', '127.0.0.1:7439'],
   namespace: 'kuik-system',
   copy: {
     concurrency: 4,

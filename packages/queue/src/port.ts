@@ -38,7 +38,7 @@ export interface Job<T> {
   readonly payload: T;
   /** Aborted when the worker drains past its deadline, or when Redis says that the job's lock is lost (not while it is away). */
   readonly signal: AbortSignal;
-  /** Another worker had it before, and fell silent: part of the work may be done. */
+  /** Another worker had it before, and fell silent or gave it back in the middle: part of the work may be done. */
   readonly takenOver: boolean;
   /** Recorded for people to see, at most twice a second; never waits for Redis, never throws. */
   progress(progress: JobProgress): Promise<void>;

@@ -198,7 +198,7 @@ describe('monitor on a real API server, Redis, NATS and upstream', () => {
     const [first, ...rest] = faults.log
       .requests({ host: HOST })
       .filter(({ repository }) => repository === 'limited' && true);
-    expect(rest.filter(({ method }) => method === 'HEAD')).toHaveLength(2);
+    expect(rest.filter(({ kind }) => kind === 'manifest-tag')).toHaveLength(2);
     expect(rest[0]!.atMs - first!.atMs).toBeGreaterThanOrEqual(1_900);
   });
 

@@ -23,6 +23,11 @@ class Bull extends BullWorker<unknown, void> {
   }
 }
 
+/** Another worker died with it, or gave it back in the middle: BullMQ's progress is 0 until somebody tells of some. */
+function wasBegun({ stalledCounter, progress }: BullJob): boolean {
+  return stalledCounter > 0 || progress !== 0;
+}
+
 /** Takes jobs and has them worked on, `concurrency` at once. Connects in the background and reconnects for ever. */
 export function createWorker<T>(
   queue: JobQueue<T>,
@@ -110,7 +115,7 @@ class RedisWorker<T> implements Worker {
       return this.#settle(job, token, { do: 'delay', ms: this.#share.hold(key, job, Date.now(), Math.random()) });
     }
     try {
-      const running = this.#running.begin(job.id ?? '', job.stalledCounter > 0);
+      const running = this.#running.begin(job.id ?? '', wasBegun(job));
       if (running === undefined) {
         this.#reports.ended?.('held', 0);
         return await this.#settle(job, token, { do: 'delay', ms: this.#lockMs });
@@ -119,7 +124,11 @@ class RedisWorker<T> implements Worker {
         const record = (progress: object): void => {
           if (this.#link.ready) job.updateProgress(progress).catch(() => undefined);
         };
-        await this.#settle(job, token, await runJob(running, read.payload, this.#work, record, this.#reports));
+        const ending = await runJob(running, read.payload, this.#work, record, this.#reports);
+        // Whoever has it next looks for what was done.
+        if (ending.do === 'return' && this.#link.ready)
+          await job.updateProgress({ step: 'given back' }).catch(() => undefined);
+        await this.#settle(job, token, ending);
       } finally {
         this.#running.end(running);
       }
