@@ -171,7 +171,8 @@ describe('what never answers is waited for within bounds', () => {
     await stack.stack.cache.reader.restart();
     expect(readsAtFirst).toBe(before);
     expect([answer.status, answer.complete, answer.bytes, answer.digest]).toEqual([200, true, size, digest]);
-    expect(floor.upstreamReads(digest).at(-1)).toMatch(/^bytes=[1-9]\d+-/);
+    // From where it broke off, of upstream or of what a copier still has of its transfer: never the whole again.
+    for (const range of floor.upstreamReads(digest).slice(before)) expect(range).toMatch(/^bytes=[1-9]\d+-/);
   });
 });
 

@@ -71,19 +71,25 @@ export class ExactBytes {
     await this.parts.controlPlane.api.request('DELETE', `${PODS}/${name}`, { gracePeriodSeconds: 0 });
   }
 
-  /** The image once it is cached and `done` accepts what its stanza says. */
+  /** The image, or the first of several, once it is cached and `done` accepts what its stanza says; `meanwhile` is done before each look. */
   cached(
-    image: string,
+    image: string | readonly string[],
     done: (cache: NonNullable<NonNullable<CachedImage['status']>['cache']>) => boolean = () => true,
+    meanwhile: () => Promise<void> = () => Promise.resolve(),
   ): Promise<NonNullable<NonNullable<CachedImage['status']>['cache']>> {
     return until(
       async () => {
-        const status = (await cachedImages(this.parts.controlPlane.api)).get(image)?.status;
-        const cache = status?.phase === 'Ready' ? status.cache : undefined;
-        if (cache === undefined || !done(cache)) throw new Error(JSON.stringify(status?.cache ?? 'nothing'));
-        return cache;
+        await meanwhile();
+        const images = await cachedImages(this.parts.controlPlane.api);
+        const all = [image].flat().map((name) => images.get(name)?.status);
+        const found = all.find(
+          (status) => status?.phase === 'Ready' && status.cache !== undefined && done(status.cache),
+        );
+        if (found?.cache === undefined)
+          throw new Error(JSON.stringify(all.map((status) => status?.cache ?? 'nothing')));
+        return found.cache;
       },
-      { what: `${image} to be cached`, timeoutMs: 20_000 },
+      { what: `${[image].flat().join(' or ')} to be cached`, timeoutMs: 20_000 },
     );
   }
 
