@@ -18,7 +18,7 @@ import { HOST } from './story/world.ts';
  *   private images; deleting and expiring; tags that change     here
  *   malformed AdmissionReviews, ephemeral containers, dry run    webhook admit, review and webhook.int
  *   a moved tag for ever `upToDate: true`                        monitor.int, pod-watcher summary; the policy itself comes later
- * Known limits: a private image that is cached is served to whoever on the node asks; the broker answers for the pods of the proxy's node.
+ * The broker answers for the pods of the proxy's node. Who may pull what is cached: private-images.story.
  */
 const MiB = 1024 * 1024;
 const SLOW = 'docker.io';
