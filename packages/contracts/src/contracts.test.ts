@@ -107,7 +107,7 @@ describe('what is written from these tables', () => {
     expect(text('docs/defaults.md')).toContain('| `expiry.unused` | 30d |');
     expect(text('docs/defaults.md')).toContain('| `proxy.bufferMinBytes` | 64 KiB |');
     expect(text('docs/defaults.md')).toContain('| `proxy.stateTimeout` | 250ms |');
-    expect(text('docs/defaults.md')).toContain('| `proxyPrefixes` | localhost:7439 |');
+    expect(text('docs/defaults.md')).toContain('| `proxyPrefixes` | localhost:7439, 127.0.0.1:7439 |');
   });
 });
 
