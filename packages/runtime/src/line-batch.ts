@@ -1,9 +1,11 @@
-/** More than this is not kept back until the end of the turn. */
+/** How long a line may wait for others: a process that is killed (SIGKILL) loses no more than that. */
+const KEPT_BACK_MS = 2;
+/** More than this is not kept back. */
 const BATCH_MAX = 64 * 1024;
 
 let standard: ((line: string) => void) | undefined;
 
-/** Writes lines to standard output, one write for all of a turn of the event loop; what is left when the process ends is written then. */
+/** Writes lines to standard output, one write for all of two milliseconds; what is left when the process ends is written then. */
 export function standardOutput(): (line: string) => void {
   if (standard === undefined) {
     const batch = new LineBatch((text) => void process.stdout.write(text));
@@ -23,7 +25,7 @@ export class LineBatch {
   }
 
   add(line: string): void {
-    if (this.#text === '') setImmediate(() => this.flush());
+    if (this.#text === '') setTimeout(() => this.flush(), KEPT_BACK_MS);
     this.#text += `${line}\n`;
     if (this.#text.length >= BATCH_MAX) this.flush();
   }
