@@ -56,11 +56,16 @@ export class SpoolFile {
     return buffer.subarray(0, bytesRead);
   }
 
-  /** `keep`: the file stays for the next one who wants this blob. */
+  /** `keep`: the file stays for the next one who wants this blob. Without its list (a full disk) it tells nothing and is read again: no failure. */
   async close(keep: boolean): Promise<void> {
-    if (keep) this.#tell();
-    else removeSpool(this.#file);
-    await this.#handle.close();
+    try {
+      if (keep) this.#tell();
+      else removeSpool(this.#file);
+    } catch {
+      // Whoever opens it next begins anew.
+    } finally {
+      await this.#handle.close();
+    }
   }
 
   #tell(): void {

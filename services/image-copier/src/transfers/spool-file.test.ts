@@ -1,0 +1,37 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { SpoolFile } from './spool-file.ts';
+
+const bytes = Buffer.from('some bytes of a blob');
+
+describe('SpoolFile', () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(path.join(tmpdir(), 'kuik-spool-'));
+  });
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+  const open = () => SpoolFile.open(folder, 'key', 'blob', bytes.length);
+
+  it('is found again with what it holds, when it is kept', async () => {
+    const first = await open();
+    await first.write(bytes, 0);
+    await first.close(true);
+    const next = await open();
+    expect(next.have.endOf(0)).toBe(bytes.length);
+    await next.close(false);
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  it('is closed although its list cannot be written, and holds nothing for the next one', async () => {
+    const first = await open();
+    await first.write(bytes, 0);
+    rmSync(folder, { recursive: true });
+    await first.close(true);
+    await expect(first.read(Buffer.alloc(1), 0, 1)).rejects.toThrow('closed');
+    const next = await open();
+    expect(next.have.endOf(0)).toBe(0);
+    await next.close(false);
+  });
+});
