@@ -5,7 +5,7 @@ import { memoryRegistry, type MemoryRequest } from '@kuik/registry/memory';
 import { makeArtifact, makeIndex, type MadeImage } from '@kuik/testbed';
 import { noCredentials } from './credentials.ts';
 import type { CopyTarget } from './decide.ts';
-import { registryCopies } from './registry-copies.ts';
+import { type CopyRoute, registryCopies } from './registry-copies.ts';
 
 const HOST = 'up.test';
 const signal = new AbortController().signal;
@@ -16,6 +16,19 @@ const alone: BlobTurns = {
 const platforms = ['linux/amd64', 'linux/arm64', 'linux/s390x'];
 const image = await makeIndex({ seed: 'platforms', platforms });
 const signature = await makeArtifact({ seed: 'signature', subject: image.root });
+
+const ROUTE: Omit<CopyRoute, 'registry'> = {
+  cache: { url: 'http://cache.test' },
+  credentials: noCredentials,
+  turns: { of: () => alone },
+  share: (client) => client,
+  shared: (client) => client,
+  sessions: { find: () => Promise.resolve(undefined), began: () => undefined },
+  concurrency: 2,
+  foreignLayers: false,
+  referrers: true,
+  now: () => 0,
+};
 
 describe('a copy into the cache', () => {
   let registry: ReturnType<typeof memoryRegistry>;
@@ -28,19 +41,7 @@ describe('a copy into the cache', () => {
     registry = memoryRegistry({ intercept: (request) => does(request) });
     cache = registry.repository('cache.test', 'up.test/app');
     await push(image, '1');
-    copies = registryCopies({
-      registry: registry.access,
-      cache: { url: 'http://cache.test' },
-      credentials: noCredentials,
-      turns: { of: () => alone },
-      share: (client) => client,
-      shared: (client) => client,
-      sessions: { find: () => Promise.resolve(undefined), began: () => undefined },
-      concurrency: 2,
-      foreignLayers: false,
-      referrers: true,
-      now: () => 0,
-    });
+    copies = registryCopies({ ...ROUTE, registry: registry.access });
   });
 
   async function push({ blobs, manifests, root }: MadeImage, tag?: string): Promise<void> {
@@ -135,19 +136,7 @@ describe('a copy into the cache', () => {
       throw new RegistryError('rejected', 'no', { status: 400, said: 'MANIFEST_BLOB_UNKNOWN' });
     };
     const access = { ...registry.access, cache: () => ({ ...cache, putManifest: strict }) };
-    copies = registryCopies({
-      registry: access,
-      cache: { url: 'http://cache.test' },
-      credentials: noCredentials,
-      turns: { of: () => alone },
-      share: (client) => client,
-      shared: (client) => client,
-      sessions: { find: () => Promise.resolve(undefined), began: () => undefined },
-      concurrency: 2,
-      foreignLayers: false,
-      referrers: false,
-      now: () => 0,
-    });
+    copies = registryCopies({ ...ROUTE, registry: access, referrers: false });
     expect(told(await copy(wanting('linux/amd64')))).toEqual({ held: platforms, onDemand: [], pulled: [] });
     const next = await makeIndex({ seed: 'next', platforms });
     await push(next, '1');
