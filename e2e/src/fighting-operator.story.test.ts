@@ -1,7 +1,8 @@
 import { writeFileSync } from 'node:fs';
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { SPARED_OWNERS } from '@kuik/contracts';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { ADMITTED_BY_ANNOTATION, SPARED_OWNERS } from '@kuik/contracts';
 import { until, type KubeObject, type ServiceProcess } from '@kuik/testbed';
+import { sized } from '@kuik/tooling';
 import { Operator } from './fight/operator.ts';
 import { readMetric } from './stack/metric.ts';
 import { startLocalParts, startReplicas, type LocalParts } from './stack/local-stack.ts';
@@ -12,33 +13,44 @@ import { HOST } from './story/world.ts';
 /** How long the operator takes between two looks at its pod. */
 const EVERY_MS = 150;
 const IMAGE = `${HOST}/fight/db:1`;
+/** Who admits, and how many pods the operator may lose: an edited policy takes up to two seconds to be in force. */
+const ADMISSIONS = [
+  { admission: 'webhook', most: 3 },
+  ...sized({ usual: [], full: [{ admission: 'policy', most: 3 + Math.ceil(2_000 / EVERY_MS) }] }),
+];
 const SPARED = `/api/v1/namespaces/kuik-system/configmaps/${SPARED_OWNERS}`;
 
+let admittedBy: string;
 let parts: LocalParts & { stop(): Promise<void> };
 let webhooks: ServiceProcess[] = [];
 let watchers: ServiceProcess[] = [];
 let operator: Operator;
 
-beforeAll(async () => {
-  parts = await startLocalParts();
+async function start(admission: string): Promise<void> {
+  admittedBy = admission;
+  parts = await startLocalParts({
+    environment: { KUIK_ADMISSION: admission, KUIK_POLICY_CHECK: '500ms', KUIK_PATIENCE: '1s' },
+  });
   [webhooks, watchers] = await Promise.all([startReplicas('webhook', parts), startReplicas('pod-watcher', parts)]);
   operator = await Operator.of(parts.controlPlane.api, 'db', IMAGE);
-}, 60_000);
-afterAll(async () => {
+}
+
+async function stop(): Promise<void> {
   await operator?.stop();
   await Promise.all([...webhooks, ...watchers].map((service) => service.stop()));
   await parts?.stop();
-});
+}
 
 const wait = <T>(what: string, check: () => Promise<T | undefined | false>) =>
   until<T>(check, { what, timeoutMs: 15_000 });
 
-/** What becomes of a pod that nobody makes. */
+/** What becomes of a pod that nobody makes: whether it is rewritten, by the one who is to admit pods here. */
 async function rewritten(name: string, metadata: object = {}): Promise<boolean> {
   const wanted = pod(name, [{ name: 'db', image: IMAGE }]);
   const object = { ...wanted, metadata: { ...wanted.metadata, ...metadata } };
   const made = await parts.controlPlane.api.create<Pod>('/api/v1/namespaces/default/pods?dryRun=All', object);
-  return imagesOf(made)[0]!.image !== IMAGE;
+  if (imagesOf(made)[0]!.image === IMAGE) return false;
+  return (made.metadata.annotations?.[ADMITTED_BY_ANNOTATION] === 'policy') === (admittedBy === 'policy');
 }
 
 /** A person deletes the operator's pod; resolves when another one has come to stay. How often the operator deleted it until then. */
@@ -61,47 +73,52 @@ async function event(): Promise<Told> {
   );
 }
 
-it('an operator that deletes pods with another image than its own is left in peace: watched, after three pods, after restarts, and until a person says otherwise', async () => {
-  const { api } = parts.controlPlane;
-  const spared = async () => Object.keys((await api.find<KubeObject & { data?: object }>(SPARED))?.data ?? {});
+describe.each(ADMISSIONS)('admitted by $admission', ({ admission, most }) => {
+  beforeAll(() => start(admission), 60_000);
+  afterAll(stop);
 
-  writeFileSync(parts.facts.rulesFile, 'mode: observe');
-  const observed = async () => (await rewritten('probe')) === false;
-  await wait('the webhook to observe only', observed);
-  operator.start(EVERY_MS);
-  await wait('its image to be known', async () => (await cachedImages(api)).has(IMAGE));
-  expect(await lose()).toBe(0);
+  it('an operator that deletes pods with another image than its own is left in peace: watched, after three pods, after restarts, and until a person says otherwise', async () => {
+    const { api } = parts.controlPlane;
+    const spared = async () => Object.keys((await api.find<KubeObject & { data?: object }>(SPARED))?.data ?? {});
 
-  writeFileSync(parts.facts.rulesFile, 'mode: rewrite');
-  await wait('pods to be rewritten', () => rewritten('probe'));
-  const recreations = await lose();
-  console.log(`${recreations} pods were made anew before the operator was spared`);
-  expect(recreations).toBeGreaterThan(1);
-  expect(recreations).toBeLessThanOrEqual(3);
-  expect(await spared()).toEqual([operator.uid]);
-  const told = await event();
-  expect(told.regarding).toMatchObject({ kind: 'ConfigMap', namespace: 'default', name: 'db', uid: operator.uid });
-  expect(told.note).toContain(`sparedOwners.${operator.uid}`);
-  await wait('the gauge', async () => (await readMetric(watchers[0]!.metricsUrl, 'kuik_spared_owners')) === 1);
-  const image = (await cachedImages(api)).get(IMAGE);
-  expect(image?.metadata.deletionTimestamp).toBeUndefined();
-  await wait(
-    'its pod to hold its image',
-    async () => (await cachedImages(api)).get(IMAGE)?.status?.usedBy?.count === 1,
-  );
-  expect(await rewritten('another')).toBe(true);
+    writeFileSync(parts.facts.rulesFile, 'mode: observe');
+    const observed = async () => (await rewritten('probe')) === false;
+    await wait('the webhook to observe only', observed);
+    operator.start(EVERY_MS);
+    await wait('its image to be known', async () => (await cachedImages(api)).has(IMAGE));
+    expect(await lose()).toBe(0);
 
-  await Promise.all([...webhooks, ...watchers].map((service) => service.restart()));
-  await wait('the webhook', () => rewritten('another'));
-  expect(await lose()).toBe(0);
+    writeFileSync(parts.facts.rulesFile, 'mode: rewrite');
+    await wait('pods to be rewritten', () => rewritten('probe'));
+    const recreations = await lose();
+    console.log(`${recreations} pods were made anew before the operator was spared`);
+    expect(recreations).toBeGreaterThan(1);
+    expect(recreations).toBeLessThanOrEqual(most);
+    expect(await spared()).toEqual([operator.uid]);
+    const told = await event();
+    expect(told.regarding).toMatchObject({ kind: 'ConfigMap', namespace: 'default', name: 'db', uid: operator.uid });
+    expect(told.note).toContain(`sparedOwners.${operator.uid}`);
+    await wait('the gauge', async () => (await readMetric(watchers[0]!.metricsUrl, 'kuik_spared_owners')) === 1);
+    const image = (await cachedImages(api)).get(IMAGE);
+    expect(image?.metadata.deletionTimestamp).toBeUndefined();
+    await wait(
+      'its pod to hold its image',
+      async () => (await cachedImages(api)).get(IMAGE)?.status?.usedBy?.count === 1,
+    );
+    expect(await rewritten('another')).toBe(true);
 
-  // As kubectl does, by the command in the event.
-  const patch = /--type=json -p='(.*?)'/.exec(told.note)![1]!;
-  await api.request('PATCH', SPARED, patch, { contentType: 'application/json-patch+json' });
-  const owned = { ownerReferences: [{ apiVersion: 'v1', kind: 'ConfigMap', name: 'db', uid: operator.uid }] };
-  await wait('its pods to be rewritten again', () => rewritten('db-2', owned));
-  const again = await lose();
-  expect(again).toBeGreaterThan(1);
-  expect(again).toBeLessThanOrEqual(3);
-  expect(await spared()).toEqual([operator.uid]);
+    await Promise.all([...webhooks, ...watchers].map((service) => service.restart()));
+    await wait('the webhook', () => rewritten('another'));
+    expect(await lose()).toBe(0);
+
+    // As kubectl does, by the command in the event.
+    const patch = /--type=json -p='(.*?)'/.exec(told.note)![1]!;
+    await api.request('PATCH', SPARED, patch, { contentType: 'application/json-patch+json' });
+    const owned = { ownerReferences: [{ apiVersion: 'v1', kind: 'ConfigMap', name: 'db', uid: operator.uid }] };
+    await wait('its pods to be rewritten again', () => rewritten('db-2', owned));
+    const again = await lose();
+    expect(again).toBeGreaterThan(1);
+    expect(again).toBeLessThanOrEqual(most);
+    expect(await spared()).toEqual([operator.uid]);
+  });
 });
