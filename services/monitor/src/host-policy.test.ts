@@ -17,6 +17,18 @@ const V2 = {
   items: { 'docker.io': { interval: '1h', maxPerInterval: 6 }, 'r.test': { resolveDigest: false, method: 'GET' } },
 };
 
+it("refuses kuik v2's fallback secret and says where it belongs", () => {
+  const registries = { items: { 'docker.io': { fallbackCredentialSecret: { name: 'hub', namespace: 'kuik' } } } };
+  const needed = { nats: { url: 'nats://n:1' }, redis: { url: 'redis://r:1' } };
+  const { error } = monitorConfig.safeParse({ ...needed, monitor: { registries } });
+  expect(error?.issues).toMatchObject([
+    {
+      path: ['monitor', 'registries', 'items', 'docker.io', 'fallbackCredentialSecret'],
+      message: expect.stringContaining("pod-watcher's broker.fallbackSecrets"),
+    },
+  ]);
+});
+
 it.each([
   ['nothing is set', {}, 'docker.io', STANDARD],
   ['a budget of its own', { budgets: { 'docker.io': 7 } }, 'docker.io', { ...STANDARD, checks: 7 }],

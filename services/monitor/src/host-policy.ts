@@ -18,6 +18,13 @@ const own = z.strictObject({
   maxPerInterval: z.number().int().min(0).max(100_000).optional().describe('Checks within any interval; 0: none'),
   timeout: duration({ minMs: 1 }).optional(),
   resolveDigest: z.boolean().optional().describe('Also look whether the registry has what the tag names'),
+  fallbackCredentialSecret: z
+    .never({
+      error:
+        "monitor reads no secrets: name it as pod-watcher's broker.fallbackSecrets.<host>: { name, namespace } and take it out here",
+    })
+    .optional()
+    .describe("kuik v2's; refused here: pod-watcher's broker.fallbackSecrets takes its place"),
 });
 
 /** `monitor.registries`, in the shape of kuik v2's `monitoring.registries`: what an item leaves out, `default` says. */

@@ -301,6 +301,7 @@ export function createApp(
       secrets,
       chooser: new CredentialChooser({ exchange: registry, now, headerTtlMs: brokerConfig.headerTtl, providers }),
       podWaitMs: brokerConfig.podWait,
+      fallbackSecrets: brokerConfig.fallbackSecrets,
       now,
       log,
       count: reports.broker,

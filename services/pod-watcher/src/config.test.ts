@@ -13,6 +13,7 @@ describe('configuration', () => {
     expect(accountsOf(config)).toEqual({
       nodeProxies: onEachNode.flatMap((name) => [`kuik-system-proxy/kuik-${name}`, `kuik-system/kuik-${name}`]),
       services: anywhere.map((name) => `kuik-system/kuik-${name}`),
+      monitor: 'kuik-system/kuik-monitor',
     });
     expect(untouchedNamespaces(config)).toEqual(['kube-system', 'kuik-system', 'kuik-system-proxy']);
   });

@@ -145,6 +145,12 @@ export const podWatcherConfig = z.strictObject({
       podWait: duration()
         .default(DEFAULTS.broker.podWaitMs)
         .describe('How long a pod is waited for that no watch has shown'),
+      fallbackSecrets: z
+        .record(z.string(), z.strictObject({ name: z.string().min(1), namespace: z.string().min(1) }))
+        .default({})
+        .describe(
+          "By host: the pull secret that monitor checks with when no pod's does (kuik v2: fallbackCredentialSecret); nothing is copied or pulled with it",
+        ),
       reviewTtl: duration().default(DEFAULTS.broker.reviewTtlMs).describe('How long a TokenReview is believed'),
       secretTtl: duration()
         .default(10_000)
@@ -168,6 +174,7 @@ export function loadPodWatcherConfig(env: Env): PodWatcherConfig {
 export function accountsOf({ broker, lease: { namespace } }: PodWatcherConfig): {
   nodeProxies: string[];
   services: string[];
+  monitor: string;
 } {
   const { onEachNode, anywhere } = credentialRequesters();
   const onNodes = namespaceOf({ runs: 'on-each-node' }, namespace);
@@ -176,6 +183,7 @@ export function accountsOf({ broker, lease: { namespace } }: PodWatcherConfig): 
       broker.nodeProxies ??
       onEachNode.flatMap((service) => [`${onNodes}/kuik-${service}`, `${namespace}/kuik-${service}`]),
     services: broker.services ?? anywhere.map((service) => `${namespace}/kuik-${service}`),
+    monitor: `${namespace}/kuik-monitor`,
   };
 }
 

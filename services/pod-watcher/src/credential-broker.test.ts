@@ -36,7 +36,12 @@ function setup() {
     reviews: new TokenReviews({
       kube,
       view,
-      rules: { audience: 'kuik-broker', nodeProxies: ['proxy/kuik-node-proxy'], services: ['kuik/kuik-monitor'] },
+      rules: {
+        audience: 'kuik-broker',
+        nodeProxies: ['proxy/kuik-node-proxy'],
+        services: ['kuik/kuik-monitor'],
+        monitor: 'kuik/kuik-monitor',
+      },
       reviewTtlMs: 300_000,
       now,
     }),
@@ -51,6 +56,7 @@ function setup() {
       },
     },
     podWaitMs: 30,
+    fallbackSecrets: { 'registry.example.test': { namespace: 'kuik', name: 'for-checks' } },
     now,
     log: silentLogger,
     count: (requester, result) => counted.push(`${requester} ${result}`),
@@ -115,6 +121,16 @@ describe('CredentialBroker', () => {
     view.putImage(cachedImage());
     const { sealed } = (await ask('of-monitor')) as { sealed: string };
     expect(openCredential(sealed, key.privateKey)).toEqual(CHOSEN);
+  });
+
+  it("lets monitor check with the host's fallback secret when no pod names one; a node never gets it", async () => {
+    const { view, ask, kube, chosen } = setup();
+    kube.put<KubeObject>(SECRETS, { metadata: { name: 'for-checks', namespace: 'kuik' } });
+    view.putHolder(podView());
+    view.putImage(cachedImage());
+    await ask('of-monitor');
+    await ask('of-node-1');
+    expect(chosen).toEqual([['kuik/for-checks'], []]);
   });
 
   it('waits for a pod that no watch has shown yet', async () => {

@@ -11,7 +11,7 @@ import type { Logger } from '@kuik/runtime';
 import { BrokerRefusal } from './broker-refusal.ts';
 import type { CredentialChooser } from './choose-credential.ts';
 import type { ClusterView } from './cluster-view.ts';
-import { type PullSources, pullSourcesFor } from './pull-sources.ts';
+import { type PullSources, pullSourcesFor, type SecretName } from './pull-sources.ts';
 import type { Requester } from './requester.ts';
 import type { SecretReader } from './secret-reader.ts';
 import type { TokenReviews } from './token-reviews.ts';
@@ -23,9 +23,17 @@ export interface BrokerParts {
   readonly chooser: Pick<CredentialChooser, 'choose'>;
   /** How long a pod is waited for that no watch has shown yet, ms. */
   readonly podWaitMs: number;
+  /** By host: what monitor may check with when nothing else does. */
+  readonly fallbackSecrets: Readonly<Record<string, SecretName>>;
   readonly now: () => number;
   readonly log: Logger;
   readonly count: (requester: string, result: string) => void;
+}
+
+interface Asked {
+  readonly host: string;
+  /** Host and path. */
+  readonly name: string;
 }
 
 /**
@@ -80,34 +88,35 @@ export class CredentialBroker {
       throw new BrokerRefusal(ERROR_CODES.nameInvalid, 'host or repository is malformed', false);
     }
     const renew = request.renew === true ? { renew: true } : {};
-    const sources = await this.#sources(`${host}/${request.repository}`, requester);
+    const sources = await this.#sources({ host, name: `${host}/${request.repository}` }, requester);
     const secrets = await this.#parts.secrets.read(sources, renew);
     return this.#parts.chooser.choose(host, request.repository, secrets, renew);
   }
 
   /** The pod may be so new that its watch event is still on its way. Throws BrokerRefusal. */
-  async #sources(repository: string, requester: Requester): Promise<PullSources> {
+  async #sources(repository: Asked, requester: Requester): Promise<PullSources> {
     if (requester.kind === 'nobody') throw new BrokerRefusal(ERROR_CODES.brokerDenied, requester.why, false);
     const found = this.#look(repository, requester) ?? (await this.#lookFor(repository, requester));
     if (found !== undefined) return found;
     const why =
       requester.kind === 'node'
-        ? `no pod on node ${requester.node} uses ${repository}`
-        : `no CachedImage names ${repository}`;
+        ? `no pod on node ${requester.node} uses ${repository.name}`
+        : `no CachedImage names ${repository.name}`;
     throw new BrokerRefusal(ERROR_CODES.brokerDenied, why, requester.kind === 'node');
   }
 
-  #look(repository: string, requester: Requester): PullSources | undefined {
-    const { view } = this.#parts;
+  #look({ host, name }: Asked, requester: Requester): PullSources | undefined {
+    const { view, fallbackSecrets } = this.#parts;
     return pullSourcesFor(requester, {
-      pods: view.usage.podsOfRepository(repository),
-      templates: view.usage.templatesOfRepository(repository),
-      images: view.imagesOfRepository(repository),
-      repositories: view.repositories.of(repository),
+      pods: view.usage.podsOfRepository(name),
+      templates: view.usage.templatesOfRepository(name),
+      images: view.imagesOfRepository(name),
+      repositories: view.repositories.of(name),
+      fallback: Object.hasOwn(fallbackSecrets, host) ? fallbackSecrets[host] : undefined,
     });
   }
 
-  #lookFor(repository: string, requester: Requester): Promise<PullSources | undefined> {
+  #lookFor(repository: Asked, requester: Requester): Promise<PullSources | undefined> {
     const { view, podWaitMs } = this.#parts;
     return new Promise((resolve) => {
       const end = (found: PullSources | undefined): void => {

@@ -21,6 +21,8 @@ export interface Known {
   readonly templates: readonly HolderView[];
   readonly images: readonly CachedImage[];
   readonly repositories: readonly Repository[];
+  /** The secret for checks of this host, for monitor alone, when nothing else does. */
+  readonly fallback?: SecretName | undefined;
 }
 
 const SOURCES_MAX = 32;
@@ -28,7 +30,8 @@ const SOURCES_MAX = 32;
 /**
  * What a requester may use for a repository; undefined when it may not have it at all. A node: the secrets of its own pods
  * that use it. A service of ours: those of every pod and workload that uses it, what the images remember of those that are gone, and what
- * a Repository names; nothing is denied as long as an image of it is known.
+ * a Repository names; nothing is denied as long as an image of it is known. Monitor's checks have the host's fallback secret, last: what it alone
+ * can read is not copied, and no node gets it.
  */
 export function pullSourcesFor(requester: Requester, known: Known): PullSources | undefined {
   if (requester.kind === 'nobody') return undefined;
@@ -43,7 +46,9 @@ export function pullSourcesFor(requester: Requester, known: Known): PullSources 
       spec.pullSecretsNamespace === undefined ? [] : [{ namespace: spec.pullSecretsNamespace, name }],
     ),
   );
-  return collect([...known.pods, ...known.templates], [...named, ...remembered]);
+  const sources = collect([...known.pods, ...known.templates], [...named, ...remembered]);
+  if (requester.checks !== true || known.fallback === undefined) return sources;
+  return { ...sources, secrets: [...sources.secrets, known.fallback] };
 }
 
 function collect(holders: readonly HolderView[], further: readonly SecretName[]): PullSources {

@@ -4,7 +4,12 @@ import type { HolderView } from './holder-view.ts';
 import { type Requester, requesterOf } from './requester.ts';
 import { cachedImage, podView, repository } from './testing/objects.ts';
 
-const rules = { audience: 'kuik-broker', nodeProxies: ['proxy/kuik-node-proxy'], services: ['kuik/kuik-monitor'] };
+const rules = {
+  audience: 'kuik-broker',
+  nodeProxies: ['proxy/kuik-node-proxy'],
+  services: ['kuik/kuik-monitor', 'kuik/kuik-image-copier'],
+  monitor: 'kuik/kuik-monitor',
+};
 const review = (account: string, change = {}) => ({
   authenticated: true,
   audiences: ['kuik-broker'],
@@ -15,7 +20,12 @@ const NODE = { nodeName: 'node-1' };
 
 describe('requesterOf', () => {
   it.each([
-    ['a service', review('kuik/kuik-monitor'), { kind: 'service', name: 'kuik/kuik-monitor' }],
+    [
+      'the service that checks',
+      review('kuik/kuik-monitor'),
+      { kind: 'service', name: 'kuik/kuik-monitor', checks: true },
+    ],
+    ['another service', review('kuik/kuik-image-copier'), { kind: 'service', name: 'kuik/kuik-image-copier' }],
     [
       'a proxy with its node',
       review('proxy/kuik-node-proxy', NODE),
@@ -40,13 +50,15 @@ describe('requesterOf', () => {
     ],
   ])('%s', (_name, result, expected) => {
     const nodeOfPod = (namespace: string, pod: string) => (`${namespace}/${pod}` === 'proxy/p1' ? 'node-7' : undefined);
-    expect(requesterOf(result, rules, nodeOfPod)).toMatchObject(expected);
+    const found = requesterOf(result, rules, nodeOfPod);
+    expect(found).toMatchObject(expected);
+    expect('checks' in found).toBe('checks' in expected);
   });
 });
 
 describe('pullSourcesFor', () => {
   const node = (name: string): Requester => ({ kind: 'node', name: 'proxy/kuik-node-proxy', node: name });
-  const service: Requester = { kind: 'service', name: 'kuik/kuik-monitor' };
+  const service = { kind: 'service', name: 'kuik/kuik-monitor' } as const;
   const pods = [
     podView({ name: 'a', namespace: 'team-a', node: 'node-1', pullSecrets: ['cred-a'] }),
     podView({ name: 'b', namespace: 'team-b', node: 'node-2', pullSecrets: ['cred-b'], serviceAccount: 'robot' }),
@@ -95,6 +107,16 @@ describe('pullSourcesFor', () => {
   it('gives nobody anything, and a service only what a CachedImage names', () => {
     expect(pullSourcesFor({ kind: 'nobody', why: '' }, known)).toBeUndefined();
     expect(pullSourcesFor(service, { ...known, images: [] })).toBeUndefined();
+  });
+
+  it("gives the host's fallback secret to monitor alone, after everything else", () => {
+    const withFallback = { ...known, fallback: { namespace: 'kuik-system', name: 'hub' } };
+    const secretsFor = (requester: Requester) =>
+      pullSourcesFor(requester, withFallback)?.secrets.map(({ name }) => name);
+    expect(secretsFor({ ...service, checks: true })).toEqual(['cred-a', 'cred-b', 'cred-d', 'cred-t', 'hub']);
+    expect(secretsFor({ kind: 'service', name: 'kuik/kuik-image-copier' })).not.toContain('hub');
+    expect(secretsFor(node('node-1'))).not.toContain('hub');
+    expect(pullSourcesFor({ ...service, checks: true }, { ...withFallback, images: [] })).toBeUndefined();
   });
 
   it('is bounded', () => {

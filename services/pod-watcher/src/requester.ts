@@ -7,12 +7,14 @@ export interface RequesterRules {
   readonly nodeProxies: readonly string[];
   /** image-copier, monitor: whatever a CachedImage names. */
   readonly services: readonly string[];
+  /** Of these the one that checks upstream: monitor. */
+  readonly monitor?: string;
 }
 
 /** Who asks, and what that allows. */
 export type Requester =
   | { readonly kind: 'node'; readonly name: string; readonly node: string }
-  | { readonly kind: 'service'; readonly name: string }
+  | { readonly kind: 'service'; readonly name: string; readonly checks?: true }
   | { readonly kind: 'nobody'; readonly why: string };
 
 /**
@@ -32,7 +34,9 @@ export function requesterOf(
   if (account === null) return nobody('the token belongs to no service account');
   const [, namespace, serviceAccount] = account as unknown as [string, string, string];
   const name = `${namespace}/${serviceAccount}`;
-  if (rules.services.includes(name)) return { kind: 'service', name };
+  if (rules.services.includes(name)) {
+    return { kind: 'service', name, ...(name === rules.monitor && { checks: true }) };
+  }
   if (!rules.nodeProxies.includes(name)) return nobody(`service account ${name} may not ask for credentials`);
   const node = review.nodeName ?? (review.podName === undefined ? undefined : nodeOfPod(namespace, review.podName));
   if (node === undefined) return nobody(`the token of ${name} is bound to no pod on a node`);
