@@ -54,6 +54,9 @@ spec:
             labelSelector:
               matchLabels: {{- include "kuik.selector" (dict "root" .root "component" $component) | nindent 16 }}
   {{- end }}
+  {{- with $v.initContainers }}
+  initContainers: {{- toYaml . | nindent 4 }}
+  {{- end }}
   containers:
     - name: {{ $component }}
       image: {{ printf "%s:%s" $g.image.repository ($g.image.tag | default .root.Chart.Version) | quote }}
@@ -69,6 +72,7 @@ spec:
         - name: {{ $name }}
           valueFrom: { fieldRef: { fieldPath: {{ $path }} } }
         {{- end }}
+        {{- with $v.extraEnv }}{{ toYaml . | nindent 8 }}{{ end }}
       ports: {{- toYaml (.ports | default (list (dict "name" "http" "containerPort" 8080))) | nindent 8 }}
       {{- with .lingerSeconds }}
       lifecycle:
@@ -107,6 +111,7 @@ spec:
         {{- if $broker }}
         - { name: broker, mountPath: /var/run/kuik/broker, readOnly: true }
         {{- end }}
+        {{- with $v.extraVolumeMounts }}{{ toYaml . | nindent 8 }}{{ end }}
   volumes:
     - name: config
       configMap: { name: kuik-{{ $component }} }
@@ -138,6 +143,7 @@ spec:
         sources:
           - serviceAccountToken: { path: token, audience: kuik-broker, expirationSeconds: 3607 }
     {{- end }}
+    {{- with $v.extraVolumes }}{{ toYaml . | nindent 4 }}{{ end }}
 {{- end }}
 
 {{/* Labels by which a workload finds its pods; never changed by an upgrade. */}}

@@ -51,7 +51,12 @@ const EVERYTHING = {
       timeouts: { connect: '1s' },
     },
   },
-  httpProxy: { url: 'https://proxy.example.test:3128', ca: PEM, noProxy: ['.example.test'] },
+  httpProxy: {
+    url: 'https://proxy.example.test:3128',
+    ca: PEM,
+    credentialsFile: '/etc/kuik/proxy/login',
+    noProxy: ['.example.test'],
+  },
   pace: {
     perSecond: 5,
     burst: 10,
@@ -186,6 +191,30 @@ describe("the chart's values", () => {
         addressPolicy: EVERYTHING.addressPolicy,
       });
     for (const service of ['image-copier', 'monitor']) expect(loaded[service]).toMatchObject({ pace: EVERYTHING.pace });
+  });
+
+  it('bring files and programs of a person into the pods of a service, and no other', async () => {
+    const volumes = [{ name: 'plugins', emptyDir: {} }];
+    const mounts = [{ name: 'plugins', mountPath: '/etc/kuik/plugins' }];
+    const own = {
+      extraVolumes: volumes,
+      extraVolumeMounts: mounts,
+      extraEnv: [{ name: 'REGION', value: 'eu' }],
+      initContainers: [{ name: 'plugin', image: 'registry.example.test/plugin:1', volumeMounts: mounts }],
+    };
+    const objects = await chartObjects({}, { 'pod-watcher': own });
+    const workloads = objects.filter(({ kind }) => kind === 'Deployment' || kind === 'DaemonSet');
+    const whoHave = workloads.filter((object) => JSON.stringify(object).includes('plugins'));
+    expect(whoHave.map(({ metadata }) => metadata.name)).toEqual(['kuik-pod-watcher']);
+    expect(whoHave[0]!['spec']).toMatchObject({
+      template: {
+        spec: {
+          initContainers: own.initContainers,
+          volumes: expect.arrayContaining(volumes),
+          containers: [{ volumeMounts: expect.arrayContaining(mounts), env: expect.arrayContaining(own.extraEnv) }],
+        },
+      },
+    });
   });
 
   it('are rules that the services follow, told by one ConfigMap and to the API server', async () => {
