@@ -9,7 +9,7 @@ import {
   signPullGrant,
 } from '@kuik/contracts';
 import type { Bus, Stoppable } from '@kuik/bus';
-import { isKubeError, type KubeClient, type KubeObject, type Leadership, SECRETS, SERVICE_ACCOUNTS } from '@kuik/kube';
+import { type KubeClient, type KubeObject, type Leadership, orAbsent, SECRETS, SERVICE_ACCOUNTS } from '@kuik/kube';
 import type { Backoff, Logger, Part } from '@kuik/runtime';
 import type { ClusterView } from './cluster-view.ts';
 import { KeyedQueue } from './keyed-queue.ts';
@@ -115,7 +115,7 @@ export class PullGrantWriter implements Part {
       this.#goodUntil.delete(account);
       return undefined;
     }
-    const found = await orNothing(kube.get<PullSecret>(SECRETS, { namespace, name }, { signal }));
+    const found = await orAbsent(kube.get<PullSecret>(SECRETS, { namespace, name }, { signal }));
     const verdict = secretVerdict(found, this.#mark, now());
     if (verdict.do === 'leave') {
       count('foreign');
@@ -130,7 +130,7 @@ export class PullGrantWriter implements Part {
       count('valid');
       return this.#goodFor(account, verdict.untilMs);
     }
-    const owner = await orNothing(
+    const owner = await orAbsent(
       kube.get<KubeObject>(SERVICE_ACCOUNTS, { namespace, name: serviceAccount }, { signal }),
     );
     if (owner === undefined) {
@@ -191,14 +191,5 @@ export class PullGrantWriter implements Part {
       const pod = usage.holderOf(key) as PodView | undefined;
       return pod?.showsGrant === true && `${pod.namespace}/${pod.serviceAccount}` === account;
     });
-  }
-}
-
-async function orNothing<T>(read: Promise<T>): Promise<T | undefined> {
-  try {
-    return await read;
-  } catch (error) {
-    if (isKubeError(error, 'not-found')) return undefined;
-    throw error;
   }
 }
