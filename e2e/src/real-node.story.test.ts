@@ -14,7 +14,7 @@ import {
 } from './node/node-pods.ts';
 import { NODE_STORY } from './node/node-story.ts';
 import { scaleShop } from './node/run-shop.ts';
-import { LocalStack } from './stack/local-stack.ts';
+import { LocalStack, ONE_OF_EACH } from './stack/local-stack.ts';
 import { untilReady } from './story/cached-images.ts';
 import { linesOf } from './story/log-lines.ts';
 import { HOST } from './story/world.ts';
@@ -30,7 +30,10 @@ let world: LocalStack & NodeWorld;
 let relay: ChallengingRelay | undefined;
 beforeAll(async () => {
   if (impossible.length > 0) return;
-  const stack = await LocalStack.start({ node: { layerFetchBuffer: PIECE, pullProgressTimeout: '3s' } });
+  const stack = await LocalStack.start({
+    replicas: ONE_OF_EACH,
+    node: { layerFetchBuffer: PIECE, pullProgressTimeout: '3s' },
+  });
   world = Object.assign(stack, { node: stack.node! });
 });
 afterAll(async () => {
@@ -69,8 +72,7 @@ onNode('what a person reads of a pod that cannot start', () => {
   });
 
   it('upstream does not have the image', async () => {
-    await world.parts.upstream.restart();
-    await Promise.all(world.faults.hostNames().map((name) => world.faults.host(name).up()));
+    await world.bringUpstreamBack();
     const text = await failure('unknown', `${HOST}/no-such-image:1`);
     // containerd keeps to itself what it was told with 404.
     expect(text).toContain(`${world.proxyPrefix}/${HOST}/no-such-image:1: not found`);
