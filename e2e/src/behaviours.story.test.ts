@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { makeImage, makeIndex, type MadeImage, type PushedImage } from '@kuik/testbed';
 import { errorOf, type Answer } from './behaviours/raw-client.ts';
 import { ShopFloor } from './behaviours/shop-floor.ts';
-import { LocalStack } from './stack/local-stack.ts';
+import { LocalStack, ONE_OF_EACH } from './stack/local-stack.ts';
 import { untilReady } from './story/cached-images.ts';
 import type { Pod } from './story/pods.ts';
 import { HOST } from './story/world.ts';
@@ -48,7 +48,7 @@ const ready = (...images: string[]) =>
 const use = (image: string) => floor.pod(image.replaceAll(/[^a-z0-9]/g, '-'), `${HOST}/${image}`);
 
 beforeAll(async () => {
-  stack = await LocalStack.start();
+  stack = await LocalStack.start({ replicas: ONE_OF_EACH });
   floor = new ShopFloor(stack);
   stack.faults.host(SLOW).on().hang();
   hanging = floor.raw(`/v2/${SLOW}/library/nowhere/manifests/1`);

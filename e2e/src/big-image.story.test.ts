@@ -2,7 +2,9 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { freePort, makeImage, until, type ServiceProcess } from '@kuik/testbed';
 import { sized } from '@kuik/tooling';
 import { ask } from './behaviours/raw-client.ts';
-import { LocalStack, startLocalParts, startReplicas } from './stack/local-stack.ts';
+import { startLocalParts } from './stack/local-parts.ts';
+import { LocalStack } from './stack/local-stack.ts';
+import { startReplicas } from './stack/start-replicas.ts';
 import { HOST } from './story/world.ts';
 
 const MiB = 1024 * 1024;

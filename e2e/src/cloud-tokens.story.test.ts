@@ -10,7 +10,8 @@ import {
 } from '@kuik/testbed';
 import { sized } from '@kuik/tooling';
 import { ask, type Answer } from './behaviours/raw-client.ts';
-import { startLocalParts, startReplicas, type LocalParts } from './stack/local-stack.ts';
+import { startLocalParts, type LocalParts } from './stack/local-parts.ts';
+import { startReplicas } from './stack/start-replicas.ts';
 import { cachedImages } from './story/cached-images.ts';
 import { pod, type Pod } from './story/pods.ts';
 import { HOST } from './story/world.ts';

@@ -1,4 +1,5 @@
-export { LocalStack, REPLICAS, type LocalStackOptions } from './stack/local-stack.ts';
+export { LocalStack, type LocalStackOptions } from './stack/local-stack.ts';
+export { REPLICAS } from './stack/start-replicas.ts';
 export { pod } from './story/pods.ts';
 export { identityObjects } from './stack/chart-objects.ts';
 export { readDeclarations } from './stack/declarations.ts';

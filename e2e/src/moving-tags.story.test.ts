@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { makeImage, type FaultPicker, type MadeImage } from '@kuik/testbed';
 import { sized } from '@kuik/tooling';
 import { ShopFloor } from './behaviours/shop-floor.ts';
-import { LocalStack } from './stack/local-stack.ts';
+import { LocalStack, ONE_OF_EACH } from './stack/local-stack.ts';
 import { untilReady } from './story/cached-images.ts';
 import { HOST } from './story/world.ts';
 
@@ -32,6 +32,7 @@ const digestOf = async (tag: string) => floor.get(`${tag}`);
 
 beforeAll(async () => {
   stack = await LocalStack.start({
+    replicas: ONE_OF_EACH,
     environment: {
       KUIK_TAGS_PATIENCE: `${PATIENCE_MS}ms`,
       KUIK_TAGS_AT_MOST_EVERY: '100ms',

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { SERVICES } from '@kuik/contracts';
 import { StartProcess } from './start-process.fixture.ts';
 import { MAIN_JOB } from './story/main-job.ts';
@@ -17,16 +17,25 @@ const WHERE = [
   'REDIS_URL',
 ];
 
-let start: StartProcess | undefined;
-afterEach(() => start?.stop());
+const step = MAIN_JOB[SEED % MAIN_JOB.length]!;
+const breakage = step.breakages[SEED % step.breakages.length]!;
+
+let good: StartProcess;
+let broken: StartProcess;
+// Side by side: each waits more than it works.
+beforeAll(() => {
+  console.log(`broken: ${step.id}, ${breakage} (KUIK_SEED=${SEED} repeats it)`);
+  good = new StartProcess(['--once']);
+  broken = new StartProcess(['--once', '--break', `${step.id}:${breakage}`]);
+});
+afterAll(() => Promise.all([good, broken].map((start) => start.stop())));
 
 describe('npm start -- --once', () => {
   it('ends with 0 when every step held, and has written where everything is', async () => {
-    start = new StartProcess(['--once']);
-    const code = await start.ended();
-    expect(start.output).toContain(`All ${MAIN_JOB.length} steps held.`);
+    const code = await good.ended();
+    expect(good.output).toContain(`All ${MAIN_JOB.length} steps held.`);
     expect(code).toBe(0);
-    const env = start.environment();
+    const env = good.environment();
     const metrics = SERVICES.map((service) => `METRICS_${service.toUpperCase().replaceAll('-', '_')}`);
     expect([...env.keys()]).toEqual(expect.arrayContaining([...WHERE, ...metrics]));
     for (const name of [...WHERE.slice(1), ...metrics])
@@ -35,20 +44,20 @@ describe('npm start -- --once', () => {
   });
 
   it('fails when one step does not hold, and says which', async () => {
-    const step = MAIN_JOB[SEED % MAIN_JOB.length]!;
-    const breakage = step.breakages[SEED % step.breakages.length]!;
-    console.log(`broken: ${step.id}, ${breakage} (KUIK_SEED=${SEED} repeats it)`);
-    start = new StartProcess(['--once', '--break', `${step.id}:${breakage}`]);
-    const code = await start.ended();
-    expect(start.output).toContain(`FAIL ${step.title}`);
-    expect(start.output).toMatch(/expected .*\n.* seen /);
-    expect(start.output).not.toContain('steps held');
+    const code = await broken.ended();
+    expect(broken.output).toContain(`FAIL ${step.title}`);
+    expect(broken.output).toMatch(/expected .*\n.* seen /);
+    expect(broken.output).not.toContain('steps held');
     expect(code).toBe(1);
   });
 
   it('refuses an upstream that does not exist', async () => {
-    start = new StartProcess(['--once', '--upstream', 'nowhere']);
-    expect(await start.ended()).toBe(2);
-    expect(start.output).toBe('npm start: --upstream nowhere: must be builtin or none\n');
+    const start = new StartProcess(['--once', '--upstream', 'nowhere']);
+    try {
+      expect(await start.ended()).toBe(2);
+      expect(start.output).toBe('npm start: --upstream nowhere: must be builtin or none\n');
+    } finally {
+      await start.stop();
+    }
   });
 });

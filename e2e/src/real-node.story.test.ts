@@ -13,8 +13,10 @@ import {
   type NodeWorld,
 } from './node/node-pods.ts';
 import { NODE_STORY } from './node/node-story.ts';
+import { PRIVATE_IMAGE, privateScene, type PrivateScene } from './node/private-scene.ts';
 import { scaleShop } from './node/run-shop.ts';
-import { LocalStack } from './stack/local-stack.ts';
+import { startLocalParts } from './stack/local-parts.ts';
+import { LocalStack, ONE_OF_EACH } from './stack/local-stack.ts';
 import { untilReady } from './story/cached-images.ts';
 import { linesOf } from './story/log-lines.ts';
 import { HOST } from './story/world.ts';
@@ -26,15 +28,19 @@ const MiB = 1024 * 1024;
 /** Larger layers are fetched in pieces of this size, smaller ones in one. */
 const PIECE = 4 * MiB;
 
+let parts: Awaited<ReturnType<typeof startLocalParts>>;
 let world: LocalStack & NodeWorld;
+let scene: PrivateScene | undefined;
 let relay: ChallengingRelay | undefined;
 beforeAll(async () => {
   if (impossible.length > 0) return;
-  const stack = await LocalStack.start({ node: { layerFetchBuffer: PIECE, pullProgressTimeout: '3s' } });
+  parts = await startLocalParts({ node: { layerFetchBuffer: PIECE, pullProgressTimeout: '3s' } });
+  const stack = await LocalStack.onParts(parts, () => parts.stop(), { replicas: ONE_OF_EACH });
   world = Object.assign(stack, { node: stack.node! });
 });
 afterAll(async () => {
   await relay?.close();
+  await scene?.stop();
   await world?.stop();
 });
 
@@ -69,8 +75,7 @@ onNode('what a person reads of a pod that cannot start', () => {
   });
 
   it('upstream does not have the image', async () => {
-    await world.parts.upstream.restart();
-    await Promise.all(world.faults.hostNames().map((name) => world.faults.host(name).up()));
+    await world.bringUpstreamBack();
     const text = await failure('unknown', `${HOST}/no-such-image:1`);
     // containerd keeps to itself what it was told with 404.
     expect(text).toContain(`${world.proxyPrefix}/${HOST}/no-such-image:1: not found`);
@@ -140,5 +145,24 @@ onNode('what containerd asks of the proxy', () => {
     await runPod(world, 'with', image, { imagePullSecrets: [{ name: 'kuik-pull' }] });
     await untilRuns(world, 'with');
     expect(new Set(relay.callers)).toEqual(new Set(['', 'kuik:signed']));
+  });
+});
+
+onNode('a private image, where the proxy enforces', () => {
+  it('runs in the namespace whose credential the registry took, and in no other: neither from the cache nor from the node; also with upstream down', async () => {
+    scene = await privateScene(world, parts);
+    const { entitled, neighbour } = scene;
+    const refused = `403 KUIK-ACC-403: ${PRIVATE_IMAGE.replace(/:1$/, '')} is not served: CredentialRefused`;
+    expect(await scene.refusal(neighbour, 'never-had')).toContain(refused);
+    await scene.run(entitled, 'first');
+    // It is on the node by now.
+    expect(await world.node.images()).toContainEqual(expect.stringContaining('team/app'));
+    expect(await scene.refusal(neighbour, 'on-the-node')).toContain(refused);
+
+    await untilReady(world.api, [PRIVATE_IMAGE], () => undefined);
+    await world.node.removeImages();
+    await world.faults.host(HOST).down();
+    expect(await scene.refusal(neighbour, 'in-the-cache')).toContain('KUIK-ACC-');
+    await scene.run(entitled, 'again');
   });
 });

@@ -5,7 +5,9 @@ import { needs, SERVICES } from '@kuik/contracts';
 import { seconds, type Checklist } from './checklist.ts';
 import { readOwnRegistries, type OwnRegistries } from './own-registries.ts';
 import { leadersOf } from './stack/leaders.ts';
-import { LocalStack, REPLICAS, startLocalParts } from './stack/local-stack.ts';
+import { startLocalParts } from './stack/local-parts.ts';
+import { LocalStack } from './stack/local-stack.ts';
+import { REPLICAS } from './stack/start-replicas.ts';
 import { NODE_STORY } from './node/node-story.ts';
 import { MAIN_JOB } from './story/main-job.ts';
 import { tellStory, type TellOptions } from './story/tell-story.ts';
@@ -76,7 +78,7 @@ export async function runLocal(
   );
   const stack = await list.section(
     'services',
-    (waitingFor) => LocalStack.onParts(parts, () => parts.stop(), waitingFor),
+    (waitingFor) => LocalStack.onParts(parts, () => parts.stop(), { waitingFor }),
     (_, ms) =>
       `${SERVICES.map((name) => `${name}${REPLICAS[name] > 1 ? ` x${REPLICAS[name]}` : ''} ready`).join(' · ')}   ${seconds(ms)}`,
   );
@@ -94,7 +96,8 @@ export async function runLocal(
     writeFileSync(path.join(folder, 'local.env'), localEnvironment(stack, folder), { mode: 0o600 });
     if (request.upstream === 'builtin') held = await tell(stack, list, { broken: request.broken, signal });
     if (request.once || signal.aborted) return held;
-    await bringUpstreamBack(stack);
+    // The story ends with a dead upstream; whoever plays on gets a living one.
+    await stack.bringUpstreamBack();
     const pulled = [...stack.pushed.keys()].find((reference) => reference.includes('/shop:'));
     for (const line of tryIt({ ...request, proxy: stack.proxyPrefix, pulled })) list.line(line);
     await new Promise<void>((resolve) => {
@@ -117,10 +120,4 @@ function tell(stack: LocalStack, list: Checklist, options: TellOptions): Promise
   return node === undefined
     ? tellStory(MAIN_JOB, stack, list, options)
     : tellStory(NODE_STORY, Object.assign(stack, { node }), list, options);
-}
-
-/** The story ends with a dead upstream; whoever plays on gets a living one. */
-async function bringUpstreamBack(stack: LocalStack): Promise<void> {
-  if (!stack.parts.upstream.running()) await stack.parts.upstream.restart();
-  await Promise.all(stack.faults.hostNames().map((name) => stack.faults.host(name).up()));
 }

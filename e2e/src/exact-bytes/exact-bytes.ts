@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { CachedImage, ServiceName } from '@kuik/contracts';
 import { MANIFEST_TYPES, pushImage, until, type MadeImage, type ServiceProcess } from '@kuik/testbed';
 import { beginService } from '../stack/begin-service.ts';
-import { type LocalParts, startLocalParts } from '../stack/local-stack.ts';
+import { type LocalParts, startLocalParts } from '../stack/local-parts.ts';
 import { cachedImages } from '../story/cached-images.ts';
 import { pod } from '../story/pods.ts';
 import { HOST } from '../story/world.ts';

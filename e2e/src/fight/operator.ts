@@ -1,5 +1,5 @@
 import type { KubeObject } from '@kuik/testbed';
-import type { LocalParts } from '../stack/local-stack.ts';
+import type { LocalParts } from '../stack/local-parts.ts';
 import { imagesOf, pod, type Pod } from '../story/pods.ts';
 
 const NAMESPACE = '/api/v1/namespaces/default';

@@ -1,21 +1,9 @@
-import { writeFileSync } from 'node:fs';
-import path from 'node:path';
-import { namespaceOf, type CachedImage, type ServiceName } from '@kuik/contracts';
-import {
-  freePort,
-  makeIndex,
-  serviceIdentity,
-  startService,
-  until,
-  type ServiceIdentity,
-  type ServiceProcess,
-} from '@kuik/testbed';
-import { stringify } from 'yaml';
+import type { CachedImage, ServiceName } from '@kuik/contracts';
+import { freePort, makeIndex, until, type ServiceIdentity, type ServiceProcess } from '@kuik/testbed';
 import { ask, type Answer } from '../behaviours/raw-client.ts';
-import { readDeclarations } from '../stack/declarations.ts';
-import { type LocalParts, startLocalParts } from '../stack/local-stack.ts';
+import { type LocalParts, startLocalParts } from '../stack/local-parts.ts';
 import { readMetric } from '../stack/metric.ts';
-import { settingsOf } from '../stack/service-settings.ts';
+import { identityOf, startReplica } from '../stack/start-replicas.ts';
 import { cachedImages, untilReady } from '../story/cached-images.ts';
 import { pod } from '../story/pods.ts';
 
@@ -158,23 +146,7 @@ export class QuotaWorld {
   }
 }
 
-function identityOf(service: ServiceName, { stack, controlPlane }: LocalParts): Promise<ServiceIdentity> {
-  return serviceIdentity({ controlPlane, nats: stack.nats, redis: stack.redis, cache: stack.cache }, service, {
-    namespace: namespaceOf(readDeclarations().get(service)!),
-  });
-}
-
-async function begin(
-  identity: ServiceIdentity,
-  name: string,
-  { facts }: LocalParts,
-  own: object = {},
-): Promise<ServiceProcess> {
-  const { service } = identity;
-  const declaration = readDeclarations().get(service)!;
-  const healthPort = await freePort();
-  const file = path.join(identity.folder, `${name}.yaml`);
-  const settings = { ...settingsOf(declaration, identity, name, healthPort, facts), ...SETTINGS[service], ...own };
-  writeFileSync(file, stringify(settings));
-  return startService(service, { name, healthPort, env: { ...declaration.env, KUIK_CONFIG: file } });
+/** A process with the story's settings, and those of its own. */
+function begin(identity: ServiceIdentity, name: string, parts: LocalParts, own: object = {}): Promise<ServiceProcess> {
+  return startReplica(identity, parts, { name, settings: { ...SETTINGS[identity.service], ...own } });
 }

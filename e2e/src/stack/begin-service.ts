@@ -1,11 +1,7 @@
-import { writeFileSync } from 'node:fs';
-import path from 'node:path';
-import { namespaceOf, type ServiceName } from '@kuik/contracts';
-import { freePort, serviceIdentity, startService, type ServiceProcess } from '@kuik/testbed';
-import { stringify } from 'yaml';
-import { readDeclarations } from './declarations.ts';
-import type { LocalParts } from './local-stack.ts';
-import { settingsOf } from './service-settings.ts';
+import type { ServiceName } from '@kuik/contracts';
+import type { ServiceProcess } from '@kuik/testbed';
+import type { LocalParts } from './local-parts.ts';
+import { identityOf, startReplica } from './start-replicas.ts';
 
 export interface BeginOptions {
   /** Whole sections that take the place of the local stack's. */
@@ -17,18 +13,10 @@ export interface BeginOptions {
 /** One process of a service over parts that run, under its own identity. */
 export async function beginService(
   name: ServiceName,
-  { stack, controlPlane, facts }: LocalParts,
+  parts: LocalParts,
   { settings = {}, lead }: BeginOptions = {},
 ): Promise<ServiceProcess> {
-  const declaration = readDeclarations().get(name)!;
-  const identity = await serviceIdentity(
-    { controlPlane, nats: stack.nats, redis: stack.redis, cache: stack.cache },
-    name,
-    { namespace: namespaceOf(declaration) },
-  );
+  const identity = await identityOf(name, parts);
   lead?.(identity.kubeconfig!);
-  const healthPort = await freePort();
-  const file = path.join(identity.folder, `${name}.yaml`);
-  writeFileSync(file, stringify({ ...settingsOf(declaration, identity, name, healthPort, facts), ...settings }));
-  return startService(name, { healthPort, env: { ...declaration.env, KUIK_CONFIG: file } });
+  return startReplica(identity, parts, { settings });
 }

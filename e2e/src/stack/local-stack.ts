@@ -1,139 +1,33 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { CRDS, DEFAULTS, namespaceOf, SERVICES, type ServiceDeclaration, type ServiceName } from '@kuik/contracts';
+import { SERVICES, type ServiceName } from '@kuik/contracts';
 import { formatReference, parseReference } from '@kuik/image';
-import {
-  freePort,
-  serviceIdentity,
-  startControlPlane,
-  startFaultProxy,
-  startNode,
-  startService,
-  startTestbed,
-  type FaultProxy,
-  type IdentityOptions,
-  type MadeImage,
-  type NodeOptions,
-  type OwnControlPlane,
-  type PartProcess,
-  type PushedImage,
-  type RealNode,
-  type ServiceIdentity,
-  type ServiceProcess,
-  type Stack,
+import type {
+  FaultProxy,
+  MadeImage,
+  OwnControlPlane,
+  PartProcess,
+  PushedImage,
+  RealNode,
+  ServiceProcess,
 } from '@kuik/testbed';
-import { stringify } from 'yaml';
 import type { Pulled, World } from '../story/world.ts';
-import { identityObjects } from './chart-objects.ts';
-import { readDeclarations } from './declarations.ts';
+import { startLocalParts, type LocalParts, type LocalPartsOptions } from './local-parts.ts';
 import { readMetric } from './metric.ts';
-import { settingsOf, type StackFacts } from './service-settings.ts';
 import { pullWithSkopeo } from './skopeo.ts';
+import { REPLICAS, startReplicas } from './start-replicas.ts';
 
-export interface LocalStackOptions {
-  /** `builtin`: a real registry behind the fault proxy, under these names. `none`: for a person's own registries. */
-  readonly upstream?: 'builtin' | 'none';
-  /** How a person's own registries are reached, with `none`. */
-  readonly registries?: Readonly<Record<string, object>>;
-  /** With a real node, whose pods really start: Linux, root. Rejects with what is missing. */
-  readonly node?: NodeOptions | false;
-  /** Told what is waited for while parts start. */
+/** One process of each service: where nothing is about several, more would only cost their start. */
+export const ONE_OF_EACH = Object.fromEntries(SERVICES.map((service) => [service, 1])) as Record<ServiceName, number>;
+
+interface ServicesOptions {
+  /** Told which services are still waited for. */
   readonly waitingFor?: (what: string) => void;
-  /** Added to every service's environment: for a profiler. */
-  readonly environment?: Readonly<Record<string, string>>;
+  /** How many processes of a service, where not as many as it declares. */
+  readonly replicas?: Partial<Record<ServiceName, number>>;
+}
+
+export interface LocalStackOptions extends LocalPartsOptions, Pick<ServicesOptions, 'replicas'> {
   /** Called as each group of parts is up. */
   readonly report?: (stage: 'parts' | 'services', waitingFor: string) => void;
-}
-
-const DECLARATIONS = readDeclarations();
-
-/** How many processes of each service a local stack runs. */
-export const REPLICAS = Object.fromEntries(
-  [...DECLARATIONS].map(([service, { local }]) => [service, local.replicas]),
-) as Record<ServiceName, number>;
-/** The chart's; taken where images have to look as they do in a cluster, when it is free. */
-const PROXY_PORT = Number(DEFAULTS.proxyPrefixes[0].split(':')[1]);
-const UPSTREAM_HOSTS = ['docker.io', 'registry.example.test'];
-const RULES = { ignoreImages: ['^local\\.example\\.test:5000/'] };
-/** Where pods really start, also those whose image is asked for at each start. */
-const NODE_RULES = { ...RULES, ignorePullPolicyAlways: false };
-
-type Parts = Stack<'nats' | 'redis' | 'cache' | 'upstream'>;
-
-/** The real parts with the chart's roles applied and the images' upstream in front, before any service of ours runs. */
-export interface LocalParts {
-  readonly stack: Parts;
-  readonly controlPlane: OwnControlPlane;
-  readonly faults: FaultProxy;
-  readonly facts: StackFacts;
-  readonly node?: RealNode;
-  readonly environment?: Readonly<Record<string, string>>;
-}
-
-/** Starts every part with empty data and applies CRDs, roles and the webhook's registration. */
-export async function startLocalParts({
-  upstream = 'builtin',
-  registries = {},
-  environment = {},
-  node: nodeOptions = false,
-  waitingFor,
-}: LocalStackOptions = {}): Promise<LocalParts & { stop(): Promise<void> }> {
-  const started: (() => Promise<void>)[] = [];
-  const stop = async (): Promise<void> => {
-    for (const end of started.splice(0).reverse()) await end();
-  };
-  try {
-    const [stack, controlPlane] = await Promise.all([
-      startTestbed({ parts: ['nats', 'redis', 'cache', 'upstream'] }),
-      startControlPlane(),
-    ]);
-    started.push(
-      () => stack.stop(),
-      () => controlPlane.stop(),
-    );
-    const starting = nodeOptions ? startRealNode(controlPlane, nodeOptions, waitingFor) : undefined;
-    // It starts beside the rest, which may fail first.
-    starting?.catch(() => undefined);
-    started.push(async () => (await starting?.catch(() => undefined))?.stop());
-    const faults = await startFaultProxy({
-      backingUrl: stack.upstream.url,
-      hosts: upstream === 'builtin' ? UPSTREAM_HOSTS : [],
-      tls: true,
-    });
-    started.push(() => faults.close());
-    const folder = mkdtempSync(path.join(tmpdir(), 'kuik-rules-'));
-    started.push(() => Promise.resolve(rmSync(folder, { recursive: true })));
-    const rulesFile = path.join(folder, 'rules.yaml');
-    writeFileSync(rulesFile, stringify(nodeOptions ? NODE_RULES : RULES));
-    const [proxyPort, admissionPort] = [await freePort(nodeOptions ? PROXY_PORT : undefined), await freePort()];
-    const facts: StackFacts = {
-      registries: upstream === 'builtin' ? faults.registries() : registries,
-      proxyPrefix: `localhost:${proxyPort}`,
-      proxyPort,
-      admissionPort,
-      rulesFile,
-    };
-    const namespaces = new Set([...DECLARATIONS.values()].map((service) => namespaceOf(service)));
-    for (const namespace of namespaces) await controlPlane.namespace(namespace);
-    await controlPlane.applyAll(CRDS);
-    await controlPlane.applyAll(await identityObjects(`https://127.0.0.1:${admissionPort}/mutate`));
-    const node = await starting;
-    return { stack, controlPlane, faults, facts, ...(node && { node }), environment, stop };
-  } catch (error) {
-    await stop();
-    throw error;
-  }
-}
-
-/** Told what it waits for when that is another run. */
-function startRealNode(
-  controlPlane: OwnControlPlane,
-  options: NodeOptions,
-  waitingFor: (what: string) => void = () => undefined,
-): Promise<RealNode> {
-  const onWait = (pid: number): void => waitingFor(`process ${pid} to give up this machine's node`);
-  return startNode(controlPlane, { onWait, ...options });
 }
 
 /** The whole system on this machine: real parts, and every service as a process under its own identity. */
@@ -143,9 +37,9 @@ export class LocalStack implements World {
   readonly parts: World['parts'];
   readonly services: Record<ServiceName, ServiceProcess[]>;
   readonly pushed = new Map<string, PushedImage>();
-  readonly stack: Parts;
+  readonly stack: LocalParts['stack'];
   readonly node: RealNode | undefined;
-  readonly #facts: StackFacts;
+  readonly #facts: LocalParts['facts'];
   readonly #stopParts: () => Promise<void>;
 
   private constructor(
@@ -175,26 +69,26 @@ export class LocalStack implements World {
   static async start(options: LocalStackOptions = {}): Promise<LocalStack> {
     options.report?.('parts', 'every part');
     const parts = await startLocalParts(options);
-    return LocalStack.onParts(
-      parts,
-      () => parts.stop(),
-      (what) => options.report?.('services', what),
-    );
+    return LocalStack.onParts(parts, () => parts.stop(), {
+      waitingFor: (what) => options.report?.('services', what),
+      ...(options.replicas && { replicas: options.replicas }),
+    });
   }
 
   /** Starts the services on running parts; when one does not come up, everything is stopped. */
   static async onParts(
     parts: LocalParts,
     stopParts: () => Promise<void>,
-    waitingFor: (what: string) => void = () => undefined,
+    { waitingFor, replicas }: ServicesOptions = {},
   ): Promise<LocalStack> {
+    const counts = { ...REPLICAS, ...replicas };
     const started: ServiceProcess[] = [];
     try {
       const groups = await Promise.all(
         SERVICES.map(async (service) => {
-          const processes = await startReplicas(service, parts);
+          const processes = await startReplicas(service, parts, { replicas: counts[service] });
           started.push(...processes);
-          waitingFor(SERVICES.filter((name) => !started.some((process) => process.service === name)).join(', '));
+          waitingFor?.(SERVICES.filter((name) => !started.some((process) => process.service === name)).join(', '));
           return [service, processes] as const;
         }),
       );
@@ -254,6 +148,12 @@ export class LocalStack implements World {
     return readMetric(process.metricsUrl, name, labels);
   }
 
+  /** The upstream registry and every name that leads to it. */
+  async bringUpstreamBack(): Promise<void> {
+    if (!this.parts.upstream.running()) await this.parts.upstream.restart();
+    await Promise.all(this.faults.hostNames().map((name) => this.faults.host(name).up()));
+  }
+
   async stop(): Promise<void> {
     await Promise.all(
       Object.values(this.services)
@@ -262,42 +162,4 @@ export class LocalStack implements World {
     );
     await this.#stopParts();
   }
-}
-
-/** Every replica of one service, on running parts; the caller stops them. */
-export async function startReplicas(
-  service: ServiceName,
-  { stack, controlPlane, facts, environment = {} }: LocalParts,
-  options: Pick<IdentityOptions, 'node'> = {},
-): Promise<ServiceProcess[]> {
-  const declaration = DECLARATIONS.get(service)!;
-  const identity = await serviceIdentity(
-    { controlPlane, nats: stack.nats, redis: stack.redis, cache: stack.cache },
-    service,
-    { namespace: namespaceOf(declaration), ...options },
-  );
-  return Promise.all(
-    Array.from({ length: declaration.local.replicas }, async (_, index) => {
-      const one = declaration.local.replicas === 1 ? service : `${service}-${index + 1}`;
-      const name = options.node === undefined ? one : `${one}-${options.node}`;
-      return startReplica(declaration, identity, name, facts, environment);
-    }),
-  );
-}
-
-async function startReplica(
-  declaration: ServiceDeclaration,
-  identity: ServiceIdentity,
-  name: string,
-  facts: StackFacts,
-  environment: Readonly<Record<string, string>>,
-): Promise<ServiceProcess> {
-  const healthPort = await freePort();
-  const file = path.join(identity.folder, `${name}.yaml`);
-  writeFileSync(file, stringify(settingsOf(declaration, identity, name, healthPort, facts)));
-  return startService(identity.service, {
-    name,
-    healthPort,
-    env: { ...declaration.env, KUIK_CONFIG: file, ...environment },
-  });
 }

@@ -67,7 +67,7 @@ describe('a service is added by its folder', () => {
       import { freePort, serviceIdentity, startService, startTestbed } from '@kuik/testbed';
       import { stringify } from 'yaml';
       import { readDeclarations } from './declarations.ts';
-      import { REPLICAS } from './local-stack.ts';
+      import { REPLICAS } from './start-replicas.ts';
       import { settingsOf } from './service-settings.ts';
 
       const stack = await startTestbed({ parts: ['nats', 'redis', 'cache'] });

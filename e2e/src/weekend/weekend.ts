@@ -2,7 +2,7 @@ import type { ServiceName } from '@kuik/contracts';
 import { makeImage, until, type ServiceProcess } from '@kuik/testbed';
 import got from 'got';
 import { beginService } from '../stack/begin-service.ts';
-import { type LocalParts, startLocalParts } from '../stack/local-stack.ts';
+import { type LocalParts, startLocalParts } from '../stack/local-parts.ts';
 import { cachedImages } from '../story/cached-images.ts';
 import { HOST } from '../story/world.ts';
 import { ApiGate } from './api-gate.ts';

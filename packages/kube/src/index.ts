@@ -1,6 +1,6 @@
 export type * from './port.ts';
 export * from './resources.ts';
-export { KubeError, isKubeError } from './kube-error.ts';
+export { KubeError, isKubeError, orAbsent } from './kube-error.ts';
 export { sameJson } from './json.ts';
 export { createKubeClient } from './client.ts';
 export { createReflector } from './reflector.ts';

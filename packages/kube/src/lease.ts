@@ -1,4 +1,4 @@
-import { isKubeError, KubeError } from './kube-error.ts';
+import { isKubeError, KubeError, orAbsent } from './kube-error.ts';
 import { leaseStep, type LeaseSeen } from './lease-step.ts';
 import { pause } from './pause.ts';
 import type { KubeObject, Leadership, LeadershipOptions } from './port.ts';
@@ -125,12 +125,10 @@ class LeaseElection implements Leadership {
 
   async #look(): Promise<void> {
     const { client, namespace, name } = this.#options;
-    try {
-      this.#saw(await client.get<LeaseObject>(LEASES, { name, namespace }, { timeoutMs: this.#callMs }));
-    } catch (error) {
-      if (!isKubeError(error, 'not-found')) throw error;
-      this.#forgetObject();
-    }
+    const timeoutMs = this.#callMs;
+    const lease = await orAbsent(client.get<LeaseObject>(LEASES, { name, namespace }, { timeoutMs }));
+    if (lease === undefined) this.#forgetObject();
+    else this.#saw(lease);
   }
 
   #saw(lease: LeaseObject): void {

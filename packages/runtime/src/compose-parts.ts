@@ -1,4 +1,4 @@
-import { withDeadline } from './clock.ts';
+import { withDeadline } from './deadline.ts';
 import type { NotReady } from './health-server.ts';
 import { silentLogger } from './logger.ts';
 import type { App, Logger, Part } from './port.ts';

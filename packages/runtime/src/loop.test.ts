@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { backoffMs } from './backoff.ts';
-import { wait, withDeadline } from './clock.ts';
+import { wait } from './clock.ts';
 import { loop } from './loop.ts';
 import type { Round } from './loop.ts';
 
@@ -25,16 +25,6 @@ describe('wait', () => {
     ending.abort();
     expect(await long).toBe(false);
     expect(await wait(60_000, ending.signal)).toBe(false);
-  });
-});
-
-describe('withDeadline', () => {
-  it('gives the outcome or a deadline error', async () => {
-    await expect(withDeadline('it', 1000, Promise.resolve(1))).resolves.toBe(1);
-    await expect(withDeadline('it', 5, new Promise(() => undefined))).rejects.toMatchObject({
-      code: 'deadline',
-      message: 'it took longer than 5 ms',
-    });
   });
 });
 

@@ -1,7 +1,8 @@
 import { backoffMs, DEFAULT_BACKOFF } from './backoff.ts';
 import type { Backoff } from './backoff.ts';
-import { systemClock, wait, withDeadline } from './clock.ts';
+import { systemClock, wait } from './clock.ts';
 import type { Clock } from './clock.ts';
+import { withDeadline } from './deadline.ts';
 
 /** One round of a loop, as told to `onRound`. */
 export interface Round {

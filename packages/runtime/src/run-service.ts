@@ -1,9 +1,10 @@
 import { createMetrics } from './metrics.ts';
 import type { Metrics } from './metrics.ts';
-import { systemClock, withDeadline } from './clock.ts';
+import { systemClock } from './clock.ts';
 import type { Clock } from './clock.ts';
 import { ConfigError } from './config-error.ts';
 import type { Env } from './config.ts';
+import { withDeadline } from './deadline.ts';
 import { createLogger, logSettings } from './logger.ts';
 import type { App, Logger } from './port.ts';
 

@@ -1,6 +1,6 @@
 import { EVENT_REASONS, stanzaOf, type CachedImage } from '@kuik/contracts';
 import { cacheTag, parseReference } from '@kuik/image';
-import { CACHED_IMAGES, isKubeError, type EventRecorder, type KubeClient } from '@kuik/kube';
+import { CACHED_IMAGES, isKubeError, orAbsent, type EventRecorder, type KubeClient } from '@kuik/kube';
 import { RegistryError, type RepositoryClient } from '@kuik/registry';
 import type { Logger } from '@kuik/runtime';
 import { claimOf, digestsOf, planTags, readClaims, type CacheClaim } from './cache-tags.ts';
@@ -154,13 +154,8 @@ export class Removal {
   async #fresh(judged: CachedImage, signal: AbortSignal, ...wanted: Verdict['do'][]): Promise<CachedImage | undefined> {
     const { kube, now, graceMs } = this.#options;
     const { name, uid } = judged.metadata;
-    try {
-      const image = await kube.get<CachedImage>(CACHED_IMAGES, { name }, { signal });
-      return image.metadata.uid === uid && wanted.includes(verdict(image, now(), graceMs).do) ? image : undefined;
-    } catch (error) {
-      if (isKubeError(error, 'not-found')) return undefined;
-      throw error;
-    }
+    const image = await orAbsent(kube.get<CachedImage>(CACHED_IMAGES, { name }, { signal }));
+    return image?.metadata.uid === uid && wanted.includes(verdict(image, now(), graceMs).do) ? image : undefined;
   }
 
   /** Returns the bytes that no tag of this image keeps any more: 0 when one of its tags stays. */

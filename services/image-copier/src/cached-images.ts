@@ -1,5 +1,5 @@
 import { FIELD_MANAGERS, GROUP, VERSION, type CachedImage, type CacheStanza } from '@kuik/contracts';
-import { CACHED_IMAGES, isKubeError, type KubeClient } from '@kuik/kube';
+import { CACHED_IMAGES, isKubeError, type KubeClient, orAbsent } from '@kuik/kube';
 import type { CopyParts } from './copy-loop.ts';
 
 /** Reading a CachedImage and writing our stanza of its status; gone is not an error. */
@@ -10,11 +10,11 @@ export function cachedImages(
     const status = stanza === undefined ? {} : { cache: stanza };
     const patch = { apiVersion: `${GROUP}/${VERSION}`, kind: CACHED_IMAGES.kind, metadata, status };
     const options = { fieldManager: FIELD_MANAGERS.cache, subresource: 'status' } as const;
-    return orGone(kube.apply<CachedImage>(CACHED_IMAGES, { name: metadata.name }, patch, options));
+    return orAbsent(kube.apply<CachedImage>(CACHED_IMAGES, { name: metadata.name }, patch, options));
   };
   return {
     refusedForGood: (error) => isKubeError(error, 'invalid'),
-    read: (name) => orGone(kube.get<CachedImage>(CACHED_IMAGES, { name })),
+    read: (name) => orAbsent(kube.get<CachedImage>(CACHED_IMAGES, { name })),
     write: (name, stanza) => write({ name }, stanza),
     writeUnchanged: async ({ metadata: { name, resourceVersion } }, stanza) => {
       try {
@@ -25,13 +25,4 @@ export function cachedImages(
       }
     },
   };
-}
-
-async function orGone<T>(call: Promise<T>): Promise<T | undefined> {
-  try {
-    return await call;
-  } catch (error) {
-    if (isKubeError(error) && error.code === 'not-found') return undefined;
-    throw error;
-  }
 }

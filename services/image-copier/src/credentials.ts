@@ -12,6 +12,8 @@ export interface CopyCredentials extends CredentialSource {
 /** The request that a copy follows, from admission on. */
 export interface CopyOrigin {
   readonly requestId?: string;
+  /** What was given last did not work: the broker is asked in any case. */
+  readonly renew?: boolean;
 }
 
 /**

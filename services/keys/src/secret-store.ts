@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { declaredService, SERVICES } from '@kuik/contracts';
-import { isKubeError, type KubeClient, type KubeObject, SECRETS } from '@kuik/kube';
+import { isKubeError, type KubeClient, type KubeObject, orAbsent, SECRETS } from '@kuik/kube';
 import { secretOf, type SecretFiles } from './plan-keys.ts';
 
 /** Where Secrets are kept: the API server, or a folder for stacks without a cluster. */
@@ -25,14 +25,7 @@ const ON_NODES: ReadonlySet<string> = new Set(
 /** Secrets of the API server, each where it is read. Only named Secrets are read or written, none listed. */
 export function kubeSecrets(kube: KubeClient, namespace: string, proxyNamespace: string): SecretStore {
   const place = (name: string) => ({ name, namespace: ON_NODES.has(name) ? proxyNamespace : namespace });
-  const get = async (name: string): Promise<Secret | undefined> => {
-    try {
-      return await kube.get<Secret>(SECRETS, place(name));
-    } catch (error) {
-      if (isKubeError(error) && error.code === 'not-found') return undefined;
-      throw error;
-    }
-  };
+  const get = (name: string): Promise<Secret | undefined> => orAbsent(kube.get<Secret>(SECRETS, place(name)));
   return {
     async read(names) {
       const found: SecretFiles = {};

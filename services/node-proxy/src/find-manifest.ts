@@ -1,6 +1,6 @@
 import { formatReference, type Reference, repositoryName } from '@kuik/image';
 import type { ManifestHead } from '@kuik/registry';
-import { BriefMemory } from '@kuik/runtime';
+import { BriefMemory, inTime } from '@kuik/runtime';
 import { CacheDown, type CacheAccess, type CacheAsk, CacheMiss } from './cache-access.ts';
 import type { CachedManifests } from './cached-manifests.ts';
 import { failureOf, UpstreamFailure } from './failure.ts';
@@ -141,8 +141,7 @@ export class FindManifest {
     fallback: Step,
     options: { headOnly: boolean; requestId: string },
   ): Promise<FoundManifest> {
-    const { silentMs, now } = this.#options;
-    const patienceMs = step.check === undefined ? this.#options.patienceMs : this.#options.checkPatienceMs;
+    const { patienceMs, silentMs, now } = this.#options;
     const { host } = step.repository;
     const asked = this.#read(step, options).then(
       (found) => {
@@ -157,22 +156,13 @@ export class FindManifest {
       },
     );
     const silent = (this.#silentUntilMs.get(host) ?? -Infinity) > now();
-    const late = Symbol('late');
-    let timer: NodeJS.Timeout | undefined;
-    const patience = new Promise<typeof late>((resolve) => {
-      timer = setTimeout(() => resolve(late), silent ? 0 : patienceMs);
-    });
-    try {
-      const first = await Promise.race([asked, patience]);
-      if (first !== late) return first;
-    } finally {
-      clearTimeout(timer);
-    }
+    // The time of a check is bounded where it is asked.
+    if (!silent && step.check !== undefined) return asked;
+    const first = await inTime(silent ? 0 : patienceMs, asked);
+    if (!first.late) return first.value;
     this.#silentUntilMs.set(host, now() + silentMs);
     try {
-      const found = await this.#read(fallback, options);
-      asked.catch(() => undefined);
-      return found;
+      return await this.#read(fallback, options);
     } catch {
       return asked;
     }
@@ -260,19 +250,11 @@ export class FindManifest {
 /** A question that nobody waits for any longer is given up, so that the next one is asked anew. */
 async function within<T>(ms: number, name: string, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const late = new AbortController();
-  let timer: NodeJS.Timeout | undefined;
-  const bound = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
-      late.abort();
-      const message = `upstream did not say what ${name} is within ${ms} ms`;
-      reject(new UpstreamFailure('timeout', message, { credentialUsed: false }));
-    }, ms);
-  });
-  try {
-    return await Promise.race([ask(late.signal), bound]);
-  } finally {
-    clearTimeout(timer);
-  }
+  const answer = await inTime(ms, ask(late.signal));
+  if (!answer.late) return answer.value;
+  late.abort();
+  const message = `upstream did not say what ${name} is within ${ms} ms`;
+  throw new UpstreamFailure('timeout', message, { credentialUsed: false });
 }
 
 function pick({ digest, mediaType, size }: ManifestHead): ManifestHead {

@@ -1,5 +1,5 @@
 import { TRANSFER_ACCESS_HEADER } from '@kuik/contracts';
-import { toCacheRepository } from '@kuik/image';
+import { repositoryName, toCacheRepository } from '@kuik/image';
 import {
   RegistryError,
   type CacheEndpoint,
@@ -70,8 +70,9 @@ export class SharedReads {
           } catch (error) {
             if (!(error instanceof RegistryError)) throw error;
             if (SAID.has(error.code)) {
-              if (error.code !== 'aborted') count('refused');
-              throw error;
+              if (error.code === 'aborted') throw error;
+              count('refused');
+              throw upstreamsWord(error, `blob ${digest} of ${repositoryName(repository)}`);
             }
             const away = AWAY.has(error.code);
             if (away) owners.spare(url);
@@ -95,4 +96,14 @@ export class SharedReads {
     this.#endpoints.set(url, made);
     return made;
   }
+}
+
+/** The copier's address says nothing to who reads the message: the registry refused. */
+function upstreamsWord(error: RegistryError, what: string): RegistryError {
+  const { code, status, retryAfterMs } = error;
+  return new RegistryError(code, `cannot read ${what}: status ${status ?? code}`, {
+    cause: error,
+    ...(status === undefined ? {} : { status }),
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  });
 }

@@ -1,6 +1,6 @@
 import type { AccessVerdict, AccessVerdictRequest } from '@kuik/contracts';
 import { canonicalHost, isRepositoryPath, tryParseReference } from '@kuik/image';
-import { BriefMemory, type Logger } from '@kuik/runtime';
+import { BriefMemory, inTime, type Logger } from '@kuik/runtime';
 import { ANYONE, type AccessRecords, CLUSTER } from './access-records.ts';
 import {
   type AccessFacts,
@@ -183,13 +183,8 @@ export class AccessBroker {
 
   /** Upstream's time is bounded; what it says later is still remembered. */
   async #askUpstream(asking: Asking, account: Account | undefined, facts: AccessFacts): Promise<Asked> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<Asked>((resolve) => {
-      timer = setTimeout(() => resolve('down'), this.#parts.patienceMs);
-    });
-    const asked = this.#prove(asking, account, facts);
-    asked.catch(() => undefined);
-    return Promise.race([asked, late]).finally(() => clearTimeout(timer));
+    const asked = await inTime(this.#parts.patienceMs, this.#prove(asking, account, facts));
+    return asked.late ? 'down' : asked.value;
   }
 
   /** Anonymous first, so that public images need no credential; then the cluster's, then the account's own. */

@@ -1,4 +1,4 @@
-import { isKubeError, type KubeClient, NAMESPACES } from '@kuik/kube';
+import { type KubeClient, NAMESPACES, orAbsent } from '@kuik/kube';
 import type { ClusterView } from './cluster-view.ts';
 import { imageIdentity } from './identity.ts';
 
@@ -36,12 +36,8 @@ export class GoneNamespaces {
     }
     const gone = new Set<string>();
     for (const name of remembering.keys()) {
-      try {
-        await kube.get(NAMESPACES, { name }, { signal });
-      } catch (error) {
-        if (!isKubeError(error, 'not-found')) throw error;
-        gone.add(name);
-      }
+      const found = await orAbsent(kube.get(NAMESPACES, { name }, { signal }));
+      if (found === undefined) gone.add(name);
     }
     this.#gone = gone;
     return [...new Set([...gone].flatMap((namespace) => [...(remembering.get(namespace) ?? [])]))];

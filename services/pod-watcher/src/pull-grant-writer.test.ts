@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { IMAGE_USED, readPullGrant, grantCheckingKey } from '@kuik/contracts';
-import { type KubeObject, SECRETS, SERVICE_ACCOUNTS } from '@kuik/kube';
+import { DEPLOYMENTS, type KubeObject, SECRETS, SERVICE_ACCOUNTS } from '@kuik/kube';
 import { createAuthority } from '@kuik/runtime';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -87,6 +87,19 @@ describe('PullGrantWriter', () => {
     const hint = { namespace: 'shop', serviceAccount: 'robot', pullSecrets: [], images: [], requestId: 'r' };
     world.bus().publish(IMAGE_USED, hint);
     await eventually('the secret of the hint', () => found('kuik-pull-robot'));
+  });
+
+  it('writes it for the pods that a template will have, before there is one', async () => {
+    const deployment = (name: string, image: string) => ({
+      metadata: { name, namespace: 'shop', uid: name },
+      spec: { template: { spec: { serviceAccountName: name, containers: [{ name: 'app', image }] } } },
+    });
+    world.kube.put<KubeObject>(DEPLOYMENTS, deployment('default', 'registry.example.test/shop:1.0'));
+    world.kube.put<KubeObject>(DEPLOYMENTS, deployment('robot', 'no image at all'));
+    await world.replica().start();
+    const secret = await eventually('the secret of the template', () => found('kuik-pull-default'));
+    expect(grantOf(secret)).toMatchObject({ grant: { namespace: 'shop', serviceAccount: 'default' } });
+    expect(found('kuik-pull-robot')).toBeUndefined();
   });
 
   it('leaves what somebody else made, and writes nothing for an account that is not there', async () => {

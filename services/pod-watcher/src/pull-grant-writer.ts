@@ -9,12 +9,13 @@ import {
   signPullGrant,
 } from '@kuik/contracts';
 import type { Bus, Stoppable } from '@kuik/bus';
-import { isKubeError, type KubeClient, type KubeObject, type Leadership, SECRETS, SERVICE_ACCOUNTS } from '@kuik/kube';
+import { type KubeClient, type KubeObject, type Leadership, orAbsent, SECRETS, SERVICE_ACCOUNTS } from '@kuik/kube';
 import type { Backoff, Logger, Part } from '@kuik/runtime';
 import type { ClusterView } from './cluster-view.ts';
+import type { HolderView } from './holder-view.ts';
 import { KeyedQueue } from './keyed-queue.ts';
 import { MANAGED_BY, type PullSecret, secretVerdict } from './pull-secret-verdict.ts';
-import type { PodView } from './pod-view.ts';
+import { isPod } from './pod-view.ts';
 
 export interface PullGrantWriterParts {
   readonly kube: Pick<KubeClient, 'get' | 'create' | 'mergePatch'>;
@@ -35,9 +36,10 @@ export interface PullGrantWriterParts {
 const CONCURRENCY = 4;
 
 /**
- * Writes Secret `kuik-pull-<service account>` beside the pods that admission gave it to, as soon as admission tells of them, and renews it at
- * half of its life for as long as there are such pods; the leader alone. It belongs to the service account and goes with it. One that
- * somebody else made is left alone.
+ * Writes Secret `kuik-pull-<service account>` for the pods that admission gave it to, or would give it to once they are made of their template:
+ * kubelet reads it a few milliseconds after such a pod was scheduled, and comes back only ten seconds later. Of a pod without a template it is
+ * written as soon as admission tells. Renewed at half of its life for as long as there are such pods and templates; the leader alone. It
+ * belongs to the service account and goes with it. One that somebody else made is left alone.
  */
 export class PullGrantWriter implements Part {
   readonly name = 'pull-grants';
@@ -68,7 +70,7 @@ export class PullGrantWriter implements Part {
 
   start(): Promise<void> {
     const { leadership, view, bus } = this.#parts;
-    this.#stopListening = view.listen({ podSeen: (_before, pod) => this.#see(pod) });
+    this.#stopListening = view.listen({ holderChanged: (holder) => this.#see(holder) });
     this.#hints = bus.subscribe(IMAGE_USED, ({ namespace, serviceAccount = 'default' }: ImageUsed) =>
       this.#want(`${namespace}/${serviceAccount}`),
     );
@@ -92,11 +94,19 @@ export class PullGrantWriter implements Part {
     }
     this.#queue.open();
     const { usage } = this.#parts.view;
-    for (const key of usage.keysOf('pods')) this.#see(usage.holderOf(key) as PodView | undefined);
+    for (const key of usage.keys()) this.#see(usage.holderOf(key)!);
   }
 
-  #see(pod: PodView | undefined): void {
-    if (pod?.showsGrant === true && pod.finishedAt === undefined) this.#want(`${pod.namespace}/${pod.serviceAccount}`);
+  #see(holder: HolderView): void {
+    if (this.#needsGrant(holder)) this.#want(accountOf(holder));
+  }
+
+  /** A pod that shows a grant, or a template whose pods will. */
+  #needsGrant(holder: HolderView): boolean {
+    if (holder.deleting || holder.finishedAt !== undefined || holder.namespace === '') return false;
+    if (isPod(holder)) return holder.showsGrant === true;
+    if (holder.revision?.active === false) return false;
+    return (this.#parts.view.usage.imagesOf(holder)?.used.length ?? 0) > 0;
   }
 
   #want(account: string): void {
@@ -115,7 +125,10 @@ export class PullGrantWriter implements Part {
       this.#goodUntil.delete(account);
       return undefined;
     }
-    const found = await orNothing(kube.get<PullSecret>(SECRETS, { namespace, name }, { signal }));
+    const [found, owner] = await Promise.all([
+      orAbsent(kube.get<PullSecret>(SECRETS, { namespace, name }, { signal })),
+      orAbsent(kube.get<KubeObject>(SERVICE_ACCOUNTS, { namespace, name: serviceAccount }, { signal })),
+    ]);
     const verdict = secretVerdict(found, this.#mark, now());
     if (verdict.do === 'leave') {
       count('foreign');
@@ -130,9 +143,6 @@ export class PullGrantWriter implements Part {
       count('valid');
       return this.#goodFor(account, verdict.untilMs);
     }
-    const owner = await orNothing(
-      kube.get<KubeObject>(SERVICE_ACCOUNTS, { namespace, name: serviceAccount }, { signal }),
-    );
     if (owner === undefined) {
       count('gone');
       return undefined;
@@ -187,18 +197,13 @@ export class PullGrantWriter implements Part {
 
   #isUsed(account: string): boolean {
     const { usage } = this.#parts.view;
-    return usage.keysOf('pods').some((key) => {
-      const pod = usage.holderOf(key) as PodView | undefined;
-      return pod?.showsGrant === true && `${pod.namespace}/${pod.serviceAccount}` === account;
-    });
+    const [namespace] = account.split('/') as [string];
+    return usage
+      .holdersOfNamespace(namespace)
+      .some((holder) => accountOf(holder) === account && this.#needsGrant(holder));
   }
 }
 
-async function orNothing<T>(read: Promise<T>): Promise<T | undefined> {
-  try {
-    return await read;
-  } catch (error) {
-    if (isKubeError(error, 'not-found')) return undefined;
-    throw error;
-  }
+function accountOf({ namespace, serviceAccount }: HolderView): string {
+  return `${namespace}/${serviceAccount}`;
 }

@@ -12,7 +12,15 @@ import {
   VERSION,
 } from '@kuik/contracts';
 import { formatReference, type Reference, repositoryLabel, repositoryName } from '@kuik/image';
-import { CACHED_IMAGES, isKubeError, type KubeClient, type Leadership, REPOSITORIES, type Resource } from '@kuik/kube';
+import {
+  CACHED_IMAGES,
+  isKubeError,
+  type KubeClient,
+  type Leadership,
+  orAbsent,
+  REPOSITORIES,
+  type Resource,
+} from '@kuik/kube';
 import type { ClusterView } from './cluster-view.ts';
 import type { Description } from './holders-only.ts';
 import { imageIdentity, repositoryIdentity } from './identity.ts';
@@ -132,12 +140,8 @@ export class ResourceWriter {
   async deleteRepository(repository: Repository): Promise<void> {
     const { name, uid, resourceVersion } = repository.metadata;
     this.#leadership.assertLeader();
-    try {
-      await this.#kube.delete(REPOSITORIES, { name }, { uid, resourceVersion });
-    } catch (error) {
-      // Gone already, and a watch that is behind showed it once more.
-      if (!isKubeError(error, 'not-found')) throw error;
-    }
+    // It may be gone already, and a watch that is behind showed it once more: no error.
+    await this.#kube.delete(REPOSITORIES, { name }, { uid, resourceVersion });
     this.#view.removeRepository(repository);
   }
 
@@ -168,12 +172,9 @@ export class ResourceWriter {
     this.#leadership.assertLeader();
     const { name } = repository.metadata;
     const options = { fieldManager: FIELD_MANAGERS.description, subresource: 'status' } as const;
-    try {
-      const written = await this.#kube.apply<Repository>(REPOSITORIES, { name }, { status: summary }, options);
-      this.#putRepository(written);
-    } catch (error) {
-      if (!isKubeError(error, 'not-found')) throw error;
-    }
+    const applying = this.#kube.apply<Repository>(REPOSITORIES, { name }, { status: summary }, options);
+    const written = await orAbsent(applying);
+    if (written !== undefined) this.#putRepository(written);
   }
 
   /** The status goes first: the API server checks all of an object, and v1 wrote phases there that are none today. */

@@ -1,4 +1,4 @@
-import { isKubeError, type KubeClient, type KubeObject, SECRETS, SERVICE_ACCOUNTS } from '@kuik/kube';
+import { isKubeError, type KubeClient, type KubeObject, orAbsent, SECRETS, SERVICE_ACCOUNTS } from '@kuik/kube';
 import { BriefMemory } from '@kuik/runtime';
 import type { SecretObject } from './pull-secret.ts';
 import { distinct, type PullSources, type SecretName } from './pull-sources.ts';
@@ -43,29 +43,20 @@ export class SecretReader {
 
   #secretsOfAccount(account: SecretName, options: { renew?: boolean }): Promise<readonly string[]> {
     const work = async (): Promise<readonly string[]> => {
-      const found = await this.#find<ServiceAccountObject>(this.#kube.get(SERVICE_ACCOUNTS, account));
+      const found = await orAbsent(this.#kube.get<ServiceAccountObject>(SERVICE_ACCOUNTS, account));
       return (found?.imagePullSecrets ?? []).flatMap(({ name }) => (name ? [name] : []));
     };
     return this.#accounts.get(`${account.namespace}/${account.name}`, work, options);
   }
 
   async #readSecret(source: SecretName, options: { renew?: boolean }): Promise<ReadSecret> {
-    const work = (): Promise<SecretObject | undefined> => this.#find(this.#kube.get<SecretObject>(SECRETS, source));
+    const work = (): Promise<SecretObject | undefined> => orAbsent(this.#kube.get<SecretObject>(SECRETS, source));
     try {
       const key = `${source.namespace}/${source.name}`;
       const secret = await this.#secrets.get(key, work, options);
       return { source, ...(secret === undefined ? {} : { secret }) };
     } catch (error) {
       if (isKubeError(error, 'forbidden')) return { source, mistake: 'kuik may not read it' };
-      throw error;
-    }
-  }
-
-  async #find<T>(read: Promise<T>): Promise<T | undefined> {
-    try {
-      return await read;
-    } catch (error) {
-      if (isKubeError(error, 'not-found')) return undefined;
       throw error;
     }
   }

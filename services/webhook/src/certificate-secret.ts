@@ -1,5 +1,5 @@
 import { WEBHOOK_CA_SECRET } from '@kuik/contracts';
-import { KubeError, SECRETS, type KubeClient, type KubeObject } from '@kuik/kube';
+import { KubeError, orAbsent, SECRETS, type KubeClient, type KubeObject } from '@kuik/kube';
 import {
   makeCertificates,
   planCertificates,
@@ -47,17 +47,12 @@ export async function ensureCertificates(
   }
 }
 
-async function findSecret(
+function findSecret(
   kube: Pick<KubeClient, 'get'>,
   namespace: string,
   signal: AbortSignal,
 ): Promise<CertificateSecret | undefined> {
-  try {
-    return await kube.get<CertificateSecret>(SECRETS, { namespace, name: WEBHOOK_CA_SECRET }, { signal });
-  } catch (error) {
-    if (error instanceof KubeError && error.code === 'not-found') return undefined;
-    throw error;
-  }
+  return orAbsent(kube.get<CertificateSecret>(SECRETS, { namespace, name: WEBHOOK_CA_SECRET }, { signal }));
 }
 
 async function writeSecret(

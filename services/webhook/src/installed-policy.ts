@@ -1,6 +1,7 @@
 import { ADMISSION_POLICY, FIELD_MANAGERS } from '@kuik/contracts';
 import {
   isKubeError,
+  orAbsent,
   MUTATING_ADMISSION_POLICIES,
   MUTATING_ADMISSION_POLICY_BINDINGS,
   MUTATING_WEBHOOK_CONFIGURATIONS,
@@ -87,11 +88,6 @@ async function put(
   return 'applied';
 }
 
-async function read(kube: PolicyClient, resource: Resource, signal: AbortSignal): Promise<WithSpec | undefined> {
-  try {
-    return await kube.get<WithSpec>(resource, { name: ADMISSION_POLICY }, { signal });
-  } catch (error) {
-    if (isKubeError(error, 'not-found')) return undefined;
-    throw error;
-  }
+function read(kube: PolicyClient, resource: Resource, signal: AbortSignal): Promise<WithSpec | undefined> {
+  return orAbsent(kube.get<WithSpec>(resource, { name: ADMISSION_POLICY }, { signal }));
 }

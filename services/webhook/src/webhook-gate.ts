@@ -1,5 +1,5 @@
 import { ADMITTED_BY_ANNOTATION } from '@kuik/contracts';
-import { isKubeError, type KubeClient } from '@kuik/kube';
+import { orAbsent, type KubeClient } from '@kuik/kube';
 import { readRegistration, type StoredRegistration } from './stored-registration.ts';
 
 interface Condition {
@@ -38,14 +38,9 @@ export function planGate(webhooks: readonly GatedWebhook[] | undefined, wanted: 
 }
 
 /** The registration, or undefined when there is none. Throws KubeError. */
-export async function findRegistration(
+export function findRegistration(
   kube: Pick<KubeClient, 'get'>,
   signal: AbortSignal,
 ): Promise<Registration | undefined> {
-  try {
-    return await readRegistration<GatedWebhook>(kube, signal);
-  } catch (error) {
-    if (isKubeError(error, 'not-found')) return undefined;
-    throw error;
-  }
+  return orAbsent(readRegistration<GatedWebhook>(kube, signal));
 }

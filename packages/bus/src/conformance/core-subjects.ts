@@ -1,4 +1,3 @@
-/* eslint-disable @typescript-eslint/require-await -- test code: handlers of asynchronous ports */
 import { describe, expect, it } from '@jest/globals';
 import { IMAGE_USED } from '@kuik/contracts';
 import type { ImageUsed } from '@kuik/contracts';

@@ -1,4 +1,3 @@
-/* eslint-disable @typescript-eslint/require-await -- test code: handlers of asynchronous ports */
 import { describe, expect, it } from '@jest/globals';
 import type { ImageServed } from '@kuik/contracts';
 import type { Bus, Delivery, Verdict } from '../port.ts';

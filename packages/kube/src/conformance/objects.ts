@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { CachedImage } from '@kuik/contracts';
+import { orAbsent } from '../kube-error.ts';
 import type { KubeObject } from '../port.ts';
 import { CACHED_IMAGES, LEASES, NAMESPACES } from '../resources.ts';
 import { image, unique, type World } from './world.ts';
@@ -37,6 +38,9 @@ export function objectsConformance(world: () => World): void {
     it('does not find what is not there', async () => {
       const absent = { name: unique('absent') };
       await expect(client().get(CACHED_IMAGES, absent)).rejects.toMatchObject({ code: 'not-found', retry: false });
+      expect(await orAbsent(client().get(CACHED_IMAGES, absent))).toBeUndefined();
+      const nameless = orAbsent(client().get(LEASES, { name: 'x' }));
+      await expect(nameless).rejects.toMatchObject({ code: 'invalid' });
     });
 
     it('refuses a namespaced object without its namespace', async () => {

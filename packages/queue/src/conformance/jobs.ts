@@ -1,4 +1,3 @@
-/* eslint-disable @typescript-eslint/require-await -- test code: work of asynchronous ports */
 import { describe, expect, it } from '@jest/globals';
 import type { CopyJob, JobQueue } from '@kuik/contracts';
 import { until } from '@kuik/testbed';

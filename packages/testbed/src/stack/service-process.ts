@@ -33,10 +33,18 @@ class Service extends Part implements ServiceProcess {
       port: healthPort,
       check: () => answers(`http://127.0.0.1:${healthPort}/readyz`),
       stopTimeoutMs: 30_000,
-      ...(env ? { env } : {}),
+      env: { ...compiled(path.dirname(entry)), ...env },
       ...(readyTimeoutMs ? { readyTimeoutMs } : {}),
     });
     this.service = service;
     this.metricsUrl = `http://127.0.0.1:${healthPort}/metrics`;
   }
+}
+
+/**
+ * Where what runs this keeps compiled code, services keep theirs, too, beside their bundle, with which it goes: a fifth of the work of their
+ * start. Benchmarks are run by a plain `node`, as the product is.
+ */
+function compiled(folder: string): Record<string, string> {
+  return process.env['NODE_COMPILE_CACHE'] === undefined ? {} : { NODE_COMPILE_CACHE: path.join(folder, '.compiled') };
 }

@@ -15,6 +15,7 @@ import type { CopierConfig } from '../config.ts';
 import type { CopyOrigin } from '../credentials.ts';
 import { answers, ownerAlive } from './owner-alive.ts';
 import { ReaderTokens } from './reader-token.ts';
+import { renewedOnRefusal } from './renewed-on-refusal.ts';
 import { sharedSource } from './shared-source.ts';
 import { SpoolRoom } from './spool-room.ts';
 import { notedSessions, storeBlob } from './store-blob.ts';
@@ -76,7 +77,10 @@ export function openTransfers(parts: OpenTransfersParts): OpenedTransfers {
     alive: ownerAlive(answers, () => clock.monotonic()),
     upstream: ({ host: from, path, access, requestId }) => {
       const origin = requestId === undefined ? {} : { requestId };
-      return registry.upstream(from, path, access === 'anonymous' ? anonymous : credentials(origin), origin);
+      if (access === 'anonymous') return registry.upstream(from, path, anonymous, origin);
+      return renewedOnRefusal((renewing) =>
+        registry.upstream(from, path, credentials({ ...origin, ...renewing }), origin),
+      );
     },
     cache: cacheOf,
     store: storeBlob({ cache: cacheOf, turns, sessions, signal: ending.signal, log }),

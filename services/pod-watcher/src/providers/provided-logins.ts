@@ -1,3 +1,4 @@
+import { inTime } from '@kuik/runtime';
 import type { Candidate, Candidates, LoginMistake } from '../candidates.ts';
 import type { LoginProviders } from '../choose-credential.ts';
 import type { LoginProvider } from './port.ts';
@@ -27,7 +28,9 @@ export class ProvidedLogins implements LoginProviders {
     const answers = await Promise.all(
       asked.map(async (provider): Promise<readonly Candidate[] | LoginMistake> => {
         try {
-          const logins = await within(patienceMs, provider.logins(host, repository, options));
+          const answer = await inTime(patienceMs, provider.logins(host, repository, options));
+          if (answer.late) throw new Error(`no answer within ${patienceMs} ms`);
+          const logins = answer.value;
           count(provider.name, logins.length === 0 ? 'none' : 'given');
           return logins.map((login) => ({ label: provider.name, of: 'provider', ...login }));
         } catch (error) {
@@ -50,11 +53,4 @@ function reasonOf(error: unknown): string {
   const { name, message } = error instanceof Error ? error : { name: 'Error', message: String(error) };
   const line = message.split('\n', 1)[0]!.replace(/[A-Za-z0-9+/=_-]{40,}/g, '[long text]');
   return `${name === 'Error' ? '' : `${name}: `}${line}`.slice(0, REASON_MAX);
-}
-
-function within<T>(ms: number, work: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
-    work.then(resolve, reject).finally(() => clearTimeout(timer));
-  });
 }
