@@ -119,7 +119,9 @@ export function registryCopies({
         return {
           ...held,
           ...platformsOf(held.platforms, target.wanted),
-          ...(looks ? { referrers: await about.of(held.digest, { source, to, signal }) } : {}),
+          ...(looks
+            ? { referrers: await about.of(held.digest, { source, to, tag: target.reference.tag, signal }) }
+            : {}),
         };
       } catch (error) {
         if (error instanceof RegistryError) credentialsTold.set(error, toldOf(own));
