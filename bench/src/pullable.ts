@@ -1,9 +1,10 @@
 // Time from a pod's creation until its image is pullable from the cache, on the whole local stack: one image of 100 MB, then 50 small ones
-// at once (1,000 with --full). Counts API calls per image. Run: node bench/src/pullable.ts [--rounds 3] [--full] [--only '1,000'] [--cpu-prof <folder>]
+// at once (1,000 with --full). Counts API calls and requests upstream per image.
+// Run: node bench/src/pullable.ts [--rounds 3] [--full] [--many 1000] [--only small] [--cpu-prof <folder>]
 // (services must be built)
 import { parseArgs } from 'node:util';
 import { LocalStack, pod } from '@kuik/e2e';
-import { makeImage } from '@kuik/testbed';
+import { makeImage, type FaultProxy } from '@kuik/testbed';
 import { apiCalls, callsBetween } from './api-calls.ts';
 import { median } from './bulk-case.ts';
 import { cpuSeconds, residentMiB } from './process-cpu.ts';
@@ -15,16 +16,18 @@ const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '3' },
     full: { type: 'boolean', default: false },
+    many: { type: 'string', default: '1000' },
     only: { type: 'string' },
     'cpu-prof': { type: 'string' },
   },
 });
 const profile = values['cpu-prof'];
 const rounds = Number(values.rounds);
+const many = Number(values.many);
 const ALL_CASES = [
   { name: '1 x 100 MB', images: 1, layerBytes: 100 * MB, rounds },
   { name: '50 small', images: 50, layerBytes: 20_000, rounds },
-  ...(values.full ? [{ name: '1,000 small', images: 1_000, layerBytes: 2_000, rounds: 1 }] : []),
+  ...(values.full ? [{ name: `${many.toLocaleString('en')} small`, images: many, layerBytes: 2_000, rounds: 1 }] : []),
 ];
 const CASES = ALL_CASES.filter(({ name }) => values.only === undefined || name.includes(values.only));
 const DEADLINE_MS = 300_000;
@@ -62,11 +65,8 @@ async function run({ name, images, layerBytes }: (typeof CASES)[number], round: 
     await stack.push(HOST, `${prefix}/app-${index}`, ['1'], image);
     references.push(`${HOST}/${prefix}/app-${index}:1`);
   }
-  const [callsBefore, cpuBefore, upstreamBefore] = [
-    await apiCalls(services()),
-    cpuByProcess(),
-    stack.faults.log.total().requests,
-  ];
+  stack.faults.log.reset();
+  const [callsBefore, cpuBefore] = [await apiCalls(services()), cpuByProcess()];
   const since = performance.now();
   const created = references.map((reference, index) =>
     stack.api.create('/api/v1/namespaces/default/pods', pod(`${prefix}-${index}`, [{ name: 'app', image: reference }])),
@@ -82,13 +82,26 @@ async function run({ name, images, layerBytes }: (typeof CASES)[number], round: 
     seconds(first).padStart(11),
     seconds(last).padStart(12),
     perImage(calls.reduce((sum, [, times]) => sum + times, 0)).padStart(21),
-    ((stack.faults.log.total().requests - upstreamBefore) / images).toFixed(1).padStart(19),
+    perImage(stack.faults.log.total().requests).padStart(19),
     total(cpu).toFixed(2).padStart(23),
   ];
   console.log(row.join(' '));
   console.log(`  calls per image: ${calls.map(([call, times]) => `${call} ${perImage(times)}`).join(', ')}`);
+  console.log(
+    `  requests upstream: ${askedUpstream(stack.faults)
+      .map(([what, times]) => `${what} ${perImage(times)}`)
+      .join(', ')}`,
+  );
   console.log(`  cpu-s: ${[...cpu].map(([process, used]) => `${process} ${used.toFixed(2)}`).join(', ')}`);
   return last;
+}
+
+/** Requests since the log was reset by `method kind status`, most often first. */
+function askedUpstream({ log }: FaultProxy): [what: string, times: number][] {
+  return log
+    .counts()
+    .map(({ method, kind, status, requests }): [string, number] => [`${method} ${kind} ${status}`, requests])
+    .sort(([, a], [, b]) => b - a);
 }
 
 function services() {

@@ -2,7 +2,8 @@ const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
-const MiB = 1024 * 1024;
+const KiB = 1024;
+const MiB = 1024 * KiB;
 
 /**
  * One table of defaults. Durations in ms, sizes in bytes. Each is a setting of the services that use it, by the same path: a test holds
@@ -82,4 +83,6 @@ export const FIXED = {
   maxStalledCount: 1000,
   /** Of one manifest; larger ones are refused by registries, too. */
   manifestMaxBytes: 4 * MiB,
+  /** Up to here a copy reads and stores a blob by itself: to read it again costs less than to find out who has it. */
+  smallBlobBytes: 16 * KiB,
 } as const;

@@ -44,6 +44,8 @@ export const cacheStanza = z.object({
   /** Signatures, SBOMs and other things that refer to the image, copied with it; and why there are fewer than upstream has. */
   referrers: int.optional(),
   referrersLeft: z.string().optional(),
+  /** When upstream last showed a manifest of the repository to a copy that brought no credential: anybody may read it. */
+  publicAt: time.optional(),
   /** Blobs that needed no transfer: present or mounted. */
   sharedBlobs: int.optional(),
   copiedAt: time.optional(),

@@ -16,7 +16,14 @@ export const triedSecrets = z.array(z.string().max(512)).max(64).optional();
 /** What the broker hands out: pull-only, short-lived where the registry allows it. In memory only, never logged. */
 export const brokeredCredential = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('anonymous'), tried: triedSecrets }),
-  z.object({ kind: z.literal('bearer'), token: z.string(), expiresAtMs: z.number(), tried: triedSecrets }),
+  z.object({
+    kind: z.literal('bearer'),
+    token: z.string(),
+    expiresAtMs: z.number(),
+    tried: triedSecrets,
+    /** The registry gave it to nobody in particular. */
+    anonymous: z.literal(true).optional(),
+  }),
   z.object({ kind: z.literal('header'), value: z.string(), expiresAtMs: z.number(), tried: triedSecrets }),
 ]);
 export type BrokeredCredential = z.infer<typeof brokeredCredential>;

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { COPY_QUEUE, DEFAULTS } from '@kuik/contracts';
+import { COPY_QUEUE, DEFAULTS, FIXED } from '@kuik/contracts';
 import type { BlobTurn, BlobTurns, BlobTurnsOptions, QueueLog } from './port.ts';
 import { RememberedPlaces } from './remembered-places.ts';
 import { TurnsInProcess } from './turns-in-process.ts';
@@ -44,11 +44,11 @@ export class TurnsOver implements BlobTurns {
 
   of(host: string): ReturnType<BlobTurns['of']> {
     return {
-      take: (digest, { except, signal }) => this.#take(`${host}:${digest}`, except, signal),
-      landed: (digest, repository) => {
+      take: (digest, { size, except, signal }) => this.#take(`${host}:${digest}`, isSmall(size), except, signal),
+      landed: (digest, repository, size) => {
         const key = `${host}:${digest}`;
         this.#places.add(key, repository);
-        void this.#store.remember(key, repository);
+        if (!isSmall(size)) void this.#store.remember(key, repository);
       },
     };
   }
@@ -57,7 +57,7 @@ export class TurnsOver implements BlobTurns {
     return this.#store.close();
   }
 
-  async #take(key: string, except: readonly string[], signal: AbortSignal): Promise<BlobTurn> {
+  async #take(key: string, small: boolean, except: readonly string[], signal: AbortSignal): Promise<BlobTurn> {
     const deadlineMs = performance.now() + this.#waitMs;
     for (;;) {
       signal.throwIfAborted();
@@ -68,6 +68,7 @@ export class TurnsOver implements BlobTurns {
       if (leftMs <= 0) return this.#turn(key, (landedIn) => this.#remember(key, landedIn));
       await this.#here.ended(key, leftMs, signal);
     }
+    if (small) return this.#turn(key, () => Promise.resolve(this.#here.end(key)));
     try {
       const turn = await this.#takeAmongAll(key, except, signal, deadlineMs);
       if (turn.do === 'look') this.#here.end(key);
@@ -134,6 +135,10 @@ export class TurnsOver implements BlobTurns {
   async #remember(key: string, landedIn: string | undefined): Promise<void> {
     if (landedIn !== undefined) await this.#store.remember(key, landedIn);
   }
+}
+
+function isSmall(size = Infinity): boolean {
+  return size <= FIXED.smallBlobBytes;
 }
 
 /** Doubling from 50 ms to half a second, with jitter. */

@@ -204,11 +204,12 @@ export interface BlobTurns {
 export interface HostBlobs {
   /**
    * Where to look for the blob (newest first, none of `except`), or the turn to bring it. While somebody else brings it this waits, at
-   * most `waitMs`. Throws only when `signal` aborts.
+   * most `waitMs`. Of a blob of up to `FIXED.smallBlobBytes` (`size`, when it is known) this process alone knows: to read it again costs
+   * upstream and cache no more than to ask whether it may be shared. Throws only when `signal` aborts.
    */
-  take(digest: string, options: { except: readonly string[]; signal: AbortSignal }): Promise<BlobTurn>;
+  take(digest: string, options: { size?: number; except: readonly string[]; signal: AbortSignal }): Promise<BlobTurn>;
   /** The repository holds the blob. Never throws, waits for nobody. */
-  landed(digest: string, repository: string): void;
+  landed(digest: string, repository: string, size?: number): void;
 }
 
 /** `end` has to be called, with the repository that holds the blob now or without one; it never throws, and counts once. */

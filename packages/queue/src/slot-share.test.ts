@@ -44,6 +44,23 @@ describe('SlotShare', () => {
     expect(share.hold('a', 1, 61_000, 0.999)).toBeLessThanOrEqual(600);
   });
 
+  it.each([
+    ['fast ones', 10, 100],
+    ['slower ones', 200, 400],
+    ['very slow ones', 4_000, 1_000],
+    ['one now and then', 10_000, 100],
+  ])('holds jobs behind others for as long as those take: %s', (_name, everyMs, perJobMs) => {
+    const share = new SlotShare<number>(4);
+    for (let at = 0; at <= 30; at += 1) {
+      share.enter('a');
+      share.enter('a');
+      share.leave('a', at * everyMs);
+    }
+    const now = 30 * everyMs;
+    for (let job = 0; job < 10; job += 1) share.hold('a', job, now, 0);
+    expect(share.hold('a', 10, now, 0.9999)).toBeCloseTo(600 + 10 * perJobMs, -1);
+  });
+
   it('has no more jobs come back than a worker could take, however many are held', () => {
     const share = new SlotShare<number>(2);
     const dueMs = Array.from({ length: 500 }, (_, job) => share.hold('a', job, 0, ((job * 37) % 100) / 100));

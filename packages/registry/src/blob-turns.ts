@@ -4,9 +4,9 @@
  */
 export interface BlobTurns {
   /** Repositories to look in (none of `except`), or the turn to bring the blob; may wait while another copy brings it. */
-  take(digest: string, options: { except: readonly string[]; signal: AbortSignal }): Promise<BlobTurn>;
+  take(digest: string, options: { size?: number; except: readonly string[]; signal: AbortSignal }): Promise<BlobTurn>;
   /** The repository holds the blob. */
-  landed(digest: string, repository: string): void;
+  landed(digest: string, repository: string, size?: number): void;
 }
 
 export type BlobTurn =

@@ -42,7 +42,7 @@ export async function copyBlob(copy: BlobCopy): Promise<'present' | 'mounted' | 
       const turn = looks < LOOKS_MAX ? await takeTurn(copy, finder.tried) : ownTurn(copy);
       if (turn.do === 'bring') return await bring(copy, finder, turn);
       const found = await finder.lookIn(turn.in);
-      if (found === 'mounted') turns.landed(blob.digest, target.repository);
+      if (found === 'mounted') turns.landed(blob.digest, target.repository, blob.size);
       if (found !== undefined) return found;
     }
   } finally {
@@ -67,7 +67,7 @@ async function bring(copy: BlobCopy, finder: BlobFinder, turn: Turn): Promise<'p
 async function takeTurn(copy: BlobCopy, except: readonly string[]): Promise<BlobTurn> {
   if (copy.inline !== undefined) return ownTurn(copy);
   try {
-    return await copy.turns.take(copy.blob.digest, { except, signal: copy.signal });
+    return await copy.turns.take(copy.blob.digest, { size: copy.blob.size, except, signal: copy.signal });
   } catch {
     if (copy.signal.aborted) throw abortedError(`copying blob ${copy.blob.digest}`, copy.signal);
     return ownTurn(copy);
@@ -78,7 +78,7 @@ function ownTurn({ blob, turns }: BlobCopy): Turn {
   return {
     do: 'bring',
     end: (landedIn) => {
-      if (landedIn !== undefined) turns.landed(blob.digest, landedIn);
+      if (landedIn !== undefined) turns.landed(blob.digest, landedIn, blob.size);
       return Promise.resolve();
     },
   };
@@ -215,7 +215,7 @@ class Transfer {
       }
       const whole = offset === 0 && length === blob.size;
       const open = await openResuming({
-        sources: [blobSource(source.host, source, blob.digest)],
+        sources: [blobSource(source.host, source, blob.digest, blob.size)],
         digest: blob.digest,
         ...(whole ? {} : { offset, end: offset + length - 1 }),
         ...(this.#gate === undefined ? { verify: false } : { gate: this.#gate }),

@@ -21,6 +21,7 @@ describe('copyReferrers', () => {
   let refuse: (request: MemoryRequest) => void;
   beforeEach(async () => {
     refuse = () => undefined;
+    unlisted = 0;
     registry = memoryRegistry({ intercept: (request) => refuse(request) });
     source = registry.repository('up.test', 'app');
     target = registry.repository('cache.test', 'app');
@@ -40,7 +41,16 @@ describe('copyReferrers', () => {
   });
   const fallback = (subject: string, ...artifacts: Descriptor[]) =>
     source.putManifest(referrersTag(subject), referrersIndex(artifacts), INDEX);
-  const run = () => copyReferrers({ source, target, subject: image.digest });
+  let unlisted = 0;
+  const run = (witness?: string) =>
+    copyReferrers({ source, target, subject: image.digest, witness, onUnlisted: () => (unlisted += 1) });
+  /** Requests upstream of one round, in order. */
+  const asked = async (witness: string) => {
+    const before = registry.requests.length;
+    const { count } = await run(witness);
+    const operations = registry.requests.slice(before).filter(({ host }) => host === 'up.test');
+    return { count, operations: operations.map(({ operation }) => operation) };
+  };
   const has = (reference: string) =>
     target.headManifest(reference).then(
       () => true,
@@ -56,6 +66,70 @@ describe('copyReferrers', () => {
       'up.test referrers',
       ...Array<string>(4).fill('up.test head-manifest'),
     ]);
+  });
+
+  describe('whose tags are listed', () => {
+    beforeEach(() => push(image, '1'));
+
+    it('costs two requests when nothing refers to it', async () => {
+      expect(await asked('1')).toEqual({ count: 0, operations: ['referrers', 'tags'] });
+      expect(unlisted).toBe(0);
+    });
+
+    it('is asked for no tag that is not there, and for all that are', async () => {
+      const [sig] = cosignTags(image.digest);
+      await push(signature, sig);
+      await fallback(image.digest, describe_(sbom));
+      const { count, operations } = await asked('1');
+      expect(count).toBe(2);
+      // The index, and the signature's tag.
+      expect(operations.filter((operation) => operation === 'head-manifest')).toHaveLength(2);
+    });
+
+    it.each<[string, string, () => void]>([
+      ['lacks the tag that was just read', 'another', () => undefined],
+      [
+        'goes on elsewhere',
+        '1',
+        () => {
+          const { listTags } = source;
+          source = { ...source, listTags: async (request) => ({ ...(await listTags(request)), next: 'more' }) };
+        },
+      ],
+      [
+        'is of a round length, as capped ones are',
+        '1',
+        () => {
+          const tags = ['1', ...Array.from({ length: 99 }, (_, at) => `0.${at}`)];
+          source = { ...source, listTags: () => Promise.resolve({ tags }) };
+        },
+      ],
+      [
+        'is refused',
+        '1',
+        () => {
+          refuse = ({ operation }) => {
+            if (operation === 'tags') throw new RegistryError('forbidden', 'no list');
+          };
+        },
+      ],
+    ])('is asked for each of them when the list %s', async (_name, witness, arrange) => {
+      const [sig] = cosignTags(image.digest);
+      await push(signature, sig);
+      arrange();
+      const { count, operations } = await asked(witness);
+      expect(count).toBe(1);
+      expect(operations.filter((operation) => operation === 'head-manifest')).toHaveLength(4);
+      expect(unlisted).toBe(1);
+    });
+
+    it('is left alone by an upstream that has had enough', async () => {
+      refuse = ({ operation }) => {
+        if (operation === 'tags') throw new RegistryError('rate-limited', 'slow down');
+      };
+      expect(await run('1')).toEqual({ count: 0, problem: 'slow down' });
+      expect(unlisted).toBe(0);
+    });
   });
 
   it.each(['by the API', 'by the fallback tag'])('follows %s, and what refers to those', async (how) => {

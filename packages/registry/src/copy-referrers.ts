@@ -1,6 +1,7 @@
 import { cosignTags, referrersTag } from '@kuik/image';
 import { copyImage } from './copy.ts';
 import { RegistryError } from './errors.ts';
+import { listedTags } from './listed-tags.ts';
 import type { Descriptor } from './plan.ts';
 import type { RepositoryClient } from './port.ts';
 import { referrersIndex, referrersOf } from './referrers.ts';
@@ -21,6 +22,10 @@ export interface CopyReferrersOptions {
   readonly withApi?: boolean;
   /** Told when the source has no such API. */
   readonly onNoApi?: () => void;
+  /** A tag that the source has. One list of all tags then tells which of those about the image are there; absent: each is asked for. */
+  readonly witness?: string | undefined;
+  /** Told when the source's tags cannot be listed at once: see `listedTags`. */
+  readonly onUnlisted?: (() => void) | undefined;
   readonly signal?: AbortSignal;
 }
 
@@ -53,6 +58,8 @@ class Round {
   readonly #options: CopyReferrersOptions;
   readonly #call: { signal?: AbortSignal };
   readonly #copied = new Set<string>();
+  /** The source's tags, asked for once; undefined: not known. */
+  #tags: Promise<ReadonlySet<string> | undefined> | undefined;
   #tried = 0;
   #bytesLeft = BYTES_MAX;
 
@@ -72,7 +79,8 @@ class Round {
     const seen = new Set([subject]);
     const subjects = [subject];
     for (const digest of subjects) {
-      const found = await referrersOf(source, digest, { withApi, ...this.#call });
+      const hasTag = (tag: string): Promise<boolean> => this.#mayHave(tag);
+      const found = await referrersOf(source, digest, { withApi, hasTag, ...this.#call });
       if (found.from !== 'api' && withApi) {
         withApi = false;
         this.#options.onNoApi?.();
@@ -90,7 +98,15 @@ class Round {
       }
       await this.#writeIndex(digest, kept, kept.length === found.descriptors.length ? found.index?.bytes : undefined);
     }
-    for (const tag of cosignTags(subject)) await this.#copyTag(tag);
+    for (const tag of cosignTags(subject)) if (await this.#mayHave(tag)) await this.#copyTag(tag);
+  }
+
+  /** False only of a tag that the source's own list lacks. */
+  async #mayHave(tag: string): Promise<boolean> {
+    const { source, witness, onUnlisted, signal } = this.#options;
+    if (witness === undefined) return true;
+    this.#tags ??= listedTags(source, { witness, onUnlisted, signal });
+    return (await this.#tags)?.has(tag) ?? true;
   }
 
   async #copyTag(tag: string): Promise<void> {

@@ -146,7 +146,7 @@ class Walk {
 
   async #readConfig(config: Descriptor): Promise<Buffer> {
     const { held, signal } = this.#options;
-    const request = signal === undefined ? {} : { signal };
+    const request = { size: config.size, ...(signal === undefined ? {} : { signal }) };
     if (held !== undefined) {
       try {
         return await readBlob(await held.openBlob(config.digest, request), CONFIG_MAX, signal);

@@ -120,6 +120,8 @@ export interface BlobRequest {
   offset?: number;
   /** Last byte, inclusive. */
   end?: number;
+  /** Bytes of the whole blob, when its descriptor is at hand: what is small is not worth being read together with others. */
+  size?: number;
   /** Hash a whole body and hold the last <= 1 MiB back until the digest agrees. Ignored for ranges. Default true. */
   verify?: boolean;
   signal?: AbortSignal;

@@ -46,14 +46,23 @@ export interface Referrers {
   readonly index?: Manifest;
 }
 
-/** What refers to a digest: by the registry's API, else as the fallback tag says, else nothing. Throws RegistryError. */
+/**
+ * What refers to a digest: by the registry's API, else as the fallback tag says, else nothing. `hasTag` may know that there is no such tag.
+ * Throws RegistryError.
+ */
 export async function referrersOf(
   client: Pick<RepositoryClient, 'headManifest' | 'openManifest' | 'listReferrers'>,
   digest: string,
-  { withApi = true, ...options }: { withApi?: boolean; signal?: AbortSignal } = {},
+  {
+    withApi = true,
+    hasTag,
+    ...options
+  }: { withApi?: boolean; hasTag?: (tag: string) => Promise<boolean>; signal?: AbortSignal } = {},
 ): Promise<Referrers> {
   const listed = withApi ? await client.listReferrers(digest, options) : undefined;
-  return listed === undefined ? taggedReferrers(client, digest, options) : { descriptors: listed, from: 'api' };
+  if (listed !== undefined) return { descriptors: listed, from: 'api' };
+  if ((await hasTag?.(referrersTag(digest))) === false) return { descriptors: [], from: 'none' };
+  return taggedReferrers(client, digest, options);
 }
 
 /**

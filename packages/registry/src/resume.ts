@@ -45,8 +45,9 @@ export interface ResumeOptions {
 }
 
 /** A source over one repository of one registry. `verify` is off: who resumes hashes over all sources. */
-export function blobSource(name: string, client: RepositoryClient, digest: string): BlobSource {
-  return { name, open: (request) => client.openBlob(digest, { ...request, verify: false }) };
+export function blobSource(name: string, client: RepositoryClient, digest: string, size?: number): BlobSource {
+  const known = size === undefined ? {} : { size };
+  return { name, open: (request) => client.openBlob(digest, { ...request, ...known, verify: false }) };
 }
 
 /**

@@ -18,9 +18,9 @@ export function cachedImages(
     write: (name, stanza) => write({ name }, stanza),
     writeUnchanged: async ({ metadata: { name, resourceVersion } }, stanza) => {
       try {
-        return (await write({ name, resourceVersion }, stanza)) !== undefined;
+        return await write({ name, resourceVersion }, stanza);
       } catch (error) {
-        if (isKubeError(error, 'conflict')) return false;
+        if (isKubeError(error, 'conflict')) return undefined;
         throw error;
       }
     },

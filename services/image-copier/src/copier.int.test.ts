@@ -64,6 +64,7 @@ describe('what is copied', () => {
       platforms: expect.arrayContaining(platforms),
       bytes: made.bytes,
       blobs: made.blobs.length,
+      publicAt: expect.any(String),
       sharedBlobs: 0,
       copiedAt: expect.any(String),
     });
@@ -124,8 +125,9 @@ describe('a copy that is there already', () => {
     world.faults.log.reset();
     await world.enqueue(first);
     const second = await world.told(first, ({ copiedAt }) => copiedAt !== first.stanza.copiedAt);
-    const { copiedAt, sharedBlobs, ...rest } = first.stanza;
-    expect(second.stanza).toEqual({ ...rest, copiedAt: expect.any(String), sharedBlobs: rest.blobs });
+    const { copiedAt, publicAt: _shown, sharedBlobs, ...rest } = first.stanza;
+    const now = { copiedAt: expect.any(String), publicAt: expect.any(String) };
+    expect(second.stanza).toEqual({ ...rest, ...now, sharedBlobs: rest.blobs });
     expect([copiedAt, sharedBlobs]).toEqual([expect.any(String), 0]);
     expect(world.faults.log.total({ method: 'GET' }).requests).toBe(0);
   });

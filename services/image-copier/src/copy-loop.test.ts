@@ -3,7 +3,8 @@ import type { CachedImage, CacheStanza, CopyJob } from '@kuik/contracts';
 import { parseReference } from '@kuik/image';
 import type { Job } from '@kuik/queue';
 import { silentLogger } from '@kuik/runtime';
-import { type CopyParts, type CopyResult, workOn } from './copy-loop.ts';
+import { type CopyParts, workOn } from './copy-loop.ts';
+import type { CopyResult } from './copy-stanza.ts';
 import { decideJob } from './decide.ts';
 import { type CopyFailure, judgeFailure } from './judge.ts';
 
@@ -53,6 +54,9 @@ interface World {
   replacedWhileCopying: boolean | 'late';
   deletedWhileCopying: boolean;
   copyTakesMs: number;
+  /** The job's own word that nothing but the reference matters, of this version. */
+  fresh: string | undefined;
+  takenOver: boolean;
 }
 
 async function run(bend: (world: World) => void = () => undefined, signal = new AbortController().signal) {
@@ -68,6 +72,8 @@ async function run(bend: (world: World) => void = () => undefined, signal = new 
     replacedWhileCopying: false,
     deletedWhileCopying: false,
     copyTakesMs: 0,
+    fresh: undefined,
+    takenOver: false,
   };
   let elapsedMs = 0;
   bend(world);
@@ -92,8 +98,9 @@ async function run(bend: (world: World) => void = () => undefined, signal = new 
       const uid = world.replacedWhileCopying === 'late' ? 'u2' : 'u1';
       return world.object && { ...world.object, metadata: { ...world.object.metadata, uid, resourceVersion: '8' } };
     },
-    writeUnchanged: async () => {
-      throw new Error('a copy that ends at once is not told of');
+    writeUnchanged: async ({ metadata: { name, resourceVersion } }, stanza) => {
+      if (world.fresh === undefined) throw new Error('a copy that ends at once is not told of');
+      return resourceVersion === world.object?.metadata.resourceVersion ? parts.write(name, stanza) : undefined;
     },
     progressAfterMs: 60_000,
     progressEveryMs: 60_000,
@@ -125,9 +132,9 @@ async function run(bend: (world: World) => void = () => undefined, signal = new 
   };
   const job: Job<CopyJob> = {
     id: 'j1',
-    payload: { ...payload, reason: world.reason },
+    payload: { ...payload, reason: world.reason, ...(world.fresh === undefined ? {} : { fresh: world.fresh }) },
     signal,
-    takenOver: false,
+    takenOver: world.takenOver,
     progress: async () => undefined,
   };
   const outcome = await workOn(job, parts);
@@ -190,6 +197,94 @@ describe('workOn', () => {
     ]);
     expect(announced).toEqual(['8']);
     expect(ended).toEqual(['copied:']);
+  });
+
+  describe('of a job that says all of its object', () => {
+    const copies = (world: World): { count: number } => {
+      const seen = { count: 0 };
+      world.copy = async () => ((seen.count += 1), result);
+      return seen;
+    };
+
+    it('reads nothing, and announces what its write returned', async () => {
+      const { reads, stanzas, announced } = await run((world) => (world.fresh = '7'));
+      expect(reads).toBe(0);
+      expect(stanzas).toMatchObject([{ digest: DIGEST }]);
+      expect(announced).toEqual(['8']);
+    });
+
+    it.each<[string, (world: World) => void, { reads: number; copied: number; told: number; ended: string[] }]>([
+      [
+        'is another version, but asks for the same',
+        (world) => (world.object = image({ resourceVersion: '9' })),
+        { reads: 1, copied: 1, told: 1, ended: ['copied:'] },
+      ],
+      [
+        'was pinned meanwhile',
+        (world) =>
+          (world.object = {
+            ...image({ resourceVersion: '9' }),
+            spec: { sourceImage: 'shop.example/app:1', pin: `sha256:${'ef'.repeat(32)}` },
+          }),
+        { reads: 2, copied: 2, told: 1, ended: ['copied:'] },
+      ],
+      [
+        'is gone',
+        (world) => (world.object = undefined),
+        { reads: 2, copied: 1, told: 0, ended: ['skipped:ObjectGone'] },
+      ],
+      [
+        'was made anew',
+        (world) => (world.object = image({ uid: 'u2', resourceVersion: '9' })),
+        { reads: 2, copied: 1, told: 0, ended: ['skipped:ObjectReplaced'] },
+      ],
+      [
+        'may have been written by another worker',
+        (world) => (world.takenOver = true),
+        { reads: 1, copied: 1, told: 1, ended: ['copied:'] },
+      ],
+    ])('which %s', async (_name, bend, expected) => {
+      let seen = { count: 0 };
+      const { reads, stanzas, ended } = await run((world) => {
+        world.fresh = '7';
+        seen = copies(world);
+        bend(world);
+      });
+      expect({ reads, copied: seen.count, told: stanzas.length, ended }).toEqual(expected);
+    });
+
+    it('tells a failure in the same way', async () => {
+      const { reads, stanzas } = await run((world) => {
+        world.fresh = '7';
+        world.copy = () => Promise.reject(new Refusal('timeout'));
+      });
+      expect(reads).toBe(0);
+      expect(stanzas).toMatchObject([{ forUid: 'u1', error: { code: 'KUIK-REG-504', attempts: 1 } }]);
+    });
+
+    it('waits for an API server that is away', async () => {
+      const { outcome } = await run((world) => {
+        world.fresh = '7';
+        world.writeFails = true;
+      });
+      expect(outcome).toMatchObject({ do: 'park', reason: 'ApiServerUnavailable' });
+    });
+  });
+
+  it('remembers when upstream showed it to a copy that brought no credential', async () => {
+    const shown = Date.parse('2026-11-21T09:59:00Z');
+    const before = { forUid: 'u1', publicAt: '2026-11-20T00:00:00.000Z' };
+    const publicAt = async (status: CachedImage['status'], now?: number) => {
+      const { stanzas } = await run((world) => {
+        world.object = image({}, undefined, status);
+        world.copy = async () => ({ ...result, ...(now === undefined ? {} : { publicAt: now }) });
+      });
+      return stanzas[0]!.publicAt;
+    };
+    expect(await publicAt({})).toBeUndefined();
+    expect(await publicAt({}, shown)).toBe('2026-11-21T09:59:00.000Z');
+    expect(await publicAt({ cache: before })).toBe(before.publicAt);
+    expect(await publicAt({ cache: before }, shown)).toBe('2026-11-21T09:59:00.000Z');
   });
 
   it('remembers which forced update it answered', async () => {

@@ -1,30 +1,11 @@
-import { type CachedImage, type CacheStanza, type CopyJob, ERROR_CODES, HISTORY_MAX, stanzaOf } from '@kuik/contracts';
+import { type CachedImage, type CacheStanza, type CopyJob, ERROR_CODES, stanzaOf } from '@kuik/contracts';
 import type { Job, Outcome, Pacer } from '@kuik/queue';
 import { isBackground } from './background.ts';
-import { decideJob, forceWish, type CopyTarget } from './decide.ts';
+import { copied, type CopyResult, described, kept } from './copy-stanza.ts';
+import { decideJob, type CopyTarget } from './decide.ts';
 import { judgeFailure, type CopyFailure } from './judge.ts';
 import { type CopyProgress, ProgressTeller, type ProgressTellerParts } from './progress-teller.ts';
-
-/** What a finished copy tells; see `copyImage` of the registry package. */
-export interface CopyResult {
-  readonly digest: string;
-  readonly mediaType: string;
-  readonly bytes: number;
-  readonly platforms: readonly string[];
-  /** Of the index, not in the cache. */
-  readonly platformsOnDemand: readonly string[];
-  /** Kept because they were pulled, not because a node runs them. */
-  readonly platformsPulled: readonly string[];
-  readonly blobs: {
-    readonly total: number;
-    readonly copied: number;
-    readonly mounted: number;
-    readonly present: number;
-  };
-  readonly bytesCopied: number;
-  /** What refers to it; absent when nobody looked. */
-  readonly referrers?: { readonly count: number; readonly problem?: string };
-}
+import { sameTarget, toBeRead, unreadImage } from './unread-image.ts';
 
 /** The narrow parts that the loop is handed. */
 export interface CopyParts extends ProgressTellerParts {
@@ -56,7 +37,7 @@ const LOOKED_AT_LATELY_MS = 1_000;
 const API_RETRY_MS = 2_000;
 
 /**
- * One job: take a token of the host's pace, read the object, decide, copy, write the stanza, announce the state, report once.
+ * One job: take a token of the host's pace, read the object (unless the job says all of it), decide, copy, write the stanza, announce the state, report once.
  * Repeating it never harms: a copy that is already there costs two requests. The job never fails for what upstream does: the stanza
  * remembers it, and `nextStep` says when to try again.
  */
@@ -79,9 +60,10 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
     log.debug('copy waits for its host', { host, ms: waitMs });
     return { do: 'park', afterMs: waitMs, reason: 'HostPaced' };
   }
+  const unread = unreadImage(job);
   let image: CachedImage | undefined;
   try {
-    image = await parts.read(name);
+    image = unread ?? (await parts.read(name));
   } catch (error) {
     if (parts.refusedForGood(error)) throw error;
     log.warn('copy waits for the API server', { error });
@@ -95,13 +77,17 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
     ended('skipped', reason);
     return { do: 'done' };
   }
-  const before = stanzaOf(image, 'cache');
+  const { target } = verdict;
   const now = (): Date => new Date(parts.clock.now());
+  const tell = async (say: (of: CachedImage) => CacheStanza): Promise<Outcome | 'begin anew'> => {
+    if (unread !== undefined) return tellUnread(job, parts, { unread, target, say });
+    return (await record(parts, image, say(image), readAt)) ? { do: 'done' } : apiServerAway();
+  };
   const teller = new ProgressTeller(image, parts, job.signal);
   try {
     const result = await parts
       .copy(
-        verdict.target,
+        target,
         (progress) => {
           parts.count.progress(job.id, progress.bytesDone);
           teller.reached(progress);
@@ -110,10 +96,12 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
         job.signal,
       )
       .finally(() => teller.stop());
-    const stanza = copied(image, verdict.target, result, now());
+    const copiedAt = now();
     parts.count.bytes('copied', result.bytesCopied);
     parts.count.bytes('shared', result.bytes - result.bytesCopied);
-    if (!(await record(parts, image, stanza, readAt))) return apiServerAway();
+    const outcome = await tell((of) => copied(of, target, result, copiedAt));
+    if (outcome === 'begin anew') return workOn(toBeRead(job), parts);
+    if (outcome.do !== 'done') return outcome;
     ended('copied', '');
     log.info('image copied', {
       digest: result.digest,
@@ -125,12 +113,13 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
       ms: Math.round(parts.clock.monotonic() - started),
       reason: job.payload.reason,
     });
-    return { do: 'done' };
+    return outcome;
   } catch (error) {
     if (job.signal.aborted) throw error;
     const failure = parts.failureOf(error);
     if (failure === undefined) throw error;
-    const judged = judgeFailure(await parked(failure, host, parts), verdict.target.reference, before, now());
+    const before = stanzaOf(image, 'cache');
+    const judged = judgeFailure(await parked(failure, host, parts), target.reference, before, now());
     ended('failed', judged.error.code);
     log.warn('copy failed', {
       code: judged.error.code,
@@ -139,13 +128,14 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
       attempts: judged.error.attempts,
     });
     // What is neither in the cache nor to be had upstream is not cached: the stanza says so. Unknown is not gone.
-    const lost = await parts.lost(verdict.target).catch(() => false);
-    const { copying: _left, ...kept } = before === undefined || lost ? { forUid: image.metadata.uid } : before;
-    const held = mayBeHeld(image, failure) ? await parts.held(verdict.target).catch(() => undefined) : undefined;
+    const lost = await parts.lost(target).catch(() => false);
+    const held = mayBeHeld(image, failure) ? await parts.held(target).catch(() => undefined) : undefined;
     if (held !== undefined) log.info('image found in the cache', { digest: held.digest });
-    const known = held === undefined ? kept : described(image, verdict.target, held);
-    const stanza: CacheStanza = { ...known, error: judged.error };
-    return (await record(parts, image, stanza, readAt)) ? { do: 'done' } : apiServerAway();
+    const outcome = await tell((of) => ({
+      ...(held === undefined ? kept(of, lost) : described(of, target, held)),
+      error: judged.error,
+    }));
+    return outcome === 'begin anew' ? workOn(toBeRead(job), parts) : outcome;
   } finally {
     parts.count.progress(job.id, undefined);
   }
@@ -168,55 +158,37 @@ function mayBeHeld(image: CachedImage, { side }: CopyFailure): boolean {
   );
 }
 
-function copied(image: CachedImage, target: CopyTarget, result: CopyResult, now: Date): CacheStanza {
-  const forced = forceWish(image);
-  return {
-    ...described(image, target, result),
-    ...historyOf(image, result.digest, now),
-    copiedAt: now.toISOString(),
-    ...(forced === undefined ? {} : { forced }),
-  };
-}
-
-/** What the tag named before, with what it leaves now. */
-function historyOf(image: CachedImage, digest: string, now: Date): Pick<CacheStanza, 'history'> {
-  const { digest: left, history = [] } = stanzaOf(image, 'cache') ?? {};
-  if (left === undefined || left === digest) return history.length === 0 ? {} : { history };
-  const before = history.filter((entry) => entry.digest !== digest && entry.digest !== left);
-  return { history: [{ digest: left, at: now.toISOString() }, ...before].slice(0, HISTORY_MAX) };
-}
-
-/** What the cache holds; without a time of copying when nobody copied it now. */
-function described(image: CachedImage, target: CopyTarget, result: CopyResult): CacheStanza {
-  return {
-    forUid: image.metadata.uid,
-    digest: result.digest,
-    mediaType: result.mediaType,
-    tag: target.cacheTag,
-    platforms: [...result.platforms],
-    ...(result.platformsOnDemand.length === 0 ? {} : { platformsOnDemand: [...result.platformsOnDemand] }),
-    ...(result.platformsPulled.length === 0 ? {} : { platformsPulled: [...result.platformsPulled] }),
-    ...referrersOf(image, result),
-    bytes: result.bytes,
-    blobs: result.blobs.total,
-    sharedBlobs: result.blobs.mounted + result.blobs.present,
-  };
-}
-
-/** What is known of an image's referrers: what this copy found, else what an earlier one of the same digest did. */
-function referrersOf(image: CachedImage, { digest, referrers }: CopyResult): Partial<CacheStanza> {
-  const before = stanzaOf(image, 'cache');
-  const [count = 0, left] =
-    referrers !== undefined
-      ? [referrers.count, referrers.problem]
-      : before?.digest === digest
-        ? [before.referrers, before.referrersLeft]
-        : [];
-  return { ...(count === 0 ? {} : { referrers: count }), ...(left === undefined ? {} : { referrersLeft: left }) };
-}
-
 function apiServerAway(): Outcome {
   return { do: 'park', afterMs: API_RETRY_MS * (0.5 + Math.random()), reason: 'ApiServerUnavailable' };
+}
+
+/**
+ * The first word on an object that was never read. When it is another version by now it is read after all: what was copied is told of it if it asks
+ * for no more, else the job begins anew.
+ */
+async function tellUnread(
+  job: Job<CopyJob>,
+  parts: CopyParts,
+  copy: { unread: CachedImage; target: CopyTarget; say: (of: CachedImage) => CacheStanza },
+): Promise<Outcome | 'begin anew'> {
+  const { unread, target, say } = copy;
+  const { name } = unread.metadata;
+  let known: CachedImage | undefined;
+  try {
+    const written = await parts.writeUnchanged(unread, say(unread));
+    if (written !== undefined) {
+      await parts.announce(written);
+      return { do: 'done' };
+    }
+    known = await parts.read(name);
+  } catch (error) {
+    if (parts.refusedForGood(error)) throw error;
+    parts.log.warn('copy result not recorded', { object: name, error });
+    return apiServerAway();
+  }
+  const verdict = decideJob(job.payload, known, job.takenOver);
+  if (known === undefined || verdict.do === 'skip' || !sameTarget(verdict.target, target)) return 'begin anew';
+  return (await record(parts, known, say(known), parts.clock.monotonic())) ? { do: 'done' } : apiServerAway();
 }
 
 /**

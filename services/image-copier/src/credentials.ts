@@ -7,6 +7,8 @@ export interface CopyCredentials extends CredentialSource {
   failure(): CredentialError | undefined;
   /** Pull secrets that were tried (names), as the broker said; undefined when nobody knows. */
   tried(): readonly string[] | undefined;
+  /** Whether nothing was given that names anybody: what upstream showed so far it shows to all. */
+  anonymous(): boolean;
 }
 
 /** The request that a copy follows, from admission on. */
@@ -24,7 +26,9 @@ export function brokeredCredentials(client: CredentialClient): (origin: CopyOrig
   return (origin) => {
     let failure: CredentialError | undefined;
     let tried: readonly string[] | undefined;
+    let anonymous = true;
     return {
+      anonymous: () => anonymous,
       failure: () => failure,
       tried: () => tried,
       async credentials({ host, repository }) {
@@ -32,6 +36,7 @@ export function brokeredCredentials(client: CredentialClient): (origin: CopyOrig
           const given = await client.credential(host, repository, origin);
           failure = undefined;
           tried = given.tried ?? [];
+          anonymous &&= given.kind === 'anonymous' || (given.kind === 'bearer' && given.anonymous === true);
           return credentialsOf(given);
         } catch (error) {
           if (!(error instanceof CredentialError)) throw error;
@@ -46,5 +51,10 @@ export function brokeredCredentials(client: CredentialClient): (origin: CopyOrig
 
 /** For a stack without a broker: everything is asked anonymously. */
 export function noCredentials(): CopyCredentials {
-  return { failure: () => undefined, tried: () => undefined, credentials: () => Promise.resolve([]) };
+  return {
+    failure: () => undefined,
+    tried: () => undefined,
+    anonymous: () => true,
+    credentials: () => Promise.resolve([]),
+  };
 }

@@ -23,9 +23,9 @@ function setup(cache?: CacheStanza) {
     },
     writeUnchanged: (_image: CachedImage, stanza: CacheStanza) => {
       world.calls.push('write');
-      if (world.conflicts-- > 0) return Promise.resolve(false);
+      if (world.conflicts-- > 0) return Promise.resolve(undefined);
       world.stanza = stanza;
-      return Promise.resolve(true);
+      return Promise.resolve(object());
     },
     clock: { now: () => NOW, monotonic: () => 0 },
     log: silentLogger,

@@ -11,8 +11,8 @@ export interface CopyProgress {
 
 export interface ProgressTellerParts {
   read(name: string): Promise<CachedImage | undefined>;
-  /** Applies `status.cache` unless the object is not the one of this resourceVersion any more: false then. */
-  writeUnchanged(image: CachedImage, stanza: CacheStanza): Promise<boolean>;
+  /** Applies `status.cache` and returns the resulting object, unless it is not the one of this resourceVersion any more: undefined then. */
+  writeUnchanged(image: CachedImage, stanza: CacheStanza): Promise<CachedImage | undefined>;
   readonly clock: Clock;
   readonly log: Logger;
   /** A copy that ends sooner is never told of: no call to the API server. ms. */
@@ -82,7 +82,7 @@ export class ProgressTeller {
       // Another worker has our job, and has told its own truth.
       if (!isDeepStrictEqual(stanzaOf(fresh, 'cache'), this.#known)) return undefined;
       const stanza = this.#stanza(clock.now() + progressEveryMs * BELIEVED);
-      if (!(await this.#parts.writeUnchanged(fresh, stanza))) return progressAfterMs;
+      if ((await this.#parts.writeUnchanged(fresh, stanza)) === undefined) return progressAfterMs;
       this.#known = stanza;
     } catch (error) {
       log.debug('progress not told', { error });

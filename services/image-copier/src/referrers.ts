@@ -1,33 +1,43 @@
 import { copyReferrers, type CopiedReferrers, type RepositoryClient } from '@kuik/registry';
 
-/** A registry that had no referrers API is not asked by it again for so long. */
+/** A registry that had no referrers API is not asked by it again for so long; nor is a repository for a list of its tags that could not be had. */
 export const NO_API_FOR_MS = 60 * 60_000;
 /** What is about an image does not hold the image back for longer. */
 const WITHIN_MS = 60_000;
-const HOSTS_MAX = 1_000;
+const REMEMBERED_MAX = 1_000;
 
-/** Copies what refers to images, and remembers which hosts have no API for that. */
+/** Copies what refers to images, and remembers which hosts have no API for that, and which repositories do not list their tags. */
 export class ReferrersCopy {
   readonly #now: () => number;
+  /** By host, and by `host/repository`. */
   readonly #withoutApiUntil = new Map<string, number>();
+  readonly #unlistedUntil = new Map<string, number>();
 
   constructor(now: () => number) {
     this.#now = now;
   }
 
-  /** Never throws but when `signal` aborts. */
+  /** `tag`: one that the source has. Never throws but when `signal` aborts. */
   async of(
     subject: string,
-    { source, to, signal }: { source: RepositoryClient; to: RepositoryClient; signal: AbortSignal },
+    {
+      source,
+      to,
+      tag,
+      signal,
+    }: { source: RepositoryClient; to: RepositoryClient; tag?: string | undefined; signal: AbortSignal },
   ): Promise<CopiedReferrers> {
     const within = AbortSignal.timeout(WITHIN_MS);
+    const repository = `${source.host}/${source.repository}`;
     try {
       return await copyReferrers({
         source,
         target: to,
         subject,
-        withApi: (this.#withoutApiUntil.get(source.host) ?? -Infinity) <= this.#now(),
-        onNoApi: () => this.#remember(source.host),
+        withApi: this.#isOver(this.#withoutApiUntil, source.host),
+        onNoApi: () => this.#remember(this.#withoutApiUntil, source.host),
+        witness: this.#isOver(this.#unlistedUntil, repository) ? tag : undefined,
+        onUnlisted: () => this.#remember(this.#unlistedUntil, repository),
         signal: AbortSignal.any([signal, within]),
       });
     } catch (error) {
@@ -36,8 +46,12 @@ export class ReferrersCopy {
     }
   }
 
-  #remember(host: string): void {
-    if (this.#withoutApiUntil.size >= HOSTS_MAX) this.#withoutApiUntil.clear();
-    this.#withoutApiUntil.set(host, this.#now() + NO_API_FOR_MS);
+  #isOver(until: ReadonlyMap<string, number>, name: string): boolean {
+    return (until.get(name) ?? -Infinity) <= this.#now();
+  }
+
+  #remember(until: Map<string, number>, name: string): void {
+    if (until.size >= REMEMBERED_MAX) until.clear();
+    until.set(name, this.#now() + NO_API_FOR_MS);
   }
 }

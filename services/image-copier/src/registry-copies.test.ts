@@ -1,9 +1,10 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
+import type { BrokeredCredential } from '@kuik/contracts';
 import { parseReference, referrersTag } from '@kuik/image';
 import { referrersIndex, RegistryError, type BlobTurns, type RepositoryClient } from '@kuik/registry';
 import { memoryRegistry, type MemoryRequest } from '@kuik/registry/memory';
 import { makeArtifact, makeIndex, type MadeImage } from '@kuik/testbed';
-import { noCredentials } from './credentials.ts';
+import { brokeredCredentials, noCredentials } from './credentials.ts';
 import type { CopyTarget } from './decide.ts';
 import { type CopyRoute, registryCopies } from './registry-copies.ts';
 
@@ -160,6 +161,40 @@ describe('a copy into the cache', () => {
       if (host === HOST && operation === 'referrers') throw new RegistryError('server-error', 'broken');
     };
     expect((await copy({ thorough: true })).digest).toBe(image.digest);
+  });
+
+  it.each<[string, BrokeredCredential[], boolean]>([
+    ['nothing', [{ kind: 'anonymous' }], true],
+    ['what the registry gives to anybody', [{ kind: 'bearer', token: 't', expiresAtMs: 9e15, anonymous: true }], true],
+    ['a credential', [{ kind: 'bearer', token: 't', expiresAtMs: 9e15 }], false],
+    [
+      'a credential first and nothing then',
+      [{ kind: 'header', value: 'h', expiresAtMs: 9e15 }, { kind: 'anonymous' }],
+      false,
+    ],
+  ])('that was given %s knows whether anybody may read it', async (_name, given, isPublic) => {
+    const brokered = brokeredCredentials({
+      credential: () => Promise.resolve(given.length > 1 ? given.shift()! : given[0]!),
+    });
+    // Asked for at each request, as a real registry's client does.
+    const upstream: CopyRoute['registry']['upstream'] = (host, repository, source) => {
+      const client = registry.repository(host, repository);
+      const ask = () => source.credentials({ host, repository, actions: ['pull'] });
+      return {
+        ...client,
+        openManifest: async (...request) => (await ask(), client.openManifest(...request)),
+        listReferrers: async (...request) => (await ask(), client.listReferrers(...request)),
+      };
+    };
+    copies = registryCopies({
+      ...ROUTE,
+      credentials: brokered,
+      registry: { ...registry.access, upstream },
+      now: () => 7,
+    });
+    expect((await copy()).publicAt).toBe(isPublic ? 7 : undefined);
+    // What is in the cache was not shown now: its tag is a digest, and upstream is not asked.
+    expect((await copy({ upstreamReference: image.digest })).publicAt).toBeUndefined();
   });
 
   it('asks a host without the referrers API by its fallback tag alone from then on', async () => {

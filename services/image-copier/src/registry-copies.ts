@@ -17,6 +17,7 @@ import type { CopyCredentials, CopyOrigin } from './credentials.ts';
 import type { CopyFailure } from './judge.ts';
 import { headOf, refill } from './refill.ts';
 import { ReferrersCopy } from './referrers.ts';
+import { shownToAnyone } from './shown-to-anyone.ts';
 import { Sides } from './sides.ts';
 import { SparseIndexes } from './sparse-indexes.ts';
 import { platformsOf, wantsOf } from './wanted.ts';
@@ -66,8 +67,8 @@ export function registryCopies({
       const { requestId } = target;
       const origin = requestId === undefined ? {} : { requestId };
       const own = credentials(origin);
-      const counted = shared(registry.upstream(host, path, own, origin));
-      const source = sides.watch(share(counted, { host, path, ...origin }), 'upstream');
+      const upstream = shownToAnyone(registry.upstream(host, path, own, origin), own, now);
+      const source = sides.watch(share(shared(upstream.client), { host, path, ...origin }), 'upstream');
       const to = sides.watch(registry.cache(cache, target.cacheRepository, origin), 'cache');
       try {
         const wants = wantsOf(target.wanted);
@@ -116,10 +117,14 @@ export function registryCopies({
           : result;
         // A copy that found its tag right is two requests: what came to refer to it since shows when somebody asks for it.
         const looks = referrers && (!result.skipped || target.thorough);
+        const route = { source, to, tag: target.reference.tag, signal };
+        const found = looks ? { referrers: await about.of(held.digest, route) } : {};
+        const publicAt = upstream.at();
         return {
           ...held,
           ...platformsOf(held.platforms, target.wanted),
-          ...(looks ? { referrers: await about.of(held.digest, { source, to, signal }) } : {}),
+          ...found,
+          ...(publicAt === undefined ? {} : { publicAt }),
         };
       } catch (error) {
         if (error instanceof RegistryError) credentialsTold.set(error, toldOf(own));

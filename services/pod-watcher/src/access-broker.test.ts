@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import type { AccessRecord, AccessVerdictRequest } from '@kuik/contracts';
+import type { AccessRecord, AccessVerdictRequest, CacheStanza } from '@kuik/contracts';
 import { type KubeObject, SECRETS } from '@kuik/kube';
 import { memoryKube } from '@kuik/kube/memory';
 import { type Credential, RegistryError } from '@kuik/registry';
@@ -10,7 +10,7 @@ import { AccessSources } from './access-sources.ts';
 import { ClusterView } from './cluster-view.ts';
 import type { ProvingRegistry } from './prove-access.ts';
 import { SecretReader } from './secret-reader.ts';
-import { cachedImage, deciderOf, NOW, podView, repository } from './testing/objects.ts';
+import { cachedImage, cacheStanza, deciderOf, NOW, podView, repository } from './testing/objects.ts';
 
 const MINUTE = 60_000;
 type Who = AccessVerdictRequest['who'];
@@ -78,6 +78,7 @@ function setup({ granted = {} }: { granted?: Record<string, string[]> } = {}) {
       granted,
       podWaitMs: 20,
       patienceMs: 50,
+      copyWaitMs: 30,
       now,
       log: silentLogger,
       count: (verdict, reason) => counted.push(`${verdict} ${reason}`),
@@ -136,6 +137,61 @@ describe('AccessBroker', () => {
     clock.now += 2 * MINUTE;
     await ask(a);
     expect(upstream.asked).toHaveLength(4);
+  });
+
+  it('asks as nobody once for all accounts that ask at once', async () => {
+    const { ask, a, b, upstream } = tenants();
+    expect(await Promise.all([ask(a), ask(b), ask('anyone')])).toEqual([
+      'allowed CredentialProven',
+      'denied CredentialRefused',
+      'denied NoGrant',
+    ]);
+    expect(upstream.asked.toSorted()).toEqual(['anonymous', 'of-a']);
+  });
+
+  describe('of a copy that brought no credential', () => {
+    const copied = (cache: CacheStanza) => cachedImage({ status: { cache } });
+    const shownAt = (ms: number) => cacheStanza({ publicAt: new Date(ms).toISOString() });
+
+    it('takes the word for as long as its own, and asks nobody', async () => {
+      const { ask, a, b, clock, upstream, view } = tenants();
+      view.putImage(copied(shownAt(NOW - MINUTE)));
+      expect(await Promise.all([ask(a), ask(b), ask('anyone')])).toEqual(Array(3).fill('allowed Public'));
+      expect(upstream.asked).toEqual([]);
+      clock.now += 58 * MINUTE;
+      expect(await ask('anyone')).toBe('allowed Public');
+      clock.now += 2 * MINUTE;
+      expect(await ask('anyone')).toBe('denied NoGrant');
+      expect(upstream.asked).toEqual(['anonymous']);
+    });
+
+    it('believes what was refused since', async () => {
+      const { ask, b, upstream, view, clock } = tenants();
+      expect(await ask(b)).toBe('denied CredentialRefused');
+      view.putImage(copied(shownAt(NOW - 1)));
+      clock.now += 11_000;
+      expect(await ask(b)).toBe('denied CredentialRefused');
+      expect(upstream.asked).toEqual(['anonymous', 'anonymous']);
+    });
+
+    it.each<[string, CacheStanza]>([
+      ['brought one', cacheStanza()],
+      ['is of an object before this one', { ...shownAt(NOW), forUid: 'another' }],
+      ['names no time', cacheStanza({ publicAt: 'lately' })],
+    ])('proves nothing when it %s', async (_name, cache) => {
+      const { ask, view, upstream } = tenants();
+      view.putImage(copied(cache));
+      expect(await ask('anyone')).toBe('denied NoGrant');
+      expect(upstream.asked).toEqual(['anonymous']);
+    });
+
+    it('waits a moment for it where nobody waits for the answer', async () => {
+      const { ask, view, upstream } = tenants();
+      const answer = ask('node');
+      setImmediate(() => view.putImage(copied(shownAt(NOW))));
+      expect(await answer).toBe('allowed Public of a/default');
+      expect(upstream.asked).toEqual([]);
+    });
   });
 
   it('denies whoever was revoked, once the lifetime is over', async () => {

@@ -14,6 +14,7 @@ import {
 import type { AccessSources, Account } from './access-sources.ts';
 import type { ClusterView } from './cluster-view.ts';
 import { proveAccess, type Proof, type ProvingRegistry } from './prove-access.ts';
+import { awaitsCopy, publicByCopies } from './public-by-copies.ts';
 import type { TokenReviews } from './token-reviews.ts';
 
 export interface AccessBrokerParts {
@@ -28,6 +29,8 @@ export interface AccessBrokerParts {
   /** How long a pod is waited for that no watch has shown yet, and upstream for an answer; ms. */
   readonly podWaitMs: number;
   readonly patienceMs: number;
+  /** A question for which nobody waits may wait this long for the word of a first copy: it spares upstream a question. */
+  readonly copyWaitMs: number;
   readonly now: () => number;
   readonly log: Logger;
   readonly count: (verdict: string, reason: string) => void;
@@ -51,10 +54,13 @@ const ACCOUNTS_MAX = 16;
 export class AccessBroker {
   readonly #parts: AccessBrokerParts;
   readonly #asking: BriefMemory<AccessVerdict>;
+  /** By repository: several accounts that ask at once are one question to the registry, while they ask as nobody. */
+  readonly #asNobody: BriefMemory<Proof>;
 
   constructor(parts: AccessBrokerParts) {
     this.#parts = parts;
     this.#asking = new BriefMemory({ forMs: 0, entries: 1, now: parts.now });
+    this.#asNobody = new BriefMemory({ forMs: 0, entries: 1, now: parts.now });
   }
 
   /** Never throws: what cannot be found out is `unknown`. */
@@ -80,6 +86,15 @@ export class AccessBroker {
     }
   }
 
+  /** Whether a first copy is under way that may say that the repository is public, and nothing else does yet. */
+  awaitsCopy({ host, path }: Pick<Asking, 'host' | 'path'>): boolean {
+    return this.#awaitsCopy({ host, path, name: `${host}/${path}` });
+  }
+
+  #awaitsCopy({ name }: Asking): boolean {
+    return this.#isUsed(name) && awaitsCopy(this.#parts.view.imagesOfRepository(name));
+  }
+
   /** Finds a verdict before anybody asks for it. Throws what keeps it from being found. */
   async foresee({ host, path }: Pick<Asking, 'host' | 'path'>, account: Account): Promise<void> {
     await this.#judge({ host, path, name: `${host}/${path}` }, account);
@@ -101,6 +116,8 @@ export class AccessBroker {
     await this.#awaitUse(asking.name);
     if (who === 'anyone') return this.#judge(asking, undefined);
     if (who !== 'node') return this.#judge(asking, who);
+    // A node asks for its audit lines: its pull was served.
+    await this.#awaitFirst(() => !this.#awaitsCopy(asking), this.#parts.copyWaitMs);
     return this.#judgeNode(asking, requester.kind === 'node' ? requester.node : undefined);
   }
 
@@ -137,7 +154,7 @@ export class AccessBroker {
   }
 
   async #facts({ name }: Asking, account: Account | undefined, fresh: boolean): Promise<AccessFacts> {
-    const { records, granted } = this.#parts;
+    const { records, granted, view, now } = this.#parts;
     const of = (whose: string): Promise<Said> => records.of(name, whose, { fresh });
     const [anyone, cluster, own] = await Promise.all([
       of(ANYONE),
@@ -148,7 +165,7 @@ export class AccessBroker {
       used: this.#isUsed(name),
       granted: account !== undefined && isGranted(granted[account.namespace], name),
       named: account !== undefined,
-      public: anyone,
+      public: publicByCopies(anyone, view.imagesOfRepository(name), now()),
       cluster,
       own,
     };
@@ -165,8 +182,13 @@ export class AccessBroker {
 
   /** The pod may be so new that its watch event is still on its way. */
   #awaitUse(name: string): Promise<void> {
-    if (this.#isUsed(name)) return Promise.resolve();
-    const { view, podWaitMs } = this.#parts;
+    return this.#awaitFirst(() => this.#isUsed(name), this.#parts.podWaitMs);
+  }
+
+  /** Until it is so, or the time is over. */
+  #awaitFirst(isSo: () => boolean, withinMs: number): Promise<void> {
+    if (isSo()) return Promise.resolve();
+    const { view } = this.#parts;
     return new Promise((resolve) => {
       const end = (): void => {
         clearTimeout(timer);
@@ -174,10 +196,10 @@ export class AccessBroker {
         resolve();
       };
       const again = (): void => {
-        if (this.#isUsed(name)) end();
+        if (isSo()) end();
       };
       const stop = view.listen({ holderChanged: again, repositoryChanged: again });
-      const timer = setTimeout(end, podWaitMs);
+      const timer = setTimeout(end, withinMs);
     });
   }
 
@@ -197,7 +219,7 @@ export class AccessBroker {
     let open = false;
 
     if (!isRefused(facts.public, now())) {
-      const proof = await ask({ kind: 'anonymous' });
+      const proof = await this.#asNobody.get(asking.name, () => ask({ kind: 'anonymous' }));
       if (proof === 'passed') {
         await say(ANYONE, 'proven');
         return 'answered';

@@ -74,6 +74,7 @@ export interface PodWatcherApp extends App {
 
 /** Shorter than what a node waits for an answer. */
 const UPSTREAM_PATIENCE_MS = 2_000;
+const COPY_WAIT_MS = 1_000;
 
 /** Wires the service; starts nothing but the connection to NATS. Throws when a CA file cannot be read, and ConfigError for mistakes of the rules file. */
 export function createApp(
@@ -286,6 +287,7 @@ export function createApp(
     granted: privateImages.namespaces,
     podWaitMs: brokerConfig.podWait,
     patienceMs: UPSTREAM_PATIENCE_MS,
+    copyWaitMs: COPY_WAIT_MS,
     now,
     log,
     count: reports.access,

@@ -54,6 +54,15 @@ function setup(allowed: string[], hollow: string[] = []) {
 }
 
 describe('CredentialChooser', () => {
+  it.each<[string, ReadSecret[], true | undefined]>([
+    ['anybody', [], true],
+    ['a login', [secret('s1', 'u1')], undefined],
+  ])('says whom a token was given to: %s', async (_whom, secrets, anonymous) => {
+    const { choose } = setup(['u1', 'anonymous']);
+    expect(await choose(secrets)).toMatchObject({ kind: 'bearer', ...(anonymous === true ? { anonymous } : {}) });
+    expect('anonymous' in (await choose(secrets))).toBe(anonymous === true);
+  });
+
   it.each<[string, ReadSecret[], string[], string[], string, string[]]>([
     ['no secret: anonymous', [], ['anonymous'], [], 'for-anonymous', ['anonymous']],
     ['a secret before anonymous', [secret('s1', 'u1')], ['u1', 'anonymous'], [], 'for-u1', ['u1']],

@@ -151,11 +151,17 @@ export class CredentialChooser {
     return askedAt + (token.kind === 'header' ? this.#options.headerTtlMs : ANONYMOUS_TTL_MS);
   }
 
-  #brokered(token: PullToken, { expiresAtMs = Infinity }: Candidate, secrets: readonly string[]): BrokeredCredential {
+  #brokered(
+    token: PullToken,
+    { credential, expiresAtMs = Infinity }: Candidate,
+    secrets: readonly string[],
+  ): BrokeredCredential {
     const tried = secrets.length === 0 ? {} : { tried: secretNames(secrets) };
     if (token.kind === 'anonymous') return { ...token, ...tried };
     const until = token.kind === 'bearer' ? token.expiresAtMs : this.#options.now() + this.#options.headerTtlMs;
-    return { ...token, expiresAtMs: Math.min(until, expiresAtMs), ...tried };
+    const kept = { expiresAtMs: Math.min(until, expiresAtMs), ...tried };
+    if (token.kind !== 'bearer' || credential.kind !== 'anonymous') return { ...token, ...kept };
+    return { ...token, ...kept, anonymous: true };
   }
 }
 

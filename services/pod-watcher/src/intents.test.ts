@@ -28,11 +28,25 @@ describe('Intents', () => {
     expect(await raise(cachedImage())).toBe(true);
     expect(await raise(cachedImage({ metadata: { resourceVersion: '99' } }))).toBe(true);
     expect(jobs).toEqual([
-      { name: 'shop', uid: UID, reference: IMAGE, host: 'registry.example.test', reason: 'NotCached' },
+      expect.objectContaining({ name: 'shop', uid: UID, reference: IMAGE, host: 'registry.example.test' }),
     ]);
     await raise(cachedImage({ status: { cache: failedCopy() } }), 'Retry');
     await raise(cachedImage({ status: { cache: failedCopy({ at: at(5) }) } }), 'Retry');
     expect(jobs.map(({ reason }) => reason)).toEqual(['NotCached', 'Retry', 'Retry']);
+  });
+
+  it('says so when nothing but the reference of an object matters', async () => {
+    const { jobs, raise } = setup();
+    await raise(cachedImage({ metadata: { uid: 'new', resourceVersion: '41' } }));
+    await raise(cachedImage({ metadata: { uid: 'copied' }, status: { cache: cacheStanza() } }));
+    await raise(cachedImage({ metadata: { uid: 'wished', ...WISH } }));
+    await raise(cachedImage({ metadata: { uid: 'pinned' }, spec: { sourceImage: IMAGE, pin: 'sha256:1' } }));
+    expect(jobs.map(({ uid, fresh }) => [uid, fresh])).toEqual([
+      ['new', '41'],
+      ['copied', undefined],
+      ['wished', undefined],
+      ['pinned', undefined],
+    ]);
   });
 
   it('sends somebody to look at what nodes miss, although no stanza has changed', async () => {

@@ -58,6 +58,7 @@ export class Intents {
       reason,
       ...(verify ? { verify } : {}),
       ...(Array.isArray(platforms) ? { platforms, ...(pulled.length === 0 ? {} : { pulled: [...pulled] }) } : {}),
+      ...(isFresh(image) ? { fresh: image.metadata.resourceVersion } : {}),
       ...(requestId === undefined ? {} : { requestId }),
     };
     const taken = await this.#producer.enqueue(job).catch(() => false);
@@ -99,6 +100,13 @@ export class Intents {
     if (before === undefined) this.#raised.delete(uid);
     else this.#raised.set(uid, before);
   }
+}
+
+/** Nobody said or wished anything of it yet: a copy needs its reference alone. */
+function isFresh(image: CachedImage): boolean {
+  const { status = {}, spec, metadata } = image;
+  const touched = status.cache ?? status.removal ?? spec.pin ?? forceWish(image) ?? metadata.deletionTimestamp;
+  return touched === undefined;
 }
 
 /** What makes an intent a new one: another outcome of the copier or of gc, another wish, other platforms. */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { FIXED } from '@kuik/contracts';
 import { until } from '@kuik/testbed';
 import type { BlobTurn, BlobTurnsOptions, HostBlobs, Missed, QueueReports } from '../port.ts';
 import type { Room } from './room.ts';
@@ -49,6 +50,19 @@ export function describeTurns(room: Room): void {
       if (second.do === 'bring') await second.end('a/second');
       const told = await Promise.all(others);
       expect(told.filter((turn) => turn.do === 'look')).toEqual([{ do: 'look', in: ['a/second'] }]);
+    });
+
+    it('a small blob is known to its own process alone, and asked of no other', async () => {
+      const [one, two] = [worker(), worker()];
+      const [digest, options] = [freshDigest(), { size: FIXED.smallBlobBytes, except: [], signal: NOBODY_STOPS }];
+      const turn = await one.take(digest, options);
+      expect(await two.take(digest, options)).toMatchObject({ do: 'bring' });
+      const waiting = one.take(digest, options);
+      if (turn.do === 'bring') await turn.end('a/first');
+      expect(await waiting).toEqual({ do: 'look', in: ['a/first'] });
+      two.landed(digest, 'b/second', FIXED.smallBlobBytes);
+      expect(await two.take(digest, options)).toEqual({ do: 'look', in: ['b/second'] });
+      expect(await worker().take(digest, { except: [], signal: NOBODY_STOPS })).toMatchObject({ do: 'bring' });
     });
 
     it('names the last three places, newest first, and none that was tried', async () => {

@@ -1,3 +1,4 @@
+import { FIXED } from '@kuik/contracts';
 import { RegistryError, type RepositoryClient } from '@kuik/registry';
 import type { Transfers, TransferReader } from './transfers.ts';
 
@@ -11,8 +12,8 @@ export interface SharedSourceParts {
 const SAID = new Set(['unauthorized', 'forbidden', 'not-found', 'rate-limited', 'range-not-satisfiable', 'aborted']);
 
 /**
- * An upstream repository whose blobs are read through transfers: from our own, from another copier's, and alone when neither can be had. What
- * upstream says to either is upstream's word.
+ * An upstream repository whose blobs are read through transfers: from our own, from another copier's, and alone when neither can be had, or
+ * when the blob is small: a lease and a spool file cost more than its bytes. What upstream says to either is upstream's word.
  */
 export function sharedSource(
   client: RepositoryClient,
@@ -22,7 +23,8 @@ export function sharedSource(
   return {
     ...client,
     async openBlob(digest, request = {}) {
-      const { offset, end } = request;
+      const { offset, end, size = Infinity } = request;
+      if (size <= FIXED.smallBlobBytes) return client.openBlob(digest, request);
       try {
         const joined = await join({ ...reader, digest, offset, end, access: 'credential', store: false });
         if ('blob' in joined) return joined.blob;
