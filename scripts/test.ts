@@ -8,6 +8,7 @@ import {
   PartsProgress,
   REQUIRED_PARTS,
   runFolder,
+  STORY_PARTS,
   whyNotHere,
 } from '../packages/testbed/src/index.ts';
 import { FULL_SIZE_VARIABLE } from '../packages/tooling/src/full-size.ts';
@@ -68,9 +69,10 @@ async function runSuite(suite: Suite, folder: string): Promise<Counts> {
 /** What the suites run on; a bundle that cannot be made is a failure, yet no reason not to run the rest. */
 async function prepare(): Promise<Counts> {
   const progress = new PartsProgress();
-  // A real node is for stories, and for machines that can have one.
-  const node = request.suites.some(({ name }) => name === 'stories') && whyNotHere().length === 0;
-  await obtainParts([...REQUIRED_PARTS, ...(node ? NODE_PARTS : [])], progress);
+  const stories = request.suites.some(({ name }) => name === 'stories');
+  // A real node is for machines that can have one.
+  const node = stories && whyNotHere().length === 0;
+  await obtainParts([...REQUIRED_PARTS, ...(stories ? STORY_PARTS : []), ...(node ? NODE_PARTS : [])], progress);
   progress.end();
   const since = performance.now();
   let failed = 0;

@@ -53,6 +53,13 @@ export const ERROR_CODES = {
     'the upstream registry does not have what the tag names',
     "ask the registry's operator: a stale proxy cache, or content that is blocked",
   ),
+  repositoryUnknown: define(
+    'KUIK-REG-407',
+    404,
+    'NAME_UNKNOWN',
+    'neither the cache nor the upstream registry knows the repository',
+    'check the name, and that a private repository has its pull secret',
+  ),
   rateLimited: define(
     'KUIK-REG-429',
     429,

@@ -13,7 +13,7 @@ export { runSkopeo } from './stack/skopeo.ts';
 export { createRegistryKey, registryToken } from './stack/registry-token.ts';
 export { obtainParts, type ObtainReport } from './parts/obtain.ts';
 export { PartsProgress, type Terminal } from './parts/progress.ts';
-export { NODE_PARTS, partEntry, REQUIRED_PARTS } from './parts/catalogue.ts';
+export { NODE_PARTS, partEntry, REQUIRED_PARTS, STORY_PARTS } from './parts/catalogue.ts';
 export { cachedPartPath, cacheFolder, findPart, PartMissing, requirePart, type FoundPart } from './parts/find.ts';
 export { freePort } from './process/free-port.ts';
 export { until, WaitTimeout } from './process/until.ts';

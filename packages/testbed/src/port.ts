@@ -11,6 +11,7 @@ export type PartName =
   | 'skopeo'
   | 'kubectl'
   | 'nginx'
+  | 'oci-conformance'
   | 'containerd'
   | 'containerd-shim-runc-v2'
   | 'ctr'

@@ -29,7 +29,7 @@ describe('answers', () => {
 
   it('links to the next page of tags, and marks what comes from the cache', () => {
     expect(tagsHeaders('quay.io/a', { next: 'v 2', from: 'upstream' }, 5, 10, 'r')).toMatchObject({
-      Link: '</v2/quay.io/a/tags/list?n=5&last=v+2>; rel="next"',
+      Link: '</v2/quay.io/a/tags/list?last=v+2&n=5>; rel="next"',
     });
     const cached = tagsHeaders('quay.io/a', { from: 'cache' }, undefined, 10, 'r');
     expect(cached).toMatchObject({ Warning: '110 - "Response is Stale"' });

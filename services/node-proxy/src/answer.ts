@@ -37,6 +37,12 @@ export function blobHead(head: Omit<BlobHead, 'step'>, digest: string, requestId
   return { status: 206, headers: { ...headers, 'Content-Range': `bytes ${head.first}-${last}/${head.totalSize}` } };
 }
 
+/** Headers of an answer 304 to what `headers` would describe (RFC 9110 §15.4.5): of the content itself only what tells it apart. */
+export function notModifiedHeaders(headers: Readonly<Record<string, string>>): Record<string, string> {
+  const { 'Content-Length': _length, 'Content-Type': _type, 'Accept-Ranges': _ranges, ...kept } = headers;
+  return kept;
+}
+
 /** Whether the client has it already (`If-None-Match`, RFC 9110 §13.1.2; weak comparison). */
 export function isNotModified(header: string | undefined, digest: string): boolean {
   if (header === undefined) return false;
@@ -55,12 +61,12 @@ export function tagsHeaders(
   requestId: string,
 ) {
   const next = new URLSearchParams({
-    ...(n === undefined ? {} : { n: String(n) }),
     ...(page.next === undefined ? {} : { last: page.next }),
+    ...(n === undefined ? {} : { n: String(n) }),
   });
   return {
     ...API_VERSION,
-    'Content-Type': 'application/json; charset=utf-8',
+    'Content-Type': 'application/json',
     'Content-Length': String(length),
     'X-Request-Id': requestId,
     ...(page.next === undefined ? {} : { Link: `</v2/${name}/tags/list?${next.toString()}>; rel="next"` }),

@@ -17,6 +17,7 @@ describe('byte ranges', () => {
 
   it.each([
     ['bytes=10-', 10],
+    ['bytes=5-2', 10],
     ['bytes=11-20', 10],
     ['bytes=-0', 10],
     ['bytes=0-', 0],
@@ -31,7 +32,6 @@ describe('byte ranges', () => {
     '',
     'bytes=',
     'bytes=-',
-    'bytes=5-2',
     'bytes=1-2,4-5',
     'items=1-2',
     'bytes=a-b',

@@ -7,9 +7,13 @@ export interface ByteRange {
   readonly last: number;
 }
 
+/** A range that holds no byte of anything. */
+const NOTHING: AskedRange = { suffix: 0 };
+
 /**
  * Reads a `Range` header (RFC 9110 §14.1.2). Undefined means "send the whole": no header, another unit, several ranges, or a
- * malformed one, all of which a server may ignore.
+ * malformed one, all of which a server may ignore. One that ends before it begins asks for nothing: registries answer 416, and what tests them
+ * (the distribution spec's conformance suite) wants that.
  */
 export function parseRange(header: string | undefined): AskedRange | undefined {
   const match = header === undefined ? null : /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header.trim());
@@ -17,7 +21,7 @@ export function parseRange(header: string | undefined): AskedRange | undefined {
   const [, first, last] = match;
   if (first === '') return last === '' ? undefined : { suffix: Number(last) };
   if (last === '') return { first: Number(first) };
-  return Number(last) < Number(first) ? undefined : { first: Number(first), last: Number(last) };
+  return Number(last) < Number(first) ? NOTHING : { first: Number(first), last: Number(last) };
 }
 
 /** The asked range within a body of `size` bytes; `unsatisfiable` when it holds none of them (answer 416). */

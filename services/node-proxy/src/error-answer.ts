@@ -37,13 +37,14 @@ export function errorAnswer(failure: PullFailure, context: AnswerContext): Error
   );
   const headers: Record<string, string> = {
     ...API_VERSION,
-    'Content-Type': 'application/json; charset=utf-8',
+    'Content-Type': 'application/json',
     'Content-Length': String(body.length),
     'X-Content-Type-Options': 'nosniff',
     'X-Request-Id': context.requestId,
   };
   if (failure.failure === 'grantNeeded') headers['WWW-Authenticate'] = CHALLENGE;
   if (failure.failure === 'readOnly') headers['Allow'] = 'GET, HEAD';
+  if (failure.totalSize !== undefined) headers['Content-Range'] = `bytes */${failure.totalSize}`;
   if (failure.retryAfterMs !== undefined) headers['Retry-After'] = String(Math.ceil(failure.retryAfterMs / 1000));
   return { status: http, reason: reasonPhrase(message), headers, body };
 }

@@ -29,11 +29,12 @@ describe('isSilence: may the cache answer for upstream?', () => {
 });
 
 describe('nameFailure: what the client is told', () => {
-  it.each<[RegistryErrorCode, Parameters<typeof nameFailure>[0]['broker'], 'manifest' | 'blob', string]>([
+  it.each<[RegistryErrorCode, Parameters<typeof nameFailure>[0]['broker'], 'manifest' | 'blob' | 'tags', string]>([
     ['unauthorized', undefined, 'manifest', 'KUIK-REG-401'],
     ['forbidden', undefined, 'manifest', 'KUIK-REG-403'],
     ['not-found', undefined, 'manifest', 'KUIK-REG-404'],
     ['not-found', undefined, 'blob', 'KUIK-REG-405'],
+    ['not-found', undefined, 'tags', 'KUIK-REG-407'],
     ['unauthorized', 'brokerUnavailable', 'manifest', 'KUIK-CRD-503'],
     ['not-found', 'brokerUnavailable', 'blob', 'KUIK-CRD-503'],
     ['unauthorized', 'brokerDenied', 'manifest', 'KUIK-CRD-403'],

@@ -5,12 +5,19 @@ import type { RegistryErrorCode } from '@kuik/registry';
 export class PullFailure extends Error {
   readonly failure: ErrorName;
   readonly retryAfterMs?: number;
+  /** Of the blob whose bytes were asked for beyond its end. */
+  readonly totalSize?: number;
 
-  constructor(failure: ErrorName, message: string, details: { cause?: unknown; retryAfterMs?: number } = {}) {
+  constructor(
+    failure: ErrorName,
+    message: string,
+    details: { cause?: unknown; retryAfterMs?: number; totalSize?: number } = {},
+  ) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.name = 'PullFailure';
     this.failure = failure;
     if (details.retryAfterMs !== undefined) this.retryAfterMs = details.retryAfterMs;
+    if (details.totalSize !== undefined) this.totalSize = details.totalSize;
   }
 
   get code(): ErrorCode {
@@ -96,7 +103,7 @@ export function nameFailure(
   if (failure.broker !== undefined && REFUSALS.has(failure.code)) {
     if (!notFound || failure.broker === 'brokerUnavailable') return failure.broker;
   }
-  if (notFound && kind === 'blob') return 'blobNotFound';
+  if (notFound && kind !== 'manifest') return kind === 'blob' ? 'blobNotFound' : 'repositoryUnknown';
   return NAMES[failure.code];
 }
 

@@ -68,7 +68,11 @@ export class BlobRelay {
     const { digest } = request;
     const span = { offset: range?.first ?? 0, ...(range?.last === undefined ? {} : { end: range.last }) };
     const sources = this.#sources(request);
-    const first = await this.#firstOf(sources, (source) => source.ask({ ...span, signal }));
+    const first = await this.#firstOf(sources, (source) => source.ask({ ...span, signal })).catch(
+      async (error: unknown) => {
+        throw isOutside(error) ? await this.head(request).then(({ size }) => outside(size)) : error;
+      },
+    );
     const blob = await openResuming({
       // A place that is in the plan once more is asked once a round.
       sources: sources.filter((source) => source === first.source || source.step.lastResort !== true),
@@ -111,7 +115,7 @@ export class BlobRelay {
     if (!('suffix' in asked)) return asked;
     const { size } = await this.head(request);
     const range = satisfy(asked, size);
-    if (range === 'unsatisfiable') throw new PullFailure('rangeInvalid', `the blob has ${size} bytes`);
+    if (range === 'unsatisfiable') throw outside(size);
     return range;
   }
 
@@ -188,6 +192,15 @@ function asRegistryError(error: unknown): unknown {
   if (error instanceof CacheDown) return new RegistryError('refused', error.message, { cause: error });
   if (error instanceof UpstreamFailure) return new RegistryError(error.code, error.message, { cause: error });
   return error;
+}
+
+/** The client is told the size (RFC 9110 §15.5.17), so that it can ask again. */
+function outside(size: number): PullFailure {
+  return new PullFailure('rangeInvalid', `the blob has ${size} bytes`, { totalSize: size });
+}
+
+function isOutside(error: unknown): boolean {
+  return error instanceof PullFailure && error.failure === 'rangeInvalid';
 }
 
 function isRangeError(error: unknown): boolean {

@@ -1,7 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { formatReference, subjectOfTag } from '@kuik/image';
 import { RegistryError } from '@kuik/registry';
-import { blobHead, isNotModified, manifestHeaders, referrersHeaders, tagsHeaders } from './answer.ts';
+import {
+  blobHead,
+  isNotModified,
+  manifestHeaders,
+  notModifiedHeaders,
+  referrersHeaders,
+  tagsHeaders,
+} from './answer.ts';
 import { parseRange } from './byte-range.ts';
 import type { CacheAccess } from './cache-access.ts';
 import { ClientGone, ClientStream } from './client-stream.ts';
@@ -152,13 +159,7 @@ export class ServePull {
 
   #base(response: ServerResponse, record: PullRecord): void {
     record.reason = 'Base';
-    this.#small(
-      response,
-      record,
-      200,
-      { ...API_VERSION, 'Content-Type': 'application/json; charset=utf-8' },
-      Buffer.from('{}'),
-    );
+    this.#small(response, record, 200, { ...API_VERSION, 'Content-Type': 'application/json' }, Buffer.from('{}'));
   }
 
   async #manifest(
@@ -174,8 +175,7 @@ export class ServePull {
     this.#found(pull, found, record);
     const headers = manifestHeaders(found, record.id);
     if (isNotModified(request.headers['if-none-match'], found.digest)) {
-      const { 'Content-Length': _length, ...kept } = headers;
-      return this.#small(response, record, 304, kept);
+      return this.#small(response, record, 304, notModifiedHeaders(headers));
     }
     this.#small(response, record, 200, headers, headOnly ? undefined : found.bytes);
   }
@@ -207,12 +207,14 @@ export class ServePull {
     const { blobs, clientIdleMs, now } = this.#options;
     const { repositories, digest } = pull;
     record.digest = digest;
-    if (record.method === 'HEAD') {
+    const unchanged = isNotModified(request.headers['if-none-match'], digest);
+    if (record.method === 'HEAD' || unchanged) {
       const { size, step } = await blobs.head({ repositories, digest, requestId: record.id });
       record.origin = step.from;
       record.reason = step.reason;
       const { headers } = blobHead({ totalSize: size, first: 0, length: size, partial: false }, digest, record.id);
-      return this.#small(response, record, 200, headers);
+      if (!unchanged) return this.#small(response, record, 200, headers);
+      return this.#small(response, record, 304, notModifiedHeaders(headers));
     }
     const client = new ClientStream(response, clientIdleMs, (bytes) => (record.bytes += bytes));
     const range = request.headers['if-range'] === undefined ? parseRange(request.headers.range) : undefined;

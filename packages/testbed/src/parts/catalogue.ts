@@ -20,6 +20,8 @@ export interface GoModule {
   readonly ldflags?: string;
   /** Build tags: what of it is left out. */
   readonly tags?: readonly string[];
+  /** Where it may be besides the cache folder; default PATH. */
+  readonly folders?: readonly string[];
 }
 
 export interface SystemPackage {
@@ -38,6 +40,7 @@ const KUBE = 'k8s.io/component-base/version';
 const KUBE_VERSION = '1.36.3';
 const CONTAINERD = 'github.com/containerd/containerd/v2';
 const CONTAINERD_VERSION = '2.4.2';
+const CONFORMANCE = '0.0.0-20260831232431-97274622c111';
 
 const ENTRIES: readonly PartEntry[] = [
   {
@@ -96,6 +99,20 @@ const ENTRIES: readonly PartEntry[] = [
     versionArgs: ['-v'],
     accepts: ([major, minor]) => major > 1 || (major === 1 && minor >= 18),
     source: { kind: 'system', apt: 'nginx', brew: 'nginx' },
+  },
+  {
+    name: 'oci-conformance',
+    version: CONFORMANCE,
+    versionArgs: [],
+    accepts: () => true,
+    source: {
+      kind: 'go',
+      folder: 'oci-conformance',
+      package: 'github.com/opencontainers/distribution-spec/conformance',
+      ldflags: `-X main.Version=${CONFORMANCE}`,
+      // It has no version to tell: whatever it is asked, it runs its tests.
+      folders: [],
+    },
   },
   containerd('containerd', ['--version']),
   containerd('containerd-shim-runc-v2', ['-v']),
@@ -172,6 +189,9 @@ export const REQUIRED_PARTS: readonly PartName[] = [
   'redis-server',
   'skopeo',
 ];
+
+/** What only stories need. */
+export const STORY_PARTS: readonly PartName[] = ['oci-conformance'];
 
 /** What a real node needs besides; only obtained where one can be. Those of one module stand together: they share what is compiled. */
 export const NODE_PARTS: readonly PartName[] = [

@@ -41,7 +41,8 @@ export async function findPart(name: PartName, env: Environment = process.env): 
     if (!isProgram(override)) throw new PartMissing(`${overrideVariable(name)}=${override} is not an executable file`);
     return { path: override, from: 'override' };
   }
-  const { program = name, folders = searchPath(env) } = entry.source.kind === 'system' ? entry.source : {};
+  const { folders = searchPath(env) } = entry.source;
+  const program = (entry.source.kind === 'system' ? entry.source.program : undefined) ?? name;
   for (const folder of folders) {
     const candidate = path.join(folder, program);
     if (isProgram(candidate) && (await versionWillDo(candidate, entry))) return { path: candidate, from: 'path' };
