@@ -4,7 +4,12 @@ import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import path from 'node:path';
 import { composeDocuments, composeEntries, COMPOSE_SETTINGS } from '../e2e/src/stack/compose-documents.ts';
 import { readDeclarations } from '../e2e/src/stack/declarations.ts';
-import { generatedDocuments, unansweredRoles, type GeneratedDocument } from '../packages/contracts/src/index.ts';
+import {
+  failureTables,
+  generatedDocuments,
+  unansweredRoles,
+  type GeneratedDocument,
+} from '../packages/contracts/src/index.ts';
 import { withBlock } from './generated-block.ts';
 import { architectureMap, declaredServices, serviceDocuments, type ServiceManifest } from './service-documents.ts';
 
@@ -21,6 +26,7 @@ function documents(): GeneratedDocument[] {
     ...serviceDocuments(declarations),
     ...composeDocuments(declarations),
     { path: 'docker-compose.yaml', text: withBlock(read('docker-compose.yaml'), composeEntries(declarations)) },
+    { path: 'docs/failures.md', text: withBlock(read('docs/failures.md'), failureTables(), 'failures') },
     { path: 'docs/architecture.md', text: withBlock(read('docs/architecture.md'), architectureMap(readManifests())) },
   ];
 }

@@ -41,6 +41,8 @@ export const DEFAULTS = {
     floor: { monitoring: 0.2, copies: 0.05 },
   },
   upstreamTimeouts: { connectMs: 3 * SECOND, headersMs: 10 * SECOND, idleMs: 30 * SECOND },
+  /** A registry of others that does not answer so many requests in a row is spared for this long by a node. */
+  upstreamBreaker: { failures: 3, openMs: 5 * SECOND },
   cacheTimeouts: {
     connectMs: 1 * SECOND,
     headersMs: 2 * SECOND,
@@ -54,6 +56,7 @@ export const DEFAULTS = {
     bufferMaxBytes: 1 * MiB,
     bufferMinBytes: 64 * 1024,
     stateTimeoutMs: 250,
+    patienceMs: 3 * SECOND,
     servedIntervalMs: MINUTE,
     tagMemoryMs: 2 * SECOND,
   },

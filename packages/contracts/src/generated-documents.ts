@@ -3,6 +3,7 @@ import { DEFAULTS, FIXED } from './defaults.ts';
 import { formatDuration } from './duration.ts';
 import { ERROR_CODES } from './error-codes.ts';
 import { KNOWN_REGISTRIES } from './known-registries.ts';
+import { table, type Row } from './markdown-table.ts';
 import { METRICS } from './metrics.ts';
 import { METRICS_V1 } from './metrics-v1.ts';
 import type { DeclaredService } from './service-declaration.ts';
@@ -19,8 +20,6 @@ type Value = string | number | readonly string[];
 interface Table {
   readonly [name: string]: Value | Table;
 }
-
-type Row = readonly string[];
 
 const notice = (from: string): string =>
   `<!-- Written by \`node scripts/generate.ts\` from ${from}; change it there. -->`;
@@ -129,11 +128,6 @@ function servicesPage(services: Readonly<Record<string, DeclaredService>>): stri
 
 function page(title: string, intro: string, head: Row, rows: readonly Row[]): string {
   return `${[`# ${title}`, notice('packages/contracts'), intro, table(head, rows)].join('\n\n')}\n`;
-}
-
-function table(head: Row, rows: readonly Row[]): string {
-  const line = (cells: Row): string => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
-  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
 }
 
 function flatten(table: Table, prefix = ''): [string, Value][] {

@@ -57,6 +57,24 @@ export const METRICS = {
     'reason',
   ),
   proxyBreaker: gauge('kuik_proxy_cache_breaker_open', 'Whether the cache registry is being spared (1) or asked (0)'),
+  proxyFailures: counter(
+    'kuik_proxy_failures_total',
+    'Pulls that failed, or whose body was broken off, by code (docs/errors.md); client-gone: the client left',
+    'code',
+  ),
+  proxyCacheFailures: counter(
+    'kuik_proxy_cache_failures_total',
+    'Requests that the cache registry did not answer, by why: refused, timeout, server-error and so on',
+    'code',
+  ),
+  proxySparedUpstreams: gauge(
+    'kuik_proxy_upstream_breakers_open',
+    'Hosts of registries, token servers or blobs that are being spared because they did not answer',
+  ),
+  proxyUpstreamSpared: counter(
+    'kuik_proxy_upstream_spared_total',
+    'Requests not made to a host of upstream because it did not answer several in a row',
+  ),
   proxyOwners: gauge('kuik_proxy_transfer_owners', 'Copiers known that give away what they read from upstream'),
   proxyShared: counter(
     'kuik_proxy_shared_reads_total',

@@ -26,6 +26,7 @@ import type {
   RegistryEndpoint,
   RegistryMap,
 } from './port.ts';
+import type { OriginBreakers } from './origin-breakers.ts';
 import type { RegistryEvent, RepositoryContext } from './repository-requests.ts';
 
 /** What may change while a process runs. */
@@ -51,6 +52,8 @@ export interface RegistryAccessOptions extends RegistrySettings {
   now?: () => number;
   /** Called once per request that ended. */
   observe?: (event: RegistryEvent) => void;
+  /** Spare registries of others (never the cache) that do not answer; absent: each is waited for every time. */
+  breakers?: OriginBreakers;
 }
 
 /** The part of an access by which changed settings are taken over. */
@@ -89,14 +92,15 @@ export function createRegistryAccess(
     timeouts: Timeouts,
     endpointFor: (url: URL) => RegistryEndpoint,
     proxyFor: (url: URL, endpoint: RegistryEndpoint) => EgressProxy | undefined = () => undefined,
+    breakers?: OriginBreakers,
   ): Transport => {
     const dial = (url: URL) => {
       const endpoint = endpointFor(url);
       return { url, endpoint, policy, lookup, proxy: proxyFor(url, endpoint) };
     };
     return {
-      http: new HttpClient({ dial, timeouts, userAgent }),
-      raw: new RawClient({ dial, timeouts, pool, userAgent }),
+      http: new HttpClient({ dial, timeouts, userAgent, breakers }),
+      raw: new RawClient({ dial, timeouts, pool, userAgent, breakers }),
       endpointFor,
     };
   };
@@ -111,7 +115,12 @@ export function createRegistryAccess(
     return endpoint;
   };
   const proxyOf = (url: URL, endpoint: RegistryEndpoint) => chooseProxy(url, endpoint, httpProxy).proxy;
-  const upstream = transport({ ...UPSTREAM_TIMEOUTS, ...options.upstream }, upstreamEndpoint, proxyOf);
+  const upstream = transport(
+    { ...UPSTREAM_TIMEOUTS, ...options.upstream },
+    upstreamEndpoint,
+    proxyOf,
+    options.breakers,
+  );
   const memory = new AuthMemory(new TokenCache(upstream.http, now), now);
   const fronts = new ExpiringMap<Front>(1_000, now);
   const caches = new Map<string, Cache>();

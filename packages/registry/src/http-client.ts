@@ -1,6 +1,7 @@
 import { Agent, request as undiciRequest, type Dispatcher } from 'undici';
 import { connect, type Dial } from './connect.ts';
 import { abortedError, describeUrl, networkError, RegistryError } from './errors.ts';
+import type { OriginBreakers } from './origin-breakers.ts';
 import { timeoutsOf, type Timeouts } from './timeouts.ts';
 
 const CONNECTIONS_PER_ORIGIN = 32;
@@ -33,14 +34,18 @@ export class HttpClient {
   readonly #dial: (url: URL) => Omit<Dial, 'timeoutMs' | 'signal' | 'onread'>;
   readonly #timeouts: Timeouts;
   readonly #userAgent: string;
+  readonly #breakers: OriginBreakers | undefined;
 
   constructor(options: {
     dial: (url: URL) => Omit<Dial, 'timeoutMs' | 'signal' | 'onread'>;
     timeouts: Timeouts;
     userAgent: string;
+    /** Absent: every request is made. */
+    breakers?: OriginBreakers | undefined;
   }) {
     this.#timeouts = options.timeouts;
     this.#userAgent = options.userAgent;
+    this.#breakers = options.breakers;
     this.#dial = options.dial;
     this.#agent = this.#newAgent();
   }
@@ -68,7 +73,11 @@ export class HttpClient {
    * One exchange, no redirects followed, no status judged. Bounded: connect, headers and body each have their time. A read whose kept
    * connection turns out to be dead is sent once more.
    */
-  async request(request: HttpRequest): Promise<HttpResponse> {
+  request(request: HttpRequest): Promise<HttpResponse> {
+    return this.#breakers?.guard(request.url, () => this.#request(request)) ?? this.#request(request);
+  }
+
+  async #request(request: HttpRequest): Promise<HttpResponse> {
     try {
       return await this.#attempt(request);
     } catch (error) {

@@ -24,6 +24,8 @@ export {
   type RegistryAccessOptions,
   type RegistrySettings,
 } from './access.ts';
+export { Breaker } from './breaker.ts';
+export { OriginBreakers } from './origin-breakers.ts';
 export { RegistryError } from './errors.ts';
 export { readBlob } from './open-blob.ts';
 export { MANIFEST_TYPES } from './manifests.ts';

@@ -2,6 +2,7 @@ import { RawConnection } from './raw-connection.ts';
 import { describeUrl, RegistryError } from './errors.ts';
 import type { BufferPool } from './buffer-pool.ts';
 import type { Dial } from './connect.ts';
+import type { OriginBreakers } from './origin-breakers.ts';
 import type { ByteSink } from './port.ts';
 import type { ResponseHead } from './response-head.ts';
 import { timeoutsOf, type Timeouts } from './timeouts.ts';
@@ -47,6 +48,7 @@ export class RawClient {
   readonly #timeouts: Timeouts;
   readonly #pool: BufferPool;
   readonly #userAgent: string;
+  readonly #breakers: OriginBreakers | undefined;
   /** Every connection that is open, idle or busy. */
   readonly #all = new Set<RawConnection>();
   #outdated = new WeakSet<RawConnection>();
@@ -57,15 +59,22 @@ export class RawClient {
     timeouts: Timeouts;
     pool: BufferPool;
     userAgent: string;
+    /** Absent: every request is made. */
+    breakers?: OriginBreakers | undefined;
   }) {
     this.#dial = options.dial;
     this.#timeouts = options.timeouts;
     this.#pool = options.pool;
     this.#userAgent = options.userAgent;
+    this.#breakers = options.breakers;
   }
 
   /** One exchange, no redirects followed, no status judged. A kept connection that the peer had closed is replaced once, for a read. */
-  async request(request: RawRequest): Promise<RawResponse> {
+  request(request: RawRequest): Promise<RawResponse> {
+    return this.#breakers?.guard(request.url, () => this.#request(request)) ?? this.#request(request);
+  }
+
+  async #request(request: RawRequest): Promise<RawResponse> {
     const text = this.#requestHead(request);
     const kept = this.#takeIdle(request.url.origin);
     if (kept !== undefined) {

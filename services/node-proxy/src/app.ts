@@ -11,11 +11,14 @@ import {
   UPSTREAM_TOLD,
 } from '@kuik/contracts';
 import {
+  Breaker,
   createRegistryAccess,
+  OriginBreakers,
   readCacheEndpoint,
   readRegistrySettings,
   readSettingFile,
   readTimeouts,
+  RegistryError,
   type CacheEndpoint,
   type Reconfigurable,
   type RegistryAccess,
@@ -33,7 +36,6 @@ import {
   followConfig,
 } from '@kuik/runtime';
 import { AccessVerdicts } from './access-verdicts.ts';
-import { Breaker } from './breaker.ts';
 import { CacheAccess } from './cache-access.ts';
 import { CacheMisses } from './cache-misses.ts';
 import { CachedManifests } from './cached-manifests.ts';
@@ -75,6 +77,7 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
   const now = (): number => clock.monotonic();
   const { proxy, cacheTimeouts, upstreamTimeouts } = config;
 
+  const breakers = upstreamBreakers(config, context);
   const registry =
     deps.registry ??
     createRegistryAccess({
@@ -84,6 +87,7 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
       bufferPoolBytes: proxy.bufferPoolBytes,
       bufferMaxBytes: proxy.bufferMaxBytes,
       bufferMinBytes: proxy.bufferMinBytes,
+      breakers,
       now: () => clock.now(),
       observe: (event) => {
         told.add(event);
@@ -101,6 +105,7 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
   metrics.gauge(METRICS_V1.proxyBuildInfo).set(1, buildInfoV1(context.version));
   const breakerOpen = metrics.gauge(METRICS.proxyBreaker);
   metrics.onCollect(() => breakerOpen.set(breaker.open ? 1 : 0));
+  const cacheFailures = metrics.counter(METRICS.proxyCacheFailures);
   const misses = new CacheMisses();
   const endpoint = readCacheEndpoint(config.cache, ['pull']);
   const cache = new CacheAccess({
@@ -108,7 +113,10 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
     endpoint,
     breaker,
     onMiss: (repository, what) => misses.add(repository, what, clock.now()),
-    onDown: (error) => log.warn('cache cannot be asked', { error: error.message, spared: breaker.open }),
+    onDown: (error) => {
+      cacheFailures.inc({ code: codeOf(error.cause) });
+      log.warn('cache cannot be asked', { error: error.message, spared: breaker.open });
+    },
   });
   const { tokenFile, timeout: timeoutMs } = config.broker;
   const readToken = async (): Promise<string> =>
@@ -230,6 +238,26 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
     addresses: () => server.addresses,
     healthPort: () => health.port,
   };
+}
+
+/** Spares the hosts of upstream that do not answer, and tells of it. */
+function upstreamBreakers({ upstreamBreaker }: Config, { log, metrics, clock }: ServiceContext): OriginBreakers {
+  const spared = metrics.counter(METRICS.proxyUpstreamSpared);
+  const { failures, open: openMs } = upstreamBreaker;
+  const breakers = new OriginBreakers({
+    failures,
+    openMs,
+    now: () => clock.monotonic(),
+    onOpen: (origin) => log.warn('upstream does not answer', { origin, sparedMs: openMs }),
+    onSpared: () => spared.inc(),
+  });
+  const open = metrics.gauge(METRICS.proxySparedUpstreams);
+  metrics.onCollect(() => open.set(breakers.open));
+  return breakers;
+}
+
+function codeOf(cause: unknown): string {
+  return cause instanceof RegistryError ? cause.code : 'unexpected';
 }
 
 /** Reads through copiers, as long as NATS tells of any. */

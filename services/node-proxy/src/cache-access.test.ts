@@ -1,6 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
-import { RegistryError, type RegistryAccess, type RegistryErrorCode, type RepositoryClient } from '@kuik/registry';
-import { Breaker } from './breaker.ts';
+import {
+  Breaker,
+  RegistryError,
+  type RegistryAccess,
+  type RegistryErrorCode,
+  type RepositoryClient,
+} from '@kuik/registry';
 import { CacheAccess, CacheDown, CacheMiss } from './cache-access.ts';
 
 const REPOSITORY = { host: 'a.example', path: 'app' };

@@ -1,12 +1,12 @@
 import { toCacheRepository } from '@kuik/image';
 import {
+  type Breaker,
   RegistryError,
   type CacheEndpoint,
   type RegistryAccess,
   type RegistryErrorCode,
   type RepositoryClient,
 } from '@kuik/registry';
-import type { Breaker } from './breaker.ts';
 import type { Repository } from './pull-path.ts';
 
 /** The cache registry could not be asked: away, too slow, spared, or it refuses our key. Everything falls through to upstream. */

@@ -1,6 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { RegistryError, type Manifest, type RegistryAccess } from '@kuik/registry';
-import { Breaker } from './breaker.ts';
+import { Breaker, RegistryError, type Manifest, type RegistryAccess } from '@kuik/registry';
 import { CacheAccess, CacheMiss } from './cache-access.ts';
 import { CachedManifests, CHECK_BEFORE_MS, CHECK_BEHIND_MS } from './cached-manifests.ts';
 

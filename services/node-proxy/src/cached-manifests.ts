@@ -41,6 +41,11 @@ export class CachedManifests {
     return this.#memory.weight;
   }
 
+  /** Whether it is in memory, and so needs no cache that answers. */
+  holds(repository: Repository, digest: string): boolean {
+    return this.#memory.get(keyOf(repository, digest)) !== undefined;
+  }
+
   /** What is in memory of a repository (`host/path`), the most recently used first. */
   of(repository: string): Manifest[] {
     return [...this.#memory.entries()]

@@ -73,7 +73,7 @@ export const configSchema = z.strictObject({
       followedTags: z.number().int().positive().default(5000).describe('Tags whose state is followed'),
       tagMemory: positive.default(proxy.tagMemoryMs).describe('How long what a tag names is remembered'),
       patience: positive
-        .default(3000)
+        .default(proxy.patienceMs)
         .describe("How long upstream may think about a tag before the cache's own tag is looked at"),
       toldInterval: positive.default(5_000).describe('How often this node tells what registries said of their limits'),
       sharedRead: positive
@@ -109,6 +109,13 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
   upstreamTimeouts: upstreamTimeoutsConfig,
+  upstreamBreaker: z
+    .strictObject({
+      failures: z.number().int().positive().default(DEFAULTS.upstreamBreaker.failures),
+      open: positive.default(DEFAULTS.upstreamBreaker.openMs),
+    })
+    .prefault({})
+    .describe('A host of upstream that does not answer so many requests in a row is not asked for this long'),
   transfers: z
     .strictObject({
       enabled: z

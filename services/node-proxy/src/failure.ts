@@ -1,5 +1,5 @@
 import { ERROR_CODES, type ErrorCode, type ErrorName } from '@kuik/contracts';
-import type { RegistryErrorCode } from '@kuik/registry';
+import type { RegistryError, RegistryErrorCode } from '@kuik/registry';
 
 /** Why a pull cannot be answered; the only error that reaches the client, rendered by `answerFailure`. */
 export class PullFailure extends Error {
@@ -90,6 +90,11 @@ const NAMES: Record<RegistryErrorCode, ErrorName> = {
   aborted: 'internal',
   'range-not-satisfiable': 'rangeInvalid',
 };
+
+/** The code of a body that broke off: its client saw that it is not whole, people see why. */
+export function codeOfBroken({ code }: Pick<RegistryError, 'code'>): string {
+  return ERROR_CODES[NAMES[code]].code;
+}
 
 /**
  * What the client is told of an upstream failure. A refusal for which no credential could be had is the broker's failure, except

@@ -6,7 +6,16 @@ import type { CachedManifests } from './cached-manifests.ts';
 import { failureOf, UpstreamFailure } from './failure.ts';
 import { look } from './look.ts';
 import type { Repository } from './pull-path.ts';
-import { mayRun, NOTHING_SEEN, REASONS, route, type Knowledge, type RouteRequest, type Step } from './route.ts';
+import {
+  mayRun,
+  NOTHING_SEEN,
+  placeOf,
+  REASONS,
+  route,
+  type Knowledge,
+  type RouteRequest,
+  type Step,
+} from './route.ts';
 import { type CheckFailure, checkFailureOf, type TagChecks } from './tag-checks.ts';
 import type { TagKnowledge } from './tag-knowledge.ts';
 import type { UpstreamAccess } from './upstream-access.ts';
@@ -27,6 +36,16 @@ export interface FoundManifest {
 }
 
 type Read = Omit<FoundManifest, 'step' | 'admission'>;
+
+/** What a pull is, and what it has met on its way. */
+interface Asking {
+  readonly headOnly: boolean;
+  readonly requestId: string;
+  /** Whether this place left the pull waiting already. */
+  readonly isHung: (place: Pick<Step, 'from' | 'repository'>) => boolean;
+  /** The cache failed beside the step that is under way. */
+  readonly aside: (error: unknown, place: Pick<Step, 'from' | 'repository'>) => void;
+}
 
 export interface FindManifestOptions {
   readonly cache: CacheAccess;
@@ -80,18 +99,25 @@ export class FindManifest {
 
     let seen = NOTHING_SEEN;
     const failures: unknown[] = [];
+    const asking: Asking = {
+      ...options,
+      isHung: (place) => seen.hung.includes(placeOf(place)),
+      aside: (error, place) => {
+        if (error instanceof CacheDown) seen = look(seen, error, place);
+      },
+    };
     for (const [index, step] of steps.entries()) {
-      if (!mayRun(step, seen)) continue;
+      if (!mayRun(step, this.#inMemory(step) ? { ...seen, hung: [] } : seen)) continue;
       try {
         const wanted = step.check === undefined ? 'upstreamSilent' : 'checkFailed';
-        const fallback = steps.slice(index + 1).find(({ when }) => when === wanted);
+        const fallback = steps.slice(index + 1).find((one) => one.when === wanted && !asking.isHung(one));
         const patient = step.from === 'upstream' && fallback !== undefined && !this.#mustSay(step);
-        const found = await (patient ? this.#patiently(step, fallback, options) : this.#read(step, options));
+        const found = await (patient ? this.#patiently(step, fallback, asking) : this.#read(step, asking));
         const admission = knowledge[repositories.indexOf(found.step.repository)]?.state?.requestId;
         return admission === undefined ? found : { ...found, admission };
       } catch (error) {
         failures.push(error);
-        seen = look(seen, error);
+        seen = look(seen, error, step);
         if (step.reason === REASONS.tagChecked && error instanceof UpstreamFailure) {
           if (this.#options.strict.has(checkFailureOf(error))) break;
           seen = { ...seen, checkFailed: true };
@@ -123,6 +149,11 @@ export class FindManifest {
     return admission === undefined ? found : { ...found, admission };
   }
 
+  /** The cache has not to be asked, or only behind the answer. */
+  #inMemory({ from, repository, reference }: Pick<Step, 'from' | 'repository' | 'reference'>): boolean {
+    return from === 'cache' && reference.includes(':') && this.#options.manifests.holds(repository, reference);
+  }
+
   /** With what upstream said of the tag, where that is asked. */
   #verified(known: Knowledge, tag: Reference): Knowledge {
     if (known.state?.check === undefined) return known;
@@ -136,14 +167,10 @@ export class FindManifest {
   }
 
   /** Asks upstream, and looks at the cache's own tag when that takes long; whatever answers first is taken, upstream preferred. */
-  async #patiently(
-    step: Step,
-    fallback: Step,
-    options: { headOnly: boolean; requestId: string },
-  ): Promise<FoundManifest> {
+  async #patiently(step: Step, fallback: Step, asking: Asking): Promise<FoundManifest> {
     const { patienceMs, silentMs, now } = this.#options;
     const { host } = step.repository;
-    const asked = this.#read(step, options).then(
+    const asked = this.#read(step, asking).then(
       (found) => {
         this.#silentUntilMs.delete(host);
         return found;
@@ -162,33 +189,38 @@ export class FindManifest {
     if (!first.late) return first.value;
     this.#silentUntilMs.set(host, now() + silentMs);
     try {
-      return await this.#read(fallback, options);
-    } catch {
+      return await this.#read(fallback, asking);
+    } catch (error) {
+      asking.aside(error, fallback);
       return asked;
     }
   }
 
-  async #read(step: Step, options: { headOnly: boolean; requestId: string }): Promise<FoundManifest> {
+  async #read(step: Step, asking: Asking): Promise<FoundManifest> {
     const { repository, reference } = step;
-    const { requestId } = options;
+    const { requestId } = asking;
     const ask: CacheAsk = { requestId, insist: step.lastResort };
     const isDigest = reference.includes(':');
     if (step.from === 'cache') {
       const digest = isDigest ? reference : (await this.#cacheTag(repository, reference, ask)).digest;
       return { ...(await this.#fromCache(repository, digest, ask)), step };
     }
-    if (isDigest) return { ...(await this.#fromUpstream(repository, reference, options)), step };
+    if (isDigest) return { ...(await this.#fromUpstream(repository, reference, asking)), step };
     const head = await (step.check === undefined
       ? this.#upstreamTag(repository, reference, requestId)
       : this.#checkedTag(step, step.check, requestId));
-    if (options.headOnly) return { ...pick(head), from: 'upstream', fromMemory: false, step };
-    try {
-      // Upstream has said which digest; the cache may well have its bytes.
-      return { ...(await this.#fromCache(repository, head.digest, ask)), step };
-    } catch (error) {
-      if (!(error instanceof CacheMiss) && !(error instanceof CacheDown)) throw error;
-      return { ...(await this.#fromUpstream(repository, head.digest, options)), step };
+    if (asking.headOnly) return { ...pick(head), from: 'upstream', fromMemory: false, step };
+    // Upstream has said which digest; the cache may well have its bytes.
+    const there = { from: 'cache', repository, reference: head.digest } as const;
+    if (!asking.isHung(there) || this.#inMemory(there)) {
+      try {
+        return { ...(await this.#fromCache(repository, head.digest, ask)), step };
+      } catch (error) {
+        if (!(error instanceof CacheMiss) && !(error instanceof CacheDown)) throw error;
+        asking.aside(error, there);
+      }
     }
+    return { ...(await this.#fromUpstream(repository, head.digest, asking)), step };
   }
 
   async #fromCache(repository: Repository, digest: string, ask: CacheAsk): Promise<Read> {
@@ -196,12 +228,7 @@ export class FindManifest {
     return { ...pick(manifest), bytes: manifest.bytes, from: 'cache', fromMemory };
   }
 
-  #fromUpstream(
-    repository: Repository,
-    digest: string,
-    options: { headOnly: boolean; requestId: string },
-  ): Promise<Read> {
-    const { headOnly, requestId } = options;
+  #fromUpstream(repository: Repository, digest: string, { headOnly, requestId }: Asking): Promise<Read> {
     return this.#upstreamBytes.get(`${headOnly} ${repositoryName(repository)}@${digest}`, () =>
       this.#options.upstream.ask(repository, requestId, async (client) => {
         if (headOnly) return { ...pick(await client.headManifest(digest)), from: 'upstream', fromMemory: false };

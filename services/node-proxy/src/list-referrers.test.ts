@@ -1,8 +1,7 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { referrersTag } from '@kuik/image';
-import { RegistryError, referrersIndex } from '@kuik/registry';
+import { Breaker, RegistryError, referrersIndex } from '@kuik/registry';
 import { memoryRegistry, type MemoryRequest } from '@kuik/registry/memory';
-import { Breaker } from './breaker.ts';
 import { CacheAccess } from './cache-access.ts';
 import { listReferrersOf } from './list-referrers.ts';
 import { UpstreamAccess } from './upstream-access.ts';

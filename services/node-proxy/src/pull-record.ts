@@ -53,6 +53,7 @@ export class PullLog {
   readonly #requests: Counter<typeof METRICS.proxyRequests>;
   readonly #bytes: Counter<typeof METRICS.proxyBytes>;
   readonly #firstByte: Histogram<typeof METRICS.proxyFirstByteSeconds>;
+  readonly #failures: Counter<typeof METRICS.proxyFailures>;
   readonly #requestsV1: Counter<typeof METRICS_V1.proxyRequests>;
   readonly #hosts = new Set<string>();
 
@@ -62,6 +63,7 @@ export class PullLog {
     this.#requests = metrics.counter(METRICS.proxyRequests);
     this.#bytes = metrics.counter(METRICS.proxyBytes);
     this.#firstByte = metrics.histogram(METRICS.proxyFirstByteSeconds);
+    this.#failures = metrics.counter(METRICS.proxyFailures);
     this.#requestsV1 = metrics.counter(METRICS_V1.proxyRequests);
   }
 
@@ -69,6 +71,7 @@ export class PullLog {
   ended(record: PullRecord, complete: boolean): void {
     const { kind, origin, reason, status, bytes, firstByteMs } = record;
     this.#requests.inc({ kind, origin, reason, status });
+    if (record.code !== undefined) this.#failures.inc({ code: record.code });
     if (record.host !== undefined) {
       const cacheHit = String(origin === 'cache' || origin === 'memory');
       this.#requestsV1.inc({ registry: this.#registry(record.host), statusCode: status, cacheHit });

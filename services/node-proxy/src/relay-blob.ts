@@ -133,7 +133,7 @@ export class BlobRelay {
       } catch (error) {
         if (isRangeError(error))
           throw new PullFailure('rangeInvalid', 'the range lies outside the blob', { cause: error });
-        seen = look(seen, error);
+        seen = look(seen, error, source.step);
         failures.push(error);
       }
     }

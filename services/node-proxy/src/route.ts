@@ -154,6 +154,8 @@ export interface Seen {
   readonly noSuchImage: boolean;
   /** Upstream did not say what a tag names, for a reason for which what is kept may be served. */
   readonly checkFailed: boolean;
+  /** Places (see `placeOf`) that did not answer in time. */
+  readonly hung: readonly string[];
 }
 
 /** Before the first step. */
@@ -163,11 +165,19 @@ export const NOTHING_SEEN: Seen = {
   upstreamSilent: false,
   noSuchImage: false,
   checkFailed: false,
+  hung: [],
 };
 
-/** Whether a step's condition holds. `noSuchImage` is asked of every upstream so far: a silent one may well be the one that is meant. */
-export function mayRun({ when, lastResort }: Step, seen: Seen): boolean {
+/** Whom a step asks: our cache, or a registry by its host. */
+export function placeOf({ from, repository }: Pick<Step, 'from' | 'repository'>): string {
+  return from === 'upstream' ? `upstream ${repository.host}` : from;
+}
+
+/** Whether a step's condition holds. Who did not answer in time is not waited for again in the same pull. `noSuchImage` is asked of every upstream so far: a silent one may well be the one that is meant. */
+export function mayRun(step: Step, seen: Seen): boolean {
+  const { when, lastResort } = step;
   if (lastResort === true && !seen.cacheSpared) return false;
+  if (seen.hung.includes(placeOf(step))) return false;
   switch (when) {
     case undefined:
       break;

@@ -13,7 +13,7 @@ import { parseRange } from './byte-range.ts';
 import type { CacheAccess } from './cache-access.ts';
 import { ClientGone, ClientStream } from './client-stream.ts';
 import { answerFailure, API_VERSION } from './error-answer.ts';
-import { PullFailure } from './failure.ts';
+import { codeOfBroken, PullFailure, UpstreamFailure } from './failure.ts';
 import type { FindManifest, FoundManifest } from './find-manifest.ts';
 import { listReferrersOf, noticeUnkept } from './list-referrers.ts';
 import { listTags, pageOf } from './list-tags.ts';
@@ -277,7 +277,7 @@ export class ServePull {
       record.code = failure.code.code;
       record.error = error instanceof PullFailure ? failure.message : describe(error);
     } else {
-      record.code = 'broken-off';
+      record.code = error instanceof RegistryError ? codeOfBroken(error) : failure.code.code;
       record.error = describe(error);
     }
     if (response.headersSent || gone) {
@@ -285,6 +285,7 @@ export class ServePull {
       return;
     }
     record.status = failure.code.http;
+    if (failure.cause instanceof UpstreamFailure) record.reason = 'UpstreamFailed';
     answerFailure(response, failure, {
       requestId: record.id,
       ...(record.name === undefined ? {} : { repository: record.name }),

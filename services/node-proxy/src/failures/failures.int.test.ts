@@ -1,0 +1,259 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import {
+  CACHE_CASES,
+  ERROR_CODES,
+  FAILURE_CELLS,
+  failureAnswer,
+  type FailureAnswer,
+  type FailureCell,
+  isAway,
+  METRICS,
+  PULL_CASES,
+  UPSTREAM_CASES,
+  type Wait,
+} from '@kuik/contracts';
+import { digestOf } from '@kuik/image';
+import { until } from '@kuik/testbed';
+import { ask, HOST, type Answer, type LogLine, type RunningProxy } from '../proxy-world.fixture.ts';
+import { BOUNDS, HUNG, startFailureWorld, type FailureWorld } from './failure-world.fixture.ts';
+import { RANGE, repositoryOf, upstreamHost } from './upstream-cases.fixture.ts';
+
+/** Who answers at once may take this long on a busy machine. */
+const BUSY_MS = 5_000;
+const WAITED_MS: Readonly<Record<Wait, number>> = {
+  cache: BOUNDS.hung,
+  upstream: BOUNDS.hung,
+  check: BOUNDS.patience,
+  tag: BOUNDS.patience,
+  'back-off': 600,
+};
+/** Cells that wait cost no time of the processor: many at once. The others a few at a time. */
+const AT_ONCE = { waiting: 32, busy: 6 };
+
+interface Pulled {
+  readonly answer: Answer;
+  readonly line: LogLine;
+}
+
+let world: FailureWorld;
+let layer: Buffer;
+const pulled = new Map<FailureCell, Pulled>();
+const expectations = new Map(FAILURE_CELLS.map((cell) => [cell, failureAnswer(cell)]));
+
+beforeAll(async () => {
+  world = await startFailureWorld();
+  const chunks: Buffer[] = [];
+  for (const chunk of world.layer.open()) chunks.push(Buffer.from(chunk));
+  layer = Buffer.concat(chunks);
+  const waits = (cell: FailureCell): boolean => expectations.get(cell)!.waits.length > 0;
+  await Promise.all([
+    pullAll(FAILURE_CELLS.filter(waits), AT_ONCE.waiting),
+    pullAll(
+      FAILURE_CELLS.filter((cell) => !waits(cell)),
+      AT_ONCE.busy,
+    ),
+  ]);
+}, 120_000);
+afterAll(() => world.stop());
+
+async function pullAll(cells: readonly FailureCell[], atOnce: number): Promise<void> {
+  const left = [...cells];
+  const work = async (): Promise<void> => {
+    for (let cell = left.shift(); cell !== undefined; cell = left.shift()) pulled.set(cell, await pull(cell));
+  };
+  await Promise.all(Array.from({ length: atOnce }, work));
+}
+
+async function pull(cell: FailureCell): Promise<Pulled> {
+  const headers = cell.pull === 'Range' ? { range: `bytes=${RANGE.first}-${RANGE.last}` } : {};
+  return pullOf(world.proxyOf(cell), world.targetOf(cell), headers);
+}
+
+async function pullOf(proxy: RunningProxy, target: string, headers: Record<string, string> = {}): Promise<Pulled> {
+  const answer = await ask(`${proxy.url}/v2/${target}`, { headers });
+  return { answer, line: await until(() => proxy.lineOf(answer), { what: `the log line of ${target}` }) };
+}
+
+const codeOf = ({ failure }: FailureAnswer): string | undefined => failure && ERROR_CODES[failure].code;
+
+/** What a cell's answer has to look like, to its client and in the log. */
+function told(answer: FailureAnswer, cell: FailureCell) {
+  return {
+    status: answer.status,
+    body: answer.unchecked === true ? 'wrong, for its client to find out' : answer.body,
+    code: codeOf(answer),
+    warning: answer.stale === true ? '110 - "Response is Stale"' : undefined,
+    retryAfter: cell.upstream === '429' && answer.body === 'error',
+    origin: answer.origin,
+    reason: answer.reason,
+    level: answer.status >= 500 || answer.body === 'broken-off' ? 'warn' : 'info',
+  };
+}
+
+/** The same of what came. */
+function seen(cell: FailureCell, { answer, line }: Pulled) {
+  const { status, headers } = answer;
+  return {
+    status,
+    body: bodyOf(cell, answer),
+    code: line.code,
+    warning: headers['warning'],
+    // What is left of the time that upstream named.
+    retryAfter: Number(headers['retry-after'] ?? 0) > 0,
+    origin: line.origin === 'memory' ? 'cache' : line.origin,
+    reason: line.reason,
+    level: line.level,
+  };
+}
+
+function bodyOf({ pull: what }: FailureCell, { status, body, complete }: Answer): string {
+  const right = what === 'Range' ? layer.subarray(RANGE.first, RANGE.last + 1) : layer;
+  const isBlob = what === 'blob' || what === 'Range';
+  if (status >= 400) return complete && body.includes('"KUIK-') ? 'error' : 'no error body';
+  if (isBlob && !complete) return body.length < right.length ? 'broken-off' : 'whole, and said not to be';
+  if (!complete) return 'broken-off';
+  if (isBlob ? body.equals(right) : digestOf(body) === world.image.digest) return 'whole';
+  return what === 'Range' && body.length === right.length ? 'wrong, for its client to find out' : 'wrong bytes';
+}
+
+/** Wrong bytes that are noticed in time never leave. */
+function either(cell: FailureCell, shown: ReturnType<typeof seen>) {
+  const answer = expectations.get(cell)!;
+  if (answer.orError !== true || shown.status < 400) return told(answer, cell);
+  const { failure, waits } = answer;
+  const status = ERROR_CODES[failure!].http;
+  return told({ status, body: 'error', failure: failure!, origin: 'none', reason: 'UpstreamFailed', waits }, cell);
+}
+
+const cellsOf = (pullCase: string, cacheCase: string): FailureCell[] =>
+  FAILURE_CELLS.filter(({ pull: what, cache }) => what === pullCase && cache === cacheCase);
+
+const named = <N extends string>(cases: readonly (readonly [N, string])[]): N[] => cases.map(([name]) => name);
+
+describe.each(named(PULL_CASES))('pull: %s', (pullCase) => {
+  describe.each(named(CACHE_CASES))('cache: %s', (cacheCase) => {
+    const cells = cellsOf(pullCase, cacheCase);
+    const all = <T>(of: (cell: FailureCell) => T): Record<string, T> =>
+      Object.fromEntries(cells.map((cell) => [cell.upstream, of(cell)]));
+
+    it('gets what docs/failures.md says, and its log line says so, whatever upstream is', () => {
+      expect(cells).toHaveLength(UPSTREAM_CASES.length);
+      const shown = all((cell) => seen(cell, pulled.get(cell)!));
+      expect(shown).toEqual(all((cell) => either(cell, shown[cell.upstream]!)));
+    });
+
+    it('waits for nobody twice, and no longer than its bound', () => {
+      const late = cells.filter((cell) => {
+        const bound = expectations.get(cell)!.waits.reduce((sum, wait) => sum + WAITED_MS[wait], 0);
+        return pulled.get(cell)!.answer.ms > bound + BUSY_MS;
+      });
+      expect(late).toEqual([]);
+      const count = ({ waits }: FailureAnswer, which: Wait): number => waits.filter((wait) => wait === which).length;
+      for (const cell of cells) {
+        const answer = expectations.get(cell)!;
+        const { cache, upstream } = world.hangs(cell);
+        const questions = count(answer, 'upstream') + count(answer, 'check') + count(answer, 'tag');
+        const most = { cache: count(answer, 'cache'), upstream: cell.upstream === 'black-holed' ? questions : 0 };
+        if (cache > most.cache || upstream > most.upstream)
+          expect({ cell, cache, upstream }).toEqual({ cell, ...most });
+      }
+    });
+  });
+});
+
+describe('a breaker', () => {
+  const askFor = (proxy: RunningProxy, host: string, repository: string): Promise<Pulled> =>
+    pullOf(proxy, `${host}/${repository}/manifests/${world.image.digest}`);
+  const metric = async (proxy: RunningProxy, name: string): Promise<number | undefined> =>
+    (await samplesOf(proxy)).find(([sample]) => sample === `${name}{}`)?.[1];
+
+  it('spares an upstream that does not answer, and says when to come back; what others have is served', async () => {
+    const proxy = await world.startProxy('hit', { patient: false, settings: { upstreamBreaker: { open: '1m' } } });
+    const host = upstreamHost('black-holed');
+    for (let time = 0; time < 3; time += 1)
+      expect((await askFor(proxy, host, `spare/${time}`)).answer.status).toBe(504);
+    const before = world.faults.log.total({ host }).requests;
+    const { answer, line } = await askFor(proxy, host, 'spare/3');
+    expect([answer.status, line.code, answer.headers['retry-after']]).toEqual([504, 'KUIK-REG-504', '60']);
+    const stale = await pullOf(proxy, `${host}/${repositoryOf({ cache: 'hit', pull: 'unknown tag' })}/manifests/1`);
+    expect([stale.answer.status, stale.answer.headers['warning']]).toEqual([200, expect.stringMatching(/^110 /)]);
+    expect(world.faults.log.total({ host }).requests).toBe(before);
+    expect((await askFor(proxy, HOST, 'image')).answer.status).toBe(200);
+    expect(await metric(proxy, METRICS.proxySparedUpstreams.name)).toBe(1);
+    expect(await metric(proxy, METRICS.proxyUpstreamSpared.name)).toBe(2);
+    expect(proxy.lines.filter(({ message }) => message === 'upstream does not answer')).toHaveLength(1);
+  });
+
+  it('spares a cache that does not answer, and asks it all the same when nobody else has an answer', async () => {
+    const settings = { cacheTimeouts: { ...HUNG, breakerFailures: 3, breakerOpen: '1m' } };
+    const proxy = await world.startProxy('black-holed', { settings });
+    const asked = (): number => proxy.lines.filter(({ message }) => message === 'cache cannot be asked').length;
+    for (let time = 0; time < 3; time += 1) await askFor(proxy, upstreamHost('down'), `spare/${time}`);
+    expect([asked(), await metric(proxy, METRICS.proxyBreaker.name)]).toEqual([3, 1]);
+    expect((await askFor(proxy, HOST, 'image')).line).toMatchObject({ status: 200, origin: 'upstream' });
+    expect(asked()).toBe(3);
+    expect((await askFor(proxy, upstreamHost('down'), 'spare/3')).line).toMatchObject({ status: 503 });
+    expect(asked()).toBe(4);
+  });
+});
+
+describe('what is counted', () => {
+  it('is each answer, each failure by its code, each question about a tag, and each time that the cache was missed', async () => {
+    for (const proxy of world.proxies) {
+      const cells = FAILURE_CELLS.filter((cell) => world.proxyOf(cell) === proxy);
+      const shown = cells.map((cell) => ({ cell, ...pulled.get(cell)! }));
+      const expected = countUp([
+        ...shown.map(({ cell, answer: { status }, line }) => {
+          const kind = cell.pull === 'blob' || cell.pull === 'Range' ? 'blob' : 'manifest';
+          return [METRICS.proxyRequests.name, { kind, origin: line.origin, reason: line.reason, status }] as const;
+        }),
+        ...shown.flatMap(({ line: { code } }) =>
+          code === undefined ? [] : ([[METRICS.proxyFailures.name, { code }]] as const),
+        ),
+        ...cells.flatMap((cell) => {
+          const { check } = expectations.get(cell)!;
+          return check === undefined ? [] : ([[METRICS.proxyTagChecks.name, { result: check }]] as const);
+        }),
+      ]);
+      const names = [METRICS.proxyRequests.name, METRICS.proxyFailures.name, METRICS.proxyTagChecks.name];
+      const samples = await samplesOf(proxy);
+      expect(samples.filter(([name]) => names.some((one) => name.startsWith(`${one}{`))).sort()).toEqual(expected);
+
+      const sum = (name: string): number =>
+        samples.reduce((total, [sample, value]) => total + (sample.startsWith(name) ? value : 0), 0);
+      const missing = cells.filter(({ cache }) => isAway(cache)).length;
+      const warnings = proxy.lines.filter(({ message }) => message === 'cache cannot be asked');
+      expect(sum(METRICS.proxyCacheFailures.name)).toBe(warnings.length);
+      expect(warnings.length).toBeGreaterThanOrEqual(missing);
+      const broken = cells.filter(({ upstream, pull: what, cache }) => {
+        const blob = what === 'blob' || what === 'Range';
+        return blob && cache !== 'hit' && (upstream === 'resets mid-blob' || upstream === 'dies mid-blob');
+      });
+      expect(sum(METRICS.proxyResumes.name)).toBeGreaterThanOrEqual(broken.length);
+    }
+  });
+});
+
+type Sample = readonly [name: string, labels: Readonly<Record<string, unknown>>];
+
+function countUp(samples: readonly Sample[]): [string, number][] {
+  const counts = new Map<string, number>();
+  for (const [name, labels] of samples) {
+    const text = Object.entries(labels).map(([label, value]) => `${label}="${String(value)}"`);
+    const key = `${name}{${text.sort().join(',')}}`;
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  return [...counts].sort();
+}
+
+async function samplesOf(proxy: RunningProxy): Promise<[string, number][]> {
+  const lines = (await proxy.metrics.render()).split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  return lines.map((line) => {
+    const [, name, labels, value] = /^([a-z_0-9]+)(?:\{(.*)\})? (\S+)$/.exec(line)!;
+    const sorted = (labels ?? '')
+      .split(',')
+      .filter((label) => !label.startsWith('service='))
+      .sort();
+    return [`${name!}{${sorted.join(',')}}`, Number(value)];
+  });
+}
