@@ -137,6 +137,11 @@ export const METRICS = {
   transfersActive: gauge('kuik_transfers_active', 'Blobs that this process reads for everybody'),
   transferBytes: counter('kuik_transfer_bytes_total', 'Bytes that transfers read, by where from, and gave away', 'way'),
   transferJoins: counter('kuik_transfer_joins_total', 'Readers that came to this process, by what they got', 'result'),
+  transferStores: counter(
+    'kuik_transfer_stores_total',
+    'Blobs of pulls that were to be put into the cache: stored, failed',
+    'result',
+  ),
   transferSpoolBytes: gauge('kuik_transfer_spool_bytes', 'Room that spool files have taken'),
   monitorChecks: counter('kuik_monitor_checks_total', 'Upstream checks', 'host', 'result'),
   monitorDue: gauge('kuik_monitor_due', 'Images whose check is due', 'host'),

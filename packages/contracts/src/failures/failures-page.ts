@@ -13,16 +13,19 @@ export function failureTables(): string {
       cases.map(([name, does]) => [`**${name}**`, does]),
     );
   return [
+    '',
     '### Upstream',
     axis('upstream', UPSTREAM_CASES),
     '### The cache registry',
     axis('cache', CACHE_CASES),
-    '### What bounds a wait',
+    '### Waits',
+    'The settings behind each `≤`, and what they come to by default.',
     table(
-      ['settings', 'by default'],
-      Object.values(WAITS).map(({ settings, ms }) => [settings, formatDuration(ms)]),
+      ['wait', 'settings', 'by default'],
+      Object.entries(WAITS).map(([wait, { settings, ms }]) => [wait, settings, formatDuration(ms)]),
     ),
     ...PULL_CASES.flatMap(([pull, what]) => [`### Pulls: ${pull}`, `${sentence(what)}.`, table(...ofPull(pull))]),
+    '',
   ].join('\n\n');
 }
 

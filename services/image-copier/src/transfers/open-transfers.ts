@@ -68,6 +68,7 @@ export function openTransfers(parts: OpenTransfersParts): OpenedTransfers {
   const ending = new AbortController();
   const bytes = metrics.counter(METRICS.transferBytes);
   const joins = metrics.counter(METRICS.transferJoins);
+  const stores = metrics.counter(METRICS.transferStores);
   const url = (): string => advertise ?? ownAddress(host!, server.port);
   const transfers = new Transfers({
     leases,
@@ -83,7 +84,14 @@ export function openTransfers(parts: OpenTransfersParts): OpenedTransfers {
       );
     },
     cache: cacheOf,
-    store: storeBlob({ cache: cacheOf, turns, sessions, signal: ending.signal, log }),
+    store: storeBlob({
+      cache: cacheOf,
+      turns,
+      sessions,
+      signal: ending.signal,
+      count: (result) => stores.inc({ result }),
+      log,
+    }),
     onBytes: (from, count) => bytes.inc({ way: from }, count),
     now: () => clock.now(),
     log,

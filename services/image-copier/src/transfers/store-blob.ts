@@ -9,11 +9,12 @@ export interface StoreParts {
   readonly turns: Pick<BlobTurns, 'of'>;
   readonly sessions: UploadSessions;
   readonly signal: AbortSignal;
+  readonly count: (result: 'stored' | 'failed') => void;
   readonly log: { warn(message: string, fields?: Record<string, unknown>): void };
 }
 
 /** Puts what a transfer reads into the cache, as a copy would: by turns, mounted when it is there under another name. */
-export function storeBlob({ cache, turns, sessions, signal, log }: StoreParts): TransfersParts['store'] {
+export function storeBlob({ cache, turns, sessions, signal, count, log }: StoreParts): TransfersParts['store'] {
   return async (reader, size, source) => {
     const { host, digest } = reader;
     const target = cache(reader);
@@ -30,8 +31,10 @@ export function storeBlob({ cache, turns, sessions, signal, log }: StoreParts): 
         signal,
         onBytes: () => undefined,
       });
+      count('stored');
       return true;
     } catch (error) {
+      count('failed');
       log.warn('blob of a pull not stored', { digest, repository: target.repository, error });
       return false;
     }

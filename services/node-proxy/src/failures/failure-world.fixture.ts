@@ -15,30 +15,32 @@ import {
 import { parseReference, stateKey, toCacheRepository } from '@kuik/image';
 import { makeImage, startFaultProxy, startNats, until, type FaultProxy, type NatsServer } from '@kuik/testbed';
 import { HOST, startProxyWorld, type RunningProxy } from '../proxy-world.fixture.ts';
+import { BOUNDS, generousTo, HUNG } from './bounds.fixture.ts';
+import { openWorld, type Opened } from './opened.fixture.ts';
 import { bringAbout, DEAD_CDN, LAYER_BYTES, repositoryOf, upstreamHost } from './upstream-cases.fixture.ts';
 
-/**
- * The bounds of waiting, in ms. Who answers may be late on a busy machine, and is given time; who does not is not waited for long. `connect` and
- * `headers` of a part that does not answer are half of `hung` each.
- */
-export const BOUNDS = { hung: 500, patience: 250, generous: 20_000 } as const;
 /** Small enough that a layer is more than one. */
 const CHUNK_BYTES = 65_536;
 
 const AWAY_CACHES = ['down', 'black-holed'] as const;
 const cacheHost = (cache: (typeof AWAY_CACHES)[number]): string => `${cache}.cache.test`;
-export const HUNG = { connect: `${BOUNDS.hung / 2}ms`, headers: `${BOUNDS.hung / 2}ms` };
-const GENEROUS = { connect: `${BOUNDS.generous}ms`, headers: `${BOUNDS.generous}ms`, idle: `${BOUNDS.generous}ms` };
+const GENEROUS = generousTo(BOUNDS.generous);
 
 /** Every registry of the table at once: a host per case of upstream, proxies per case of the cache, a repository per cell. */
-export async function startFailureWorld() {
-  const [world, nats, caches] = await Promise.all([
-    startProxyWorld(),
-    startNats(),
-    startFaultProxy({ backingUrl: 'http://unused.invalid', hosts: AWAY_CACHES.map(cacheHost) }),
-  ]);
+export const startFailureWorld = () => openWorld(failureWorld);
+export type FailureWorld = Awaited<ReturnType<typeof startFailureWorld>>;
+
+async function failureWorld(opened: Opened) {
+  const folder = opened.add(mkdtempSync(path.join(tmpdir(), 'kuik-failures-')), (at) =>
+    rmSync(at, { recursive: true, force: true }),
+  );
+  const nats = opened.add(await startNats(), (one) => one.stop());
+  const world = opened.add(await startProxyWorld(), (one) => one.stop());
+  const caches = opened.add(
+    await startFaultProxy({ backingUrl: 'http://unused.invalid', hosts: AWAY_CACHES.map(cacheHost) }),
+    (one) => one.close(),
+  );
   const { faults } = world;
-  const folder = mkdtempSync(path.join(tmpdir(), 'kuik-failures-'));
   const busOf = (service: 'pod-watcher' | 'node-proxy'): Promise<Bus> => connected(nats, service, folder);
   const image = await makeImage({ seed: 'failures', layers: [{ bytes: LAYER_BYTES, encoding: 'raw' }] });
   const layer = image.blobs.find(({ size }) => size === LAYER_BYTES)!;
@@ -54,6 +56,7 @@ export async function startFailureWorld() {
   await caches.host(cacheHost('down')).down();
   caches.host(cacheHost('black-holed')).on().hang();
   await Promise.all(UPSTREAM_CASES.map(([upstream]) => bringAbout(upstream, faults)));
+  opened.add(watcher, (one) => one.close());
   // Nobody has a pull secret for anything here.
   watcher.respond(CREDENTIALS, ({ publicKey }) =>
     Promise.resolve({ sealed: sealCredential({ kind: 'anonymous' }, publicKey) }),
@@ -120,17 +123,8 @@ export async function startFailureWorld() {
         cache: count(caches, cacheHost('black-holed'), name),
       };
     },
-    async stop(): Promise<void> {
-      await watcher.close();
-      await world.stop();
-      await caches.close();
-      await nats.stop();
-      rmSync(folder, { recursive: true, force: true });
-    },
   };
 }
-export type FailureWorld = Awaited<ReturnType<typeof startFailureWorld>>;
-
 async function connected(nats: NatsServer, service: 'pod-watcher' | 'node-proxy', folder: string): Promise<Bus> {
   const seedFile = path.join(folder, service);
   writeFileSync(seedFile, nats.seeds[service], { mode: 0o600 });

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import {
   CACHE_CASES,
-  ERROR_CODES,
   FAILURE_CELLS,
   failureAnswer,
   type FailureAnswer,
@@ -12,14 +11,12 @@ import {
   UPSTREAM_CASES,
   type Wait,
 } from '@kuik/contracts';
-import { digestOf } from '@kuik/image';
-import { until } from '@kuik/testbed';
-import { ask, HOST, type Answer, type LogLine, type RunningProxy } from '../proxy-world.fixture.ts';
-import { BOUNDS, HUNG, startFailureWorld, type FailureWorld } from './failure-world.fixture.ts';
-import { RANGE, repositoryOf, upstreamHost } from './upstream-cases.fixture.ts';
+import { HOST, type RunningProxy } from '../proxy-world.fixture.ts';
+import { BOUNDS, BUSY_MS, HUNG } from './bounds.fixture.ts';
+import { startFailureWorld, type FailureWorld } from './failure-world.fixture.ts';
+import { bytesOf, expected, pullOf, seen, type Pulled, type Right } from './pulled.fixture.ts';
+import { repositoryOf, upstreamHost } from './upstream-cases.fixture.ts';
 
-/** Who answers at once may take this long on a busy machine. */
-const BUSY_MS = 5_000;
 const WAITED_MS: Readonly<Record<Wait, number>> = {
   cache: BOUNDS.hung,
   upstream: BOUNDS.hung,
@@ -30,21 +27,14 @@ const WAITED_MS: Readonly<Record<Wait, number>> = {
 /** Cells that wait cost no time of the processor: many at once. The others a few at a time. */
 const AT_ONCE = { waiting: 32, busy: 6 };
 
-interface Pulled {
-  readonly answer: Answer;
-  readonly line: LogLine;
-}
-
 let world: FailureWorld;
-let layer: Buffer;
+let right: Right;
 const pulled = new Map<FailureCell, Pulled>();
 const expectations = new Map(FAILURE_CELLS.map((cell) => [cell, failureAnswer(cell)]));
 
 beforeAll(async () => {
   world = await startFailureWorld();
-  const chunks: Buffer[] = [];
-  for (const chunk of world.layer.open()) chunks.push(Buffer.from(chunk));
-  layer = Buffer.concat(chunks);
+  right = { manifest: world.image.digest, layer: bytesOf(world.layer) };
   const waits = (cell: FailureCell): boolean => expectations.get(cell)!.waits.length > 0;
   await Promise.all([
     pullAll(FAILURE_CELLS.filter(waits), AT_ONCE.waiting),
@@ -64,66 +54,7 @@ async function pullAll(cells: readonly FailureCell[], atOnce: number): Promise<v
   await Promise.all(Array.from({ length: atOnce }, work));
 }
 
-async function pull(cell: FailureCell): Promise<Pulled> {
-  const headers = cell.pull === 'Range' ? { range: `bytes=${RANGE.first}-${RANGE.last}` } : {};
-  return pullOf(world.proxyOf(cell), world.targetOf(cell), headers);
-}
-
-async function pullOf(proxy: RunningProxy, target: string, headers: Record<string, string> = {}): Promise<Pulled> {
-  const answer = await ask(`${proxy.url}/v2/${target}`, { headers });
-  return { answer, line: await until(() => proxy.lineOf(answer), { what: `the log line of ${target}` }) };
-}
-
-const codeOf = ({ failure }: FailureAnswer): string | undefined => failure && ERROR_CODES[failure].code;
-
-/** What a cell's answer has to look like, to its client and in the log. */
-function told(answer: FailureAnswer, cell: FailureCell) {
-  return {
-    status: answer.status,
-    body: answer.unchecked === true ? 'wrong, for its client to find out' : answer.body,
-    code: codeOf(answer),
-    warning: answer.stale === true ? '110 - "Response is Stale"' : undefined,
-    retryAfter: cell.upstream === '429' && answer.body === 'error',
-    origin: answer.origin,
-    reason: answer.reason,
-    level: answer.status >= 500 || answer.body === 'broken-off' ? 'warn' : 'info',
-  };
-}
-
-/** The same of what came. */
-function seen(cell: FailureCell, { answer, line }: Pulled) {
-  const { status, headers } = answer;
-  return {
-    status,
-    body: bodyOf(cell, answer),
-    code: line.code,
-    warning: headers['warning'],
-    // What is left of the time that upstream named.
-    retryAfter: Number(headers['retry-after'] ?? 0) > 0,
-    origin: line.origin === 'memory' ? 'cache' : line.origin,
-    reason: line.reason,
-    level: line.level,
-  };
-}
-
-function bodyOf({ pull: what }: FailureCell, { status, body, complete }: Answer): string {
-  const right = what === 'Range' ? layer.subarray(RANGE.first, RANGE.last + 1) : layer;
-  const isBlob = what === 'blob' || what === 'Range';
-  if (status >= 400) return complete && body.includes('"KUIK-') ? 'error' : 'no error body';
-  if (isBlob && !complete) return body.length < right.length ? 'broken-off' : 'whole, and said not to be';
-  if (!complete) return 'broken-off';
-  if (isBlob ? body.equals(right) : digestOf(body) === world.image.digest) return 'whole';
-  return what === 'Range' && body.length === right.length ? 'wrong, for its client to find out' : 'wrong bytes';
-}
-
-/** Wrong bytes that are noticed in time never leave. */
-function either(cell: FailureCell, shown: ReturnType<typeof seen>) {
-  const answer = expectations.get(cell)!;
-  if (answer.orError !== true || shown.status < 400) return told(answer, cell);
-  const { failure, waits } = answer;
-  const status = ERROR_CODES[failure!].http;
-  return told({ status, body: 'error', failure: failure!, origin: 'none', reason: 'UpstreamFailed', waits }, cell);
-}
+const pull = (cell: FailureCell): Promise<Pulled> => pullOf(world.proxyOf(cell), world.targetOf(cell), cell.pull);
 
 const cellsOf = (pullCase: string, cacheCase: string): FailureCell[] =>
   FAILURE_CELLS.filter(({ pull: what, cache }) => what === pullCase && cache === cacheCase);
@@ -138,8 +69,8 @@ describe.each(named(PULL_CASES))('pull: %s', (pullCase) => {
 
     it('gets what docs/failures.md says, and its log line says so, whatever upstream is', () => {
       expect(cells).toHaveLength(UPSTREAM_CASES.length);
-      const shown = all((cell) => seen(cell, pulled.get(cell)!));
-      expect(shown).toEqual(all((cell) => either(cell, shown[cell.upstream]!)));
+      const shown = all((cell) => seen(cell, pulled.get(cell)!, right));
+      expect(shown).toEqual(all((cell) => expected(cell, shown[cell.upstream]!)));
     });
 
     it('waits for nobody twice, and no longer than its bound', () => {
@@ -202,7 +133,7 @@ describe('what is counted', () => {
     for (const proxy of world.proxies) {
       const cells = FAILURE_CELLS.filter((cell) => world.proxyOf(cell) === proxy);
       const shown = cells.map((cell) => ({ cell, ...pulled.get(cell)! }));
-      const expected = countUp([
+      const counts = countUp([
         ...shown.map(({ cell, answer: { status }, line }) => {
           const kind = cell.pull === 'blob' || cell.pull === 'Range' ? 'blob' : 'manifest';
           return [METRICS.proxyRequests.name, { kind, origin: line.origin, reason: line.reason, status }] as const;
@@ -217,7 +148,7 @@ describe('what is counted', () => {
       ]);
       const names = [METRICS.proxyRequests.name, METRICS.proxyFailures.name, METRICS.proxyTagChecks.name];
       const samples = await samplesOf(proxy);
-      expect(samples.filter(([name]) => names.some((one) => name.startsWith(`${one}{`))).sort()).toEqual(expected);
+      expect(samples.filter(([name]) => names.some((one) => name.startsWith(`${one}{`))).sort()).toEqual(counts);
 
       const sum = (name: string): number =>
         samples.reduce((total, [sample, value]) => total + (sample.startsWith(name) ? value : 0), 0);
@@ -252,7 +183,7 @@ async function samplesOf(proxy: RunningProxy): Promise<[string, number][]> {
     const [, name, labels, value] = /^([a-z_0-9]+)(?:\{(.*)\})? (\S+)$/.exec(line)!;
     const sorted = (labels ?? '')
       .split(',')
-      .filter((label) => !label.startsWith('service='))
+
       .sort();
     return [`${name!}{${sorted.join(',')}}`, Number(value)];
   });

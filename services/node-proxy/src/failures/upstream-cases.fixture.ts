@@ -3,8 +3,8 @@ import type { FaultProxy } from '@kuik/testbed';
 
 /** More than one read of a socket, and more than 64 KiB on either side of the cut: a rest that counts as progress. */
 export const LAYER_BYTES = 300_000;
-const CUT_AT = 150_000;
-export const RANGE = { first: 1000, last: 249_999 } as const;
+const CUT_AT = 100_000;
+export const RANGE = { first: 1000, last: 279_999 } as const;
 /** Later than a tag is waited for, earlier than an answer is given up. */
 const SLOW_MS = 500;
 /** Where blobs are redirected to when their CDN is dead. */

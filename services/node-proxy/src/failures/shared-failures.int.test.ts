@@ -1,0 +1,80 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { failureAnswer, type FailureCell, METRICS, UPSTREAM_CASES, type UpstreamCase } from '@kuik/contracts';
+import { until } from '@kuik/testbed';
+import { BOUNDS, BUSY_MS } from './bounds.fixture.ts';
+import { bytesOf, expected, pullOf, seen, type Pulled } from './pulled.fixture.ts';
+import {
+  SHARED_CACHES,
+  SHARED_CELLS,
+  SHARED_PULLS,
+  startSharedWorld,
+  type SharedWorld,
+} from './shared-world.fixture.ts';
+
+/** Said by upstream itself: passed on, and not asked for again. */
+const SAID: readonly UpstreamCase[] = ['401', '403', '404', '429'];
+/** The copier had no answer: the proxy asks by itself, and says what it gets. */
+const ALONE: readonly UpstreamCase[] = ['5xx', 'dead CDN', 'down', 'black-holed'];
+
+let world: SharedWorld;
+const pulled = new Map<FailureCell, Pulled>();
+beforeAll(async () => {
+  world = await startSharedWorld();
+  await world.breakAll();
+  const pull = async (cell: FailureCell): Promise<void> =>
+    void pulled.set(cell, await pullOf(world.proxy, world.targetOf(cell), cell.pull));
+  await Promise.all(SHARED_CELLS.map(pull));
+}, 120_000);
+afterAll(() => world.stop());
+
+/** Whether the whole layer is the copier's to store: it came, in full, through it, and not to somebody who wanted a part only. */
+function isStored({ upstream, cache, pull }: FailureCell): boolean {
+  if (pull === 'Range' || cache === 'read-only' || cache === 'disk full') return false;
+  // Of a layer that the copier has in part it asks by HEAD who may have it; who knows no HEAD is asked by the proxy alone.
+  if (upstream === '405 on HEAD') return cache === 'miss';
+  return failureAnswer({ upstream, cache, pull }).body === 'whole';
+}
+
+describe.each(SHARED_PULLS)('pull: %s, through a copier', (pull) => {
+  describe.each(SHARED_CACHES)('cache: %s', (cache) => {
+    const cells = SHARED_CELLS.filter((cell) => cell.pull === pull && cell.cache === cache);
+    const all = <T>(of: (cell: FailureCell) => T): Record<string, T> =>
+      Object.fromEntries(cells.map((cell) => [cell.upstream, of(cell)]));
+
+    it('gets the same as without one, whatever upstream is', () => {
+      expect(cells).toHaveLength(UPSTREAM_CASES.length);
+      const layerOf = (cell: FailureCell): Buffer => bytesOf(world.layerOf(cell));
+      const shown = all((cell) => seen(cell, pulled.get(cell)!, { manifest: '', layer: layerOf(cell) }));
+      expect(shown).toEqual(all((cell) => expected(cell, shown[cell.upstream]!)));
+      const late = cells.filter((cell) => pulled.get(cell)!.answer.ms > 2 * BOUNDS.hung + BUSY_MS);
+      expect(late).toEqual([]);
+    });
+
+    it('is stored where there is a whole layer and room for it', async () => {
+      const wanted = cells.filter(isStored);
+      for (const cell of wanted)
+        await until(() => world.isStored(cell), { what: `${JSON.stringify(cell)} to be stored` });
+      const stored = await Promise.all(cells.map(async (cell) => [cell.upstream, await world.isStored(cell)]));
+      expect(Object.fromEntries(stored)).toEqual(all((cell) => wanted.includes(cell)));
+    });
+  });
+});
+
+it('is counted: how each blob was had, and what was not stored', async () => {
+  const among = (cases: readonly UpstreamCase[]): number =>
+    SHARED_CELLS.filter(({ upstream }) => cases.includes(upstream)).length;
+  const result = (name: string): Promise<number> => world.counted(METRICS.proxyShared.name, name);
+  expect(await result('refused')).toBe(among(SAID));
+  expect(await result('alone-owner-failed')).toBeGreaterThanOrEqual(among(ALONE));
+  expect(await result('shared')).toBeGreaterThanOrEqual(
+    SHARED_CELLS.length - among([...SAID, ...ALONE, '405 on HEAD']),
+  );
+  // Each whole layer of which a client got a part at least, where there is no room.
+  const refused = SHARED_CELLS.filter(
+    ({ upstream, cache, pull }) =>
+      pull === 'blob' && (cache === 'read-only' || cache === 'disk full') && ![...SAID, ...ALONE].includes(upstream),
+  );
+  const failed = `${METRICS.transferStores.name}{result="failed"}`;
+  await until(async () => ((await world.metric(failed)) ?? 0) >= refused.length, { what: 'the stores that failed' });
+  expect(world.copierLog().split('blob of a pull not stored').length - 1).toBe(await world.metric(failed));
+});
