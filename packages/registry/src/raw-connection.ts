@@ -23,8 +23,12 @@ export interface PumpOptions {
 export class RawConnection {
   #socket: Socket | undefined;
   #failure: RegistryError | undefined;
-  /** Called whenever something happened that the one waiting side wants to know: bytes, a head, a failure. */
+  /** Called when something happened that the one waiting side wants to know: bytes, a head, a failure. */
   #wake: (() => void) | undefined;
+  /** Until when it waits, and what it then says. */
+  #patience: { untilMs: number; describe: () => string } | undefined;
+  /** Looks whether that has passed: set at most once in the time of a wait, not for each. */
+  #alarm: { timer: NodeJS.Timeout; atMs: number } | undefined;
   readonly #incoming: Incoming;
   readonly #name: string;
   readonly #onClosed: () => void;
@@ -35,7 +39,7 @@ export class RawConnection {
     this.#incoming = new Incoming({
       name,
       encrypted,
-      onProgress: () => this.#wake?.(),
+      onProgress: () => this.#stir(),
       onFailure: (error) => this.#fail(error),
     });
   }
@@ -75,7 +79,7 @@ export class RawConnection {
   }
 
   /** Sends a request head and reads the response head, skipping interim ones. Throws `timeout`, `refused`, `invalid-response`. */
-  async request(head: string, headersMs: number, signal?: AbortSignal): Promise<ResponseHead> {
+  request(head: string, headersMs: number, signal?: AbortSignal): Promise<ResponseHead> {
     this.begin();
     return this.#guarded(signal, () => {
       // Not waited for: a write that fails ends the connection, one that hangs has no answer either.
@@ -217,16 +221,24 @@ export class RawConnection {
   }
 
   async #guarded<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+    if (signal === undefined) {
+      try {
+        return await work();
+      } catch (error) {
+        this.destroy();
+        throw error;
+      }
+    }
     const abort = () => this.destroy(abortedError(`request to ${this.#name}`, signal));
-    if (signal?.aborted === true) abort();
-    signal?.addEventListener('abort', abort, { once: true });
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort, { once: true });
     try {
       return await work();
     } catch (error) {
       this.destroy();
-      throw signal?.aborted === true ? abortedError(`request to ${this.#name}`, signal) : error;
+      throw signal.aborted ? abortedError(`request to ${this.#name}`, signal) : error;
     } finally {
-      signal?.removeEventListener('abort', abort);
+      signal.removeEventListener('abort', abort);
     }
   }
 
@@ -246,14 +258,32 @@ export class RawConnection {
 
   /** Waits for bytes, a head or a failure; silence for `timeoutMs` is a failure of its own. */
   #happening(timeoutMs: number, describe: () => string): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => this.destroy(new RegistryError('timeout', describe())), timeoutMs);
-      this.#wake = () => {
-        clearTimeout(timer);
-        this.#wake = undefined;
-        resolve();
-      };
-    });
+    const untilMs = performance.now() + timeoutMs;
+    this.#patience = { untilMs, describe };
+    if (this.#alarm === undefined || this.#alarm.atMs > untilMs) this.#setAlarm(untilMs, timeoutMs);
+    return new Promise((resolve) => (this.#wake = resolve));
+  }
+
+  #setAlarm(atMs: number, inMs: number): void {
+    clearTimeout(this.#alarm?.timer);
+    // The socket holds the process up while something is awaited.
+    this.#alarm = { timer: setTimeout(() => this.#look(), Math.ceil(inMs)).unref(), atMs };
+  }
+
+  #look(): void {
+    this.#alarm = undefined;
+    if (this.#patience === undefined) return;
+    const { untilMs, describe } = this.#patience;
+    const leftMs = untilMs - performance.now();
+    if (leftMs > 0) this.#setAlarm(untilMs, leftMs);
+    else this.destroy(new RegistryError('timeout', describe()));
+  }
+
+  #stir(): void {
+    const wake = this.#wake;
+    this.#wake = undefined;
+    this.#patience = undefined;
+    wake?.();
   }
 
   #fail(error: RegistryError): void {
@@ -261,9 +291,10 @@ export class RawConnection {
       this.#failure = error;
       this.#incoming.close();
       this.#socket?.destroy();
+      clearTimeout(this.#alarm?.timer);
       this.#onClosed();
     }
-    this.#wake?.();
+    this.#stir();
   }
 }
 
