@@ -1,5 +1,7 @@
 const MiB = 1024 * 1024;
 const TRIM_AFTER_MS = 30_000;
+/** Of a buffer that is not the pool's. */
+const BEYOND_BYTES = 32 * 1024;
 
 export interface BufferPoolOptions {
   /** Bytes that all streams together may hold. */
@@ -51,6 +53,14 @@ export class BufferPool {
     return this.#take(size);
   }
 
+  /**
+   * A buffer at once, for a stream that nobody should wait for. When the pool is used up it is one of its own, so small that as many as there
+   * can be connections do no harm; `release` forgets it.
+   */
+  borrow(): Buffer {
+    return this.tryAcquire() ?? Buffer.allocUnsafeSlow(Math.min(BEYOND_BYTES, this.#min - 1));
+  }
+
   /** A buffer, in the order of asking. Rejects with the signal's reason when it aborts first. */
   acquire(signal?: AbortSignal): Promise<Buffer> {
     const now = this.tryAcquire();
@@ -74,6 +84,7 @@ export class BufferPool {
 
   /** Gives a buffer back; nothing may touch it afterwards. */
   release(buffer: Buffer): void {
+    if (buffer.length < this.#min) return;
     this.#used -= buffer.length;
     this.#kept += buffer.length;
     const list = this.#free.get(buffer.length);

@@ -112,7 +112,7 @@ export class RawClient {
     const signal = request.signal === undefined ? {} : { signal: request.signal };
     const way = this.#dial(request.url);
     const dial = { ...way, timeoutMs: timeoutsOf(way, this.#timeouts).connectMs, ...signal };
-    const connection = await RawConnection.open(dial, (closed) => this.#all.delete(closed));
+    const connection = await RawConnection.open(dial, this.#pool, (closed) => this.#all.delete(closed));
     this.#all.add(connection);
     if (this.#closed) connection.destroy();
     return connection;
@@ -125,7 +125,7 @@ export class RawClient {
         ? await connection.request(text, headersMs, request.signal)
         : await connection.send(text, request.body, { idleMs, answerMs: commitMs }, request.signal);
     if (head.contentLength === 0) this.#keep(request.url.origin, connection);
-    return new Exchange(request, head, connection, { pool: this.#pool, idleMs }, this.#done);
+    return new Exchange(request, head, connection, idleMs, this.#done);
   }
 
   readonly #done = (origin: string, connection: RawConnection): void => this.#keep(origin, connection);
@@ -181,20 +181,20 @@ class Exchange implements RawResponse {
   readonly #request: RawRequest;
   readonly #head: ResponseHead;
   readonly #connection: RawConnection;
-  readonly #limits: { pool: BufferPool; idleMs: number };
+  readonly #idleMs: number;
   readonly #done: (origin: string, connection: RawConnection) => void;
 
   constructor(
     request: RawRequest,
     head: ResponseHead,
     connection: RawConnection,
-    limits: { pool: BufferPool; idleMs: number },
+    idleMs: number,
     done: (origin: string, connection: RawConnection) => void,
   ) {
     this.#request = request;
     this.#head = head;
     this.#connection = connection;
-    this.#limits = limits;
+    this.#idleMs = idleMs;
     this.#done = done;
   }
 
@@ -223,7 +223,7 @@ class Exchange implements RawResponse {
     if (contentLength === undefined)
       throw new RegistryError('invalid-response', `${describeUrl(this.url)} states no length`);
     if (contentLength === 0) return;
-    await this.#connection.pump(contentLength, sink, { ...this.#limits, signal });
+    await this.#connection.pump(contentLength, sink, { idleMs: this.#idleMs, signal });
     this.#done(this.url.origin, this.#connection);
   }
 
