@@ -46,7 +46,9 @@ export class Patience {
     if (this.#limit === undefined) return;
     const { untilMs, describe } = this.#limit;
     const leftMs = untilMs - performance.now();
-    if (leftMs > 0) this.#set(untilMs, leftMs);
-    else this.#onOver(describe());
+    if (leftMs > 0) return this.#set(untilMs, leftMs);
+    // A process that was busy for that long has not looked yet what came meanwhile: it does before this is called.
+    const limit = this.#limit;
+    setImmediate(() => this.#limit === limit && this.#onOver(describe()));
   }
 }

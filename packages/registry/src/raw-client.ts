@@ -7,7 +7,7 @@ import type { ByteSink } from './port.ts';
 import type { ResponseHead } from './response-head.ts';
 import { timeoutsOf, type Timeouts } from './timeouts.ts';
 
-const IDLE_MAX_PER_ORIGIN = 16;
+const IDLE_MAX_PER_ORIGIN = 64;
 /** Shorter than any server's own keep-alive, so that a reused connection is rarely one that was just closed. */
 const IDLE_MS = 5_000;
 /** Bodies that are not worth a new connection are read to their end. */

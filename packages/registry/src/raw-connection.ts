@@ -199,7 +199,7 @@ export class RawConnection {
   }
 
   readonly #secondBuffer = (): Buffer | undefined => {
-    const buffer = this.#pool.tryAcquire();
+    const buffer = this.#pool.tryAnother();
     if (buffer !== undefined) this.#lent.push(buffer);
     return buffer;
   };
