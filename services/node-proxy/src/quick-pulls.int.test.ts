@@ -44,8 +44,8 @@ const lineOf = (answer: string) => {
   return proxy.lines.find(({ message, requestId }) => message === 'pull answered' && requestId === id);
 };
 /** The same request on a connection of its own, which ends behind the answer; `fields` that are not plain take it to node:http. */
-const alone = async (target: string, fields = ''): Promise<string> => {
-  const client = connected();
+const alone = async (target: string, fields = '', port = proxy.port): Promise<string> => {
+  const client = connected(port);
   client.send(`GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${fields}\r\n`);
   await until(() => client.closed, { what: 'the answer to end' });
   return client.text;
@@ -75,6 +75,17 @@ describe('a blob that is asked for plainly', () => {
     expect(quick).toMatch(/^HTTP\/1\.1 404 KUIK-/);
     expect(lines(quick)).toEqual(lines(ordinary));
     expect(lineOf(quick)).toMatchObject({ status: 404, code: lineOf(ordinary)!.code });
+  });
+
+  it('is refused as by node:http to whom it may not be served', async () => {
+    const strict = await world.start({ settings: { privateImages: { mode: 'enforce', unknownWhenDown: 'deny' } } });
+    const [quick, ordinary] = [
+      await alone(blobOf(100), '', strict.port),
+      await alone(blobOf(100), 'X-Other: 1\r\n', strict.port),
+    ];
+    expect(quick).toMatch(/^HTTP\/1\.1 4/);
+    expect(lines(quick)).toEqual(lines(ordinary));
+    await strict.close();
   });
 
   it('is followed by others on the same connection, in the order in which they were asked for', async () => {
