@@ -8,18 +8,23 @@ export interface BlobGet {
   readonly authorization?: string;
   /** `bytes=a-b` */
   readonly range?: string;
+  /** Of the client, which reads no more at once; 1 MiB unless told. */
+  readonly bufferBytes?: number;
+  /** A slow client waits this long after each read, ms. */
+  readonly pauseMs?: number;
 }
 
 /**
  * One GET on a connection of its own, its body counted and thrown away in large reads: the cheapest client there is, so that what is
  * measured is the server. Resolves with the body's bytes. Rejects unless the status is 200 or 206 and the body whole.
  */
-export function getBlob({ port, path, authorization, range }: BlobGet): Promise<number> {
+export function getBlob(get: BlobGet): Promise<number> {
+  const { port, path, authorization, range, pauseMs } = get;
   return new Promise((resolve, reject) => {
     let head = '';
     let expected = -1;
     let received = 0;
-    const buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES);
+    const buffer = Buffer.allocUnsafeSlow(get.bufferBytes ?? BUFFER_BYTES);
     const socket = connect({
       port,
       host: '127.0.0.1',
@@ -40,7 +45,8 @@ export function getBlob({ port, path, authorization, range }: BlobGet): Promise<
           }
           received += body;
           if (received >= expected) socket.destroy();
-          return true;
+          else if (pauseMs !== undefined) setTimeout(() => socket.resume(), pauseMs);
+          return pauseMs === undefined;
         },
       },
     });

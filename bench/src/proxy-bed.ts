@@ -18,6 +18,7 @@ import {
   type NatsServer,
 } from '@kuik/testbed';
 import { startNginx } from './nginx.ts';
+import { portAnswers } from './port-answers.ts';
 
 export const HOST = 'registry.example.test';
 /** Of the cache registry and, through the proxy, of the image that it keeps. */
@@ -27,7 +28,7 @@ export const FRESH = 'fresh';
 
 /** One contestant. */
 export interface Target {
-  readonly name: 'node-proxy' | 'nginx' | 'registry';
+  readonly name: 'node-proxy' | 'nginx' | 'bare relay' | 'registry';
   readonly pid: number;
   readonly port: number;
   /** What its paths begin with: `/v2/<repository>`. */
@@ -63,8 +64,9 @@ export async function startProxyBed(sizes: readonly number[]): Promise<ProxyBed>
   const watcher = await watcherOf(nats, folder);
   const front = await startNginx(folder, 'nginx-cache', new URL(cache.readerUrl).host);
   const far = await startNginx(folder, 'nginx-upstream', upstream.host);
+  const near = await startBareRelay(new URL(cache.readerUrl).port);
   const proxy = await startProxy(folder, cache, upstream.host, nats);
-  children.push(front.process, far.process, proxy.process);
+  children.push(front.process, far.process, near.process, proxy.process);
 
   const reads = (): string => cache.authorization('reader', [{ repository: KEPT, actions: ['pull'] }]);
   const proxyAt = (base: string): Target => ({ name: 'node-proxy', pid: proxy.process.pid!, port: proxy.port, base });
@@ -77,6 +79,7 @@ export async function startProxyBed(sizes: readonly number[]): Promise<ProxyBed>
     hits: [
       proxyAt(`/v2/${KEPT}`),
       { name: 'nginx', pid: front.process.pid!, port: front.port, base: `/v2/${KEPT}`, authorization: reads },
+      { name: 'bare relay', pid: near.process.pid!, port: near.port, base: `/v2/${KEPT}`, authorization: reads },
       { name: 'registry', pid: cache.reader.pid, port: cache.reader.port, base: `/v2/${KEPT}`, authorization: reads },
     ],
     misses: [
@@ -101,6 +104,20 @@ export async function startProxyBed(sizes: readonly number[]): Promise<ProxyBed>
   };
 }
 
+/** The memory settings of the chart. */
+const AS_THE_CHART = { NODE_OPTIONS: '--max-semi-space-size=2', MALLOC_ARENA_MAX: '1' };
+
+/** `bare-relay.ts` in front of a port of this machine. */
+async function startBareRelay(backendPort: string): Promise<{ process: ChildProcess; port: number }> {
+  const port = await freePort();
+  const child = spawn(process.execPath, [path.join(import.meta.dirname, 'bare-relay.ts'), String(port), backendPort], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+    env: { PATH: process.env['PATH'], ...AS_THE_CHART },
+  });
+  await portAnswers(port);
+  return { process: child, port };
+}
+
 /** The service as the chart runs it, with the readers' key and its own NATS user. */
 async function startProxy(folder: string, cache: CacheRegistry, upstream: string, nats: NatsServer) {
   const [port, health] = [await freePort(), await freePort()];
@@ -113,8 +130,7 @@ async function startProxy(folder: string, cache: CacheRegistry, upstream: string
     stdio: ['ignore', openSync(path.join(folder, 'proxy.log'), 'w'), 'inherit'],
     env: {
       PATH: process.env['PATH'],
-      NODE_OPTIONS: '--max-semi-space-size=2',
-      MALLOC_ARENA_MAX: '1',
+      ...AS_THE_CHART,
       KUIK_LISTEN: `127.0.0.1:${port}`,
       KUIK_HTTP_HOST: '127.0.0.1',
       KUIK_HTTP_PORT: String(health),

@@ -1,8 +1,10 @@
-// Pulls through the node proxy, beside nginx in front of the same registry, and the registry alone: interleaved, medians.
+// Pulls through the node proxy, beside nginx and the barest relay of Node in front of the same registry, and the registry alone: interleaved,
+// medians.
 // Run: node bench/src/proxy.ts [--rounds 5] [--largest 1024] (MiB) [--only '1 KiB blob, hit']   services/node-proxy must be built; needs nginx and wrk
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { runBulk, type BulkCase, type BulkFigures } from './bulk-case.ts';
+import { hashCpuPerGb } from './hash-cost.ts';
 import { startProxyBed, type Target } from './proxy-bed.ts';
 import { runSmall, type SmallFigures } from './small-case.ts';
 import { measureTagChanges } from './tag-changes.ts';
@@ -54,7 +56,10 @@ try {
       ];
       for (const [kind, targets, part] of cases) {
         const title = `${kind} ${size / MiB} MiB c=${clients}`;
-        if (wanted(title)) printBulk(title, await runBulk({ ...bulk, ...part, title, targets }));
+        if (!wanted(title)) continue;
+        const figures = await runBulk({ ...bulk, ...part, title, targets });
+        printBulk(title, figures);
+        if (kind === 'miss') printHashed(title, figures, hashCpuPerGb());
       }
     }
   }
@@ -80,6 +85,13 @@ function printSmall(title: string, figures: readonly SmallFigures[]): void {
         (perSecond / base).toFixed(2).padStart(13),
     );
   }
+}
+
+/** What comes from upstream is hashed on its way, which nginx does not do. */
+function printHashed(title: string, figures: readonly BulkFigures[], hashPerGb: number): void {
+  const of = (wanted: Target['name']): number => figures.find(({ name }) => name === wanted)!.cpuPerGb;
+  const ratio = of('node-proxy') / (of('nginx') + hashPerGb);
+  line(`${title.padEnd(24)}sha256 alone ${hashPerGb.toFixed(2)}, node-proxy / (nginx + sha256) ${ratio.toFixed(2)}`);
 }
 
 function printBulk(title: string, figures: readonly BulkFigures[]): void {

@@ -25,7 +25,8 @@ export interface Refusal {
 
 /** Gives the header for a request to one repository, and another one when it was refused. */
 export interface Authorizer {
-  first(need: Need, signal?: AbortSignal): Promise<Attempt>;
+  /** At once when nobody has to be asked. */
+  first(need: Need, signal?: AbortSignal): Attempt | Promise<Attempt>;
   /** The next thing to try after 401 or 403; undefined when nothing is left. */
   next(attempt: Attempt, refusal: Refusal, signal?: AbortSignal): Promise<Attempt | undefined>;
   /** The attempt was accepted: begin with it next time. */

@@ -70,4 +70,28 @@ describe('BufferPool', () => {
     await expect(pool.acquire(AbortSignal.abort())).rejects.toBeDefined();
     pool.close();
   });
+
+  it('gives those who wait for nobody a small one beyond its sum, and uses that again, too', () => {
+    const pool = new BufferPool({ totalBytes: 128 * KiB, maxBytes: 64 * KiB, minBytes: 64 * KiB });
+    const pooled = [pool.borrow(), pool.borrow()];
+    const beyond = pool.borrow();
+    expect([...pooled, beyond].map(({ length }) => length)).toEqual([64 * KiB, 64 * KiB, 16 * KiB]);
+    expect(pool.usedBytes).toBe(128 * KiB);
+    pool.release(beyond);
+    expect(pool.borrow()).toBe(beyond);
+    pool.release(pooled[0]!);
+    expect(pool.borrow()).toBe(pooled[0]);
+    pool.close();
+  });
+
+  it('gives nobody another one once half of it is used', () => {
+    const pool = new BufferPool({ totalBytes: 4 * MiB, maxBytes: MiB, minBytes: 64 * KiB });
+    expect([pool.borrow(), pool.tryAnother(), pool.tryAnother()].map((buffer) => buffer?.length)).toEqual([
+      MiB,
+      MiB,
+      undefined,
+    ]);
+    expect(pool.borrow()).toBeDefined();
+    pool.close();
+  });
 });

@@ -1,5 +1,8 @@
 const MiB = 1024 * 1024;
 const TRIM_AFTER_MS = 30_000;
+/** Of a buffer that is not the pool's. */
+const BEYOND_BYTES = 16 * 1024;
+const BEYOND_KEPT = 256;
 
 export interface BufferPoolOptions {
   /** Bytes that all streams together may hold. */
@@ -25,6 +28,8 @@ export class BufferPool {
   readonly #min: number;
   readonly #free = new Map<number, Buffer[]>();
   readonly #waiting: { resolve: (buffer: Buffer) => void }[] = [];
+  /** Freed ones that are beyond the sum. */
+  #beyond: Buffer[] = [];
   #used = 0;
   #kept = 0;
   #trim: NodeJS.Timeout | undefined;
@@ -51,6 +56,19 @@ export class BufferPool {
     return this.#take(size);
   }
 
+  /**
+   * A buffer at once, for a stream that waits for nobody: some of those before it may be slow. When the pool is used up it is one beyond its sum,
+   * so small that as many as there can be connections do no harm.
+   */
+  borrow(): Buffer {
+    return this.tryAcquire() ?? this.#beyond.pop() ?? Buffer.allocUnsafeSlow(Math.min(BEYOND_BYTES, this.#min - 1));
+  }
+
+  /** One more for a stream that has one already; undefined when others may need it. */
+  tryAnother(): Buffer | undefined {
+    return this.#used < this.#total / 2 ? this.tryAcquire() : undefined;
+  }
+
   /** A buffer, in the order of asking. Rejects with the signal's reason when it aborts first. */
   acquire(signal?: AbortSignal): Promise<Buffer> {
     const now = this.tryAcquire();
@@ -74,6 +92,10 @@ export class BufferPool {
 
   /** Gives a buffer back; nothing may touch it afterwards. */
   release(buffer: Buffer): void {
+    if (buffer.length < this.#min) {
+      if (this.#beyond.length < BEYOND_KEPT) this.#beyond.push(buffer);
+      return;
+    }
     this.#used -= buffer.length;
     this.#kept += buffer.length;
     const list = this.#free.get(buffer.length);
@@ -109,6 +131,7 @@ export class BufferPool {
   }
 
   #drop(bytes: number): void {
+    if (bytes === Infinity) this.#beyond = [];
     for (const [size, list] of this.#free) {
       while (bytes > 0 && list.length > 0) {
         list.pop();

@@ -67,11 +67,11 @@ export class CacheAuthorizer implements Authorizer {
     this.#repository = repository;
   }
 
-  first(need: Need): Promise<Attempt> {
+  first(need: Need): Attempt {
     // What a repository is mounted from itself needs nothing beyond the token that every other request carries.
     const from = need.mountFrom === this.#repository ? undefined : need.mountFrom;
     const token = this.#tokens?.token(this.#repository, from);
-    return Promise.resolve({ header: token === undefined ? undefined : `Bearer ${token}` });
+    return { header: token === undefined ? undefined : `Bearer ${token}` };
   }
 
   next(): Promise<undefined> {

@@ -254,10 +254,10 @@ function secureContextOf(endpoint: Peer['trust']): SecureContext {
 function bounded<T>(work: Promise<T>, dial: Dial, doing: string): Promise<T> {
   return new Promise((resolve, reject) => {
     const abort = () => reject(abortedError(doing, dial.signal));
-    const timer = setTimeout(
-      () => reject(new RegistryError('timeout', `${doing}: no connection within ${Math.ceil(dial.timeoutMs)} ms`)),
-      dial.timeoutMs,
-    );
+    const over = (): void =>
+      reject(new RegistryError('timeout', `${doing}: no connection within ${Math.ceil(dial.timeoutMs)} ms`));
+    // Behind what came while the process was busy with something else.
+    const timer = setTimeout(() => setImmediate(over), dial.timeoutMs);
     dial.signal?.addEventListener('abort', abort, { once: true });
     work.then(resolve, reject).finally(() => {
       clearTimeout(timer);

@@ -1,7 +1,7 @@
 import { RegistryError } from './errors.ts';
 import { endOfHead, HEAD_MAX_BYTES, parseResponseHead, type ResponseHead } from './response-head.ts';
 
-const STEP = 16 * 1024;
+const STEP = 8 * 1024;
 /** A read smaller than this is not worth having. */
 const LEAST_READ = 4096;
 
@@ -12,7 +12,7 @@ export class HeadReader {
   #filled = 0;
   #end = 0;
 
-  /** Where the next read goes: at most 16 KiB. */
+  /** Where the next read goes: at most 8 KiB. */
   target(): Buffer {
     if (this.#buffer.length - this.#filled < LEAST_READ) this.#grow(STEP);
     return this.#buffer.subarray(this.#filled, this.#filled + STEP);

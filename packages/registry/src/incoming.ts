@@ -13,6 +13,11 @@ export interface IncomingOptions {
   /** Of the peer, for messages. */
   readonly name: string;
   readonly encrypted: boolean;
+  /**
+   * The first buffer for `rest` bytes of a body, asked for with the head, so that the first read behind it is a large one; undefined when
+   * it is none of those that are read into buffers.
+   */
+  readonly buffer?: (rest: number) => Buffer | undefined;
   /** A head or bytes of a body are there. */
   readonly onProgress: () => void;
   /** The peer sent what it may not send: the connection is of no use any more. */
@@ -24,6 +29,8 @@ export class Incoming {
   #expected: Expected = 'nothing';
   readonly #reader = new HeadReader();
   #head: ResponseHead | undefined;
+  /** Where the body that is held begins, when that is known. */
+  #first: Buffer | undefined;
   #ring: BodyRing | undefined;
   #lend: () => Buffer | undefined = () => undefined;
   #remaining = 0;
@@ -72,7 +79,8 @@ export class Incoming {
       return this.#ring!.full && this.#aside !== undefined ? this.#aside : this.#ring!.target(this.#remaining);
     }
     if (this.#expected === 'nothing') this.#reader.reset();
-    return this.#expected === 'held' ? this.#reader.targetBehind() : this.#reader.target();
+    if (this.#expected !== 'held') return this.#reader.target();
+    return this.#first ?? this.#reader.targetBehind();
   }
 
   /** Takes a read of `bytes` into `buffer`; false: the socket has to stop. */
@@ -103,9 +111,15 @@ export class Incoming {
     return early.subarray(0, length);
   }
 
+  /** The buffer that was asked for with the head. */
+  get first(): Buffer | undefined {
+    return this.#first;
+  }
+
   /** The `rest` of a body is read from now on, into `first` and what `lend` gives. */
   expectBody(rest: number, first: Buffer, lend: () => Buffer | undefined): void {
     this.#lend = lend;
+    this.#first = undefined;
     this.#remaining = rest;
     this.#expected = rest === 0 ? 'nothing' : 'body';
     if (rest > 0) this.#ring = new BodyRing(first);
@@ -124,6 +138,7 @@ export class Incoming {
   /** The body, or whatever of it was wanted, is over: its buffers are not touched any more. */
   bodyOver(): void {
     this.#ring = undefined;
+    this.#first = undefined;
     if (this.#expected === 'held') this.#expected = 'nothing';
   }
 
@@ -153,7 +168,10 @@ export class Incoming {
     const empty = head.contentLength === 0;
     if (empty && this.#reader.rest.length > 0) this.#clean = false;
     this.#expected = empty ? 'nothing' : 'held';
-    this.#whole = !empty && this.#reader.rest.length >= (head.contentLength ?? Infinity);
+    const rest = (head.contentLength ?? Infinity) - this.#reader.rest.length;
+    this.#whole = !empty && rest <= 0;
+    // What is decrypted is given out at once, wherever there is room: it must not be where the body's order is decided.
+    this.#first = empty || rest <= 0 || rest === Infinity || this.#aside ? undefined : this.#options.buffer?.(rest);
     this.#options.onProgress();
     // Nothing more is to come: to stop reading and to go on again would cost two system calls.
     return empty || this.#whole;

@@ -18,18 +18,20 @@ export interface BlobBody {
 /** An OpenBlob over any body: verified when whole, delivered once, readable as a stream. */
 export function openBlobOver(body: BlobBody): OpenBlob {
   let used = false;
-  const deliver = async (sink: ByteSink, signal?: AbortSignal): Promise<void> => {
-    if (used) throw new RegistryError('aborted', 'this blob was already read or cancelled');
+  const deliver = (sink: ByteSink, signal?: AbortSignal): Promise<void> => {
+    if (used) return Promise.reject(new RegistryError('aborted', 'this blob was already read or cancelled'));
     used = true;
     const whole = body.offset === 0 && body.length === body.totalSize;
-    if (body.verify === undefined || !whole) return body.pump(sink, signal);
+    return body.verify === undefined || !whole ? body.pump(sink, signal) : verified(body.verify, sink, signal);
+  };
+  const verified = async (digest: string, sink: ByteSink, signal: AbortSignal | undefined): Promise<void> => {
     let delivered = 0;
     const counting: ByteSink = (chunk) => {
       delivered += chunk.length;
       return sink(chunk);
     };
     try {
-      await body.pump(gated(new DigestGate(body.verify, body.length), counting), signal);
+      await body.pump(gated(new DigestGate(digest, body.length), counting), signal);
     } catch (error) {
       if (error instanceof RegistryError && error.code === 'digest-mismatch') {
         throw new RegistryError('digest-mismatch', error.message, { cause: error, bytesDelivered: delivered });

@@ -7,7 +7,7 @@ import type { ByteSink } from './port.ts';
 import type { ResponseHead } from './response-head.ts';
 import { timeoutsOf, type Timeouts } from './timeouts.ts';
 
-const IDLE_MAX_PER_ORIGIN = 16;
+const IDLE_MAX_PER_ORIGIN = 64;
 /** Shorter than any server's own keep-alive, so that a reused connection is rarely one that was just closed. */
 const IDLE_MS = 5_000;
 /** Bodies that are not worth a new connection are read to their end. */
@@ -112,7 +112,7 @@ export class RawClient {
     const signal = request.signal === undefined ? {} : { signal: request.signal };
     const way = this.#dial(request.url);
     const dial = { ...way, timeoutMs: timeoutsOf(way, this.#timeouts).connectMs, ...signal };
-    const connection = await RawConnection.open(dial, (closed) => this.#all.delete(closed));
+    const connection = await RawConnection.open(dial, this.#pool, (closed) => this.#all.delete(closed));
     this.#all.add(connection);
     if (this.#closed) connection.destroy();
     return connection;
@@ -124,48 +124,19 @@ export class RawClient {
       request.body === undefined
         ? await connection.request(text, headersMs, request.signal)
         : await connection.send(text, request.body, { idleMs, answerMs: commitMs }, request.signal);
-    return this.#response(connection, head, request);
+    if (head.contentLength === 0) this.#keep(request.url.origin, connection);
+    return new Exchange(request, head, connection, idleMs, this.#done);
   }
 
-  #response(connection: RawConnection, head: ResponseHead, request: RawRequest): RawResponse {
-    const origin = request.url.origin;
-    const length = head.contentLength;
-    if (length === 0) this.#keep(origin, connection);
-    const pump = async (sink: ByteSink, signal: AbortSignal | undefined): Promise<void> => {
-      if (length === undefined)
-        throw new RegistryError('invalid-response', `${describeUrl(request.url)} states no length`);
-      if (length === 0) return;
-      await connection.pump(length, sink, { pool: this.#pool, idleMs: this.#timeoutsOf(request).idleMs, signal });
-      this.#keep(origin, connection);
-    };
-    const readSmall = async (): Promise<Buffer | undefined> => {
-      if (length === undefined || length > DISCARD_MAX) {
-        if (length !== 0) connection.destroy();
-        return undefined;
-      }
-      const parts: Buffer[] = [];
-      await pump((chunk) => void parts.push(Buffer.from(chunk)), request.signal);
-      return Buffer.concat(parts);
-    };
-    return {
-      url: request.url,
-      status: head.status,
-      header: (name) => head.header(name),
-      headers: (name) => head.headers(name),
-      contentLength: length,
-      pump: (sink, signal) => pump(sink, signal ?? request.signal),
-      readSmall,
-      discard: () => {
-        if (length !== 0) connection.destroy();
-      },
-    };
-  }
+  readonly #done = (origin: string, connection: RawConnection): void => this.#keep(origin, connection);
 
   #requestHead(request: RawRequest): string {
-    const { url, method, body } = request;
+    const { url, method, body, headers } = request;
     let head = `${method} ${url.pathname}${url.search} HTTP/1.1\r\nhost: ${url.host}\r\n`;
-    const fields = { 'user-agent': this.#userAgent, 'accept-encoding': 'identity', ...request.headers };
-    for (const [name, value] of Object.entries<string>(fields)) {
+    if (headers['user-agent'] === undefined) head += `user-agent: ${this.#userAgent}\r\n`;
+    if (headers['accept-encoding'] === undefined) head += 'accept-encoding: identity\r\n';
+    for (const name in headers) {
+      const value = headers[name]!;
       if (!LEGAL_VALUE.test(value))
         throw new RegistryError('rejected', `the ${name} header for ${url.host} holds illegal characters`);
       head += `${name}: ${value}\r\n`;
@@ -202,5 +173,71 @@ export class RawClient {
       if (list.length === 0) this.#idle.delete(origin);
     }
     this.#sweep = this.#idle.size === 0 ? undefined : setTimeout(() => this.#dropIdle(), IDLE_MS).unref();
+  }
+}
+
+/** An answer whose body is still at its connection. */
+class Exchange implements RawResponse {
+  readonly #request: RawRequest;
+  readonly #head: ResponseHead;
+  readonly #connection: RawConnection;
+  readonly #idleMs: number;
+  readonly #done: (origin: string, connection: RawConnection) => void;
+
+  constructor(
+    request: RawRequest,
+    head: ResponseHead,
+    connection: RawConnection,
+    idleMs: number,
+    done: (origin: string, connection: RawConnection) => void,
+  ) {
+    this.#request = request;
+    this.#head = head;
+    this.#connection = connection;
+    this.#idleMs = idleMs;
+    this.#done = done;
+  }
+
+  get url(): URL {
+    return this.#request.url;
+  }
+
+  get status(): number {
+    return this.#head.status;
+  }
+
+  get contentLength(): number | undefined {
+    return this.#head.contentLength;
+  }
+
+  header(name: string): string | undefined {
+    return this.#head.header(name);
+  }
+
+  headers(name: string): readonly string[] {
+    return this.#head.headers(name);
+  }
+
+  async pump(sink: ByteSink, signal = this.#request.signal): Promise<void> {
+    const { contentLength } = this;
+    if (contentLength === undefined)
+      throw new RegistryError('invalid-response', `${describeUrl(this.url)} states no length`);
+    if (contentLength === 0) return;
+    await this.#connection.pump(contentLength, sink, { idleMs: this.#idleMs, signal });
+    this.#done(this.url.origin, this.#connection);
+  }
+
+  async readSmall(): Promise<Buffer | undefined> {
+    if (this.contentLength === undefined || this.contentLength > DISCARD_MAX) {
+      this.discard();
+      return undefined;
+    }
+    const parts: Buffer[] = [];
+    await this.pump((chunk) => void parts.push(Buffer.from(chunk)));
+    return Buffer.concat(parts);
+  }
+
+  discard(): void {
+    if (this.contentLength !== 0) this.#connection.destroy();
   }
 }

@@ -2,6 +2,7 @@ import { connect, type Dial } from './connect.ts';
 import { abortedError, networkError, RegistryError } from './errors.ts';
 import { Incoming } from './incoming.ts';
 import type { Socket } from 'node:net';
+import { Patience } from './patience.ts';
 import type { ResponseHead } from './response-head.ts';
 import type { BufferPool } from './buffer-pool.ts';
 import type { ByteSink } from './port.ts';
@@ -10,7 +11,6 @@ import type { ByteSink } from './port.ts';
 const SMALL_BODY = 64 * 1024;
 
 export interface PumpOptions {
-  pool: BufferPool;
   /** Longest silence of the peer while bytes are awaited. */
   idleMs: number;
   signal?: AbortSignal | undefined;
@@ -23,27 +23,37 @@ export interface PumpOptions {
 export class RawConnection {
   #socket: Socket | undefined;
   #failure: RegistryError | undefined;
-  /** Called whenever something happened that the one waiting side wants to know: bytes, a head, a failure. */
-  #wake: (() => void) | undefined;
+  /** Of the side that waits for bytes, a head or a failure. */
+  readonly #patience = new Patience((what) => this.destroy(new RegistryError('timeout', what)));
   readonly #incoming: Incoming;
   readonly #name: string;
   readonly #onClosed: () => void;
+  readonly #pool: BufferPool;
+  /** What the body under way has of the pool, from its head to its end. */
+  #lent: Buffer[] = [];
+  #pumping = false;
 
-  private constructor(name: string, encrypted: boolean, onClosed: () => void) {
+  private constructor(name: string, encrypted: boolean, pool: BufferPool, onClosed: () => void) {
     this.#name = name;
+    this.#pool = pool;
     this.#onClosed = onClosed;
     this.#incoming = new Incoming({
       name,
       encrypted,
-      onProgress: () => this.#wake?.(),
+      buffer: (rest) => this.#firstBuffer(rest),
+      onProgress: () => this.#patience.stir(),
       onFailure: (error) => this.#fail(error),
     });
   }
 
   /** Connects; `onClosed` is called once, whoever ends the connection. */
-  static async open(dial: Omit<Dial, 'onread'>, onClosed: (connection: RawConnection) => void): Promise<RawConnection> {
+  static async open(
+    dial: Omit<Dial, 'onread'>,
+    pool: BufferPool,
+    onClosed: (connection: RawConnection) => void,
+  ): Promise<RawConnection> {
     const encrypted = dial.url.protocol === 'https:';
-    const connection: RawConnection = new RawConnection(dial.url.host, encrypted, () => onClosed(connection));
+    const connection: RawConnection = new RawConnection(dial.url.host, encrypted, pool, () => onClosed(connection));
     const socket = await connect({
       ...dial,
       onread: {
@@ -75,7 +85,7 @@ export class RawConnection {
   }
 
   /** Sends a request head and reads the response head, skipping interim ones. Throws `timeout`, `refused`, `invalid-response`. */
-  async request(head: string, headersMs: number, signal?: AbortSignal): Promise<ResponseHead> {
+  request(head: string, headersMs: number, signal?: AbortSignal): Promise<ResponseHead> {
     this.begin();
     return this.#guarded(signal, () => {
       // Not waited for: a write that fails ends the connection, one that hangs has no answer either.
@@ -129,18 +139,12 @@ export class RawConnection {
     if (incoming.whole) return this.#deliverWhole(length, sink, options.signal);
     if (!incoming.held) throw new RegistryError('aborted', `the body from ${this.#name} is gone`);
     let delivered = 0;
-    const lent: Buffer[] = [];
-    const borrow = (buffer: Buffer | undefined) => {
-      if (buffer !== undefined) lent.push(buffer);
-      return buffer;
-    };
+    this.#pumping = true;
     try {
       await this.#guarded(options.signal, async () => {
         const early = incoming.early(length);
         const rest = length - early.length;
-        const small = rest <= SMALL_BODY;
-        const first = small ? Buffer.allocUnsafe(rest) : await options.pool.acquire(options.signal).then(borrow);
-        this.#beginBody(rest, first!, () => (small ? undefined : borrow(options.pool.tryAcquire())));
+        this.#beginBody(rest);
         if (early.length > 0) {
           const accepted = sink(early);
           if (accepted !== undefined) await accepted;
@@ -151,7 +155,7 @@ export class RawConnection {
           const chunk = incoming.take();
           if (chunk === undefined) {
             if (this.#failure !== undefined) throw this.#failure;
-            await this.#happening(
+            await this.#patience.wait(
               options.idleMs,
               () => `${this.#name} sent nothing more after ${delivered} of ${length} bytes`,
             );
@@ -175,14 +179,34 @@ export class RawConnection {
     } finally {
       incoming.bodyOver();
       if (incoming.awaitsBody) this.destroy();
-      for (const buffer of lent) options.pool.release(buffer);
+      this.#pumping = false;
+      this.#giveBack();
     }
   }
 
-  #beginBody(rest: number, first: Buffer, lend: () => Buffer | undefined): void {
+  #beginBody(rest: number): void {
     if (this.#failure !== undefined) throw this.#failure;
-    this.#incoming.expectBody(rest, first, lend);
+    const first = this.#incoming.first ?? this.#firstBuffer(rest);
+    this.#incoming.expectBody(rest, first, rest <= SMALL_BODY ? nothing : this.#secondBuffer);
     this.#socket?.resume();
+  }
+
+  #firstBuffer(rest: number): Buffer {
+    if (rest <= SMALL_BODY) return Buffer.allocUnsafe(rest);
+    const buffer = this.#pool.borrow();
+    this.#lent.push(buffer);
+    return buffer;
+  }
+
+  readonly #secondBuffer = (): Buffer | undefined => {
+    const buffer = this.#pool.tryAnother();
+    if (buffer !== undefined) this.#lent.push(buffer);
+    return buffer;
+  };
+
+  #giveBack(): void {
+    for (const buffer of this.#lent) this.#pool.release(buffer);
+    this.#lent = [];
   }
 
   /** Delivers a body that came with its head: nothing is awaited of the peer, who may be gone by now. */
@@ -212,21 +236,29 @@ export class RawConnection {
       const { head } = this.#incoming;
       if (head !== undefined) return head;
       if (this.#failure !== undefined) throw this.#failure;
-      await this.#happening(timeoutMs, () => `${this.#name} did not answer within ${timeoutMs} ms`);
+      await this.#patience.wait(timeoutMs, () => `${this.#name} did not answer within ${timeoutMs} ms`);
     }
   }
 
   async #guarded<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+    if (signal === undefined) {
+      try {
+        return await work();
+      } catch (error) {
+        this.destroy();
+        throw error;
+      }
+    }
     const abort = () => this.destroy(abortedError(`request to ${this.#name}`, signal));
-    if (signal?.aborted === true) abort();
-    signal?.addEventListener('abort', abort, { once: true });
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort, { once: true });
     try {
       return await work();
     } catch (error) {
       this.destroy();
-      throw signal?.aborted === true ? abortedError(`request to ${this.#name}`, signal) : error;
+      throw signal.aborted ? abortedError(`request to ${this.#name}`, signal) : error;
     } finally {
-      signal?.removeEventListener('abort', abort);
+      signal.removeEventListener('abort', abort);
     }
   }
 
@@ -244,27 +276,20 @@ export class RawConnection {
     });
   }
 
-  /** Waits for bytes, a head or a failure; silence for `timeoutMs` is a failure of its own. */
-  #happening(timeoutMs: number, describe: () => string): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => this.destroy(new RegistryError('timeout', describe())), timeoutMs);
-      this.#wake = () => {
-        clearTimeout(timer);
-        this.#wake = undefined;
-        resolve();
-      };
-    });
-  }
-
   #fail(error: RegistryError): void {
     if (this.#failure === undefined) {
       this.#failure = error;
       this.#incoming.close();
       this.#socket?.destroy();
+      this.#patience.close();
+      // Nobody reads the body that was held; one that is being read is given back behind its last chunk.
+      if (!this.#pumping) this.#giveBack();
       this.#onClosed();
     }
-    this.#wake?.();
+    this.#patience.stir();
   }
 }
 
 class EarlyAnswer extends Error {}
+
+const nothing = (): undefined => undefined;

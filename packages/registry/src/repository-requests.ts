@@ -91,29 +91,25 @@ export class RepositoryRequests {
   /** A small request. */
   send(call: Call, request: Omit<HttpRequest, 'signal'>): Promise<HttpResponse> {
     const follows = request.method === 'GET' || request.method === 'HEAD';
-    return this.#authorised(call, (authorization) =>
-      this.#following(request.url, authorization, follows, (url, header) =>
-        this.context.http.request({
-          ...request,
-          url,
-          headers: this.#headers(url, request.headers, header),
-          signal: call.signal,
-        }),
-      ),
+    return this.#authorised(call, request.url, follows, (url, header) =>
+      this.context.http.request({
+        ...request,
+        url,
+        headers: this.#headers(url, request.headers, header),
+        signal: call.signal,
+      }),
     );
   }
 
   /** A blob read; its body stays in the socket until it is pumped. */
   read(call: Call, request: { url: URL; headers: Record<string, string> }): Promise<RawResponse> {
-    return this.#authorised(call, (authorization) =>
-      this.#following(request.url, authorization, true, (url, header) =>
-        this.context.raw.request({
-          method: 'GET',
-          url,
-          headers: this.#headers(url, request.headers, header),
-          signal: call.signal,
-        }),
-      ),
+    return this.#authorised(call, request.url, true, (url, header) =>
+      this.context.raw.request({
+        method: 'GET',
+        url,
+        headers: this.#headers(url, request.headers, header),
+        signal: call.signal,
+      }),
     );
   }
 
@@ -151,20 +147,27 @@ export class RepositoryRequests {
     authorization: string | undefined,
   ): Record<string, string> {
     const { requestId, site } = this.context;
-    const own = url.host === site.base.host ? this.context.headers : undefined;
-    const all = withAuthorization({ ...headers, ...own }, authorization);
-    if (requestId !== undefined && REQUEST_ID.test(requestId) && url.host === site.base.host) {
-      all['x-request-id'] = requestId;
-    }
+    const home = url.host === site.base.host;
+    const all = home ? { ...headers, ...this.context.headers } : { ...headers };
+    if (authorization !== undefined) all['authorization'] = legalHeader(authorization);
+    if (home && requestId !== undefined && REQUEST_ID.test(requestId)) all['x-request-id'] = requestId;
     return all;
   }
 
-  async #authorised<A extends Answer>(call: Call, send: (header: string | undefined) => Promise<A>): Promise<A> {
+  /** `follows`: redirects are followed. */
+  async #authorised<A extends Answer>(
+    call: Call,
+    url: URL,
+    follows: boolean,
+    send: (url: URL, header: string | undefined) => Promise<A>,
+  ): Promise<A> {
     const started = performance.now();
     try {
-      let attempt = await this.context.auth.first(call.need, call.signal);
+      const first = this.context.auth.first(call.need, call.signal);
+      let attempt = first instanceof Promise ? await first : first;
       for (;;) {
-        const answer = await send(attempt.header);
+        let answer = await send(url, attempt.header);
+        if (follows && isRedirect(answer)) answer = await this.#following(url, attempt.header, answer, send);
         // What a redirect's target refuses says nothing about our credential: it did not get it.
         const home = answer.url.host === this.context.site.base.host;
         const refused = home && (answer.status === 401 || answer.status === 403);
@@ -201,24 +204,24 @@ export class RepositoryRequests {
   async #following<A extends Answer>(
     start: URL,
     authorization: string | undefined,
-    follows: boolean,
+    first: A,
     send: (url: URL, header: string | undefined) => Promise<A>,
   ): Promise<A> {
     let url = start;
     let header = authorization;
-    for (let hop = 0; ; hop += 1) {
-      const answer = await send(url, header);
-      const location = answer.header('location');
-      if (!follows || ![301, 302, 303, 307, 308].includes(answer.status) || location === undefined) return answer;
+    let answer = first;
+    for (let hop = 0; isRedirect(answer); hop += 1) {
       answer.discard();
       if (hop >= MAX_REDIRECTS)
         throw new RegistryError('invalid-response', `${this.context.host} redirects more than ${MAX_REDIRECTS} times`);
-      const to = this.#redirectTarget(url, location);
+      const to = this.#redirectTarget(url, answer.header('location')!);
       // Once a header is dropped it stays dropped: a chain may come back to look like home.
       if (header !== undefined && !keepsAuthorization(this.context.site.base, to, this.context.site.endpoint))
         header = undefined;
       url = to;
+      answer = await send(url, header);
     }
+    return answer;
   }
 
   #redirectTarget(from: URL, location: string): URL {
@@ -255,12 +258,14 @@ export class RepositoryRequests {
   }
 }
 
-function withAuthorization(
-  headers: Readonly<Record<string, string>>,
-  header: string | undefined,
-): Record<string, string> {
-  if (header === undefined) return { ...headers };
-  if (/^[\x20-\x7e]+$/.test(header)) return { ...headers, authorization: header };
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+
+function isRedirect(answer: Answer): boolean {
+  return REDIRECTS.has(answer.status) && answer.header('location') !== undefined;
+}
+
+function legalHeader(header: string): string {
+  if (/^[\x20-\x7e]+$/.test(header)) return header;
   throw new RegistryError('rejected', 'the credential holds characters that no header may hold');
 }
 

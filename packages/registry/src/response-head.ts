@@ -17,8 +17,9 @@ export interface ResponseHead {
   readonly keepAlive: boolean;
 }
 
-const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?$/;
-const FIELD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*$/;
+/** Status line, fields, blank line. */
+const HEAD =
+  /^HTTP\/1\.([01]) ([1-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?((?:\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*)*)\r\n\r\n$/;
 
 /** Index just past the blank line that ends the head, or -1 when it is not there yet. */
 export function endOfHead(bytes: Buffer, from = 0): number {
@@ -32,40 +33,53 @@ export function endOfHead(bytes: Buffer, from = 0): number {
  * Content-Length beside Transfer-Encoding are refused (RFC 9112 §5, §6.3). Throws RegistryError `invalid-response`.
  */
 export function parseResponseHead(bytes: Buffer): ResponseHead {
-  const [first = '', ...lines] = bytes.toString('latin1').split('\r\n');
-  const statusLine = STATUS_LINE.exec(first);
-  if (statusLine === null) throw malformed('no HTTP/1.1 status line');
-  const fields = new Map<string, string[]>();
-  for (const line of lines) {
-    if (line === '') break;
-    if (!FIELD.test(line)) throw malformed('a malformed header field');
-    const colon = line.indexOf(':');
-    const name = line.slice(0, colon).toLowerCase();
-    const value = trimmed(line.slice(colon + 1));
-    const values = fields.get(name);
-    if (values === undefined) fields.set(name, [value]);
-    else values.push(value);
+  const parts = HEAD.exec(bytes.toString('latin1'));
+  if (parts === null) throw malformed('no HTTP/1.1 status line, or a malformed header field');
+  return new ParsedHead(Number(parts[2]), parts[1] === '1', parts[3]!);
+}
+
+class ParsedHead implements ResponseHead {
+  readonly status: number;
+  readonly contentLength: number | undefined;
+  readonly chunked: boolean;
+  readonly keepAlive: boolean;
+  /** Each field with its line break before it; as it came, and for looking names up. */
+  readonly #fields: string;
+  readonly #lower: string;
+
+  constructor(status: number, kept: boolean, fields: string) {
+    this.status = status;
+    this.#fields = fields;
+    this.#lower = fields.toLowerCase();
+    const encoding = this.header('transfer-encoding');
+    const lengths = this.headers('content-length');
+    if (encoding !== undefined && lengths.length > 0) throw malformed('both Content-Length and Transfer-Encoding');
+    if (lengths.length > 1) throw malformed('several Content-Length fields');
+    const length = lengths[0];
+    if (length !== undefined && !/^\d{1,15}$/.test(length)) throw malformed('a Content-Length that is no number');
+    if (encoding !== undefined && encoding.toLowerCase() !== 'chunked') throw malformed('an unknown Transfer-Encoding');
+    const connection = (this.header('connection') ?? '').toLowerCase();
+    const bodiless = status === 204 || status === 304 || status < 200;
+    this.contentLength = bodiless ? 0 : length === undefined ? undefined : Number(length);
+    this.chunked = encoding !== undefined;
+    this.keepAlive = kept && !/\bclose\b/.test(connection) && !/\bupgrade\b/.test(connection);
   }
-  const headers = (name: string): readonly string[] => fields.get(name) ?? [];
-  const header = (name: string): string | undefined => fields.get(name)?.join(', ');
-  const encoding = header('transfer-encoding');
-  const lengths = headers('content-length');
-  if (encoding !== undefined && lengths.length > 0) throw malformed('both Content-Length and Transfer-Encoding');
-  if (lengths.length > 1) throw malformed('several Content-Length fields');
-  const length = lengths[0];
-  if (length !== undefined && !/^\d{1,15}$/.test(length)) throw malformed('a Content-Length that is no number');
-  if (encoding !== undefined && encoding.toLowerCase() !== 'chunked') throw malformed('an unknown Transfer-Encoding');
-  const connection = (header('connection') ?? '').toLowerCase();
-  const status = Number(statusLine[2]);
-  const bodiless = status === 204 || status === 304 || status < 200;
-  return {
-    status,
-    header,
-    headers,
-    contentLength: bodiless ? 0 : length === undefined ? undefined : Number(length),
-    chunked: encoding !== undefined,
-    keepAlive: statusLine[1] === '1' && !/\bclose\b/.test(connection) && !/\bupgrade\b/.test(connection),
-  };
+
+  headers(name: string): readonly string[] {
+    const values: string[] = [];
+    const wanted = `\r\n${name}:`;
+    for (let at = this.#lower.indexOf(wanted); at !== -1; at = this.#lower.indexOf(wanted, at + 2)) {
+      const from = at + wanted.length;
+      const end = this.#fields.indexOf('\r\n', from);
+      values.push(trimmed(this.#fields.slice(from, end === -1 ? undefined : end)));
+    }
+    return values;
+  }
+
+  header(name: string): string | undefined {
+    const values = this.headers(name);
+    return values.length > 1 ? values.join(', ') : values[0];
+  }
 }
 
 /** Without spaces and tabs around it; `trim` would take more than HTTP's white space. */

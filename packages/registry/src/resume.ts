@@ -58,7 +58,7 @@ export function blobSource(name: string, client: RepositoryClient, digest: strin
  */
 export async function openResuming(options: ResumeOptions): Promise<OpenBlob> {
   const reader = new ResumingReader(options);
-  const first = await reader.open();
+  const first = options.opened?.blob ?? (await reader.open());
   return openBlobOver({
     totalSize: first.totalSize,
     offset: first.offset,
@@ -87,7 +87,9 @@ class ResumingReader {
   constructor(options: ResumeOptions) {
     this.#options = options;
     this.#at = options.offset ?? 0;
-    this.#index = Math.max(0, options.opened === undefined ? 0 : options.sources.indexOf(options.opened.source));
+    const { opened } = options;
+    this.#first = this.#current = opened?.blob;
+    this.#index = opened === undefined ? 0 : Math.max(0, options.sources.indexOf(opened.source));
     if (options.sources.length === 0) throw new RegistryError('not-found', `no source for blob ${options.digest}`);
   }
 
@@ -97,8 +99,6 @@ class ResumingReader {
 
   /** Opens at the byte reached, going through the sources. */
   async open(signal = this.#options.signal): Promise<OpenBlob> {
-    const { opened } = this.#options;
-    if (opened !== undefined && this.#first === undefined) return (this.#first = this.#current = opened.blob);
     for (;;) {
       try {
         const { end } = this.#options;

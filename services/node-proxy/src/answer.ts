@@ -21,8 +21,13 @@ export function manifestHeaders(found: FoundManifest, requestId: string): Record
   };
 }
 
+export interface BlobAnswer {
+  readonly status: 200 | 206;
+  readonly headers: Record<string, string>;
+}
+
 /** Status and headers of a blob, or of a part of it. */
-export function blobHead(head: Omit<BlobHead, 'step'>, digest: string, requestId: string) {
+export function blobHead(head: Omit<BlobHead, 'step'>, digest: string, requestId: string): BlobAnswer {
   const headers: Record<string, string> = {
     ...API_VERSION,
     'Content-Type': 'application/octet-stream',

@@ -27,7 +27,6 @@ import {
 import {
   composeParts,
   HealthServer,
-  loop,
   loopPart,
   reportRounds,
   type App,
@@ -47,9 +46,12 @@ import { Owners } from './owners.ts';
 import { PullGuard } from './pull-guard.ts';
 import { PullLog } from './pull-record.ts';
 import { PullServer } from './pull-server.ts';
+import { QuickPulls } from './quick-pulls.ts';
 import { BlobRelay } from './relay-blob.ts';
+import { reportServed } from './report-served.ts';
+import { RequestIds } from './request-ids.ts';
 import { SharedReads } from './shared-reads.ts';
-import { ServedReport, ServedTally } from './served-report.ts';
+import { ServedTally } from './served-report.ts';
 import { ServePull } from './serve-pull.ts';
 import { ShownGrants } from './shown-grant.ts';
 import { spareUpstream } from './spare-upstream.ts';
@@ -186,7 +188,7 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
   const resumes = metrics.counter(METRICS.proxyResumes);
   const blobs = new BlobRelay({ cache, upstream, onResume: (from, to) => resumes.inc({ from, to }) });
   const served = new ServedTally(clock.now());
-  const pulls = new ServePull({
+  const pullOptions = {
     manifests: find,
     blobs,
     cache,
@@ -198,16 +200,18 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
     clientIdleMs,
     now,
     wall: () => clock.now(),
-  });
+  };
+  const ids = new RequestIds();
   const server = new PullServer({
     listen: config.listen,
-    handle: pulls.handle,
-    atOnce: pulls.atOnce,
+    handle: new ServePull(pullOptions, ids).handle,
+    quick: new QuickPulls(pullOptions, ids).answer,
+    clientIdleMs,
     drainMs: proxy.drain,
   });
 
   const missing = (): MissingContent[] => misses.take((repository) => manifests.of(repository));
-  const report: Part = reporting(served, missing, bus, config, context);
+  const report = reportServed({ served, missing, bus, node: config.node, everyMs: proxy.servedInterval }, context);
   const outside: Part = {
     name: 'outside',
     async close() {
@@ -287,43 +291,4 @@ function sharing(
 function readGrants(certificateFile: string | undefined): ShownGrants {
   if (certificateFile === undefined) return new ShownGrants(undefined);
   return new ShownGrants(grantCheckingKey(readSettingFile('privateImages.certificateFile', certificateFile)));
-}
-
-/** Once a minute, and once more at the end: what was served, and what the cache did not have. */
-function reporting(
-  served: ServedTally,
-  missing: () => MissingContent[],
-  bus: Bus | undefined,
-  config: Config,
-  { log, metrics, clock }: ServiceContext,
-): Part {
-  const ending = new AbortController();
-  const failures = metrics.counter(METRICS.loopFailures);
-  const report = bus === undefined ? undefined : new ServedReport(served, bus, config.node);
-  const send = async (): Promise<void> => {
-    if (bus?.status() === 'connected') await report?.send(clock.now(), missing());
-  };
-  let running: Promise<void> = Promise.resolve();
-  return {
-    name: 'served-report',
-    start() {
-      running = loop({
-        name: 'served',
-        signal: ending.signal,
-        everyMs: config.proxy.servedInterval,
-        tick: send,
-        onRound: ({ error }) => {
-          if (error === undefined) return;
-          failures.inc({ loop: 'served', code: (error as { code?: string }).code ?? 'unexpected' });
-          log.warn('report of what was served was not taken', { error });
-        },
-      });
-      return Promise.resolve();
-    },
-    async close() {
-      ending.abort();
-      await running;
-      await send().catch(() => undefined);
-    },
-  };
 }

@@ -7,6 +7,7 @@ import {
   type RegistryErrorCode,
   type RepositoryClient,
 } from '@kuik/registry';
+import { FewAtOnce } from './few-at-once.ts';
 import type { Repository } from './pull-path.ts';
 
 /** The cache registry could not be asked: away, too slow, spared, or it refuses our key. Everything falls through to upstream. */
@@ -46,6 +47,9 @@ export interface CacheAccessOptions {
   readonly onMiss?: (repository: Repository, what: string) => void;
 }
 
+/** Questions under way; a body is none any more once its head is there. */
+const ASKED_AT_ONCE = 16;
+
 /** What the cache registry says (or fails to say) when it serves nobody. */
 const AWAY: ReadonlySet<RegistryErrorCode> = new Set([
   'refused',
@@ -62,6 +66,7 @@ const AWAY: ReadonlySet<RegistryErrorCode> = new Set([
 /** Every call to the cache registry: told apart in "does not have it" and "cannot be asked", the latter spared by a breaker. */
 export class CacheAccess {
   readonly #options: CacheAccessOptions;
+  readonly #turns = new FewAtOnce(ASKED_AT_ONCE);
 
   constructor(options: CacheAccessOptions) {
     this.#options = options;
@@ -71,11 +76,20 @@ export class CacheAccess {
    * Runs `work` on the cache's copy of an upstream repository. Throws CacheMiss or CacheDown; an abort and an unsatisfiable range
    * pass as they are.
    */
-  async ask<T>(
+  ask<T>(
     repository: Repository,
     what: string,
     work: (client: RepositoryClient) => Promise<T>,
-    { requestId, insist = false }: CacheAsk = {},
+    options: CacheAsk = {},
+  ): Promise<T> {
+    return this.#turns.run(() => this.#ask(repository, what, work, options));
+  }
+
+  async #ask<T>(
+    repository: Repository,
+    what: string,
+    work: (client: RepositoryClient) => Promise<T>,
+    { requestId, insist = false }: CacheAsk,
   ): Promise<T> {
     const { registry, endpoint, breaker, onMiss } = this.#options;
     const name = toCacheRepository(repository);

@@ -24,6 +24,11 @@ const HOST = 'registry.example.test';
 const STREAMS = 16;
 const SMALL = 4 * MiB;
 const LARGE = sized({ usual: 24 * MiB, full: 1024 * MiB });
+/** A crowd, and so many in it that do not read on before all others have finished: more than sockets hold for them. */
+const CROWD = sized({ usual: 100, full: 500 });
+const SLOW = CROWD / 10;
+const MIDDLE = sized({ usual: 1 * MiB, full: 10 * MiB });
+const HELD = sized({ usual: LARGE, full: MIDDLE });
 const RESIDENT_MAX = 160 * MiB;
 /** What is left lying about between collections. */
 const GROWTH_MAX = 40 * MiB;
@@ -65,7 +70,10 @@ async function startProxy(): Promise<ServiceProcess> {
 beforeAll(async () => {
   folder = mkdtempSync(path.join(tmpdir(), 'kuik-memory-'));
   [cache, upstream] = await Promise.all([startCacheRegistry(), startUpstreamRegistry()]);
-  image = await makeImage({ seed: 'memory', layers: [SMALL, LARGE].map((bytes) => ({ bytes, encoding: 'raw' })) });
+  image = await makeImage({
+    seed: 'memory',
+    layers: [SMALL, MIDDLE, LARGE].map((bytes) => ({ bytes, encoding: 'raw' })),
+  });
   const repository = toCacheRepository({ host: HOST, path: 'kept' })!;
   const authorization = cache.authorization('writer', [{ repository, actions: ['pull', 'push'] }]);
   await pushImage(cache.writerUrl, repository, ['1'], image, { authorization });
@@ -79,8 +87,8 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** The digest of what a GET brings. */
-function pull(repository: string, digest: string): Promise<string> {
+/** The digest of what a GET brings; `held`: what its client waits for before it reads on. */
+function pull(repository: string, digest: string, held?: Promise<unknown>): Promise<string> {
   return new Promise((resolve, reject) => {
     const url = `http://127.0.0.1:${port}/v2/${HOST}/${repository}/blobs/${digest}`;
     get(url, { agent: false }, (answer) => {
@@ -88,6 +96,9 @@ function pull(repository: string, digest: string): Promise<string> {
       answer.on('data', (chunk: Buffer) => hash.update(chunk));
       answer.on('end', () => resolve(`sha256:${hash.digest('hex')}`));
       answer.on('error', reject);
+      if (held === undefined) return;
+      answer.pause();
+      void held.then(() => answer.resume());
     }).on('error', reject);
   });
 }
@@ -97,6 +108,10 @@ async function peakAfter(bytes: number): Promise<number> {
   const { digest } = image.blobs.find(({ size }) => size === bytes)!;
   const streams = Array.from({ length: STREAMS }, (_, at) => pull(at % 2 === 0 ? 'kept' : 'fresh', digest));
   expect(new Set(await Promise.all(streams))).toEqual(new Set([digest]));
+  return peak();
+}
+
+function peak(): number {
   const status = readFileSync(`/proc/${proxy.pid}/status`, 'utf8');
   return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)![1]) * 1024;
 }
@@ -110,6 +125,24 @@ async function peakAfter(bytes: number): Promise<number> {
     console.log(`resident at most: ${Math.round(small / MiB)} MiB, then ${Math.round(large / MiB)} MiB`);
     expect(large).toBeLessThan(RESIDENT_MAX);
     expect(large - small).toBeLessThan(GROWTH_MAX);
+  },
+  300_000,
+);
+
+(process.platform === 'linux' ? it : it.skip)(
+  `serves ${CROWD} clients at once within the same, and none of them waits for those that do not read`,
+  async () => {
+    const digestOf = (bytes: number): string => image.blobs.find(({ size }) => size === bytes)!.digest;
+    const from = (at: number): string => (at % 2 === 0 ? 'kept' : 'fresh');
+    let release = (): void => undefined;
+    const held = new Promise<void>((resolve) => (release = resolve));
+    const slow = Array.from({ length: SLOW }, (_, at) => pull(from(at), digestOf(HELD), held));
+    const fast = Array.from({ length: CROWD - SLOW }, (_, at) => pull(from(at), digestOf(MIDDLE)));
+    expect(new Set(await Promise.all(fast))).toEqual(new Set([digestOf(MIDDLE)]));
+    release();
+    expect(new Set(await Promise.all(slow))).toEqual(new Set([digestOf(HELD)]));
+    console.log(`resident at most: ${Math.round(peak() / MiB)} MiB`);
+    expect(peak()).toBeLessThan(RESIDENT_MAX);
   },
   300_000,
 );

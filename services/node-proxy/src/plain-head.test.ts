@@ -16,6 +16,14 @@ describe('readPlainHead', () => {
     expect(readPlainHead(text)).toEqual({ method: 'GET', target: '/v2/docker.io/library/nginx/manifests/1' });
   });
 
+  it('reads which part is asked for, and whether the connection stays', () => {
+    expect(readPlainHead(head(LINE, 'Host: a', 'Range: bytes=0-1', 'Connection: Close'))).toMatchObject({
+      range: 'bytes=0-1',
+      last: true,
+    });
+    expect(readPlainHead(head(LINE, 'Host: a', 'Connection: keep-alive'))).not.toHaveProperty('last');
+  });
+
   it('reads HEAD', () => {
     expect(readPlainHead(head('HEAD /v2/x/y/manifests/1 HTTP/1.1', 'Host: h'))?.method).toBe('HEAD');
   });
@@ -25,12 +33,14 @@ describe('readPlainHead', () => {
     ['two Hosts', head(LINE, 'Host: a', 'Host: b')],
     ['a field twice', head(LINE, 'Host: a', 'Accept: x', 'accept: y')],
     ['an unknown field', head(LINE, 'Host: a', 'X-Forwarded-For: b')],
-    ['a Range', head(LINE, 'Host: a', 'Range: bytes=0-1')],
+    ['two Ranges', head(LINE, 'Host: a', 'Range: bytes=0-1', 'Range: bytes=2-3')],
+    ['a condition on a Range', head(LINE, 'Host: a', 'Range: bytes=0-1', 'If-Range: "x"')],
     ['a condition', head(LINE, 'Host: a', 'If-None-Match: *')],
     ['a credential', head(LINE, 'Host: a', 'Authorization: Basic x')],
     ['a body', head(LINE, 'Host: a', 'Content-Length: 1')],
     ['a body in chunks', head(LINE, 'Host: a', 'Transfer-Encoding: chunked')],
-    ['a wish for the connection', head(LINE, 'Host: a', 'Connection: close')],
+    ['a wish for another protocol', head(LINE, 'Host: a', 'Connection: upgrade')],
+    ['a list of wishes for the connection', head(LINE, 'Host: a', 'Connection: keep-alive, x-hop')],
     ['a space before the colon', head(LINE, 'Host: a', 'Accept : b')],
     ['a folded line', head(LINE, 'Host: a', ' b')],
     ['a bare line feed', head(LINE, 'Host: a\nContent-Length: 1')],

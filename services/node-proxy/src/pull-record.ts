@@ -1,5 +1,6 @@
 import { METRICS, METRICS_V1 } from '@kuik/contracts';
 import type { Counter, Histogram, Logger, Metrics } from '@kuik/runtime';
+import type { Pull } from './pull-path.ts';
 
 /** Everything that is told of one request: one log line, a few counters, and the report of what was served. */
 export interface PullRecord {
@@ -42,6 +43,14 @@ export function newRecord(id: string, method: string, nowMs: number): PullRecord
     status: 0,
     bytes: 0,
   };
+}
+
+/** Notes what a request means. */
+export function meant(record: PullRecord, pull: Pull): void {
+  record.kind = pull.kind;
+  if ('name' in pull) record.name = pull.name;
+  const host = 'repositories' in pull ? pull.repositories[0]?.host : undefined;
+  if (host !== undefined) record.host = host;
 }
 
 const REGISTRIES_NAMED = 100;

@@ -11,8 +11,10 @@ export type PullHandler = (request: IncomingMessage, response: ServerResponse) =
 export interface PullServerOptions {
   readonly listen: readonly ListenAddress[];
   readonly handle: PullHandler;
-  /** Answers what needs nobody. */
-  readonly atOnce: QuickAnswer;
+  /** Answers what needs no HTTP parser. */
+  readonly quick: QuickAnswer;
+  /** How long a client may take nothing of such an answer, ms. */
+  readonly clientIdleMs: number;
   /** How long running transfers may go on after `close`. */
   readonly drainMs: number;
 }
@@ -58,6 +60,7 @@ export class PullServer {
     const closed = Promise.all(this.#servers.map((server) => new Promise((resolve) => server.close(resolve))));
     for (const quick of this.#quick) quick.close();
     const cut = setTimeout(() => {
+      for (const quick of this.#quick) quick.cut();
       for (const server of this.#servers) server.closeAllConnections();
     }, this.#options.drainMs);
     await closed;
@@ -65,7 +68,7 @@ export class PullServer {
   }
 
   #server(): Server {
-    const { handle } = this.#options;
+    const { handle, quick, clientIdleMs } = this.#options;
     const server = createServer({
       // A request head that dribbles in is cut; a body is never read.
       headersTimeout: HEAD_TIMEOUT_MS,
@@ -92,7 +95,7 @@ export class PullServer {
         error.code === 'HPE_HEADER_OVERFLOW' ? 'the request head is too large' : 'this is not HTTP/1.1',
       );
     });
-    this.#quick.push(new QuickConnections(server, this.#options.atOnce, KEEP_ALIVE_MS));
+    this.#quick.push(new QuickConnections(server, { answer: quick, idleMs: KEEP_ALIVE_MS, clientIdleMs }));
     return server;
   }
 }

@@ -1,52 +1,32 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
-import { connect, type AddressInfo, type Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { makeImage, until } from '@kuik/testbed';
-import { HOST, startProxyWorld } from './proxy-world.fixture.ts';
+import { until } from '@kuik/testbed';
 import { QuickConnections } from './quick-connections.ts';
-
-/** A connection that tells what it got. */
-class Client {
-  readonly socket: Socket;
-  text = '';
-  closed = false;
-
-  constructor(port: number) {
-    this.socket = connect(port, '127.0.0.1');
-    this.socket.on('data', (chunk: Buffer) => (this.text += chunk.toString('latin1')));
-    this.socket.on('error', () => undefined);
-    this.socket.on('close', () => (this.closed = true));
-  }
-
-  send(text: string): void {
-    this.socket.write(text);
-  }
-
-  /** What came since the last time, once it ends with `end`. */
-  async answer(end: string): Promise<string> {
-    await until(() => this.text.endsWith(end), { what: `an answer that ends with ${end}` });
-    const { text } = this;
-    this.text = '';
-    return text;
-  }
-}
-
-const plain = (target: string): string => `GET ${target} HTTP/1.1\r\nHost: x\r\n\r\n`;
+import type { SocketAnswer } from './socket-answer.ts';
+import { plain, WireClient } from './wire-client.fixture.ts';
 
 describe('QuickConnections', () => {
   let server: Server;
   let quick: QuickConnections;
-  let client: Client;
-  const open = (): Client => new Client((server.address() as AddressInfo).port);
+  let client: WireClient;
+  const open = (): WireClient => new WireClient((server.address() as AddressInfo).port);
+
+  /** The answer by and by that is under way, and how it ends. */
+  let slow: SocketAnswer | undefined;
+  let over: () => void;
+  const answering = (head: Buffer, answer: () => SocketAnswer): Buffer | Promise<void> | undefined => {
+    if (head.toString().startsWith('GET /quick')) return Buffer.from('quick.');
+    if (!head.toString().startsWith('GET /by-and-by')) return undefined;
+    slow = answer();
+    slow.start(200, { 'Content-Length': '6' });
+    return new Promise((resolve) => (over = resolve));
+  };
 
   beforeEach(async () => {
     server = createServer((request, response) => response.end(`ordinary ${request.url}.`));
-    quick = new QuickConnections(
-      server,
-      (head) => (head.toString().startsWith('GET /quick') ? Buffer.from('quick.') : undefined),
-      60_000,
-    );
+    quick = new QuickConnections(server, { answer: answering, idleMs: 60_000, clientIdleMs: 60_000 });
     await once(server.listen(0, '127.0.0.1'), 'listening');
     client = open();
   });
@@ -96,53 +76,45 @@ describe('QuickConnections', () => {
     client.socket.end();
     await until(() => client.closed, { what: 'the connection to end' });
   });
-});
 
-describe('a manifest that is in memory', () => {
-  it('is answered as it is from elsewhere, head and body, and told of in the log', async () => {
-    const world = await startProxyWorld();
-    try {
-      const image = await makeImage({ seed: 'quick', layers: [{ bytes: 100, encoding: 'raw' }] });
-      await world.keep('quick', ['1'], image);
-      const proxy = await world.start();
-      const client = new Client(proxy.port);
-      const target = `/v2/${HOST}/quick/manifests/${image.digest}`;
-      const body = image.manifests.find(({ digest }) => digest === image.digest)!.bytes.toString('latin1');
-      const asked = async (method: string, fields = ''): Promise<string> => {
-        client.send(`${method} ${target} HTTP/1.1\r\nHost: x\r\n${fields}\r\n`);
-        return client.answer(method === 'HEAD' ? '\r\n\r\n' : body);
-      };
-      // Once to have it in memory, on a connection that stays with the ordinary way.
-      const first = new Client(proxy.port);
-      first.send(plain(target));
-      await first.answer(body);
+  describe('while an answer is given by and by', () => {
+    beforeEach(async () => {
+      client.send(plain('/by-and-by'));
+      await until(() => slow !== undefined, { what: 'the request' });
+      void slow!.write(Buffer.from('abc'));
+      expect(await client.answer('abc')).toMatch(
+        /^HTTP\/1\.1 200 OK\r\nContent-Length: 6\r\nDate: .*\r\nConnection: keep-alive/,
+      );
+    });
+    afterEach(() => {
+      over();
+      slow = undefined;
+    });
 
-      const quickHead = await asked('HEAD');
-      const quickBody = await asked('GET');
-      const ordinaryBody = await asked('GET', 'X-Other: 1\r\n');
-      const ordinaryHead = await asked('HEAD', 'X-Other: 1\r\n');
-      const lines = (answer: string): string[] =>
-        answer
-          .slice(0, answer.indexOf('\r\n\r\n'))
-          .split('\r\n')
-          .map((line) => line.replace(/^(X-Request-Id|Date): .*/, '$1'))
-          .sort();
-      expect(lines(quickBody)).toEqual(lines(ordinaryBody));
-      expect(lines(quickHead)).toEqual(lines(ordinaryHead));
-      expect(quickBody.endsWith(`\r\n\r\n${body}`)).toBe(true);
+    it('keeps what the client asks meanwhile for later', async () => {
+      client.send(plain('/quick'));
+      client.send(plain('/quick').slice(0, 10));
+      await until(() => client.socket.bytesWritten > 2 * plain('/quick').length, { what: 'the requests to be sent' });
+      void slow!.write(Buffer.from('def'));
+      over();
+      expect(await client.answer('.')).toBe('defquick.');
+    });
 
-      const id = /X-Request-Id: (\S+)/.exec(quickBody)![1];
-      expect(proxy.lines.find(({ requestId }) => requestId === id)).toMatchObject({
-        message: 'pull answered',
-        method: 'GET',
-        status: 200,
-        origin: 'memory',
-        digest: image.digest,
-        bytes: body.length,
-      });
-      for (const { socket } of [first, client]) socket.destroy();
-    } finally {
-      await world.stop();
-    }
+    it('ends the connection behind the answer when it is closed', async () => {
+      server.close();
+      quick.close();
+      void slow!.write(Buffer.from('def'));
+      expect(await client.answer('def')).toBe('def');
+      expect(client.closed).toBe(false);
+      over();
+      await until(() => client.closed, { what: 'the connection to end' });
+    });
+
+    it('tells at once that the client has gone', async () => {
+      const gone = once(slow!.signal, 'abort');
+      client.socket.destroy();
+      await gone;
+      await expect(slow!.write(Buffer.from('def'))).rejects.toThrow('the client is gone');
+    });
   });
 });
