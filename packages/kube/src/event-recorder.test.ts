@@ -66,6 +66,27 @@ describe('the event recorder', () => {
     await recorder.close();
   });
 
+  it('lets something more urgent go first, for a while, and warnings and the end wait for nothing', async () => {
+    const client = memoryKube();
+    let [busy, asked] = [true, 0];
+    const holds = () => ((asked += 1), busy);
+    const made = () => client.objects<KubeObject & { note: string }>(EVENTS).map(({ note }) => note);
+    const start = () => createEventRecorder({ client, controller: 'c', instance: 'i', delayMs: 1, holds });
+    const recorder = start();
+    recorder.event(object('a'), 'Normal', 'Copied', 'a');
+    await until(() => asked > 1, { what: 'it to be held' });
+    expect(made()).toEqual([]);
+    busy = false;
+    await until(() => made().length === 1, { what: 'it to be written' });
+    busy = true;
+    recorder.event(object('b'), 'Normal', 'Copied', 'b');
+    recorder.event(object('c'), 'Warning', 'CopyFailed', 'c');
+    await until(() => made().length === 3, { what: 'the warning, and what waits with it' });
+    recorder.event(object('d'), 'Normal', 'Copied', 'd');
+    await recorder.close();
+    expect(made()).toEqual(['a', 'b', 'c', 'd']);
+  });
+
   it('drops, and says so, when too many wait', async () => {
     const client = memoryKube();
     const errors: Error[] = [];

@@ -12,6 +12,8 @@ const FLUSH_MS = 5_000;
 /** Thousands of images may be copied at once. An event that waits takes about 1 KiB, at most 2; they are written one after another. */
 const MAX_PENDING = 8_192;
 const MAX_KNOWN = 1_024;
+const HOLD_MAX_MS = 60_000;
+const HOLD_LOOK_MS = 500;
 
 /** Records events on objects, in the background. The Role needs create and patch on events.events.k8s.io. */
 export function createEventRecorder(options: EventRecorderOptions): EventRecorder {
@@ -25,6 +27,11 @@ class FoldingRecorder implements EventRecorder {
   #timer: NodeJS.Timeout | undefined;
   #sending: Promise<void> | undefined;
   #closed = false;
+  #flushing = false;
+  /** A warning waits. */
+  #urgent = false;
+  /** Since when something else came first (monotonic ms). */
+  #heldSince: number | undefined;
 
   constructor(options: EventRecorderOptions) {
     this.#options = options;
@@ -42,21 +49,21 @@ class FoldingRecorder implements EventRecorder {
       this.#failed(new KubeError('unavailable', `dropped ${what}: ${this.#fold.waiting} others wait to be written`));
       return;
     }
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined;
-      void this.#send();
-    }, this.#options.delayMs ?? 1_000);
+    this.#urgent ||= type === 'Warning';
+    this.#sendIn(this.#options.delayMs ?? 1_000);
   }
 
   async flush(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+    this.#flushing = true;
     const enough = new AbortController();
     const drained = (async () => {
       while ((this.#fold.waiting > 0 || this.#sending !== undefined) && !enough.signal.aborted) await this.#send();
     })();
     await Promise.race([drained, pause(FLUSH_MS, enough.signal)]);
     enough.abort();
+    this.#flushing = false;
   }
 
   async close(): Promise<void> {
@@ -65,6 +72,21 @@ class FoldingRecorder implements EventRecorder {
     await this.flush();
     this.#stopping.abort();
     await this.#sending;
+  }
+
+  #sendIn(ms: number): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      void this.#send();
+    }, ms);
+  }
+
+  /** Whether events wait for something else now. */
+  #holds(): boolean {
+    const wanted = !this.#flushing && !this.#urgent && this.#options.holds?.() === true;
+    if (!wanted) this.#heldSince = undefined;
+    else this.#heldSince ??= performance.now();
+    return this.#heldSince !== undefined && performance.now() - this.#heldSince < HOLD_MAX_MS;
   }
 
   /** Writes all that waits; one such loop at a time. */
@@ -76,9 +98,10 @@ class FoldingRecorder implements EventRecorder {
   async #drain(): Promise<void> {
     const { signal } = this.#stopping;
     for (let failures = 0; this.#fold.waiting > 0 && !signal.aborted;) {
+      if (this.#holds()) return this.#sendIn(HOLD_LOOK_MS);
       let failed: KubeError | undefined;
       for (const event of this.#fold.take()) {
-        if (failed !== undefined || signal.aborted) {
+        if (failed !== undefined || signal.aborted || this.#holds()) {
           this.#fold.again(event);
           continue;
         }
@@ -87,6 +110,7 @@ class FoldingRecorder implements EventRecorder {
       failures = failed === undefined ? 0 : failures + 1;
       if (failures > 0) await pause(backoffMs(failures, DEFAULT_BACKOFF, Math.random(), failed?.retryAfterMs), signal);
     }
+    this.#urgent = false;
   }
 
   /** Returns the error when the event waits for another attempt. */

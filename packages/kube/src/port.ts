@@ -265,6 +265,11 @@ export interface EventRecorderOptions {
   windowMs?: number;
   /** Waiting time before sending, in which repetitions are folded. Default 1 s. */
   delayMs?: number;
+  /**
+   * Whether there is something more urgent for the API server than events, looked at before each is written. They wait then, a minute in a row at
+   * most; a warning, and the end, wait for nothing. Default: never.
+   */
+  holds?: () => boolean;
   /** Different events that may wait, about 1 KiB each; more are dropped. Default 8,192. */
   maxPending?: number;
   /** Told of each event that could not be sent or was dropped. */

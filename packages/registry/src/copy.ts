@@ -46,6 +46,8 @@ export interface CopyOptions {
   begun?: boolean;
   signal?: AbortSignal;
   onProgress?: (progress: CopyProgress) => void;
+  /** Told which digest is going to be copied, before any of its blobs is. */
+  onRoot?: (digest: string) => void;
   /** Called before the tag leaves what it names at the target, so that this can be given a tag of its own. */
   onLeave?: (digest: string) => Promise<void>;
 }
@@ -79,6 +81,7 @@ export async function copyImage(options: CopyOptions): Promise<CopyResult> {
     const head = held === undefined || options.thorough === true ? undefined : await resolve(options, signal);
     if (held !== undefined && held.digest === head?.digest) return nothingToDo(held, head);
     const root = await openRoot(source, options.reference, head?.digest, signal);
+    options.onRoot?.(root.digest);
     const begun = options.begun === true || held !== undefined;
     const tree = await walkManifests(source, root, {
       wants: options.wants,

@@ -27,6 +27,7 @@ import { registryCopies } from './registry-copies.ts';
 import { reportCopies } from './report-copies.ts';
 import { openTransfers } from './transfers/open-transfers.ts';
 import { tellOwner } from './transfers/tell-owner.ts';
+import { UnreadImages } from './unread-images.ts';
 
 /** The service, with the port of its health server (0 before `start`). */
 export interface CopierApp extends App {
@@ -101,6 +102,7 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
         log.warn('state not announced', { object: image.metadata.name, error }),
       ),
     pacer,
+    unread: new UnreadImages(),
     backgroundFloor: config.pace.floor.copies,
     progressAfterMs: progressAfter,
     progressEveryMs: progressEvery,

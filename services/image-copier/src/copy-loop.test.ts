@@ -7,6 +7,7 @@ import { type CopyParts, workOn } from './copy-loop.ts';
 import type { CopyResult } from './copy-stanza.ts';
 import { decideJob } from './decide.ts';
 import { type CopyFailure, judgeFailure } from './judge.ts';
+import { UnreadImages } from './unread-images.ts';
 
 const DIGEST = `sha256:${'cd'.repeat(32)}`;
 const NOW = Date.parse('2026-11-21T10:00:00Z');
@@ -57,6 +58,7 @@ interface World {
   /** The job's own word that nothing but the reference matters, of this version. */
   fresh: string | undefined;
   takenOver: boolean;
+  unread: UnreadImages;
 }
 
 async function run(bend: (world: World) => void = () => undefined, signal = new AbortController().signal) {
@@ -74,6 +76,7 @@ async function run(bend: (world: World) => void = () => undefined, signal = new 
     copyTakesMs: 0,
     fresh: undefined,
     takenOver: false,
+    unread: new UnreadImages(),
   };
   let elapsedMs = 0;
   bend(world);
@@ -121,6 +124,7 @@ async function run(bend: (world: World) => void = () => undefined, signal = new 
         return retryAfterMs;
       },
     },
+    unread: world.unread,
     backgroundFloor: 0.05,
     clock: { now: () => NOW, monotonic: () => elapsedMs },
     log: silentLogger,
@@ -262,12 +266,20 @@ describe('workOn', () => {
       expect(stanzas).toMatchObject([{ forUid: 'u1', error: { code: 'KUIK-REG-504', attempts: 1 } }]);
     });
 
-    it('waits for an API server that is away', async () => {
+    it('waits for an API server that is away, and copies nothing more before that can be read', async () => {
+      const unread = new UnreadImages();
       const { outcome } = await run((world) => {
         world.fresh = '7';
         world.writeFails = true;
+        world.unread = unread;
       });
       expect(outcome).toMatchObject({ do: 'park', reason: 'ApiServerUnavailable' });
+      const { reads, stanzas } = await run((world) => {
+        world.fresh = '7';
+        world.unread = unread;
+      });
+      expect([reads, stanzas.length]).toEqual([1, 1]);
+      expect(unread.of({ payload: { ...payload, fresh: '7' }, takenOver: false }, 60_000)).toBeDefined();
     });
   });
 

@@ -5,7 +5,7 @@ import { copied, type CopyResult, described, kept } from './copy-stanza.ts';
 import { decideJob, type CopyTarget } from './decide.ts';
 import { judgeFailure, type CopyFailure } from './judge.ts';
 import { type CopyProgress, ProgressTeller, type ProgressTellerParts } from './progress-teller.ts';
-import { sameTarget, toBeRead, unreadImage } from './unread-image.ts';
+import { sameTarget, toBeRead, type UnreadImages } from './unread-images.ts';
 
 /** The narrow parts that the loop is handed. */
 export interface CopyParts extends ProgressTellerParts {
@@ -21,6 +21,7 @@ export interface CopyParts extends ProgressTellerParts {
   /** Reads a thrown error; undefined when it is none of a registry's (a mistake of ours, an abort). */
   failureOf(error: unknown): CopyFailure | undefined;
   announce(image: CachedImage): Promise<void>;
+  readonly unread: Pick<UnreadImages, 'of' | 'failed'>;
   readonly pacer: Pick<Pacer, 'take' | 'limited'>;
   /** Share of a quota that copies leave when nobody waits for them. */
   readonly backgroundFloor: number;
@@ -60,14 +61,14 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
     log.debug('copy waits for its host', { host, ms: waitMs });
     return { do: 'park', afterMs: waitMs, reason: 'HostPaced' };
   }
-  const unread = unreadImage(job);
+  const unread = parts.unread.of(job, parts.clock.monotonic());
   let image: CachedImage | undefined;
   try {
     image = unread ?? (await parts.read(name));
   } catch (error) {
     if (parts.refusedForGood(error)) throw error;
     log.warn('copy waits for the API server', { error });
-    return apiServerAway();
+    return apiServerAway(parts);
   }
   const readAt = parts.clock.monotonic();
   const verdict = decideJob(job.payload, image, job.takenOver);
@@ -81,7 +82,7 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
   const now = (): Date => new Date(parts.clock.now());
   const tell = async (say: (of: CachedImage) => CacheStanza): Promise<Outcome | 'begin anew'> => {
     if (unread !== undefined) return tellUnread(job, parts, { unread, target, say });
-    return (await record(parts, image, say(image), readAt)) ? { do: 'done' } : apiServerAway();
+    return (await record(parts, image, say(image), readAt)) ? { do: 'done' } : apiServerAway(parts);
   };
   const teller = new ProgressTeller(image, parts, job.signal);
   try {
@@ -158,7 +159,8 @@ function mayBeHeld(image: CachedImage, { side }: CopyFailure): boolean {
   );
 }
 
-function apiServerAway(): Outcome {
+function apiServerAway({ unread, clock }: CopyParts): Outcome {
+  unread.failed(clock.monotonic());
   return { do: 'park', afterMs: API_RETRY_MS * (0.5 + Math.random()), reason: 'ApiServerUnavailable' };
 }
 
@@ -184,11 +186,11 @@ async function tellUnread(
   } catch (error) {
     if (parts.refusedForGood(error)) throw error;
     parts.log.warn('copy result not recorded', { object: name, error });
-    return apiServerAway();
+    return apiServerAway(parts);
   }
   const verdict = decideJob(job.payload, known, job.takenOver);
   if (known === undefined || verdict.do === 'skip' || !sameTarget(verdict.target, target)) return 'begin anew';
-  return (await record(parts, known, say(known), parts.clock.monotonic())) ? { do: 'done' } : apiServerAway();
+  return (await record(parts, known, say(known), parts.clock.monotonic())) ? { do: 'done' } : apiServerAway(parts);
 }
 
 /**

@@ -163,6 +163,30 @@ describe('a copy into the cache', () => {
     expect((await copy({ thorough: true })).digest).toBe(image.digest);
   });
 
+  it('looks for what refers to the image while its blobs are copied, and ends that with a copy that fails', async () => {
+    const order: string[] = [];
+    let ended = false;
+    does = ({ host, operation }) => {
+      if (host === HOST && (operation === 'referrers' || operation === 'open-blob')) order.push(operation);
+      if (host === 'cache.test' && operation === 'put-manifest') throw new RegistryError('server-error', 'full');
+    };
+    const upstream: CopyRoute['registry']['upstream'] = (host, repository) => ({
+      ...registry.repository(host, repository),
+      listTags: ({ signal: ending } = {}) =>
+        new Promise((_resolve, reject) => {
+          ending!.addEventListener('abort', () => {
+            ended = true;
+            reject(new RegistryError('aborted', 'ended'));
+          });
+        }),
+    });
+    copies = registryCopies({ ...ROUTE, registry: { ...registry.access, upstream } });
+    await expect(copy()).rejects.toMatchObject({ code: 'server-error' });
+    expect(order[0]).toBe('referrers');
+    expect(order).toContain('open-blob');
+    expect(ended).toBe(true);
+  });
+
   it.each<[string, BrokeredCredential[], boolean]>([
     ['nothing', [{ kind: 'anonymous' }], true],
     ['what the registry gives to anybody', [{ kind: 'bearer', token: 't', expiresAtMs: 9e15, anonymous: true }], true],

@@ -70,6 +70,15 @@ export function registryCopies({
       const upstream = shownToAnyone(registry.upstream(host, path, own, origin), own, now);
       const source = sides.watch(share(shared(upstream.client), { host, path, ...origin }), 'upstream');
       const to = sides.watch(registry.cache(cache, target.cacheRepository, origin), 'cache');
+      // What is about an image is looked for while its blobs are copied: it takes requests, and hardly any bytes.
+      const failed = new AbortController();
+      const route = { source, to, tag: target.reference.tag, signal: AbortSignal.any([signal, failed.signal]) };
+      const looks = new Map<string, ReturnType<typeof about.of>>();
+      const lookAbout = (digest: string): ReturnType<typeof about.of> => {
+        const look = looks.get(digest) ?? about.of(digest, route);
+        looks.set(digest, look);
+        return look;
+      };
       try {
         const wants = wantsOf(target.wanted);
         const { pin } = target;
@@ -91,6 +100,7 @@ export function registryCopies({
               thorough: thorough || again,
               begun: target.begun || again,
               onLeave: (digest) => anchorLeft(to, digest, signal),
+              onRoot: (digest) => void (referrers && lookAbout(digest).catch(() => undefined)),
               turns: turns.of(host),
               sessions,
               concurrency,
@@ -116,9 +126,8 @@ export function registryCopies({
           ? await describeSkipped(result, target, to, copy, { foreignLayers, signal })
           : result;
         // A copy that found its tag right is two requests: what came to refer to it since shows when somebody asks for it.
-        const looks = referrers && (!result.skipped || target.thorough);
-        const route = { source, to, tag: target.reference.tag, signal };
-        const found = looks ? { referrers: await about.of(held.digest, route) } : {};
+        const wanted = referrers && (looks.size > 0 || target.thorough);
+        const found = wanted ? { referrers: await lookAbout(held.digest) } : {};
         const publicAt = upstream.at();
         return {
           ...held,
@@ -127,6 +136,7 @@ export function registryCopies({
           ...(publicAt === undefined ? {} : { publicAt }),
         };
       } catch (error) {
+        failed.abort(error);
         if (error instanceof RegistryError) credentialsTold.set(error, toldOf(own));
         throw error;
       }

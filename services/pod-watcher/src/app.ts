@@ -120,10 +120,13 @@ export function createApp(
   const { completedHold: completedHoldMs, revisions: revisionsKept } = config.usage;
   const view = new ClusterView({ decider, completedHoldMs, revisionsKept }, now);
   const leadership = openLeadership(config.lease, 'pod-watcher', kube, context);
+  const settling = new Settling(reconcile.settle, () => clock.monotonic());
   const events = createEventRecorder({
     client: kube,
     controller: 'kuik.enix.io/pod-watcher',
     instance: identity,
+    // What is cached first is what pods wait for.
+    holds: () => settling.rushMs() > 0,
     onError: (error) => log.warn('event not recorded', { error }),
   });
   const watches = new Watches({
@@ -180,7 +183,6 @@ export function createApp(
     view,
   );
   const retryTimes = { firstMs: retry.first, maxMs: retry.max, unavailableMs: retry.unavailable };
-  const settling = new Settling(reconcile.settle, () => clock.monotonic());
   const lead = new Lead({
     leadership,
     watches,

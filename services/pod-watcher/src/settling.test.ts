@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import type { CacheStanza } from '@kuik/contracts';
 import { settledAt, Settling, settleTime } from './settling.ts';
 import { cacheStanza, cachedImage } from './testing/objects.ts';
 
@@ -51,6 +52,29 @@ describe('Settling', () => {
 
   it('lets nothing wait that was not made a moment ago', () => {
     expect(started().leftMs(cachedImage({ metadata: { uid: 'uid-2' }, status: {} }))).toBe(0);
+  });
+
+  it('is a rush while many wait for copies that come', () => {
+    const settling = started();
+    const image = (index: number, cache?: CacheStanza) =>
+      cachedImage({ metadata: { uid: `uid-${index}` }, status: cache === undefined ? {} : { cache } });
+    for (let index = 2; index <= 19; index += 1) settling.begin(`uid-${index}`);
+    expect(settling.rushMs()).toBe(0);
+    for (let index = 20; index <= 200; index += 1) settling.begin(`uid-${index}`);
+    expect(settling.rushMs()).toBe(10_000);
+    now = 9_000;
+    const copied = (index: number) => settling.leftMs(image(index, cacheStanza({ forUid: `uid-${index}` })));
+    copied(1);
+    expect(settling.rushMs()).toBe(5_000);
+    for (let index = 2; index <= 181; index += 1) copied(index);
+    expect(settling.rushMs()).toBe(0);
+  });
+
+  it('is no rush when nothing is copied any more', () => {
+    const settling = started();
+    for (let index = 2; index <= 200; index += 1) settling.begin(`uid-${index}`);
+    now = 10_000;
+    expect(settling.rushMs()).toBe(0);
   });
 
   it('waits longer among others, and forgets those whose time is up', () => {

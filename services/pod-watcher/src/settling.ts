@@ -6,6 +6,8 @@ const LONGEST_QUIET = 10;
 /** How long copies of others may pause, and how long an image waits at most for its own while theirs go on. */
 const PAUSE = 5;
 const LONGEST = 60;
+/** So many new images at once are a rush: their copies come before whatever can wait. */
+const RUSH = 20;
 
 /** When an image began to wait, and until when it does so in any case; monotonic ms. */
 interface Wait {
@@ -23,6 +25,7 @@ export class Settling {
   readonly #now: () => number;
   /** By uid, in the order of time. */
   readonly #waits = new Map<string, Wait>();
+  #newest: Wait | undefined;
   #heardAt = -Infinity;
 
   /** `settleMs`: how long an image waits that is alone; `now`: monotonic ms. */
@@ -38,7 +41,8 @@ export class Settling {
       if (wait.since + LONGEST * this.#settleMs > since) break;
       this.#waits.delete(old);
     }
-    this.#waits.set(uid, { since, until: since + settleTime(this.#waits.size, this.#settleMs) });
+    this.#newest = { since, until: since + settleTime(this.#waits.size, this.#settleMs) };
+    this.#waits.set(uid, this.#newest);
   }
 
   /** How long it may still wait to be described, ms; 0: its copier has said something, its time is up, or it was not made a moment ago. */
@@ -52,6 +56,12 @@ export class Settling {
     if (left > 0) return left;
     this.#waits.delete(uid);
     return 0;
+  }
+
+  /** For how long many new images may still wait for their first copies, ms; 0: there are few, or they have waited long enough. */
+  rushMs(): number {
+    if (this.#newest === undefined || this.#waits.size < RUSH) return 0;
+    return Math.max(0, settledAt(this.#newest, this.#heardAt, this.#settleMs) - this.#now());
   }
 }
 
