@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { createCredentialClient, openBus, type Bus } from '@kuik/bus';
 import {
+  ACCESS_RECORDS,
   buildInfoV1,
   grantCheckingKey,
   METRICS,
@@ -46,6 +47,7 @@ import { PullGuard } from './pull-guard.ts';
 import { PullLog } from './pull-record.ts';
 import { PullServer } from './pull-server.ts';
 import { BlobRelay } from './relay-blob.ts';
+import { RecordedAccess } from './recorded-access.ts';
 import { SharedReads } from './shared-reads.ts';
 import { ServedReport, ServedTally } from './served-report.ts';
 import { ServePull } from './serve-pull.ts';
@@ -147,6 +149,7 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
           grants: readGrants(privateImages.certificateFile),
           verdicts: new AccessVerdicts({
             bus,
+            records: bus && new RecordedAccess(bus.bucket(ACCESS_RECORDS)),
             readToken,
             timeoutMs,
             graceMs: privateImages.grace,
