@@ -16,6 +16,7 @@ export * from './phases.ts';
 export * from './spared-owners.ts';
 export * from './resources.ts';
 export * from './crds.ts';
+export * from './access-record.ts';
 export * from './host-state.ts';
 export * from './image-state.ts';
 export * from './known-registries.ts';

@@ -1,6 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 import { inboxPrefix, natsAuthorization, natsPermissions } from './nats-permissions.ts';
-import { CREDENTIALS, HOLDERS_CONFIRM, IMAGE_SERVED, IMAGE_STATE, IMAGE_USED, TRANSFER_OWNERS } from './subjects.ts';
+import {
+  ACCESS_RECORDS,
+  CREDENTIALS,
+  HOLDERS_CONFIRM,
+  IMAGE_SERVED,
+  IMAGE_STATE,
+  IMAGE_USED,
+  TRANSFER_OWNERS,
+} from './subjects.ts';
 import { SERVICES, type ServiceName } from './services.ts';
 
 /** NATS subject matching: `*` is one token, a final `>` one or more. */
@@ -27,6 +35,9 @@ describe('natsPermissions', () => {
   const key = `$KV.${IMAGE_STATE.bucket}.0123456789abcdef.00112233445566778899aabbccddeeff`;
   const stream = `KV_${IMAGE_STATE.bucket}`;
 
+  const right = `$KV.${ACCESS_RECORDS.bucket}.0123456789abcdef.00112233445566778899aabbccddeeff`;
+  const rights = `KV_${ACCESS_RECORDS.bucket}`;
+
   it.each<[string, ServiceName[], ServiceName[]]>([
     [IMAGE_USED.subject, ['webhook'], ['pod-watcher']],
     [TRANSFER_OWNERS.subject, ['image-copier'], ['node-proxy']],
@@ -44,6 +55,12 @@ describe('natsPermissions', () => {
     ['kuik.upstream.told', ['node-proxy'], ['monitor']],
     ['kuik.manifests.read', ['node-proxy'], ['image-copier']],
     ['$KV.kuik_host_state.abc', ['monitor'], ['monitor', 'node-proxy']],
+    [right, ['pod-watcher'], []],
+    [`$JS.API.DIRECT.GET.${rights}.${right}`, ['pod-watcher', 'node-proxy'], []],
+    // Who may pull what is looked up by those who can name it: nobody lists it.
+    [`$JS.API.DIRECT.GET.${rights}`, [], []],
+    [`$JS.API.STREAM.MSG.GET.${rights}`, [], []],
+    [`$JS.API.CONSUMER.CREATE.${rights}.x.y`, [], []],
     ['$JS.API.STREAM.CREATE.KV_other', [], []],
     ['$JS.API.STREAM.LIST', [], []],
     ['$SYS.REQ.SERVER.PING', [], []],

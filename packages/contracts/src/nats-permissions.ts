@@ -1,6 +1,6 @@
 import { declaredService, SERVICES, type ServiceName } from './services.ts';
 import { DURABLE_STREAMS, STATE_BUCKETS } from './subjects.ts';
-import type { DurableStream } from './wire.ts';
+import type { DurableStream, StateBucket } from './wire.ts';
 
 /** What one service's NATS user may do: subjects with wildcards, as the server's configuration takes them. */
 export interface NatsPermissions {
@@ -41,14 +41,15 @@ function permissionsOf(service: ServiceName): NatsPermissions {
     if (nats.publishes.includes(stream.subject)) mayPublish(...streamReading(stream.stream));
     if (nats.consumes.includes(stream.subject)) mayPublish(stream.deadLetters, ...consuming(stream));
   }
-  for (const { bucket } of STATE_BUCKETS) {
+  for (const { bucket, lookedUp } of STATE_BUCKETS as readonly Pick<StateBucket<unknown>, 'bucket' | 'lookedUp'>[]) {
     const stream = `KV_${bucket}`;
-    if (nats.reads.includes(bucket)) {
+    if (nats.reads.includes(bucket) && lookedUp === true) mayPublish(`$JS.API.DIRECT.GET.${stream}.$KV.${bucket}.>`);
+    else if (nats.reads.includes(bucket)) {
       mayPublish(...streamReading(stream), ...keyReading(stream));
       subscribe.add(`$KV.${bucket}.>`);
     }
     if (nats.writes.includes(bucket)) mayPublish(`$KV.${bucket}.>`);
-    if (nats.owns.includes(bucket)) mayPublish(...owning(stream));
+    if (nats.owns.includes(bucket)) mayPublish(...streamReading(stream), ...owning(stream));
   }
   return { publish: [...publish].sort(), subscribe: [...subscribe].sort(), responds: nats.responds.length > 0 };
 }

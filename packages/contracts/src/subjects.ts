@@ -214,13 +214,17 @@ export const accessRecord = z.object({
 });
 export type AccessRecord = z.infer<typeof accessRecord>;
 
-/** The replicas of pod-watcher share it, and it outlives them. */
+/**
+ * The replicas of pod-watcher share it, and it outlives them; proxies look into it while no replica answers. Who may pull what is for nobody to
+ * list: a node finds what its own requests name.
+ */
 export const ACCESS_RECORDS: StateBucket<AccessRecord> = {
   kind: 'bucket',
   bucket: 'kuik_access',
   schema: accessRecord,
   maxValueBytes: 2 * 1024,
   bucketMaxBytes: 32 * MiB,
+  lookedUp: true,
 };
 
 /** What a node needs to know of one cached image, projected from its resource (see `project`). */

@@ -44,6 +44,11 @@ export interface StateBucket<T> {
   readonly schema: z.ZodType<T>;
   readonly maxValueBytes: number;
   readonly bucketMaxBytes: number;
+  /**
+   * Its readers may look up keys that they can name, and nothing else: they neither list nor follow. What is read may be older by moments where
+   * NATS is a cluster.
+   */
+  readonly lookedUp?: true;
 }
 
 /** A BullMQ queue. `dedupId` may hold no `:`. */

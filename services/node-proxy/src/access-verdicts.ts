@@ -2,13 +2,17 @@ import { ACCESS_VERDICT, type AccessVerdict, type AccessVerdictRequest } from '@
 import type { Bus } from '@kuik/bus';
 import { BriefMemory } from '@kuik/runtime';
 import type { Repository } from './pull-path.ts';
+import { type RecordedAccess, recordedVerdict } from './recorded-access.ts';
 import { WeightedLru } from './weighted-lru.ts';
 
 export type Who = AccessVerdictRequest['who'];
+type Question = Omit<AccessVerdictRequest, 'token'>;
 
 export interface AccessVerdictsOptions {
   /** Absent: nobody can be asked. */
   readonly bus: Pick<Bus, 'request'> | undefined;
+  /** What is known without the broker; absent: nothing. */
+  readonly records?: Pick<RecordedAccess, 'of'> | undefined;
   /** This node's token for the broker, read for each question: it rotates. */
   readonly readToken: () => Promise<string>;
   readonly timeoutMs: number;
@@ -47,25 +51,33 @@ export class AccessVerdicts {
     });
   }
 
-  async #ask(key: string, question: Omit<AccessVerdictRequest, 'token'>): Promise<AccessVerdict> {
+  async #ask(key: string, question: Question): Promise<AccessVerdict> {
     const { bus, readToken, timeoutMs, now } = this.#options;
-    if (bus === undefined || now() < this.#silentUntilMs) return this.#unasked(key);
+    if (bus === undefined || now() < this.#silentUntilMs) return this.#unasked(key, question);
     try {
       const verdict = await bus.request(ACCESS_VERDICT, { ...question, token: await readToken() }, { timeoutMs });
       if (verdict.verdict !== 'unknown') this.#last.set(key, verdict);
       return verdict;
     } catch {
       this.#silentUntilMs = now() + SILENT_MS;
-      return this.#unasked(key);
+      return this.#unasked(key, question);
     }
   }
 
-  /** What was said last, when that was a yes and its grace is not over: a refusal needs no help to stay one. */
-  #unasked(key: string): AccessVerdict {
-    const { graceMs, now } = this.#options;
+  /**
+   * What was said last, when that was a yes and its grace is not over: a refusal needs no help to stay one. Of what was never asked here, what
+   * the broker wrote down.
+   */
+  async #unasked(key: string, { who, host, repository }: Question): Promise<AccessVerdict> {
+    const { records, graceMs, now } = this.#options;
     const last = this.#last.get(key);
-    const until = now() + SILENT_MS;
-    if (last?.verdict === 'allowed' && now() < last.until + graceMs) return { ...last, reason: BROKER_GRACE, until };
-    return { verdict: 'unknown', reason: BROKER_AWAY, public: false, until };
+    const until = (): number => now() + SILENT_MS;
+    if (last?.verdict === 'allowed' && now() < last.until + graceMs)
+      return { ...last, reason: BROKER_GRACE, until: until() };
+    if (last === undefined && records !== undefined) {
+      const recorded = recordedVerdict(await records.of(who, { host, path: repository }), graceMs, now());
+      if (recorded !== undefined) return { ...recorded, until: Math.min(recorded.until, until()) };
+    }
+    return { verdict: 'unknown', reason: BROKER_AWAY, public: false, until: until() };
   }
 }

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { createCredentialClient, openBus, type Bus } from '@kuik/bus';
 import {
+  ACCESS_RECORDS,
   buildInfoV1,
   grantCheckingKey,
   METRICS,
@@ -48,6 +49,7 @@ import { PullLog } from './pull-record.ts';
 import { PullServer } from './pull-server.ts';
 import { QuickPulls } from './quick-pulls.ts';
 import { BlobRelay } from './relay-blob.ts';
+import { RecordedAccess } from './recorded-access.ts';
 import { reportServed } from './report-served.ts';
 import { RequestIds } from './request-ids.ts';
 import { SharedReads } from './shared-reads.ts';
@@ -157,6 +159,7 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
           grants: readGrants(privateImages.certificateFile),
           verdicts: new AccessVerdicts({
             bus,
+            records: bus && new RecordedAccess(bus.bucket(ACCESS_RECORDS)),
             readToken,
             timeoutMs,
             graceMs: privateImages.grace,

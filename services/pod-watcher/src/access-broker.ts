@@ -1,7 +1,7 @@
-import type { AccessVerdict, AccessVerdictRequest } from '@kuik/contracts';
+import { ANYONE, type AccessVerdict, type AccessVerdictRequest, CLUSTER } from '@kuik/contracts';
 import { canonicalHost, isRepositoryPath, tryParseReference } from '@kuik/image';
 import { BriefMemory, inTime, type Logger } from '@kuik/runtime';
-import { ANYONE, type AccessRecords, CLUSTER } from './access-records.ts';
+import type { AccessRecords } from './access-records.ts';
 import {
   type AccessFacts,
   type AccessRules,

@@ -1,12 +1,7 @@
-import { createHash } from 'node:crypto';
 import type { Bucket } from '@kuik/bus';
-import type { AccessRecord } from '@kuik/contracts';
+import { type AccessRecord, accessRecordKey } from '@kuik/contracts';
 import type { Logger } from '@kuik/runtime';
 import type { Said } from './access-verdict.ts';
-
-/** Whose right a record is about, beside service accounts (`namespace/name`). */
-export const ANYONE = 'anyone';
-export const CLUSTER = 'cluster';
 
 const KEPT = 20_000;
 const READ_TIMEOUT_MS = 500;
@@ -27,7 +22,7 @@ export class AccessRecords {
 
   /** What is known here; `fresh` asks the bucket, too, and takes the newer of each. Never throws. */
   async of(repository: string, whose: string, { fresh }: { fresh: boolean }): Promise<Said> {
-    const key = keyOf(repository, whose);
+    const key = accessRecordKey(repository, whose);
     const known = this.#memory.get(key) ?? {};
     if (!fresh) return known;
     try {
@@ -45,7 +40,7 @@ export class AccessRecords {
 
   /** Upstream's answer. Never throws: memory has it at once. */
   async say(repository: string, whose: string, word: 'proven' | 'refused', now: number): Promise<Said> {
-    const key = keyOf(repository, whose);
+    const key = accessRecordKey(repository, whose);
     const said: Said = { ...this.#memory.get(key), [word]: now };
     this.#remember(key, said);
     try {
@@ -72,10 +67,4 @@ export class AccessRecords {
 function later(one: number | undefined, other: number | undefined): number | undefined {
   if (one === undefined || other === undefined) return one ?? other;
   return Math.max(one, other);
-}
-
-/** Names hold what keys of a bucket may not. */
-function keyOf(repository: string, whose: string): string {
-  const hash = (text: string): string => createHash('sha256').update(text).digest('hex');
-  return `${hash(repository).slice(0, 16)}.${hash(whose).slice(0, 32)}`;
 }

@@ -1,4 +1,4 @@
-import type { AccessVerdict } from '@kuik/contracts';
+import { type AccessVerdict, provenUntil } from '@kuik/contracts';
 
 /** What upstream said, and when (epoch ms): whichever came last counts. */
 export interface Said {
@@ -97,11 +97,6 @@ export function accessVerdict(
   }
   const reason = facts.named ? ACCESS_REASONS.refused : ACCESS_REASONS.noGrant;
   return say('denied', reason, now + REFUSED_FOR_MS);
-}
-
-/** Until when a confirmation counts; one that was taken back counts no more. */
-function provenUntil({ proven, refused }: Said, forMs: number): number {
-  return proven === undefined || (refused !== undefined && refused >= proven) ? -Infinity : proven + forMs;
 }
 
 /** Whether asking again would only repeat what was just heard. */

@@ -13,6 +13,8 @@ import { LastingSubscription } from './subscription.ts';
 
 const OPERATION = 'KV-Operation';
 const TIMEOUT_MS = 2000;
+/** Status of a direct answer. */
+const NOT_FOUND = 404;
 
 /** The stream behind a key-value bucket, as NATS lays them out (ADR-8), so that its own tools read it too. */
 export function bucketStream(bucket: StateBucket<unknown>): WantedStream {
@@ -28,8 +30,8 @@ export function bucketStream(bucket: StateBucket<unknown>): WantedStream {
     duplicate_window: nanos(120_000),
     allow_rollup_hdrs: true,
     deny_delete: true,
-    // Reads of followers in a cluster may be old; ours are asked of the leader.
-    allow_direct: false,
+    // Such reads may be old in a cluster; the others are asked of the leader.
+    allow_direct: bucket.lookedUp === true,
     // Deletion leaves a marker; it goes after a day.
     allow_msg_ttl: true,
   };
@@ -125,7 +127,24 @@ export class NatsBucket<T> implements Bucket<T> {
     return decoded.ok ? decoded.value : undefined;
   }
 
-  async #read(key: string, timeoutMs: number): Promise<Stored<T> | undefined> {
+  #read(key: string, timeoutMs: number): Promise<Stored<T> | undefined> {
+    return this.#bucket.lookedUp === true ? this.#lookUp(key, timeoutMs) : this.#readFromLeader(key, timeoutMs);
+  }
+
+  /** By the one subject of the API that tells of a key and of nothing else (ADR-31), so that a user may be allowed just that. */
+  async #lookUp(key: string, timeoutMs: number): Promise<Stored<T> | undefined> {
+    const subject = `$JS.API.DIRECT.GET.${this.#stream}.${this.#subject(key)}`;
+    const message = await this.#connection().request(subject, undefined, { timeout: timeoutMs });
+    const { headers: head } = message;
+    const revision = Number(head?.get('Nats-Sequence'));
+    if (head?.code === NOT_FOUND) return undefined;
+    if (!(revision > 0))
+      throw new BusError('refused', `cannot read ${key}: ${head?.description || 'no message in the reply'}`);
+    if (head!.has(OPERATION) || head!.has('Nats-Marker-Reason')) return { value: undefined, revision };
+    return { value: this.#decoded(key, message.data), revision };
+  }
+
+  async #readFromLeader(key: string, timeoutMs: number): Promise<Stored<T> | undefined> {
     const request = JSON.stringify({ last_by_subj: this.#subject(key) });
     const reply = await this.#connection().request(`$JS.API.STREAM.MSG.GET.${this.#stream}`, request, {
       timeout: timeoutMs,
@@ -142,13 +161,15 @@ export class NatsBucket<T> implements Bucket<T> {
     const head = Buffer.from(message.hdrs ?? '', 'base64').toString();
     if (new RegExp(`^(${OPERATION}|Nats-Marker-Reason):`, 'im').test(head))
       return { value: undefined, revision: message.seq };
-    const decoded = decode(this.#bucket.schema, Buffer.from(message.data ?? '', 'base64'), this.#bucket.maxValueBytes);
-    if (!decoded.ok)
-      this.#reports.trouble(this.#bucket.bucket, 'invalid', 'entry does not fit its bucket', {
-        key,
-        reason: decoded.reason,
-      });
-    return { value: decoded.ok ? decoded.value : undefined, revision: message.seq };
+    return { value: this.#decoded(key, Buffer.from(message.data ?? '', 'base64')), revision: message.seq };
+  }
+
+  #decoded(key: string, bytes: Uint8Array): T | undefined {
+    const decoded = decode(this.#bucket.schema, bytes, this.#bucket.maxValueBytes);
+    if (decoded.ok) return decoded.value;
+    const { reason } = decoded;
+    this.#reports.trouble(this.#bucket.bucket, 'invalid', 'entry does not fit its bucket', { key, reason });
+    return undefined;
   }
 
   /** The new revision; undefined when the stored one is not `expected`. */

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { CREDENTIALS, HOLDERS_CONFIRM, IMAGE_SERVED, IMAGE_STATE, IMAGE_USED } from '@kuik/contracts';
+import { ACCESS_RECORDS, CREDENTIALS, HOLDERS_CONFIRM, IMAGE_SERVED, IMAGE_STATE, IMAGE_USED } from '@kuik/contracts';
 import type { ServiceName } from '@kuik/contracts';
 import { startNats } from '@kuik/testbed';
 import type { NatsServer } from '@kuik/testbed';
@@ -107,6 +107,23 @@ describe('NATS with the permissions of the contracts', () => {
     await owner.delete(KEY);
     await eventually(() => told.at(-1) === undefined || undefined);
     expect(warnings.filter((warning) => warning.includes('denied') || warning.includes('refused'))).toEqual([]);
+  });
+
+  it('lets a proxy look up what it can name of a bucket, and nothing else of it', async () => {
+    const [watcher, proxy] = [start('pod-watcher'), start('node-proxy')];
+    const owner = watcher.bucket(ACCESS_RECORDS, { create: true });
+    await Promise.all([up(watcher), up(proxy)]);
+    const [key, record] = ['a.b', { repository: 'r', of: 'n/s', proven: 1 }];
+    const looking = proxy.bucket(ACCESS_RECORDS);
+    expect(await owner.get(key)).toBeUndefined();
+    const revision = await owner.put(key, record);
+    expect(await looking.get(key)).toEqual({ key, value: record, revision });
+    expect(await owner.get(key)).toEqual({ key, value: record, revision });
+    expect(await looking.get('a.c')).toBeUndefined();
+    await owner.delete(key);
+    expect(await looking.get(key)).toBeUndefined();
+    expect(warnings).toEqual([]);
+    await expect(looking.keys()).rejects.toMatchObject({ name: 'BusError' });
   });
 
   it('denies the rest: logged once, nothing crashes', async () => {

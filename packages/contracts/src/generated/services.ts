@@ -130,7 +130,8 @@ export const DECLARED_SERVICES = {
       "writes": [],
       "reads": [
         "kuik_image_state",
-        "kuik_host_state"
+        "kuik_host_state",
+        "kuik_access"
       ]
     },
     "queues": {
