@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { networkInterfaces } from 'node:os';
+import { TRANSFER_INSTANCE_HEADER } from '@kuik/contracts';
 import { RegistryError, type OpenBlob } from '@kuik/registry';
 import type { Part } from '@kuik/runtime';
 import type { ReaderTokens } from './reader-token.ts';
@@ -13,6 +14,8 @@ export type JoinResult = 'joined' | 'redirected' | 'refused' | 'noRoom' | 'faile
 
 export interface TransferServerOptions {
   readonly listen: { readonly host: string; readonly port: number };
+  /** Names this process to whoever asks whether it is still the one that they know. */
+  readonly instance: string;
   /** Absent: everybody may read, as in a stack without keys. */
   readonly tokens: ReaderTokens | undefined;
   readonly transfers: Pick<Transfers, 'join'>;
@@ -66,7 +69,7 @@ export class TransferServer implements Part {
       if (result !== undefined) count(result);
       response.writeHead(status, { 'content-length': '0', ...headers }).end();
     };
-    if (request.url === '/v2/') return answer(200, undefined);
+    if (request.url === '/v2/') return answer(200, undefined, { [TRANSFER_INSTANCE_HEADER]: this.#options.instance });
     const asked = parseTransferRequest(request.method, request.url, request.headers);
     if (asked === undefined) return answer(400, 'malformed');
     const refusal = tokens?.refusal(request.headers.authorization, asked.repository, now());

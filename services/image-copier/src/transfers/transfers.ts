@@ -110,29 +110,15 @@ export class Transfers {
     }
   }
 
+  /** Cuts every reader off; leases go to whoever asks next. At most a second. */
   async close(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#sweep);
-    for (const entry of this.#entries.values()) {
-      entry.transfer?.end(new RegistryError('refused', 'this process ends'));
-      entry.holds = 0;
-      this.#leaveWhenIdle(entry);
-    }
-    // Readers notice when their client takes the next chunk; who does not keeps a lease that runs out by itself.
+    for (const { transfer } of this.#entries.values()) transfer?.end(new RegistryError('refused', 'this process ends'));
+    // Readers notice when their client takes the next chunk, who opens upstream when it answers.
     for (let waits = 0; waits < 50 && this.#entries.size > 0; waits += 1) await sleep(20);
+    for (const entry of this.#entries.values()) this.#end(entry);
     await Promise.all(this.#closing.values());
-  }
-
-  /** As if the process died: nothing is released. For tests of what others do then. */
-  crash(): void {
-    this.#closed = true;
-    clearInterval(this.#sweep);
-    for (const { beat, transfer } of this.#entries.values()) {
-      clearInterval(beat);
-      transfer?.end(new RegistryError('refused', 'this process is gone'));
-      void transfer?.close(true);
-    }
-    this.#entries.clear();
   }
 
   async #entry(reader: TransferReader): Promise<Entry | { at: string }> {
@@ -251,11 +237,15 @@ export class Transfers {
     if (!room.take(entry.name, size, now())) throw new NoRoom();
     try {
       const spool = await SpoolFile.open(room.folder, entry.key, entry.name, size);
+      if (this.#entries.get(entry.key) !== entry) {
+        await spool.close(true);
+        throw new RegistryError('refused', 'this process ends');
+      }
       const count = (from: string, bytes: number): void => onBytes(from === 'cache' ? 'cache' : 'upstream', bytes);
       return new Transfer({ digest, spool, buffers, onBytes: count, onIdle: () => this.#leaveWhenIdle(entry) });
-    } catch {
+    } catch (error) {
       room.leave(entry.name, false, now());
-      throw new NoRoom();
+      throw error instanceof RegistryError ? error : new NoRoom();
     }
   }
 
@@ -298,6 +288,10 @@ export class Transfers {
 
   #leaveWhenIdle(entry: Entry): void {
     if (entry.holds > 0 || (entry.transfer?.readers ?? 0) > 0 || this.#entries.get(entry.key) !== entry) return;
+    this.#end(entry);
+  }
+
+  #end(entry: Entry): void {
     this.#entries.delete(entry.key);
     clearInterval(entry.beat);
     const closing = this.#leave(entry).finally(() => this.#closing.delete(entry.key));
