@@ -223,9 +223,10 @@ describe('transfers of several copiers', () => {
     for (const part of [0.3, 0.32, 0.6]) {
       // Looked at as often as bytes come.
       const deadline = performance.now() + 10_000;
-      while (told.uploaded < part * bytes.length && performance.now() < deadline) await pause();
-      const owner = [...live].find(([, { transfers }]) => transfers.active > 0)!;
-      await kill(owner[0]);
+      const owner = () => [...live].find(([, { transfers }]) => transfers.active > 0)?.[0];
+      while ((told.uploaded < part * bytes.length || owner() === undefined) && performance.now() < deadline)
+        await pause();
+      await kill(owner()!);
     }
     for (const got of await Promise.all(pulls)) expect(got.equals(bytes)).toBe(true);
     await until(() => told.stored === 1, { what: 'the upload to end' });

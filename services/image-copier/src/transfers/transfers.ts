@@ -8,6 +8,7 @@ import {
   type OpenBlob,
   type RepositoryClient,
 } from '@kuik/registry';
+import { NEAR_BYTES } from './next-read.ts';
 import { isProven, proofOf, type Access } from './proof.ts';
 import { sizeOfSpool, SpoolFile } from './spool-file.ts';
 import type { SpoolRoom } from './spool-room.ts';
@@ -22,6 +23,8 @@ export interface TransferReader {
   readonly offset?: number | undefined;
   /** Last byte, inclusive. */
   readonly end?: number | undefined;
+  /** It may leave after a piece, and fetch other pieces beside it. */
+  readonly pieces?: boolean | undefined;
   readonly requestId?: string | undefined;
   /** Put it into the cache, too; a copy does that itself. */
   readonly store: boolean;
@@ -196,7 +199,8 @@ export class Transfers {
 
   /** The first reader: upstream is opened for it, unless an earlier process left the file; then its right is still to be proved. */
   async #open(entry: Entry, reader: TransferReader): Promise<void> {
-    const { digest, offset = 0, end } = reader;
+    const { digest, offset = 0, pieces } = reader;
+    const end = reader.end ?? (pieces === true ? offset + NEAR_BYTES - 1 : undefined);
     const { folder } = this.#parts.room;
     const left = sizeOfSpool(folder, entry.key, entry.name);
     if (left !== undefined) {
