@@ -15,13 +15,14 @@ import type { Part, ServiceContext } from '@kuik/runtime';
 import type { CopierConfig } from '../config.ts';
 import type { CopyOrigin } from '../credentials.ts';
 import { answers, ownerAlive, processName } from './owner-alive.ts';
+import type { TransferReader } from './proof.ts';
 import { ReaderTokens } from './reader-token.ts';
 import { renewedOnRefusal } from './renewed-on-refusal.ts';
 import { sharedSource } from './shared-source.ts';
 import { SpoolRoom } from './spool-room.ts';
 import { notedSessions, storeBlob } from './store-blob.ts';
 import { ownAddress, TransferServer } from './transfer-server.ts';
-import { Transfers, type TransferReader } from './transfers.ts';
+import { Transfers } from './transfers.ts';
 
 const READ_BUFFERS = { totalBytes: 32 * 1024 * 1024, maxBytes: 1024 * 1024, minBytes: 64 * 1024 };
 /** A reader that takes nothing for this long is gone. */

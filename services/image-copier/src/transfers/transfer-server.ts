@@ -7,7 +7,8 @@ import { RegistryError, type OpenBlob } from '@kuik/registry';
 import type { Part } from '@kuik/runtime';
 import type { ReaderTokens } from './reader-token.ts';
 import { parseTransferRequest, redirectTo, type TransferRequest } from './transfer-request.ts';
-import { NoRoom, type Transfers } from './transfers.ts';
+import { NoRoom } from './admission.ts';
+import type { Transfers } from './transfers.ts';
 
 /** What a reader got: label `result` of `kuik_transfer_joins_total`. */
 export type JoinResult = 'joined' | 'redirected' | 'refused' | 'noRoom' | 'failed' | 'denied' | 'malformed';

@@ -8,10 +8,11 @@ import { BufferPool, openBlobOver, RegistryError, type RepositoryClient } from '
 import { memoryQueue } from '@kuik/queue/memory';
 import { until } from '@kuik/testbed';
 import fc from 'fast-check';
+import { NoRoom } from './admission.ts';
 import { processName } from './owner-alive.ts';
-import type { Access } from './proof.ts';
+import type { Access, TransferReader } from './proof.ts';
 import { SpoolRoom } from './spool-room.ts';
-import { NoRoom, Transfers, type Joined, type TransferReader } from './transfers.ts';
+import { Transfers, type Joined } from './transfers.ts';
 
 const KiB = 1024;
 const CHUNK = 16 * KiB;
