@@ -95,5 +95,11 @@ export const REWRITE_STOPPED = 'RewriteStopped';
 
 /** Header by which a proxy tells a copier by what right it reads: `anonymous` or `credential`. */
 export const TRANSFER_ACCESS_HEADER = 'kuik-access';
+
+/** Header by which a proxy tells a copier that its client asked for a range: it may leave after a piece, and fetch other pieces beside it. */
+export const TRANSFER_PIECES_HEADER = 'kuik-pieces';
+
+/** Which process answers at a copier's address: another one after a restart. */
+export const TRANSFER_INSTANCE_HEADER = 'kuik-instance';
 /** How often a copier says over NATS that it gives away what it reads, in ms; after three times that it is forgotten. */
 export const TRANSFER_OWNER_EVERY_MS = 2_000;

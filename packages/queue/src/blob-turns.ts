@@ -1,14 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { COPY_QUEUE, DEFAULTS, FIXED } from '@kuik/contracts';
-import type { BlobTurn, BlobTurns, BlobTurnsOptions, QueueLog } from './port.ts';
+import type { BlobTurn, BlobTurns, BlobTurnsOptions, QueueLog, TurnHolders } from './port.ts';
 import { RememberedPlaces } from './remembered-places.ts';
 import { TurnsInProcess } from './turns-in-process.ts';
 
 /** What everybody shares. No method throws; undefined means that the store cannot be asked now. */
 export interface TurnStore {
-  /** Repositories that are known (none of `except`), else the turn if it is free, else somebody else has it. */
-  claim(key: string, token: string, except: readonly string[]): Promise<Claim | undefined>;
+  /**
+   * Repositories that are known (none of `except`), else the turn if it is free or still that of `dead`, a token whose holder is gone; else
+   * whose it is. Of several who found the same one dead, one gets its turn.
+   */
+  claim(key: string, token: string, except: readonly string[], dead?: string): Promise<Claim | undefined>;
   /** Keeps the turn, also one that ran out and that nobody took; false: it is somebody else's. */
   renew(key: string, token: string): Promise<boolean | undefined>;
   /** Ends the turn if it is still this token's, and remembers where the blob landed in any case. */
@@ -17,7 +20,7 @@ export interface TurnStore {
   close(): Promise<void>;
 }
 
-export type Claim = { do: 'look'; in: string[] } | { do: 'bring' } | { do: 'wait' };
+export type Claim = { do: 'look'; in: string[] } | { do: 'bring' } | { do: 'wait'; for: string };
 
 /** About 3 MiB when full. */
 const KEYS_IN_MEMORY = 10_000;
@@ -31,6 +34,7 @@ export class TurnsOver implements BlobTurns {
   readonly #store: TurnStore;
   readonly #lockMs: number;
   readonly #waitMs: number;
+  readonly #holders: TurnHolders | undefined;
   readonly #log: QueueLog | undefined;
   readonly #places = new RememberedPlaces(KEYS_IN_MEMORY);
   readonly #here = new TurnsInProcess();
@@ -39,6 +43,7 @@ export class TurnsOver implements BlobTurns {
     this.#store = store;
     this.#lockMs = options.lockMs ?? COPY_QUEUE.lockMs;
     this.#waitMs = options.waitMs ?? DEFAULTS.copy.turnWaitMs;
+    this.#holders = options.holders;
     this.#log = options.log;
   }
 
@@ -85,9 +90,10 @@ export class TurnsOver implements BlobTurns {
     signal: AbortSignal,
     deadlineMs: number,
   ): Promise<BlobTurn> {
-    const token = randomUUID();
+    const token = this.#token();
+    let dead: string | undefined;
     for (let polls = 0; ; polls += 1) {
-      const claim = await this.#store.claim(key, token, except);
+      const claim = await this.#store.claim(key, token, except, dead);
       if (claim?.do === 'look') return claim;
       if (claim?.do === 'bring') return this.#heldTurn(key, token);
       if (claim === undefined || performance.now() >= deadlineMs) {
@@ -96,8 +102,22 @@ export class TurnsOver implements BlobTurns {
           await this.#remember(key, landedIn);
         });
       }
-      await sleep(pollMs(polls), undefined, { signal });
+      dead = (await this.#gone(claim.for)) ? claim.for : undefined;
+      if (dead === undefined) await sleep(pollMs(polls), undefined, { signal });
+      else this.#log?.debug('turn of a process that is gone', { blob: key });
     }
+  }
+
+  /** A turn's token: whose it is, and which of his. */
+  #token(): string {
+    return this.#holders === undefined ? randomUUID() : `${this.#holders.name()} ${randomUUID()}`;
+  }
+
+  /** Whether nobody is left who could end this turn. One of our own is over here, or nobody here would ask for it: its end was lost on the way. */
+  async #gone(token: string): Promise<boolean> {
+    const [holder, which] = token.split(' ');
+    if (this.#holders === undefined || which === undefined) return false;
+    return holder === this.#holders.name() || !(await this.#holders.alive(holder!));
   }
 
   /**

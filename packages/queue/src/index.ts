@@ -24,6 +24,7 @@ export type {
   TimeStore,
   TransferLeases,
   TransferLeasesOptions,
+  TurnHolders,
   Work,
   Worker,
   WorkerOptions,

@@ -181,9 +181,19 @@ export interface TimeStore {
   close(): Promise<void>;
 }
 
+/** The processes that take turns, to each other. */
+export interface TurnHolders {
+  /** Our own name: of this very process, not of the one that was there before it under the same address. No blanks. */
+  readonly name: () => string;
+  /** Whether the process of this name is still there. Asked while somebody waits for its turn; never throws. */
+  readonly alive: (name: string) => Promise<boolean>;
+}
+
 export interface BlobTurnsOptions {
   /** A worker silent for this long loses its turn. Default: the copy queue's lock, 10 s. */
   readonly lockMs?: number;
+  /** Who else takes turns: the turn of one that is gone is taken at once. Absent: it is waited for until its lock ends. */
+  readonly holders?: TurnHolders | undefined;
   /** Longest wait for a turn of somebody else; then both go on. Default 5 min. */
   readonly waitMs?: number;
   /** How long a repository is remembered after it was named last. Default 7 days. */

@@ -122,6 +122,8 @@ export interface BlobRequest {
   end?: number;
   /** Bytes of the whole blob, when its descriptor is at hand: what is small is not worth being read together with others. */
   size?: number;
+  /** Who wants it may leave after a piece, and fetch other pieces beside it. Told to those who read for many; to a registry it means nothing. */
+  pieces?: boolean;
   /** Hash a whole body and hold the last <= 1 MiB back until the digest agrees. Ignored for ranges. Default true. */
   verify?: boolean;
   signal?: AbortSignal;

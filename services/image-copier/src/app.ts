@@ -8,6 +8,7 @@ import {
   createReadOnce,
   createTransferLeases,
   createWorker,
+  type TurnHolders,
   type Worker,
 } from '@kuik/queue';
 import {
@@ -68,7 +69,11 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
   const states = bus.bucket(IMAGE_STATE);
   const { concurrency, blobsPerImage, lock: lockMs, stallCheck: stallCheckMs, drain: drainMs } = config.copy;
   const { turnWait: waitMs, remember: rememberMs, progressAfter, progressEvery } = config.copy;
-  const turns = createBlobTurns(config.redis, { lockMs, waitMs, rememberMs, log });
+  const holders: TurnHolders = {
+    name: () => transfers.holders.name(),
+    alive: (name) => transfers.holders.alive(name),
+  };
+  const turns = createBlobTurns(config.redis, { lockMs, waitMs, rememberMs, holders, log });
   const cache = readCacheEndpoint(config.cache, ['pull', 'push']);
   const leases = createTransferLeases(config.redis, { lockMs, log });
   const transfers = openTransfers({ config, context, registry, cache, credentials, turns, leases });

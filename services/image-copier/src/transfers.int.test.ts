@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { TRANSFER_ACCESS_HEADER } from '@kuik/contracts';
+import { TRANSFER_ACCESS_HEADER, TRANSFER_PIECES_HEADER } from '@kuik/contracts';
 import { digestOf } from '@kuik/image';
 import { createRegistryAccess, openResuming, type CacheEndpoint, type RegistryError } from '@kuik/registry';
 import { makeImage, until, type MadeImage } from '@kuik/testbed';
@@ -25,12 +25,12 @@ afterEach(() => {
 });
 
 /** A copier as a node proxy would ask it, by the readers' key. */
-function door(url: string, key = world.stack.cache.readerKey, by = registry) {
+function door(url: string, key = world.stack.cache.readerKey, by = registry, own: Record<string, string> = {}) {
   const { issuer, audience, privateKey: keyPem, certificate: certificatePem } = key;
   const signer = { issuer, audience, keyPem, certificatePem, actions: ['pull' as const] };
   const endpoint: CacheEndpoint = { url, signer, trusted: ['127.0.0.1'] };
   return (repository: string) =>
-    by.cache(endpoint, `${HOST}/${repository}`, { headers: { [TRANSFER_ACCESS_HEADER]: 'anonymous' } });
+    by.cache(endpoint, `${HOST}/${repository}`, { headers: { [TRANSFER_ACCESS_HEADER]: 'anonymous', ...own } });
 }
 
 /** Reads a blob through these copiers, from the next one when one breaks; the gate of a whole body is the reader's, as in a proxy. */
@@ -89,6 +89,42 @@ describe('copiers that give away what they read', () => {
       later.layer,
     ]);
     expect([(await copy).stanza.digest, egress(later.layer)]).toEqual([later.made.digest, 8 * MiB]);
+  });
+
+  it('read a layer once for a client that fetches its pieces in parallel, each to the end as far as it tells', async () => {
+    const [bytes, piece] = [32 * MiB, 4 * MiB];
+    const { layer } = await push('pieces', bytes);
+    world.faults
+      .host(HOST)
+      .on({ kind: 'blob', method: 'GET', reference: layer })
+      .drip(64 * MiB);
+    const offsets = Array.from({ length: bytes / piece }, (_, i) => i * piece);
+    const parts: Buffer[] = [];
+    const asked = door(urls()[0]!, undefined, undefined, { [TRANSFER_PIECES_HEADER]: '1' });
+    const fetchPiece = async (offset: number): Promise<void> => {
+      const blob = await asked('pieces').openBlob(layer, { offset, verify: false });
+      const enough = new AbortController();
+      const got: Buffer[] = [];
+      let left = piece;
+      await blob
+        .deliver((chunk) => {
+          got.push(Buffer.from(chunk.subarray(0, left)));
+          left -= Math.min(left, chunk.length);
+          if (left === 0) enough.abort();
+          return undefined;
+        }, enough.signal)
+        .catch((error: unknown) => {
+          if (!enough.signal.aborted) throw error;
+        });
+      parts[offset / piece] = Buffer.concat(got);
+    };
+    const worker = async (): Promise<void> => {
+      for (let offset = offsets.shift(); offset !== undefined; offset = offsets.shift()) await fetchPiece(offset);
+    };
+    await Promise.all([1, 2, 3, 4].map(worker));
+    expect(digestOf(Buffer.concat(parts))).toBe(layer);
+    await until(() => cached('pieces', layer), { what: 'the layer to be in the cache' });
+    expect([egress(layer) / bytes, reads(layer).length]).toEqual([1, 4]);
   });
 
   it('pass on what upstream says, and let nobody in who has not our key', async () => {

@@ -16,6 +16,9 @@ export interface BlobRequest {
   readonly requestId: string;
 }
 
+/** One that is looked for has no range. */
+type BlobOfRequest = Omit<BlobRequest, 'range'> & Partial<Pick<BlobRequest, 'range'>>;
+
 /** What is known when the first byte is there: what the head of the answer says. */
 export interface BlobHead {
   readonly step: Step;
@@ -141,17 +144,18 @@ export class BlobRelay {
   }
 
   /** The plan of a digest, which needs no state. */
-  #sources(request: Omit<BlobRequest, 'range'>): Source[] {
+  #sources(request: BlobOfRequest): Source[] {
     const { repositories, digest } = request;
     return route({ repositories, reference: { digest } }, [], 0).map((step) => this.#source(step, request));
   }
 
-  #source(step: Step, { digest, requestId }: Omit<BlobRequest, 'range'>): Source {
+  #source(step: Step, { digest, requestId, range }: BlobOfRequest): Source {
     const ask: Source['ask'] = ({ offset, end, signal }) =>
       this.#ask(step, { digest, requestId }, (client) =>
         client.openBlob(digest, {
           offset,
           verify: false,
+          ...(range === undefined ? {} : { pieces: true }),
           ...(end === undefined ? {} : { end }),
           ...(signal === undefined ? {} : { signal }),
         }),

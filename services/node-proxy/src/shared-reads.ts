@@ -1,4 +1,4 @@
-import { TRANSFER_ACCESS_HEADER } from '@kuik/contracts';
+import { TRANSFER_ACCESS_HEADER, TRANSFER_PIECES_HEADER } from '@kuik/contracts';
 import { repositoryName, toCacheRepository } from '@kuik/image';
 import {
   RegistryError,
@@ -56,10 +56,11 @@ export class SharedReads {
     if (name === undefined) return client;
     const { registry, owners, count } = this.#options;
     const endpoint = (url: string): CacheEndpoint => this.#endpoint(url);
-    const headers = { [TRANSFER_ACCESS_HEADER]: vouched ? 'credential' : 'anonymous' };
+    const access = { [TRANSFER_ACCESS_HEADER]: vouched ? 'credential' : 'anonymous' };
     return {
       ...client,
       async openBlob(digest, request = {}) {
+        const headers = request.pieces === true ? { ...access, [TRANSFER_PIECES_HEADER]: '1' } : access;
         let alone: SharedResult = 'alone-no-owner';
         for (const url of owners.order(repository.host, digest).slice(0, ASKED_MAX)) {
           try {

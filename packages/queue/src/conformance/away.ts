@@ -14,7 +14,9 @@ export function describeAway(room: Room): void {
         room.bed.createPacer({ missed: (what) => missed.push(what), pace: { perSecond: 1, burst: 1 } }),
       );
       const times = room.keep(room.bed.createTimeStore({ missed: (what) => missed.push(what) }));
+      const leases = room.keep(room.bed.createTransferLeases({ missed: (what) => missed.push(what) }));
       await times.set('checked', [['u1', 7]]);
+      await leases.note('upload', 'there');
       await producer.enqueue(copy('a'));
       await startedCount(1);
       await room.bed.goAway();
@@ -29,8 +31,10 @@ export function describeAway(room: Room): void {
       await pacer.told('x.example', { identity: 'i', remaining: 0 }, { background: true });
       await expect(pacer.facts()).rejects.toMatchObject({ code: 'unavailable', retry: true });
       await expect(times.get('checked', ['u1'])).rejects.toMatchObject({ code: 'unavailable' });
+      expect([await leases.claim('blob', 'a'), await leases.noted('upload')]).toEqual([undefined, undefined]);
+      await leases.release('blob', 'a', true);
       expect(performance.now() - startedMs).toBeLessThan(10_000);
-      expect(new Set(missed)).toEqual(new Set(['enqueue', 'counts', 'take', 'park', 'quota', 'times']));
+      expect(new Set(missed)).toEqual(new Set(['enqueue', 'counts', 'take', 'park', 'quota', 'times', 'transfers']));
 
       end('a');
       await room.bed.comeBack();
@@ -38,6 +42,8 @@ export function describeAway(room: Room): void {
       expect(await producer.enqueue(copy('c'))).toBe(true);
       await until(() => uids().includes('c'), { what: 'the new job', timeoutMs: 15_000 });
       expect(await times.get('checked', ['u1'])).toEqual([7]);
+      await until(async () => (await leases.claim('blob', 'a'))?.owner === 'a', { what: 'the leases to be asked' });
+      expect(await leases.noted('upload')).toBe('there');
       end('c');
       for (const uid of uids()) end(uid);
       await empty();

@@ -1,6 +1,7 @@
 import { COPY_QUEUE } from '@kuik/contracts';
 import type { CopyJob, JobQueue } from '@kuik/contracts';
 import { until } from '@kuik/testbed';
+import type { TurnStore } from '../blob-turns.ts';
 import type {
   BlobTurns,
   BlobTurnsOptions,
@@ -14,6 +15,8 @@ import type {
   QueueReports,
   ReadOnce,
   TimeStore,
+  TransferLeases,
+  TransferLeasesOptions,
   Work,
   Worker,
   WorkerOptions,
@@ -27,6 +30,9 @@ export interface Bed {
   createTimeStore(reports?: QueueReports): TimeStore;
   createReadOnce(reports?: QueueReports): ReadOnce;
   createBlobTurns(options?: BlobTurnsOptions & QueueReports): BlobTurns;
+  /** What the turns are made over. */
+  createTurnStore(): TurnStore;
+  createTransferLeases(options?: TransferLeasesOptions & QueueReports): TransferLeases;
   goAway(): Promise<void>;
   comeBack(): Promise<void>;
   stop(): Promise<void>;

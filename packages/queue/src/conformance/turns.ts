@@ -121,6 +121,38 @@ export function describeTurns(room: Room): void {
       await Promise.all([long.end(), own.end()]);
     });
 
+    it('of one that is gone is taken at once, of one that is there waited for; who was only taken for dead ends nobody’s', async () => {
+      const gone = new Set<string>();
+      const asked: string[] = [];
+      const named = (name: string, waitMs = 60_000) =>
+        worker({
+          waitMs,
+          lockMs: 60_000,
+          holders: {
+            name: () => name,
+            alive: (other) => {
+              asked.push(other);
+              return Promise.resolve(!gone.has(other));
+            },
+          },
+        });
+      const digest = freshDigest();
+      const doomed = await bring(named('http://a:1#1'), digest);
+      const startedMs = performance.now();
+      await bring(named('http://b:1#1', 100), digest);
+      expect(performance.now() - startedMs).toBeGreaterThan(90);
+      gone.add('http://a:1#1');
+      const next = await bring(named('http://a:1#2'), digest);
+      await doomed.end();
+      expect((await bring(named('http://c:1#1', 100), digest)).do).toBe('bring');
+      expect([performance.now() - startedMs < 10_000, new Set(asked)]).toEqual([
+        true,
+        new Set(['http://a:1#1', 'http://a:1#2']),
+      ]);
+      await next.end('a/second');
+      expect(await take(named('http://b:1#1'), digest)).toEqual({ do: 'look', in: ['a/second'] });
+    });
+
     it('who is told to stop waits no longer', async () => {
       const [one, two] = [worker(), worker()];
       const digest = freshDigest();

@@ -1,5 +1,6 @@
 import type { JobQueue } from '@kuik/contracts';
 import { checkPayload } from '../payload.ts';
+import type { TurnStore } from '../blob-turns.ts';
 import type {
   BlobTurns,
   BlobTurnsOptions,
@@ -9,18 +10,21 @@ import type {
   QueueReports,
   ReadOnce,
   TimeStore,
+  TransferLeases,
+  TransferLeasesOptions,
   Work,
   Worker,
   WorkerOptions,
 } from '../port.ts';
 import { QueueError } from '../queue-error.ts';
 import { MemoryJobs } from './memory-jobs.ts';
+import { MemoryLeases } from './memory-leases.ts';
 import { MemoryOnce } from './memory-once.ts';
 import { MemoryPaces } from './memory-paces.ts';
 import { MemoryTurns } from './memory-turns.ts';
 import { MemoryWorker } from './memory-worker.ts';
 
-/** One process that plays Redis: everything made by it shares its jobs, paces, times and turns. Locks are not modelled: nobody dies here. */
+/** One process that plays Redis: everything made by it shares its jobs, paces, times, turns and leases. Only leases run out: nobody else dies here. */
 export interface MemoryQueue {
   createProducer<T>(queue: JobQueue<T>, reports?: QueueReports): Producer<T>;
   createWorker<T>(queue: JobQueue<T>, work: Work<T>, options: WorkerOptions & QueueReports): Worker;
@@ -28,15 +32,19 @@ export interface MemoryQueue {
   createTimeStore(reports?: QueueReports): TimeStore;
   createBlobTurns(options?: BlobTurnsOptions & QueueReports): BlobTurns;
   createReadOnce(reports?: QueueReports): ReadOnce;
+  /** What `createBlobTurns` is made over. */
+  createTurnStore(reports?: QueueReports): TurnStore;
+  createTransferLeases(options?: TransferLeasesOptions & QueueReports): TransferLeases;
   /** As if Redis went away (true) or came back; what was in it stays. */
   setAway(away: boolean): void;
 }
 
-/** An empty one. `now`: epoch ms, for paces and parks. */
+/** An empty one. `now`: epoch ms, for paces, parks and leases. */
 export function memoryQueue({ now = Date.now }: { now?: () => number } = {}): MemoryQueue {
   const queues = new Map<string, MemoryJobs>();
   const paces = new MemoryPaces(now);
   const turns = new MemoryTurns();
+  const leases = new MemoryLeases(now);
   const onces = new MemoryOnce();
   const times = new Map<string, Map<string, number>>();
   let away = false;
@@ -83,6 +91,8 @@ export function memoryQueue({ now = Date.now }: { now?: () => number } = {}): Me
     createPacer: (options = {}) => paces.pacer(options, () => away),
     createReadOnce: (options = {}) => onces.once(options, () => away),
     createBlobTurns: (options = {}) => turns.turns(options, () => away),
+    createTurnStore: (reports = {}) => turns.store(reports, () => away),
+    createTransferLeases: (options = {}) => leases.leases(options, () => away),
 
     createTimeStore(reports = {}) {
       let closed = false;

@@ -2,16 +2,16 @@ import { TurnsOver, type TurnStore } from '../blob-turns.ts';
 import type { BlobTurns, BlobTurnsOptions, QueueReports } from '../port.ts';
 import { RememberedPlaces } from '../remembered-places.ts';
 
-/** What Redis would hold of turns and places. Locks do not run out: nobody dies here. */
+/** What Redis would hold of turns and places. Locks do not run out: a turn ends, or is taken from one that is said to be gone. */
 export class MemoryTurns {
   readonly #places = new RememberedPlaces(Infinity);
   readonly #owners = new Map<string, string>();
 
   turns(options: BlobTurnsOptions & QueueReports, away: () => boolean): BlobTurns {
-    return new TurnsOver(this.#store(options, away), options);
+    return new TurnsOver(this.store(options, away), options);
   }
 
-  #store(reports: QueueReports, away: () => boolean): TurnStore {
+  store(reports: QueueReports, away: () => boolean): TurnStore {
     const ask = async <T>(call: () => T): Promise<T | undefined> => {
       await Promise.resolve();
       if (!away()) return call();
@@ -19,11 +19,12 @@ export class MemoryTurns {
       return undefined;
     };
     return {
-      claim: (key, token, except) =>
+      claim: (key, token, except, dead) =>
         ask(() => {
           const known = this.#places.find(key, except);
           if (known.length > 0) return { do: 'look', in: known };
-          if (this.#owners.has(key)) return { do: 'wait' };
+          const holder = this.#owners.get(key);
+          if (holder !== undefined && holder !== dead) return { do: 'wait', for: holder };
           this.#owners.set(key, token);
           return { do: 'bring' };
         }),

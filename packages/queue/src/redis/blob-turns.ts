@@ -10,17 +10,19 @@ const TIMEOUT_MS = 500;
 /** After a call in vain nobody waits for Redis for this long: it would cost every blob of an image its half second. */
 const QUIET_MS = 5_000;
 
-/** KEYS: places, turn. ARGV: token, lock in ms, places not to name. Returns `look` and the places, `bring`, or `wait`. */
+/** KEYS: places, turn. ARGV: token, lock in ms, a dead one's token or '', places not to name. Returns `look` and the places, `bring`, or `wait` and whose turn it is. */
 const CLAIM = `
 local skipped = {}
-for at = 3, #ARGV do skipped[ARGV[at]] = true end
+for at = 4, #ARGV do skipped[ARGV[at]] = true end
 local found = {'look'}
 for _, place in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
   if not skipped[place] then found[#found + 1] = place end
 end
 if #found > 1 then return found end
-if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return {'bring'} end
-return {'wait'}`;
+local holder = redis.call('GET', KEYS[2])
+if holder and holder ~= ARGV[3] then return {'wait', holder} end
+redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+return {'bring'}`;
 
 /** KEYS: turn. ARGV: token, lock in ms. 1: ours. */
 const RENEW = `
@@ -41,10 +43,11 @@ return 1`;
 
 /** Turns that every worker on this Redis shares. */
 export function createBlobTurns(connection: RedisSettings, options: BlobTurnsOptions & QueueReports = {}): BlobTurns {
-  return new TurnsOver(redisStore(connection, options), options);
+  return new TurnsOver(redisTurnStore(connection, options), options);
 }
 
-function redisStore(connection: RedisSettings, options: BlobTurnsOptions & QueueReports): TurnStore {
+/** What turns need of Redis, scripts that each are one step for everybody. */
+export function redisTurnStore(connection: RedisSettings, options: BlobTurnsOptions & QueueReports): TurnStore {
   const { lockMs = COPY_QUEUE.lockMs, rememberMs = DEFAULTS.copy.rememberMs } = options;
   const link = new RedisLink(connection, { patient: false, purpose: 'turns' }, options);
   let quietUntilMs = 0;
@@ -70,8 +73,8 @@ function redisStore(connection: RedisSettings, options: BlobTurnsOptions & Queue
   };
 
   return {
-    async claim(key, token, except) {
-      const answer = await evaluate(CLAIM, [placesKey(key), turnKey(key)], [token, lockMs, ...except]);
+    async claim(key, token, except, dead = '') {
+      const answer = await evaluate(CLAIM, [placesKey(key), turnKey(key)], [token, lockMs, dead, ...except]);
       return answer === undefined ? undefined : readClaim(answer as string[]);
     },
     async renew(key, token) {
@@ -87,9 +90,9 @@ function redisStore(connection: RedisSettings, options: BlobTurnsOptions & Queue
   };
 }
 
-function readClaim([verdict, ...places]: string[]): Claim {
-  if (verdict === 'look') return { do: 'look', in: places };
-  return { do: verdict === 'bring' ? 'bring' : 'wait' };
+function readClaim([verdict, ...told]: string[]): Claim {
+  if (verdict === 'look') return { do: 'look', in: told };
+  return verdict === 'bring' ? { do: 'bring' } : { do: 'wait', for: told[0] ?? '' };
 }
 
 const placesKey = (key: string): string => `kuik:blob:${key}`;

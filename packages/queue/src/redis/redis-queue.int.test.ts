@@ -1,10 +1,11 @@
 import { startRedis } from '@kuik/testbed';
 import { queueConformance } from '../queue.conformance.ts';
-import { createBlobTurns } from './blob-turns.ts';
+import { createBlobTurns, redisTurnStore } from './blob-turns.ts';
 import { createPacer } from './pacer.ts';
 import { createProducer } from './producer.ts';
 import { createReadOnce } from './read-once.ts';
 import { createTimeStore } from './time-store.ts';
+import { createTransferLeases } from './transfer-leases.ts';
 import { createWorker } from './worker.ts';
 
 queueConformance('queue over Redis', async () => {
@@ -18,6 +19,8 @@ queueConformance('queue over Redis', async () => {
     createTimeStore: (reports) => createTimeStore(connection, reports),
     createReadOnce: (reports) => createReadOnce(connection, reports),
     createBlobTurns: (options) => createBlobTurns(connection, { lockMs: 2_000, ...options }),
+    createTurnStore: () => redisTurnStore(connection, { lockMs: 60_000 }),
+    createTransferLeases: (options) => createTransferLeases(connection, options),
     goAway: () => redis.kill(),
     comeBack: () => redis.restart(),
     stop: () => redis.stop(),

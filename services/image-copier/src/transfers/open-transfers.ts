@@ -1,6 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import { METRICS, TRANSFER_ACCESS_HEADER } from '@kuik/contracts';
 import { toCacheRepository } from '@kuik/image';
-import type { BlobTurns, TransferLeases } from '@kuik/queue';
+import type { BlobTurns, TransferLeases, TurnHolders } from '@kuik/queue';
 import {
   BufferPool,
   readReadersCertificate,
@@ -13,14 +14,15 @@ import {
 import type { Part, ServiceContext } from '@kuik/runtime';
 import type { CopierConfig } from '../config.ts';
 import type { CopyOrigin } from '../credentials.ts';
-import { answers, ownerAlive } from './owner-alive.ts';
+import { answers, ownerAlive, processName } from './owner-alive.ts';
+import type { TransferReader } from './proof.ts';
 import { ReaderTokens } from './reader-token.ts';
 import { renewedOnRefusal } from './renewed-on-refusal.ts';
 import { sharedSource } from './shared-source.ts';
 import { SpoolRoom } from './spool-room.ts';
 import { notedSessions, storeBlob } from './store-blob.ts';
 import { ownAddress, TransferServer } from './transfer-server.ts';
-import { Transfers, type TransferReader } from './transfers.ts';
+import { Transfers } from './transfers.ts';
 
 const READ_BUFFERS = { totalBytes: 32 * 1024 * 1024, maxBytes: 1024 * 1024, minBytes: 64 * 1024 };
 /** A reader that takes nothing for this long is gone. */
@@ -49,6 +51,8 @@ export interface OpenedTransfers {
   readonly part: Part;
   /** Where others reach us; known once the part is started. */
   readonly url: () => string;
+  /** Copiers as those that take turns. */
+  readonly holders: TurnHolders;
 }
 
 /** Wires the transfers of one copier. Throws when a certificate cannot be read. */
@@ -69,13 +73,15 @@ export function openTransfers(parts: OpenTransfersParts): OpenedTransfers {
   const bytes = metrics.counter(METRICS.transferBytes);
   const joins = metrics.counter(METRICS.transferJoins);
   const stores = metrics.counter(METRICS.transferStores);
+  const alive = ownerAlive(answers, () => clock.monotonic());
+  const instance = randomUUID();
   const url = (): string => advertise ?? ownAddress(host!, server.port);
   const transfers = new Transfers({
     leases,
     room,
     buffers,
     address: url,
-    alive: ownerAlive(answers, () => clock.monotonic()),
+    alive,
     upstream: ({ host: from, path, access, requestId }) => {
       const origin = requestId === undefined ? {} : { requestId };
       if (access === 'anonymous') return registry.upstream(from, path, anonymous, origin);
@@ -98,6 +104,7 @@ export function openTransfers(parts: OpenTransfersParts): OpenedTransfers {
   });
   const server = new TransferServer({
     listen: { host: host!, port: Number(port) },
+    instance,
     tokens: tokensOf(config.cache, cache),
     transfers,
     idleMs: IDLE_MS,
@@ -141,6 +148,7 @@ export function openTransfers(parts: OpenTransfersParts): OpenedTransfers {
       },
     },
     url,
+    holders: { name: () => processName(url(), instance), alive },
   };
 }
 

@@ -1,25 +1,40 @@
+import { TRANSFER_INSTANCE_HEADER } from '@kuik/contracts';
+
 const PATIENCE_MS = 500;
 const REMEMBERED_MS = 1_000;
 
+/** A copier's process by name: its address, and which of those that ran there one after another. */
+export function processName(address: string, instance: string): string {
+  return `${address}#${instance}`;
+}
+
 /**
- * Whether the copier at an address answers, asked at most once a second. No answer within half a second is no: its readers would wait as
- * long, and an owner that is only slow loses a transfer and nothing else.
+ * Whether the copier at an address, or the very process of a name, answers; asked at most once a second. No answer within half a second is no: its
+ * readers would wait as long, and an owner that is only slow loses a transfer and nothing else. `get`: the instance that answers, or undefined.
  */
-export function ownerAlive(get: (url: string, signal: AbortSignal) => Promise<boolean>, now: () => number) {
-  const known = new Map<string, { untilMs: number; alive: Promise<boolean> }>();
-  return (address: string): Promise<boolean> => {
+export function ownerAlive(
+  get: (url: string, signal: AbortSignal) => Promise<string | undefined>,
+  now: () => number,
+): (owner: string) => Promise<boolean> {
+  const known = new Map<string, { untilMs: number; answers: Promise<string | undefined> }>();
+  const ask = (address: string): Promise<string | undefined> => {
     const seen = known.get(address);
-    if (seen !== undefined && seen.untilMs > now()) return seen.alive;
+    if (seen !== undefined && seen.untilMs > now()) return seen.answers;
     if (known.size > 1_000) known.clear();
-    const alive = get(`${address}/v2/`, AbortSignal.timeout(PATIENCE_MS)).catch(() => false);
-    known.set(address, { untilMs: now() + REMEMBERED_MS, alive });
-    return alive;
+    const answers = get(`${address}/v2/`, AbortSignal.timeout(PATIENCE_MS)).catch(() => undefined);
+    known.set(address, { untilMs: now() + REMEMBERED_MS, answers });
+    return answers;
+  };
+  return async (owner) => {
+    const [address, instance] = owner.split('#');
+    const answered = await ask(address!);
+    return answered !== undefined && (instance === undefined || instance === answered);
   };
 }
 
 /** Over HTTP, to our own kind. */
-export async function answers(url: string, signal: AbortSignal): Promise<boolean> {
+export async function answers(url: string, signal: AbortSignal): Promise<string | undefined> {
   const response = await fetch(url, { signal, redirect: 'error' });
   await response.body?.cancel();
-  return response.status === 200;
+  return response.status === 200 ? (response.headers.get(TRANSFER_INSTANCE_HEADER) ?? '') : undefined;
 }

@@ -6,6 +6,20 @@ export interface Claimant {
   readonly access: Access;
 }
 
+/** Who wants which bytes, and by what right. */
+export interface TransferReader extends Claimant {
+  readonly host: string;
+  readonly digest: string;
+  readonly offset?: number | undefined;
+  /** Last byte, inclusive. */
+  readonly end?: number | undefined;
+  /** It may leave after a piece, and fetch other pieces beside it. */
+  readonly pieces?: boolean | undefined;
+  readonly requestId?: string | undefined;
+  /** Put it into the cache, too; a copy does that itself. */
+  readonly store: boolean;
+}
+
 /** Names what upstream was shown to allow. */
 export function proofOf({ path, access }: Claimant): string {
   return `${path} ${access}`;

@@ -1,6 +1,7 @@
 import { FIXED } from '@kuik/contracts';
 import { RegistryError, type RepositoryClient } from '@kuik/registry';
-import type { Transfers, TransferReader } from './transfers.ts';
+import type { TransferReader } from './proof.ts';
+import type { Transfers } from './transfers.ts';
 
 export interface SharedSourceParts {
   readonly join: Transfers['join'];

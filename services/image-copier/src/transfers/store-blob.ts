@@ -1,6 +1,7 @@
 import type { BlobTurns, TransferLeases } from '@kuik/queue';
 import { copyBlob, type RepositoryClient, type UploadSessions } from '@kuik/registry';
-import type { TransferReader, TransfersParts } from './transfers.ts';
+import type { TransferReader } from './proof.ts';
+import type { TransfersParts } from './transfers.ts';
 
 const CHUNK_BYTES = 256 * 1024 * 1024;
 

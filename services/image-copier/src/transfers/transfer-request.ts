@@ -1,4 +1,4 @@
-import { TRANSFER_ACCESS_HEADER } from '@kuik/contracts';
+import { TRANSFER_ACCESS_HEADER, TRANSFER_PIECES_HEADER } from '@kuik/contracts';
 import { fromCacheRepository, isDigest } from '@kuik/image';
 import type { Access } from './proof.ts';
 
@@ -13,11 +13,13 @@ export interface TransferRequest {
   readonly offset: number;
   readonly end: number | undefined;
   readonly ranged: boolean;
+  /** Its client fetches pieces. */
+  readonly pieces: boolean;
 }
 
 /**
- * Reads `GET /v2/<name in the cache>/blobs/<digest>`, one range `bytes=a-` or `bytes=a-b`, and by what right (header, or the query that a redirect
- * carries it in). Undefined for anything else.
+ * Reads `GET /v2/<name in the cache>/blobs/<digest>`, one range `bytes=a-` or `bytes=a-b`, and by what right and for whom (headers, or the query that a redirect
+ * carries them in). Undefined for anything else.
  */
 export function parseTransferRequest(
   method: string | undefined,
@@ -33,7 +35,8 @@ export function parseTransferRequest(
   const access = searchParams.get('access') ?? headers[TRANSFER_ACCESS_HEADER];
   const range = rangeOf(headers.range);
   if ((access !== 'anonymous' && access !== 'credential') || range === undefined) return undefined;
-  return { repository, ...named, digest, access, ...range };
+  const pieces = (searchParams.get('pieces') ?? headers[TRANSFER_PIECES_HEADER]) === '1';
+  return { repository, ...named, digest, access, pieces, ...range };
 }
 
 function rangeOf(
@@ -47,6 +50,6 @@ function rangeOf(
 }
 
 /** Where another copier answers the same request. */
-export function redirectTo(at: string, { repository, digest, access }: TransferRequest): string {
-  return `${at}/v2/${repository}/blobs/${digest}?access=${access}`;
+export function redirectTo(at: string, { repository, digest, access, pieces }: TransferRequest): string {
+  return `${at}/v2/${repository}/blobs/${digest}?access=${access}${pieces ? '&pieces=1' : ''}`;
 }

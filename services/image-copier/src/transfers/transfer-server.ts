@@ -2,17 +2,21 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { networkInterfaces } from 'node:os';
+import { TRANSFER_INSTANCE_HEADER } from '@kuik/contracts';
 import { RegistryError, type OpenBlob } from '@kuik/registry';
 import type { Part } from '@kuik/runtime';
 import type { ReaderTokens } from './reader-token.ts';
 import { parseTransferRequest, redirectTo, type TransferRequest } from './transfer-request.ts';
-import { NoRoom, type Transfers } from './transfers.ts';
+import { NoRoom } from './admission.ts';
+import type { Transfers } from './transfers.ts';
 
 /** What a reader got: label `result` of `kuik_transfer_joins_total`. */
 export type JoinResult = 'joined' | 'redirected' | 'refused' | 'noRoom' | 'failed' | 'denied' | 'malformed';
 
 export interface TransferServerOptions {
   readonly listen: { readonly host: string; readonly port: number };
+  /** Names this process to whoever asks whether it is still the one that they know. */
+  readonly instance: string;
   /** Absent: everybody may read, as in a stack without keys. */
   readonly tokens: ReaderTokens | undefined;
   readonly transfers: Pick<Transfers, 'join'>;
@@ -66,7 +70,7 @@ export class TransferServer implements Part {
       if (result !== undefined) count(result);
       response.writeHead(status, { 'content-length': '0', ...headers }).end();
     };
-    if (request.url === '/v2/') return answer(200, undefined);
+    if (request.url === '/v2/') return answer(200, undefined, { [TRANSFER_INSTANCE_HEADER]: this.#options.instance });
     const asked = parseTransferRequest(request.method, request.url, request.headers);
     if (asked === undefined) return answer(400, 'malformed');
     const refusal = tokens?.refusal(request.headers.authorization, asked.repository, now());

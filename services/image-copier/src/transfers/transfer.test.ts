@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { digestOf } from '@kuik/image';
 import { BufferPool, openBlobOver, RegistryError, type BlobSource } from '@kuik/registry';
+import { until } from '@kuik/testbed';
 import fc from 'fast-check';
 import { SpoolFile } from './spool-file.ts';
 import { Transfer } from './transfer.ts';
@@ -17,7 +18,7 @@ let names = 0;
 
 /** A source that counts what it gives, and breaks after so many bytes in each of its first reads. */
 function source(bytes: Buffer, breaks: number[] = []) {
-  const told = { given: 0, opened: 0 };
+  const told = { given: 0, opened: 0, running: 0 };
   const open: BlobSource['open'] = ({ offset, end, signal }) => {
     told.opened += 1;
     const part = bytes.subarray(offset, (end ?? bytes.length - 1) + 1);
@@ -29,13 +30,18 @@ function source(bytes: Buffer, breaks: number[] = []) {
         length: part.length,
         contentType: '',
         async pump(sink) {
-          for (let at = 0; at < part.length; at += 16 * KiB) {
-            await new Promise((resolve) => setImmediate(resolve));
-            if (signal?.aborted === true) throw new RegistryError('aborted', 'left');
-            if (at >= breakAfter) throw new RegistryError('rejected', 'broke');
-            const chunk = part.subarray(at, at + 16 * KiB);
-            told.given += chunk.length;
-            await sink(Buffer.from(chunk));
+          told.running += 1;
+          try {
+            for (let at = 0; at < part.length; at += 16 * KiB) {
+              await new Promise((resolve) => setImmediate(resolve));
+              if (signal?.aborted === true) throw new RegistryError('aborted', 'left');
+              if (at >= breakAfter) throw new RegistryError('rejected', 'broke');
+              const chunk = part.subarray(at, at + 16 * KiB);
+              told.given += chunk.length;
+              await sink(Buffer.from(chunk));
+            }
+          } finally {
+            told.running -= 1;
           }
         },
         cancel: () => undefined,
@@ -125,10 +131,8 @@ describe('a transfer', () => {
     }, stop.signal);
     await expect(reading).rejects.toMatchObject({ code: 'aborted' });
     expect(made.readers).toBe(0);
-    await new Promise((resolve) => setImmediate(resolve));
-    const given = told.given;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    expect(told.given).toBeLessThanOrEqual(given + 16 * KiB);
+    await until(() => told.running === 0, { what: 'the read of upstream to end' });
+    expect([told.opened, told.given < bytes.length]).toEqual([1, true]);
     await made.close(false);
   });
 

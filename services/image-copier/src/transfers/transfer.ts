@@ -8,7 +8,7 @@ import {
   type BufferPool,
   type OpenBlob,
 } from '@kuik/registry';
-import { nextRead, willBeWhole, type Reading } from './next-read.ts';
+import { nextRead, readAhead, willBeWhole, type Reading } from './next-read.ts';
 import type { SpoolFile } from './spool-file.ts';
 import type { Span } from './span-set.ts';
 
@@ -28,10 +28,20 @@ export interface TransferParts {
   readonly onIdle: () => void;
 }
 
-/** A read of a source; it may be told to end earlier. */
+/** What one reader wants. */
+export interface WantedBytes {
+  readonly offset?: number | undefined;
+  /** Last byte, inclusive. */
+  readonly end?: number | undefined;
+  /** The reader may leave after a piece, and come for others. */
+  readonly pieces?: boolean | undefined;
+}
+
+/** A read of a source; it may be told to end earlier than was asked of the source. */
 interface ActiveRead extends Reading {
   at: number;
   to: number;
+  readonly asked: number;
   readonly stop: AbortController;
 }
 
@@ -49,6 +59,8 @@ export class Transfer {
   #hashing = false;
   #verified = false;
   #readers = 0;
+  /** Those of them who may leave after a piece. */
+  #fetchingPieces = 0;
   /** Reads that failed, and how the last one did. */
   #failures = 0;
   #failure: RegistryError | undefined;
@@ -90,10 +102,10 @@ export class Transfer {
   }
 
   /**
-   * Bytes `offset` to `end` (inclusive) for one more reader, who counts until it was delivered or cancelled. Throws RegistryError
+   * Bytes for one more reader, who counts until it was delivered or cancelled. Throws RegistryError
    * `range-not-satisfiable`; delivery throws why it cannot go on.
    */
-  read({ offset = 0, end }: { offset?: number | undefined; end?: number | undefined }): OpenBlob {
+  read({ offset = 0, end, pieces = false }: WantedBytes): OpenBlob {
     const { size } = this;
     if (offset > 0 && offset >= size) {
       const message = `blob ${this.#parts.digest} has ${size} bytes, asked from ${offset}`;
@@ -101,11 +113,13 @@ export class Transfer {
     }
     const to = Math.min(size, (end ?? size - 1) + 1);
     this.#readers += 1;
+    if (pieces) this.#fetchingPieces += 1;
     let left = false;
     const leave = (): void => {
       if (left) return;
       left = true;
       this.#readers -= 1;
+      if (pieces) this.#fetchingPieces -= 1;
       if (this.#readers > 0) return;
       for (const read of this.#reads) read.stop.abort();
       this.#parts.onIdle();
@@ -145,7 +159,8 @@ export class Transfer {
         if (this.#ended !== undefined) throw this.#ended;
         if (signal?.aborted === true) throw new RegistryError('aborted', 'the reader left');
         if (this.#failures > failures) throw this.#failure!;
-        const next = nextRead(spool.have, [...this.#reads], at, this.size);
+        const known = { have: spool.have, readings: [...this.#reads], pieces: this.#fetchingPieces > 0 };
+        const next = nextRead(known, at, to);
         if (next.do === 'serve') {
           const length = Math.min(next.to, to, this.#releasable()) - at;
           if (length > 0) {
@@ -158,7 +173,8 @@ export class Transfer {
           }
           this.#hashOn();
         }
-        if (next.do === 'read') this.#start(next.span);
+        const span = next.do === 'read' ? next.span : readAhead(known, at, to);
+        if (span !== undefined) this.#start(span);
         await this.#happening(signal);
       }
     } finally {
@@ -183,7 +199,7 @@ export class Transfer {
   }
 
   #begin({ from, to }: Span): ActiveRead {
-    const read: ActiveRead = { at: from, to, stop: new AbortController() };
+    const read: ActiveRead = { at: from, to, asked: to, stop: new AbortController() };
     this.#reads.add(read);
     return read;
   }
@@ -201,7 +217,8 @@ export class Transfer {
         this.#hashInOrder(part, read.at);
         read.at += part.length;
         this.#wake();
-        if (read.at >= read.to) read.stop.abort();
+        // One that ends where it was to end leaves its connection to the next.
+        if (read.at >= read.to && read.to < read.asked) read.stop.abort();
       }, read.stop.signal);
     } catch (error) {
       if (read.at < read.to && !read.stop.signal.aborted) {
@@ -216,7 +233,8 @@ export class Transfer {
 
   /** Up to where bytes may be given away now. */
   #releasable(): number {
-    if (this.#verified || !willBeWhole(this.#parts.spool.have, [...this.#reads], this.size)) return this.size;
+    if (this.#verified || !willBeWhole({ have: this.#parts.spool.have, readings: [...this.#reads] }, this.size))
+      return this.size;
     return Math.max(0, this.size - HELD_BACK);
   }
 

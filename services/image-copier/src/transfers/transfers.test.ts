@@ -5,12 +5,14 @@ import path from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
 import { digestOf } from '@kuik/image';
 import { BufferPool, openBlobOver, RegistryError, type RepositoryClient } from '@kuik/registry';
+import { memoryQueue } from '@kuik/queue/memory';
 import { until } from '@kuik/testbed';
 import fc from 'fast-check';
-import { memoryLeases } from '../testing/memory-leases.ts';
-import type { Access } from './proof.ts';
+import { NoRoom } from './admission.ts';
+import { processName } from './owner-alive.ts';
+import type { Access, TransferReader } from './proof.ts';
 import { SpoolRoom } from './spool-room.ts';
-import { NoRoom, Transfers, type Joined, type TransferReader } from './transfers.ts';
+import { Transfers, type Joined } from './transfers.ts';
 
 const KiB = 1024;
 const CHUNK = 16 * KiB;
@@ -23,12 +25,22 @@ afterEach(async () => {
 });
 const pause = () => new Promise((resolve) => setImmediate(resolve));
 
-/** An upstream, leases that everybody shares, and copiers that can die. `grants` says who may read what. */
-function world(bytes: Buffer, grants: (path: string, access: Access) => boolean = () => true) {
+/**
+ * An upstream, leases and turns that everybody shares, and copiers that can die. `grants` says who may read what; `lag`: upstream sends so many
+ * bytes more than the slowest of pulls and upload has.
+ */
+function world(
+  bytes: Buffer,
+  grants: (path: string, access: Access) => boolean = () => true,
+  { lag = Infinity }: { lag?: number } = {},
+) {
   const digest = digestOf(bytes);
+  const pulling = new Set<{ at: number }>();
+  const slowest = (): number => Math.min(told.uploaded, ...[...pulling].map(({ at }) => at));
   const told = { given: 0, opened: 0, heads: 0, now: 0, stored: 0, uploaded: 0 };
-  const leases = memoryLeases(10_000, () => told.now);
-  const live = new Map<string, Transfers>();
+  const redis = memoryQueue({ now: () => told.now });
+  const leases = redis.createTransferLeases({ lockMs: 10_000 });
+  const live = new Map<string, { transfers: Transfers; instance: string }>();
   const refusal = () => new RegistryError('unauthorized', 'status 401', { status: 401 });
   const upstream = ({ path: repository, access }: { path: string; access: Access }): RepositoryClient =>
     registry(repository, access, (given) => (told.given += given));
@@ -54,7 +66,8 @@ function world(bytes: Buffer, grants: (path: string, access: Access) => boolean 
           contentType: '',
           async pump(sink, signal) {
             for (let at = 0; at < part.length; at += CHUNK) {
-              await pause();
+              do await pause();
+              while (signal?.aborted !== true && offset + at > slowest() + lag);
               if (signal?.aborted === true) throw new RegistryError('aborted', 'left');
               count(Math.min(CHUNK, part.length - at));
               await sink(Buffer.from(part.subarray(at, at + CHUNK)));
@@ -66,23 +79,39 @@ function world(bytes: Buffer, grants: (path: string, access: Access) => boolean 
     }) as Partial<RepositoryClient> as RepositoryClient;
   const own = mkdtempSync(path.join(folder, 'world-'));
   let copiers = 0;
+  let lives = 0;
   const start = (name = `copier-${(copiers += 1)}`, totalBytes = 4096 * KiB): string => {
+    const instance = `${(lives += 1)}`;
+    const alive = (owner: string) => Promise.resolve(isAlive(owner));
+    const turns = redis.createBlobTurns({ holders: { name: () => processName(name, instance), alive } });
+    // Of a dead process nothing reaches Redis any more.
+    const here = () => live.get(name)?.instance === instance;
     const transfers = new Transfers({
-      leases,
+      leases: {
+        ...leases,
+        claim: async (...claim) => (here() ? leases.claim(...claim) : undefined),
+        release: async (...release) => (here() ? leases.release(...release) : undefined),
+      },
       room: new SpoolRoom({ folder: path.join(own, name), totalBytes, keepMs: 60_000 }),
       buffers: new BufferPool({ totalBytes: 4096 * KiB, maxBytes: 64 * KiB, minBytes: CHUNK }),
       address: () => name,
-      alive: (address) => Promise.resolve(live.has(address)),
+      alive,
       upstream,
       cache: () => (told.stored > 0 ? registry('cache', 'anonymous', () => undefined) : undefined),
       async store(_reader, _size, source) {
-        // The session in the cache outlives whoever uploads.
+        const signal = new AbortController().signal;
+        const turn = await turns.of('up.test').take(digest, { except: [], signal });
+        if (turn.do === 'look') return true;
+        // The session in the cache outlives whoever uploads, and so does a dead one's turn.
+        const end = (where?: string) => (here() ? turn.end(where) : undefined);
         try {
           const rest = await source.openBlob(digest, { offset: told.uploaded });
           await rest.deliver((chunk) => void (told.uploaded += chunk.length));
           told.stored += 1;
+          await end('app');
           return true;
         } catch {
+          await end();
           return false;
         }
       },
@@ -90,13 +119,19 @@ function world(bytes: Buffer, grants: (path: string, access: Access) => boolean 
       now: () => told.now,
       log: { debug: () => undefined },
     });
-    live.set(name, transfers);
+    live.set(name, { transfers, instance });
     running.add(transfers);
     return name;
   };
-  const kill = (name: string): void => {
-    live.get(name)?.crash();
+  const isAlive = (owner: string): boolean => {
+    const [name, instance] = owner.split('#');
+    return live.has(name!) && (instance === undefined || live.get(name!)!.instance === instance);
+  };
+  /** Readers are cut off, files stay, nothing is told to anybody; resolves when nothing of it runs any more. */
+  const kill = async (name: string): Promise<void> => {
+    const { transfers } = live.get(name)!;
     live.delete(name);
+    await transfers.close();
   };
   const reader = (own: Partial<TransferReader> = {}): TransferReader => ({
     host: 'up.test',
@@ -109,19 +144,21 @@ function world(bytes: Buffer, grants: (path: string, access: Access) => boolean 
   /** As a proxy does: any door, where it points to, and again at the byte reached when that breaks. */
   const pull = async (doors: () => string[], own: Partial<TransferReader> = {}): Promise<Buffer> => {
     const parts: Buffer[] = [];
-    let [at, tries] = [0, 0];
-    while (at < bytes.length) {
+    const mine = { at: 0 };
+    pulling.add(mine);
+    let tries = 0;
+    while (mine.at < bytes.length) {
       if ((tries += 1) > 50) throw new Error('no progress');
       const [door] = doors();
-      const there = door === undefined ? undefined : live.get(door);
+      const there = door === undefined ? undefined : live.get(door)?.transfers;
       try {
-        let joined: Joined | undefined = await there?.join(reader({ offset: at, ...own }));
+        let joined: Joined | undefined = await there?.join(reader({ offset: mine.at, ...own }));
         if (joined !== undefined && 'at' in joined)
-          joined = await live.get(joined.at)?.join(reader({ offset: at, ...own }));
+          joined = await live.get(joined.at)?.transfers.join(reader({ offset: mine.at, ...own }));
         if (joined === undefined || 'at' in joined) throw new RegistryError('refused', 'nobody there');
         await joined.blob.deliver((chunk) => {
           parts.push(Buffer.from(chunk));
-          at += chunk.length;
+          mine.at += chunk.length;
           return undefined;
         });
       } catch (error) {
@@ -143,7 +180,9 @@ describe('transfers of several copiers', () => {
     for (const got of await Promise.all(pulls)) expect(got.equals(bytes)).toBe(true);
     await until(() => told.stored === 1, { what: 'the upload to end' });
     expect(told).toMatchObject({ given: bytes.length, opened: 1, heads: 0, stored: 1 });
-    await until(() => [...live.values()].every(({ active }) => active === 0), { what: 'every transfer to end' });
+    await until(() => [...live.values()].every(({ transfers }) => transfers.active === 0), {
+      what: 'every transfer to end',
+    });
   });
 
   it('bring every byte to everybody, whoever dies when, at the price of what was in hand', async () => {
@@ -162,12 +201,12 @@ describe('transfers of several copiers', () => {
           for (let i = 0; i < after; i += 1) await pause();
           const name = names[which]!;
           if (live.size === 1 || !live.has(name)) continue;
-          kill(name);
+          await kill(name);
           kills += 1;
           if (restart) start(name);
         }
         for (const got of await all) expect(got.equals(bytes)).toBe(true);
-        await Promise.all([...live.values()].map((transfers) => transfers.close()));
+        await Promise.all([...live.values()].map(({ transfers }) => transfers.close()));
         // Each death costs what its slowest reader was behind upstream: on a busy machine all that was read, never more.
         expect(told.given).toBeLessThanOrEqual(bytes.length * (1 + kills));
         if (kills === 0) expect(told.given).toBe(bytes.length);
@@ -176,12 +215,34 @@ describe('transfers of several copiers', () => {
     );
   }, 20_000);
 
+  it('go on with the upload at once when its owner dies, whoever died just before: that costs what was in hand', async () => {
+    const bytes = randomBytes(3_200 * KiB);
+    const lag = 8 * CHUNK;
+    const { told, start, kill, pull, live } = world(bytes, undefined, { lag });
+    for (let copier = 0; copier < 4; copier += 1) start();
+    const pulls = Array.from({ length: 4 }, () => pull(() => [...live.keys()]));
+    const kills: Promise<void>[] = [];
+    for (const part of [0.3, 0.32, 0.6]) {
+      // Looked at as often as bytes come.
+      const deadline = performance.now() + 10_000;
+      const owner = () => [...live].find(([, { transfers }]) => transfers.active > 0)?.[0];
+      while ((told.uploaded < part * bytes.length || owner() === undefined) && performance.now() < deadline)
+        await pause();
+      kills.push(kill(owner()!));
+    }
+    for (const got of await Promise.all(pulls)) expect(got.equals(bytes)).toBe(true);
+    await until(() => told.stored === 1, { what: 'the upload to end' });
+    expect(told.uploaded).toBe(bytes.length);
+    expect(told.given).toBeLessThanOrEqual(bytes.length + kills.length * (lag + CHUNK));
+    await Promise.all(kills);
+  });
+
   it('let in only whom upstream lets in, by a look when somebody else is being served', async () => {
     const bytes = randomBytes(300 * KiB);
     const { told, start, live, reader } = world(bytes, (repository, access) =>
       repository === 'private' ? access === 'credential' : repository === 'public',
     );
-    const transfers = live.get(start())!;
+    const transfers = live.get(start())!.transfers;
     const join = (repository: string, access: Access) =>
       transfers.join(reader({ path: repository, access, store: false })).then(
         (joined) => ('blob' in joined ? joined.blob : undefined),
@@ -200,7 +261,7 @@ describe('transfers of several copiers', () => {
 
   it('refuse what has no room, and give back what they took', async () => {
     const { start, live, reader, leases, digest } = world(randomBytes(300 * KiB));
-    const transfers = live.get(start('small', 100 * KiB))!;
+    const transfers = live.get(start('small', 100 * KiB))!.transfers;
     await expect(transfers.join(reader())).rejects.toThrow(NoRoom);
     expect(transfers.active).toBe(0);
     await transfers.close();

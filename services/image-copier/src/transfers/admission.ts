@@ -1,0 +1,170 @@
+import { openResuming, RegistryError, type BlobSource, type BufferPool, type RepositoryClient } from '@kuik/registry';
+import { NEAR_BYTES } from './next-read.ts';
+import { isProven, proofOf, type TransferReader } from './proof.ts';
+import { sizeOfSpool, SpoolFile } from './spool-file.ts';
+import type { SpoolRoom } from './spool-room.ts';
+import { Transfer } from './transfer.ts';
+
+export interface AdmissionParts {
+  readonly room: SpoolRoom;
+  readonly buffers: BufferPool;
+  readonly upstream: (reader: Pick<TransferReader, 'host' | 'path' | 'access' | 'requestId'>) => RepositoryClient;
+  readonly cache: (repository: Pick<TransferReader, 'host' | 'path'>) => RepositoryClient | undefined;
+  readonly onBytes: (from: 'upstream' | 'cache', bytes: number) => void;
+  /** Epoch ms. */
+  readonly now: () => number;
+}
+
+/** No room for the spool file: whoever asked reads by itself. */
+export class NoRoom extends Error {
+  constructor() {
+    super('no room for another spool file');
+    this.name = 'NoRoom';
+  }
+}
+
+/** One transfer of ours, from the claim of its lease to its end. */
+export interface Entry {
+  readonly key: string;
+  readonly name: string;
+  /** The blob came into the cache lately, by whomever. */
+  landed: boolean;
+  storing: boolean;
+  transfer?: Transfer;
+  opening?: Promise<void>;
+  readonly proven: Set<string>;
+  readonly proving: Map<string, Promise<void>>;
+  holds: number;
+  beat?: NodeJS.Timeout;
+}
+
+/** A transfer that nobody came to yet. `landed`: its blob came into the cache lately. */
+export function newEntry(key: string, landed: boolean): Entry {
+  return {
+    key,
+    name: key.replace(/[^a-zA-Z0-9.-]/g, '_'),
+    landed,
+    storing: false,
+    proven: new Set(),
+    proving: new Map(),
+    holds: 0,
+  };
+}
+
+/** Whose the entries are. */
+export interface EntryOwner {
+  /** Whether it was not ended meanwhile. */
+  readonly lives: (entry: Entry) => boolean;
+  /** Nobody reads it any more. */
+  readonly onIdle: (entry: Entry) => void;
+}
+
+/** Lets readers in: only whom upstream lets in (docs/transfers.md, "Who may join"), the first one by opening upstream for it. */
+export class Admission {
+  readonly #parts: AdmissionParts;
+  readonly #owner: EntryOwner;
+
+  constructor(parts: AdmissionParts, owner: EntryOwner) {
+    this.#parts = parts;
+    this.#owner = owner;
+  }
+
+  /** Proves the reader's right, by opening upstream for it when nobody did yet. */
+  async admit(entry: Entry, reader: TransferReader): Promise<void> {
+    const proof = proofOf(reader);
+    for (;;) {
+      if (entry.transfer !== undefined && isProven(entry.proven, reader)) return;
+      if (entry.transfer === undefined) {
+        if (entry.opening === undefined) {
+          const opening = this.#open(entry, reader).finally(() => delete entry.opening);
+          entry.opening = opening;
+          await opening;
+        } else await entry.opening.catch(() => undefined);
+        continue;
+      }
+      let proving = entry.proving.get(proof);
+      if (proving === undefined) {
+        proving = this.#prove(entry, entry.transfer, reader).finally(() => entry.proving.delete(proof));
+        entry.proving.set(proof, proving);
+      }
+      await proving;
+    }
+  }
+
+  /** The first reader: upstream is opened for it, unless an earlier process left the file; then its right is still to be proved. */
+  async #open(entry: Entry, reader: TransferReader): Promise<void> {
+    const { digest, offset = 0, pieces } = reader;
+    const end = reader.end ?? (pieces === true ? offset + NEAR_BYTES - 1 : undefined);
+    const { folder } = this.#parts.room;
+    const left = sizeOfSpool(folder, entry.key, entry.name);
+    if (left !== undefined) {
+      entry.transfer = await this.#transfer(entry, digest, left);
+      return;
+    }
+    const sources = this.#sources(entry, reader);
+    let from = sources.at(-1)!.name;
+    const blob = await openResuming({
+      sources: sources.map((source) => ({
+        name: source.name,
+        open: async (request) => {
+          const opened = await source.open(request);
+          from = source.name;
+          return opened;
+        },
+      })),
+      digest,
+      offset,
+      ...(end === undefined ? {} : { end }),
+      verify: false,
+    });
+    try {
+      entry.transfer = await this.#transfer(entry, digest, blob.totalSize);
+    } catch (error) {
+      blob.cancel();
+      throw error;
+    }
+    for (const source of sources) entry.transfer.addSource(source);
+    // What our cache holds under this repository is any proxy's to read; anything else upstream has just shown.
+    entry.proven.add(proofOf(reader));
+    if (blob.length === 0) blob.cancel();
+    else entry.transfer.adopt(blob, from);
+  }
+
+  async #transfer(entry: Entry, digest: string, size: number): Promise<Transfer> {
+    const { room, buffers, onBytes, now } = this.#parts;
+    if (!room.take(entry.name, size, now())) throw new NoRoom();
+    try {
+      const spool = await SpoolFile.open(room.folder, entry.key, entry.name, size);
+      if (!this.#owner.lives(entry)) {
+        await spool.close(true);
+        throw new RegistryError('refused', 'this process ends');
+      }
+      const count = (from: string, bytes: number): void => onBytes(from === 'cache' ? 'cache' : 'upstream', bytes);
+      return new Transfer({ digest, spool, buffers, onBytes: count, onIdle: () => this.#owner.onIdle(entry) });
+    } catch (error) {
+      room.leave(entry.name, false, now());
+      throw error instanceof RegistryError ? error : new NoRoom();
+    }
+  }
+
+  #sources(entry: Entry, reader: TransferReader): BlobSource[] {
+    const { upstream, cache } = this.#parts;
+    const source = (name: string, client: RepositoryClient): BlobSource => ({
+      name,
+      open: (request) => client.openBlob(reader.digest, { ...request, verify: false }),
+    });
+    const held = entry.landed ? cache(reader) : undefined;
+    return [...(held === undefined ? [] : [source('cache', held)]), source(proofOf(reader), upstream(reader))];
+  }
+
+  async #prove(entry: Entry, transfer: Transfer, reader: TransferReader): Promise<void> {
+    const { digest, host, path } = reader;
+    const head = await this.#parts.upstream(reader).headBlob(digest);
+    if (head === undefined)
+      throw new RegistryError('not-found', `blob ${digest} of ${host}/${path}: status 404`, { status: 404 });
+    if (head.size !== transfer.size)
+      throw new RegistryError('invalid-response', `blob ${digest} of ${host}/${path} has ${head.size} bytes`);
+    for (const source of this.#sources(entry, reader)) transfer.addSource(source);
+    entry.proven.add(proofOf(reader));
+  }
+}
