@@ -12,7 +12,13 @@ describe('failedPull', () => {
     ['a failure of its own', unknown, false, { code: unknown.code.code, error: 'no such blob', status: 404 }, true],
     ['the same behind the head', unknown, true, { code: unknown.code.code, status: 0 }, false],
     ['anything else', new Error('oh'), false, { code: 'KUIK-PRX-500', error: 'oh', status: 500 }, true],
-    ['a body that broke', new RegistryError('truncated', 'short'), true, { code: codeOfBroken({ code: 'truncated' }), error: 'short' }, false],
+    [
+      'a body that broke',
+      new RegistryError('truncated', 'short'),
+      true,
+      { code: codeOfBroken({ code: 'truncated' }), error: 'short' },
+      false,
+    ],
     ['a client that left', new ClientGone(), false, { code: 'client-gone', status: 0 }, false],
     ['what was given up for it', new RegistryError('aborted', 'given up'), true, { code: 'client-gone' }, false],
   ])('notes %s', (_what, error, begun, noted, answered) => {

@@ -36,6 +36,7 @@ describe('a leader', () => {
         reference: IMAGE,
         host: 'registry.example.test',
         reason: 'NotCached',
+        fresh: expect.any(String),
       },
     ]);
     expect(image.metadata.ownerReferences).toBeUndefined();
