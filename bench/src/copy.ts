@@ -1,6 +1,7 @@
 // A copy, upstream (TLS) to cache, by the workers of the whole local stack and by `skopeo copy --preserve-digests --all` into the same registry:
 // 200 layers of 1 MiB, one of 2 GiB, a small image, and each once more when nothing is left to do.
-// Run: node bench/src/copy.ts [--mib 2048] [--layers 200] [--rounds 3] [--only <case>]   (services must be built)
+// Run: node bench/src/copy.ts [--mib 2048] [--layers 200] [--rounds 3] [--only <case>] [--cpu-prof <folder>]
+// (services must be built)
 import { parseArgs } from 'node:util';
 import { LocalStack } from '@kuik/e2e';
 import { makeCertificates, makeImage, pushImage, startFaultProxy, startUpstreamRegistry } from '@kuik/testbed';
@@ -20,9 +21,11 @@ const { values } = parseArgs({
     layers: { type: 'string', default: '200' },
     rounds: { type: 'string', default: '3' },
     only: { type: 'string' },
+    'cpu-prof': { type: 'string' },
   },
 });
 const rounds = Number(values.rounds);
+const profile = values['cpu-prof'];
 const CASES = [
   { name: 'small', layers: 1, bytes: 10_000 },
   { name: `${values.layers} x 1 MiB`, layers: Number(values.layers), bytes: MiB },
@@ -48,6 +51,7 @@ const trusting = new Agent({ connect: { ca: authority.ca } });
 const faults = await startFaultProxy({ backingUrl: plain.url, hosts: [COUNTED], tls: true });
 const stack = await LocalStack.start({
   upstream: 'none',
+  ...(profile === undefined ? {} : { environment: { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${profile}` } }),
   registries: { [HOST]: { address: upstream.host, ca: authority.ca }, ...faults.registries() },
 });
 const copier = new CopierCopies(stack);
@@ -76,6 +80,7 @@ async function measure({ name, layers, bytes }: Case): Promise<readonly [Takes, 
   ];
   for (let round = 0; round < rounds; round += 1) {
     const repository = nameOf(name, round);
+    const reference = `${HOST}/${repository}:1`;
     await pushImage(upstream.url, repository, ['1'], await imageOf(repository, layers, bytes), {
       dispatcher: trusting,
     });
@@ -85,7 +90,7 @@ async function measure({ name, layers, bytes }: Case): Promise<readonly [Takes, 
         takes[by].push(
           by === 'skopeo'
             ? await bySkopeo(upstream.host, repository)
-            : await (takes === first ? copier.first : copier.again).call(copier, `${HOST}/${repository}:1`),
+            : await (takes === first ? copier.first(reference) : copier.again(reference)),
         );
   }
   return [first, again];

@@ -17,7 +17,7 @@ export const DEFAULTS = {
     lockMs: 10 * SECOND,
     stallCheckMs: 5 * SECOND,
     drainMs: 20 * SECOND,
-    blobsPerImage: 3,
+    blobsPerImage: 6,
     progressAfterMs: 2 * SECOND,
     progressEveryMs: MINUTE,
     turnWaitMs: 5 * MINUTE,

@@ -75,7 +75,10 @@ export function openTransfers(parts: OpenTransfersParts): OpenedTransfers {
   const stores = metrics.counter(METRICS.transferStores);
   const alive = ownerAlive(answers, () => clock.monotonic());
   const instance = randomUUID();
-  const url = (): string => advertise ?? ownAddress(host!, server.port);
+  // Asked for with each blob, and a machine keeps its addresses: looked up once, when the port is known.
+  let own: string | undefined;
+  const url = (): string =>
+    advertise ?? (server.port === 0 ? ownAddress(host!, 0) : (own ??= ownAddress(host!, server.port)));
   const transfers = new Transfers({
     leases,
     room,
