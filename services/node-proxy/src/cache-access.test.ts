@@ -49,6 +49,38 @@ describe('CacheAccess', () => {
     expect(open).toBe(false);
   });
 
+  it('lets nobody wait for a turn twice as long as it takes to see that it does not answer, however many insist', async () => {
+    const breaker = new Breaker({ failures: 3, openMs: 5000, now: () => 0 });
+    const registry = { cache: () => ({}) as RepositoryClient } as Pick<RegistryAccess, 'cache'>;
+    const cache = new CacheAccess({ registry, endpoint: { url: 'http://cache' }, breaker });
+    for (let time = 0; time < 3; time += 1) breaker.failed();
+    const hung: (() => void)[] = [];
+    const hang = (): Promise<never> =>
+      new Promise((_resolve, reject) => hung.push(() => reject(new RegistryError('timeout', 'no answer'))));
+    const insisting = Array.from({ length: 100 }, () =>
+      cache.ask(REPOSITORY, 'x', hang, { insist: true }).catch((error: CacheDown) => error.spared),
+    );
+    await Promise.resolve();
+    const asked = hung.length;
+    expect(asked).toBeLessThan(insisting.length);
+    // Who does not insist has not to wait for those.
+    await expect(cache.ask(REPOSITORY, 'x', hang)).rejects.toMatchObject({ spared: true });
+    for (const end of hung.splice(0)) end();
+    const ends = await Promise.all(insisting);
+    expect([hung.length, ends.filter((spared) => !spared).length]).toEqual([0, asked]);
+  });
+
+  it('lets all who insist ask when it is back', async () => {
+    const breaker = new Breaker({ failures: 1, openMs: 5000, now: () => 0 });
+    const registry = { cache: () => ({}) as RepositoryClient } as Pick<RegistryAccess, 'cache'>;
+    const cache = new CacheAccess({ registry, endpoint: { url: 'http://cache' }, breaker });
+    breaker.failed();
+    const insisting = Array.from({ length: 100 }, () =>
+      cache.ask(REPOSITORY, 'x', () => Promise.resolve('bytes'), { insist: true }),
+    );
+    expect(new Set(await Promise.all(insisting))).toEqual(new Set(['bytes']));
+  });
+
   it('tells what the cache does not have, and nothing when it cannot be asked', async () => {
     const missed: string[] = [];
     const cache = new CacheAccess({

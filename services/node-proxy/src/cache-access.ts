@@ -67,6 +67,8 @@ const AWAY: ReadonlySet<RegistryErrorCode> = new Set([
 export class CacheAccess {
   readonly #options: CacheAccessOptions;
   readonly #turns = new FewAtOnce(ASKED_AT_ONCE);
+  /** How often it failed. */
+  #failures = 0;
 
   constructor(options: CacheAccessOptions) {
     this.#options = options;
@@ -74,28 +76,33 @@ export class CacheAccess {
 
   /**
    * Runs `work` on the cache's copy of an upstream repository. Throws CacheMiss or CacheDown; an abort and an unsatisfiable range
-   * pass as they are.
+   * pass as they are. Who finds the cache spared waits for no turn; and no turn is taken by who saw it fail, and be spared, while waiting for one.
    */
-  ask<T>(
+  async ask<T>(
     repository: Repository,
     what: string,
     work: (client: RepositoryClient) => Promise<T>,
-    options: CacheAsk = {},
+    { requestId, insist = false }: CacheAsk = {},
   ): Promise<T> {
-    return this.#turns.run(() => this.#ask(repository, what, work, options));
+    const { breaker } = this.#options;
+    const name = toCacheRepository(repository);
+    if (name === undefined) throw new CacheMiss(what);
+    if (!breaker.admit() && !insist) throw spared();
+    const failures = this.#failures;
+    return this.#turns.run(() => {
+      if (this.#failures > failures && breaker.open) throw spared();
+      return this.#ask(repository, name, what, work, requestId);
+    });
   }
 
   async #ask<T>(
     repository: Repository,
+    name: string,
     what: string,
     work: (client: RepositoryClient) => Promise<T>,
-    { requestId, insist = false }: CacheAsk,
+    requestId: string | undefined,
   ): Promise<T> {
     const { registry, endpoint, breaker, onMiss } = this.#options;
-    const name = toCacheRepository(repository);
-    if (name === undefined) throw new CacheMiss(what);
-    if (!breaker.admit() && !insist)
-      throw new CacheDown('it failed a moment ago and is being spared', { spared: true });
     try {
       const answer = await work(registry.cache(endpoint, name, { requestId }));
       breaker.succeeded();
@@ -116,10 +123,16 @@ export class CacheAccess {
   broke(error: RegistryError): CacheDown {
     const { breaker, onDown } = this.#options;
     // One damaged object says nothing about the others: only a cache that does not serve at all is spared.
-    if (AWAY.has(error.code)) breaker.failed();
-    else breaker.succeeded();
+    if (AWAY.has(error.code)) {
+      this.#failures += 1;
+      breaker.failed();
+    } else breaker.succeeded();
     const down = new CacheDown(error.message, { cause: error });
     onDown?.(down);
     return down;
   }
+}
+
+function spared(): CacheDown {
+  return new CacheDown('it failed a moment ago and is being spared', { spared: true });
 }

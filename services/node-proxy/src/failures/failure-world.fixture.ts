@@ -79,9 +79,9 @@ async function failureWorld(opened: Opened) {
         // Each cell waits as the first one would; what breakers do has a test of its own.
         upstreamBreaker: { failures: 1_000_000 },
         cacheTimeouts: { ...GENEROUS, ...(cache === 'black-holed' ? HUNG : {}), breakerFailures: 1_000_000 },
-        proxy: { patience, stateTimeout: '20s', bufferMaxBytes: CHUNK_BYTES, bufferMinBytes: CHUNK_BYTES },
+        proxy: { patience, stateTimeout: '60s', bufferMaxBytes: CHUNK_BYTES, bufferMinBytes: CHUNK_BYTES },
         tags: { patience },
-        broker: { timeout: '20s' },
+        broker: { timeout: '60s' },
         privateImages: { mode: 'off' },
         ...(isAway(cache) ? { cache: { url: caches.host(cacheHost(cache as 'down')).url } } : {}),
         ...settings,
