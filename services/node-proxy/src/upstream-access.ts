@@ -10,7 +10,6 @@ import {
   type RepositoryClient,
 } from '@kuik/registry';
 import { UpstreamFailure } from './failure.ts';
-import { FewAtOnce } from './few-at-once.ts';
 import type { Repository } from './pull-path.ts';
 import type { SharedReads } from './shared-reads.ts';
 import { WeightedLru } from './weighted-lru.ts';
@@ -30,9 +29,6 @@ type Work<T> = (client: RepositoryClient) => Promise<T>;
 /** Answers to an anonymous request after which a credential may help. */
 const WORTH_A_CREDENTIAL = new Set<RegistryErrorCode>(['unauthorized', 'forbidden', 'not-found', 'rate-limited']);
 const REMEMBERED_MAX = 2_000;
-/** Questions to one host that are under way; a body is none any more once its head is there. */
-const ASKED_AT_ONCE = 64;
-const HOSTS_MAX = 1_000;
 const REMEMBERED_MS = 10 * 60_000;
 
 /**
@@ -42,8 +38,6 @@ const REMEMBERED_MS = 10 * 60_000;
 export class UpstreamAccess {
   readonly #options: UpstreamAccessOptions;
   readonly #needsCredential = new WeightedLru<number>(REMEMBERED_MAX);
-  /** By host. */
-  readonly #turns = new WeightedLru<FewAtOnce>(HOSTS_MAX);
 
   constructor(options: UpstreamAccessOptions) {
     this.#options = options;
@@ -132,8 +126,7 @@ export class UpstreamAccess {
     };
     try {
       const client = registry.upstream(host, path, source, { requestId });
-      const over = shared?.over(client, repository, credential !== undefined, requestId) ?? client;
-      return await this.#turn(host, () => work(over));
+      return await work(shared?.over(client, repository, credential !== undefined, requestId) ?? client);
     } catch (error) {
       if (!(error instanceof RegistryError) || error.code === 'aborted') throw error;
       throw new UpstreamFailure(error.code, error.message, {
@@ -142,12 +135,6 @@ export class UpstreamAccess {
         retryAfterMs: error.retryAfterMs,
       });
     }
-  }
-
-  #turn<T>(host: string, work: () => Promise<T>): Promise<T> {
-    const turns = this.#turns.get(host) ?? new FewAtOnce(ASKED_AT_ONCE);
-    this.#turns.set(host, turns);
-    return turns.run(work);
   }
 }
 
