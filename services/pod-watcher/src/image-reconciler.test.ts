@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import { type CachedImage, type CopyJob, FIELD_MANAGERS } from '@kuik/contracts';
+import { type CachedImage, type CacheStanza, type CopyJob, FIELD_MANAGERS } from '@kuik/contracts';
 import { CACHED_IMAGES, isKubeError } from '@kuik/kube';
 import { memoryKube } from '@kuik/kube/memory';
 import { silentLogger, systemClock } from '@kuik/runtime';
@@ -8,7 +8,7 @@ import { ImageReconciler } from './image-reconciler.ts';
 import { Intents } from './intents.ts';
 import { COMPLETE } from './knowledge.ts';
 import { ResourceWriter } from './resource-writer.ts';
-import { cacheStanza, deciderOf, IMAGE, podView } from './testing/objects.ts';
+import { cacheStanza, deciderOf, failedCopy, IMAGE, podView } from './testing/objects.ts';
 
 /** The view lags as far as a test wants: nothing but what it shows, and what our own writes returned, is known. */
 describe('an image that a person names while we do', () => {
@@ -16,8 +16,10 @@ describe('an image that a person names while we do', () => {
   let view: ClusterView;
   let jobs: CopyJob[];
   let images: ImageReconciler;
+  let restMs: number;
 
   beforeEach(() => {
+    restMs = 0;
     kube = memoryKube();
     view = new ClusterView({ decider: deciderOf(), completedHoldMs: 0, revisionsKept: 1 }, () => Date.now());
     jobs = [];
@@ -37,7 +39,7 @@ describe('an image that a person names while we do', () => {
       retry: { firstMs: 5_000, maxMs: 1_800_000, unavailableMs: 21_600_000 },
       unusedMs: 1_000,
       // Described at the second look, whatever its copy does.
-      settling: { begin: () => undefined, leftMs: () => 0 },
+      settling: { begin: () => undefined, leftMs: () => 0, restMs: () => restMs },
       pace: { waitMs: () => 0, told: () => undefined },
       count: () => undefined,
     });
@@ -69,6 +71,23 @@ describe('an image that a person names while we do', () => {
       }),
     ]);
     expect(jobs.at(-1)).toMatchObject({ uid: theirs.metadata.uid, reference: IMAGE });
+  });
+
+  it.each<[string, CacheStanza, boolean]>([
+    ['not before its end when it was copied without trouble', cacheStanza(), false],
+    ['at once when it could not be copied', failedCopy(), true],
+  ])('is described in a rush of others: %s', async (_when, cache, described) => {
+    await images.reconcile(IMAGE);
+    const { name, uid } = ours()!.metadata;
+    const options = { fieldManager: FIELD_MANAGERS.cache, subresource: 'status' } as const;
+    const status = { cache: { ...cache, forUid: uid } };
+    restMs = 3_000;
+    const next = await show(await kube.apply<CachedImage>(CACHED_IMAGES, { name }, { status }, options));
+    expect(phaseOf(name) !== undefined).toBe(described);
+    if (!described) expect(next).toEqual({ afterMs: 3_000 });
+    restMs = 0;
+    await images.reconcile(IMAGE);
+    expect(phaseOf(name)).toBeDefined();
   });
 
   it('stays one object when the watch shows ours late, once more', async () => {

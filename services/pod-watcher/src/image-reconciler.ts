@@ -54,7 +54,7 @@ export interface ImageReconcilerParts {
   readonly log: Logger;
   readonly retry: RetryTimes;
   readonly unusedMs: number;
-  readonly settling: Pick<Settling, 'begin' | 'leftMs'>;
+  readonly settling: Pick<Settling, 'begin' | 'leftMs' | 'restMs'>;
   readonly pace: Pick<DescriptionPace, 'waitMs' | 'told'>;
   readonly count: (step: Step) => void;
 }
@@ -99,7 +99,8 @@ export class ImageReconciler {
       if (wait !== undefined) waits.push(wait);
     }
     // Many images may be new at once: all copies start before anything is described, and most are described once.
-    const settlesMs = settling.leftMs(view.images.named(first.metadata.name) ?? first);
+    const settled = view.images.named(first.metadata.name) ?? first;
+    const settlesMs = settling.leftMs(settled) || (isCopiedOnly(settled) ? settling.restMs() : 0);
     if (isNew || settlesMs > 0) return { afterMs: Math.max(Math.min(settlesMs, ...waits), 1) };
     for (const { metadata } of [first, ...duplicates]) {
       const current = view.images.named(metadata.name);
@@ -244,4 +245,10 @@ export class ImageReconciler {
     pace.told(uid, onlyHolders);
     return undefined;
   }
+}
+
+/** Copied without any trouble, and not described yet: nobody has to be told anything at once. */
+function isCopiedOnly(image: CachedImage): boolean {
+  const cache = stanzaOf(image, 'cache');
+  return image.status?.phase === undefined && cache?.digest !== undefined && cache.error === undefined;
 }

@@ -13,15 +13,12 @@ export interface RepositoryReconcilerParts {
     ResourceWriter,
     'applyRepositorySummary' | 'adoptRepository' | 'deleteRepository' | 'madeLately'
   >;
-  readonly settling: Pick<Settling, 'leftMs' | 'rushMs'>;
+  readonly settling: Pick<Settling, 'leftMs' | 'restMs'>;
   readonly clock: Clock;
   readonly log: Logger;
   /** A Repository that nobody edited goes after it had no image for this long, ms. */
   readonly idleMs: number;
 }
-
-/** A rush may be over before its time. */
-const LOOK_AGAIN_MS = 5_000;
 
 /** Keeps what a Repository says true, and forgets it when it says nothing. */
 export class RepositoryReconciler {
@@ -39,8 +36,8 @@ export class RepositoryReconciler {
     const images = view.imagesOfRepository(repository);
     const objects = view.repositories.of(repository);
     // A new one is described once, too: with the images that it was made for, and after a rush of others that wait for their copies.
-    const settlesMs = Math.max(settling.rushMs(), ...images.map((image) => settling.leftMs(image)));
-    if (settlesMs > 0 && objects.every(isUndescribed)) return { afterMs: Math.min(settlesMs, LOOK_AGAIN_MS) };
+    const settlesMs = Math.max(settling.restMs(), ...images.map((image) => settling.leftMs(image)));
+    if (settlesMs > 0 && objects.every(isUndescribed)) return { afterMs: settlesMs };
     for (const [index, found] of objects.entries()) {
       const object = await writer.adoptRepository(found);
       const duplicateOf = index === 0 ? undefined : objects[0]?.metadata.name;

@@ -66,7 +66,11 @@ describe('Settling', () => {
     const copied = (index: number) => settling.leftMs(image(index, cacheStanza({ forUid: `uid-${index}` })));
     copied(1);
     expect(settling.rushMs()).toBe(5_000);
-    for (let index = 2; index <= 181; index += 1) copied(index);
+    for (let index = 2; index <= 199; index += 1) copied(index);
+    expect(settling.rushMs()).toBe(5_000);
+    copied(200);
+    expect(settling.rushMs()).toBe(0);
+    settling.begin('uid-alone');
     expect(settling.rushMs()).toBe(0);
   });
 
@@ -81,6 +85,7 @@ describe('Settling', () => {
     const settling = started();
     for (let index = 2; index <= 21; index += 1) settling.begin(`uid-${index}`);
     expect(settling.leftMs(cachedImage({ metadata: { uid: 'uid-21' }, status: {} }))).toBe(3_000);
+    expect(settling.leftMs(bare)).toBe(3_000);
     now = 60_000;
     settling.begin('late');
     expect(settling.leftMs(cachedImage({ metadata: { uid: 'late' }, status: {} }))).toBe(1_000);

@@ -6,8 +6,9 @@ const LONGEST_QUIET = 10;
 /** How long copies of others may pause, and how long an image waits at most for its own while theirs go on. */
 const PAUSE = 5;
 const LONGEST = 60;
-/** So many new images at once are a rush: their copies come before whatever can wait. */
+/** So many new images at once are a rush, until the last of them is copied: their copies come before whatever can wait. */
 const RUSH = 20;
+const REST = 10;
 
 /** When an image began to wait, and until when it does so in any case; monotonic ms. */
 interface Wait {
@@ -26,6 +27,7 @@ export class Settling {
   /** By uid, in the order of time. */
   readonly #waits = new Map<string, Wait>();
   #newest: Wait | undefined;
+  #rush = false;
   #heardAt = -Infinity;
 
   /** `settleMs`: how long an image waits that is alone; `now`: monotonic ms. */
@@ -43,6 +45,7 @@ export class Settling {
     }
     this.#newest = { since, until: since + settleTime(this.#waits.size, this.#settleMs) };
     this.#waits.set(uid, this.#newest);
+    this.#rush ||= this.#waits.size >= RUSH;
   }
 
   /** How long it may still wait to be described, ms; 0: its copier has said something, its time is up, or it was not made a moment ago. */
@@ -52,16 +55,28 @@ export class Settling {
     if (wait === undefined) return 0;
     const copied = stanzaOf(image, 'cache') !== undefined;
     if (copied) this.#heardAt = this.#now();
-    const left = copied ? 0 : settledAt(wait, this.#heardAt, this.#settleMs) - this.#now();
+    const left = copied ? 0 : settledAt(this.#amongAll(wait), this.#heardAt, this.#settleMs) - this.#now();
     if (left > 0) return left;
     this.#waits.delete(uid);
     return 0;
   }
 
-  /** For how long many new images may still wait for their first copies, ms; 0: there are few, or they have waited long enough. */
+  /** The first ones of many wait as long as those that came after them: their copies are no faster. */
+  #amongAll({ since, until }: Wait): Wait {
+    return { since, until: Math.max(until, since + settleTime(this.#waits.size - 1, this.#settleMs)) };
+  }
+
+  /** When to look again at what can wait for the end of a rush, ms; 0: now. It may be over before its time. */
+  restMs(): number {
+    return Math.min(this.rushMs(), REST * this.#settleMs);
+  }
+
+  /** For how long images of a rush may still wait for their first copies, ms; 0: there is none, or they have waited long enough. */
   rushMs(): number {
-    if (this.#newest === undefined || this.#waits.size < RUSH) return 0;
-    return Math.max(0, settledAt(this.#newest, this.#heardAt, this.#settleMs) - this.#now());
+    if (this.#newest === undefined || !this.#rush) return 0;
+    const left = this.#waits.size === 0 ? 0 : settledAt(this.#newest, this.#heardAt, this.#settleMs) - this.#now();
+    this.#rush = left > 0;
+    return Math.max(0, left);
   }
 }
 
