@@ -166,7 +166,7 @@ export const repositorySpec = z.object({
     .enum(CHECK_MODES)
     .optional()
     .describe(
-      'Ask upstream at a pull whether a tag has moved: Always, Interval (not more often than checkInterval) or Never. Absent: as the pull policies of the pods that use it say.',
+      'Ask upstream at a pull whether a tag has moved: Always, Interval (not more often than checkInterval) or Never. Absent: Interval where there is a checkInterval, else as the pull policies of the pods that use it say.',
     ),
   checkInterval: z.string().max(32).optional().describe('For checkOnPull Interval: 10m, 1h.'),
 });
