@@ -15,6 +15,7 @@ import {
   readTimeouts,
   type Reconfigurable,
   type RefreshTokenExchange,
+  registryFiles,
   UPSTREAM_SECTIONS,
 } from '@kuik/registry';
 import { annotationKeys, Decider, REASONS, rulesFile } from '@kuik/rules';
@@ -99,7 +100,7 @@ export function createApp(
     });
 
   const specs = { ...METRICS, reloads: METRICS.settingsReloads };
-  const settings = followConfig({ context, config, applied: UPSTREAM_SECTIONS, specs });
+  const settings = followConfig({ context, config, applied: UPSTREAM_SECTIONS, files: registryFiles, specs });
   settings.onChange((changed) => registry.reconfigure?.(readRegistrySettings(changed)));
   const providers = new ProvidedLogins({
     providers: configuredProviders(config.credentialProviders, { now, exchange: registry }),
