@@ -166,7 +166,7 @@ export const repositorySpec = z.object({
     .enum(CHECK_MODES)
     .optional()
     .describe(
-      'Ask upstream at a pull whether a tag has moved: Always, Interval (not more often than checkInterval) or Never. Absent: as the pull policies of the pods that use it say.',
+      'Ask upstream at a pull whether a tag has moved: Always, Interval (not more often than checkInterval) or Never. Absent: Interval where there is a checkInterval, else as the pull policies of the pods that use it say.',
     ),
   checkInterval: z.string().max(32).optional().describe('For checkOnPull Interval: 10m, 1h.'),
 });
@@ -190,8 +190,10 @@ export type CachedImageStatus = z.infer<typeof cachedImageStatus>;
 export type RepositorySpec = z.infer<typeof repositorySpec>;
 export type RepositoryStatus = z.infer<typeof repositoryStatus>;
 
-interface Metadata {
+/** What the API server keeps of every object, as far as anybody here looks at it. */
+export interface ObjectMeta {
   name: string;
+  namespace?: string;
   uid: string;
   resourceVersion: string;
   generation?: number;
@@ -207,7 +209,7 @@ interface Metadata {
 export interface CachedImage {
   apiVersion?: string;
   kind?: string;
-  metadata: Metadata;
+  metadata: ObjectMeta;
   spec: CachedImageSpec;
   status?: CachedImageStatus;
 }
@@ -216,7 +218,7 @@ export interface CachedImage {
 export interface Repository {
   apiVersion?: string;
   kind?: string;
-  metadata: Metadata;
+  metadata: ObjectMeta;
   spec: RepositorySpec;
   status?: RepositoryStatus;
 }

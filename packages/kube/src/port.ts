@@ -1,18 +1,8 @@
-/** The narrow shape of every object we read; projections keep less. */
-export interface ObjectMeta {
-  name: string;
-  namespace?: string;
-  uid: string;
-  resourceVersion: string;
-  generation?: number;
-  creationTimestamp?: string;
-  deletionTimestamp?: string;
-  labels?: Record<string, string>;
-  annotations?: Record<string, string>;
-  finalizers?: string[];
-  ownerReferences?: { apiVersion: string; kind: string; name: string; uid: string; controller?: boolean }[];
-}
+import type { ObjectMeta } from '@kuik/contracts';
 
+export type { ObjectMeta };
+
+/** The narrow shape of every object we read; projections keep less. */
 export interface KubeObject {
   apiVersion?: string;
   kind?: string;

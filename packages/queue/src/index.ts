@@ -30,6 +30,7 @@ export type {
   WorkerOptions,
 } from './port.ts';
 export { resetAtOf, scarcest } from './host-quota.ts';
+export { asksForTime } from './park-length.ts';
 export { QueueError } from './queue-error.ts';
 export type { QueueErrorCode } from './queue-error.ts';
 export type { RedisSettings } from './redis/connection.ts';

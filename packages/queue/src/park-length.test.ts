@@ -1,5 +1,5 @@
 import { expect, it } from '@jest/globals';
-import { parkLengthMs } from './park-length.ts';
+import { asksForTime, parkLengthMs } from './park-length.ts';
 
 it.each([
   ["the registry's own word", 30_000, 1, 0.5, 30_000],
@@ -13,4 +13,15 @@ it.each([
   ['no word, for ever', undefined, 99, 0.999999, 3_599_996],
 ])('a limit parks for: %s', (_, retryAfterMs, times, random, expected) => {
   expect(parkLengthMs({ retryAfterMs, times }, random)).toBe(expected);
+});
+
+it.each([
+  ['a limit', 'rate-limited', 30_000, { retryAfterMs: 30_000 }],
+  ['a limit without a word', 'rate-limited', undefined, { retryAfterMs: undefined }],
+  ['a 503 that says when', 'server-error', 30_000, { retryAfterMs: 30_000 }],
+  ['a 503 that says much later', 'server-error', 3_600_000, { retryAfterMs: 60_000 }],
+  ['a 503 that says nothing', 'server-error', undefined, undefined],
+  ['a refusal that says when', 'unauthorized', 30_000, undefined],
+])('%s asks for time, or does not', (_, code, retryAfterMs, expected) => {
+  expect(asksForTime({ code, retryAfterMs })).toEqual(expected);
 });

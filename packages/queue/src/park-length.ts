@@ -7,6 +7,22 @@ const LEAST_MS = 1_000;
 export const PARKS_FORGOTTEN_MS = 3_600_000;
 
 /**
+ * Whether a registry's failure parks it for everybody, and by which word of its own: it limits us, or says when it will be there again. That
+ * is taken at its word for a minute: unlike a quota, it may be back sooner. Undefined: it does not. `code` is a RegistryError's.
+ */
+export function asksForTime({
+  code,
+  retryAfterMs,
+}: {
+  readonly code: string;
+  readonly retryAfterMs?: number | undefined;
+}): { readonly retryAfterMs?: number | undefined } | undefined {
+  if (code === 'rate-limited') return { retryAfterMs };
+  if (code === 'server-error' && retryAfterMs !== undefined) return { retryAfterMs: Math.min(retryAfterMs, FIRST_MS) };
+  return undefined;
+}
+
+/**
  * For how long a registry that limited us is left alone, ms: its own word when it gave one (at least a second, doubled with each limit in
  * a row, up to a minute), else anything up to a minute, doubled likewise, up to an hour (full jitter). `times`: limits in a
  * row, this one included; `random` in [0, 1).

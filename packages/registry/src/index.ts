@@ -49,6 +49,7 @@ export {
   readRegistrySettings,
   readSettingFile,
   readTimeouts,
+  registryFiles,
   UPSTREAM_SECTIONS,
 } from './settings.ts';
 export { copyBlob } from './copy-blob.ts';

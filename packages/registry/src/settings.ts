@@ -64,6 +64,16 @@ export function readRegistrySettings({ registries, httpProxy, addressPolicy }: U
   return { registries: readRegistries(registries), addressPolicy, ...rule };
 }
 
+/** The files that these sections name: what changes in them counts as soon as a change of the sections does. */
+export function registryFiles({ registries, httpProxy }: UpstreamSections): string[] {
+  const proxies = Object.values(registries).map((registry) => registry.httpProxy);
+  const named = [...Object.values(registries), httpProxy, ...proxies.filter((proxy) => typeof proxy === 'object')];
+  return named.flatMap((section) => [
+    ...(section.caFile === undefined ? [] : [section.caFile]),
+    ...('credentialsFile' in section && section.credentialsFile !== undefined ? [section.credentialsFile] : []),
+  ]);
+}
+
 function readRegistries(settings: z.output<typeof registriesConfig>): RegistryMap {
   return Object.fromEntries(
     Object.entries(settings).map(([host, { caFile, httpProxy, timeouts, ...rest }]) => {
@@ -111,7 +121,6 @@ export function readTimeouts({
   return present({ connectMs: connect, headersMs: headers, idleMs: idle });
 }
 
-/** The file that a setting names. Throws with the setting, the path and the reason: the mistake of whoever wrote or mounted it. */
 /** The text of a file that a setting names. Throws with the setting and the file, as a mistake of the configuration. */
 export function readSettingFile(setting: string, file: string): string {
   try {

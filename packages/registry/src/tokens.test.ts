@@ -86,6 +86,18 @@ describe('TokenCache', () => {
   });
 
   it.each([
+    [401, 'unauthorized'],
+    [403, 'forbidden'],
+    // Of the token, not of the image: what is upstream is not known then.
+    [404, 'server-error'],
+    [410, 'server-error'],
+    [503, 'server-error'],
+  ])('status %i to who asks for a token is %s', async (status, code) => {
+    const { cache } = tokenServer({ status });
+    await expect(cache.get(request)).rejects.toMatchObject({ code, status });
+  });
+
+  it.each([
     [300, 269_000, 271_000],
     [undefined, 53_000, 55_000],
     [0, 53_000, 55_000],

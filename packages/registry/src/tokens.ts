@@ -119,7 +119,10 @@ function tokenQuestion({ realm, service, scopes, secret }: TokenRequest): HttpRe
 
 /** A refresh token that is not valid any more is 400 `invalid_grant` (RFC 6749 §5.2); a server without that grant has no such route. */
 function refusalCode({ secret }: TokenRequest, status: number): RegistryErrorCode {
-  return secret?.kind === 'identity' && [400, 404, 405].includes(status) ? 'unauthorized' : codeOfStatus(status);
+  if (secret?.kind === 'identity' && [400, 404, 405].includes(status)) return 'unauthorized';
+  const code = codeOfStatus(status);
+  // It has no token to give: that says nothing about whether the image is there.
+  return code === 'not-found' ? 'server-error' : code;
 }
 
 /** Reads a token server's JSON: `token` before `access_token`; `expires_in` in seconds. Throws `invalid-response`. */

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
@@ -68,6 +68,46 @@ it('takes a change over whole, refuses one with mistakes, and names what waits f
     writeFileSync(file, 'registries: {}\nother: 2');
     await second;
     expect(lines.at(-1)).toMatch(/with a restart.*"settings":\["other"\]/);
+  } finally {
+    await followed.close?.();
+  }
+});
+
+it('takes a file that it names for a part of it, and survives a listener that cannot use it', async () => {
+  const [file, ca] = [path.join(folder, 'config.yaml'), path.join(folder, 'ca.pem')];
+  writeFileSync(file, `registries: { quay.io: { ca: ${JSON.stringify(ca)} } }`);
+  writeFileSync(ca, 'first');
+  const load = () => loadConfig({ name: 'x', schema, env: { KUIK_CONFIG: file } });
+  const lines: string[] = [];
+  const followed = followConfig({
+    context: {
+      log: createLogger({ service: 'x', write: (line) => void lines.push(line) }),
+      metrics: createMetrics({ service: 'x', defaults: false }),
+      source: { file, load },
+    },
+    config: load(),
+    applied: ['registries'],
+    files: ({ registries }) => Object.values(registries).flatMap((registry) => registry.ca ?? []),
+    specs,
+  });
+  const told: string[] = [];
+  let heard = Promise.withResolvers<void>();
+  followed.onChange(() => {
+    const text = readFileSync(ca, 'utf8');
+    told.push(text);
+    heard.resolve();
+    if (text === 'broken') throw new Error('no certificate');
+  });
+  await followed.start?.(new AbortController().signal);
+  try {
+    for (const text of ['broken', 'second']) {
+      heard = Promise.withResolvers<void>();
+      writeFileSync(`${ca}.new`, text);
+      renameSync(`${ca}.new`, ca);
+      await heard.promise;
+    }
+    expect(told).toEqual(['broken', 'second']);
+    expect(lines.filter((line) => line.includes('cannot be taken over'))).toHaveLength(1);
   } finally {
     await followed.close?.();
   }

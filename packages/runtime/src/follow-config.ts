@@ -9,18 +9,21 @@ export interface FollowConfigOptions<C> {
   readonly config: C;
   /** Sections that are taken over while the process runs. */
   readonly applied: readonly (keyof C & string)[];
+  /** Files that the configuration names: what changes in them is a change of it. */
+  readonly files?: (config: C) => readonly string[];
   readonly specs: FollowMetrics & { readonly reloads: MetricSpec };
 }
 
 /**
  * Follows the service's own configuration file: a change is read whole, with the environment over it as at the start; with any mistake it is
- * refused, every mistake named, and what is in force stays. Listeners are told of it, and take over `applied`; what else changed is named in the
+ * refused, every mistake named, and what is in force stays. So it is read when a file changes that it names (a rotated CA). Listeners are told of it, and take over `applied`; what else changed is named in the
  * log as waiting for a restart. Without a file nothing ever changes.
  */
 export function followConfig<C extends object>({
   context,
   config,
   applied,
+  files,
   specs,
 }: FollowConfigOptions<C>): FollowedSettings<C> {
   const { log, metrics, source } = context;
@@ -29,6 +32,7 @@ export function followConfig<C extends object>({
     file: source?.file,
     initial: config,
     read: () => source!.load() as C,
+    ...(files === undefined ? {} : { files }),
     log,
     metrics,
     specs,

@@ -60,6 +60,8 @@ export interface FollowerOptions<T> extends Pick<
   readonly initial: T;
   /** What a changed text comes to; throws ConfigError. */
   readonly read: (text: string) => T;
+  /** Files that the settings name, whose changes count as theirs; seen by reading them now and then. */
+  readonly files?: (settings: T) => readonly string[];
 }
 
 /** Follows one file; what it holds is `read`'s business. */
@@ -68,7 +70,8 @@ export class Follower<T> implements FollowedSettings<T> {
   readonly #options: FollowerOptions<T>;
   readonly #listeners: ((settings: T) => void)[] = [];
   readonly #loop: Part | undefined;
-  #text = '';
+  /** What was read last, of the file and of those that it names. */
+  #seen: readonly string[] = [];
   #current: T;
   #watcher: FSWatcher | undefined;
   #soon: NodeJS.Timeout | undefined;
@@ -77,8 +80,8 @@ export class Follower<T> implements FollowedSettings<T> {
     const { name, file, initial, log, metrics, specs, everyMs = EVERY_MS } = options;
     this.name = name;
     this.#options = options;
-    if (file !== undefined) this.#text = textOf(file);
     this.#current = initial;
+    if (file !== undefined) this.#seen = this.#withNamed(textOf(file));
     if (file === undefined) return;
     this.#loop = loopPart({
       name: `follow-${name}`,
@@ -136,11 +139,14 @@ export class Follower<T> implements FollowedSettings<T> {
 
   #take(file: string, text: string): void {
     const { name, read, log, metrics, specs } = this.#options;
-    if (text === this.#text) return;
-    this.#text = text;
+    const seen = this.#withNamed(text);
+    if (seen.length === this.#seen.length && seen.every((one, at) => one === this.#seen[at])) return;
+    this.#seen = seen;
     const reloads = metrics.counter(specs.reloads);
     try {
       this.#current = read(text);
+      // It may name other files now: those are what was seen of it.
+      this.#seen = this.#withNamed(text);
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       reloads.inc({ result: 'refused' });
@@ -148,9 +154,30 @@ export class Follower<T> implements FollowedSettings<T> {
       log.error(`${name} refused, those in force stay`, { file, mistakes });
       return;
     }
-    reloads.inc({ result: 'applied' });
     log.info(`${name} reloaded`, { file });
-    for (const listener of this.#listeners) listener(this.#current);
+    try {
+      for (const listener of this.#listeners) listener(this.#current);
+    } catch (error) {
+      // A file that they name, say: whoever could not take them over goes on as before.
+      reloads.inc({ result: 'refused' });
+      log.error(`${name} cannot be taken over`, { file, error });
+      return;
+    }
+    reloads.inc({ result: 'applied' });
+  }
+
+  /** The text, and those of the files that the settings in force name; of one that cannot be read nothing. */
+  #withNamed(text: string): readonly string[] {
+    const named = this.#options.files?.(this.#current) ?? [];
+    return [text, ...named.map((file) => textOrNothing(file))];
+  }
+}
+
+function textOrNothing(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return '';
   }
 }
 

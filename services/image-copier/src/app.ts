@@ -16,6 +16,7 @@ import {
   readCacheEndpoint,
   readRegistrySettings,
   readTimeouts,
+  registryFiles,
   UPSTREAM_SECTIONS,
 } from '@kuik/registry';
 import { composeParts, HealthServer, type App, type Part, type ServiceContext, followConfig } from '@kuik/runtime';
@@ -58,7 +59,7 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
     },
   });
   const specs = { ...METRICS, reloads: METRICS.settingsReloads };
-  const settings = followConfig({ context, config, applied: UPSTREAM_SECTIONS, specs });
+  const settings = followConfig({ context, config, applied: UPSTREAM_SECTIONS, files: registryFiles, specs });
   settings.onChange((changed) => registry.reconfigure(readRegistrySettings(changed)));
   const { tokenFile, timeout: timeoutMs } = config.broker;
   const credentials =

@@ -1,5 +1,5 @@
 import { type CachedImage, type CacheStanza, type CopyJob, ERROR_CODES, stanzaOf } from '@kuik/contracts';
-import type { Job, Outcome, Pacer } from '@kuik/queue';
+import { asksForTime, type Job, type Outcome, type Pacer } from '@kuik/queue';
 import { isBackground } from './background.ts';
 import { copied, type CopyResult, described, kept } from './copy-stanza.ts';
 import { decideJob, type CopyTarget } from './decide.ts';
@@ -142,11 +142,13 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
   }
 }
 
-/** A registry that limits us is parked for everybody: the failure then says for how long. */
+/** A registry that asks for time is parked for everybody: the failure then says for how long. */
 async function parked(failure: CopyFailure, host: string, { pacer }: CopyParts): Promise<CopyFailure> {
-  if (failure.side !== 'upstream' || failure.code !== 'rate-limited') return failure;
+  const asked = failure.side === 'upstream' ? asksForTime(failure) : undefined;
+  if (asked === undefined) return failure;
   const { code: reason } = ERROR_CODES.rateLimited;
-  return { ...failure, retryAfterMs: await pacer.limited(host, { retryAfterMs: failure.retryAfterMs, reason }) };
+  const parkedMs = await pacer.limited(host, { ...asked, reason });
+  return { ...failure, retryAfterMs: Math.max(parkedMs, failure.retryAfterMs ?? 0) };
 }
 
 /**

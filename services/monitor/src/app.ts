@@ -3,7 +3,13 @@ import { createCredentialClient, openBus } from '@kuik/bus';
 import { HOST_STATE, METRICS, UPSTREAM_TOLD } from '@kuik/contracts';
 import { followCachedImages, openKube, openLeadership } from '@kuik/kube';
 import { createPacer, createTimeStore } from '@kuik/queue';
-import { createRegistryAccess, readRegistrySettings, readTimeouts, UPSTREAM_SECTIONS } from '@kuik/registry';
+import {
+  createRegistryAccess,
+  readRegistrySettings,
+  readTimeouts,
+  registryFiles,
+  UPSTREAM_SECTIONS,
+} from '@kuik/registry';
 import {
   composeParts,
   HealthServer,
@@ -42,7 +48,7 @@ export function createApp(config: MonitorConfig, context: ServiceContext): Monit
     },
   });
   const specs = { ...METRICS, reloads: METRICS.settingsReloads };
-  const settings = followConfig({ context, config, applied: UPSTREAM_SECTIONS, specs });
+  const settings = followConfig({ context, config, applied: UPSTREAM_SECTIONS, files: registryFiles, specs });
   settings.onChange((changed) => registry.reconfigure(readRegistrySettings(changed)));
   const pacer = createPacer(config.redis, { pace: config.pace, hosts: config.pace.hosts, log });
   const store = createTimeStore(config.redis, { log });

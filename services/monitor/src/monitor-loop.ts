@@ -8,7 +8,7 @@ import {
 } from '@kuik/contracts';
 import type { Reference } from '@kuik/image';
 import { isKubeError, type Leadership, type Reflector } from '@kuik/kube';
-import type { Pacer } from '@kuik/queue';
+import { asksForTime, type Pacer } from '@kuik/queue';
 import { backoffMs, wait, type Clock, type Logger, type Metrics } from '@kuik/runtime';
 import { candidateOf, watchedReference } from './candidates.ts';
 import type { CheckTimes } from './check-times.ts';
@@ -190,12 +190,13 @@ export class Monitor {
     return [reference, ask];
   }
 
-  /** A registry that limits us is parked for everybody: the result then says for how long. */
+  /** A registry that asks for time is parked for everybody: the result then says for how long. */
   async #parked(host: string, result: CheckResult): Promise<CheckResult> {
-    if (result.kind !== 'failed' || result.code !== 'rate-limited') return result;
+    const asked = result.kind === 'failed' ? asksForTime(result) : undefined;
+    if (result.kind !== 'failed' || asked === undefined) return result;
     const { code: reason } = ERROR_CODES.rateLimited;
-    const retryAfterMs = await this.#options.pacer.limited(host, { retryAfterMs: result.retryAfterMs, reason });
-    return { ...result, retryAfterMs };
+    const parkedMs = await this.#options.pacer.limited(host, { ...asked, reason });
+    return { ...result, retryAfterMs: Math.max(parkedMs, result.retryAfterMs ?? 0) };
   }
 
   /** What cannot be written because the API server is away is checked again; what it refuses is told and passed over. */

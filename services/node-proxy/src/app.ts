@@ -23,6 +23,7 @@ import {
   type CacheEndpoint,
   type Reconfigurable,
   type RegistryAccess,
+  registryFiles,
   UPSTREAM_SECTIONS,
 } from '@kuik/registry';
 import {
@@ -100,7 +101,7 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
       },
     });
   const specs = { ...METRICS, reloads: METRICS.settingsReloads };
-  const settings = followConfig({ context, config, applied: UPSTREAM_SECTIONS, specs });
+  const settings = followConfig({ context, config, applied: UPSTREAM_SECTIONS, files: registryFiles, specs });
   settings.onChange((changed) => registry.reconfigure?.(readRegistrySettings(changed)));
   const { url } = config.nats;
   const bus = deps.bus ?? (url === undefined ? undefined : openBus({ ...config.nats, url }, 'node-proxy', context));

@@ -1,7 +1,6 @@
 import { type Bus, openBus } from '@kuik/bus';
-import { ACCESS_RECORDS, type CachedImage, IMAGE_STATE, METRICS, SPARED_OWNERS } from '@kuik/contracts';
+import { IMAGE_STATE, METRICS, SPARED_OWNERS } from '@kuik/contracts';
 import {
-  CACHED_IMAGES,
   createEventRecorder,
   followConfigMap,
   identityOf,
@@ -15,24 +14,19 @@ import {
   readTimeouts,
   type Reconfigurable,
   type RefreshTokenExchange,
+  registryFiles,
   UPSTREAM_SECTIONS,
 } from '@kuik/registry';
-import { annotationKeys, Decider, REASONS, rulesFile } from '@kuik/rules';
+import { annotationKeys, Decider, rulesFile } from '@kuik/rules';
 import { type App, composeParts, followSettings, HealthServer, type ServiceContext, followConfig } from '@kuik/runtime';
-import { AccessBroker } from './access-broker.ts';
-import { AccessRecords } from './access-records.ts';
-import { AccessSources } from './access-sources.ts';
-import { Answers } from './answers.ts';
-import { CredentialChooser } from './choose-credential.ts';
+import { answering } from './answering.ts';
 import { ClusterView } from './cluster-view.ts';
-import { accountsOf, untouchedNamespaces, type PodWatcherConfig } from './config.ts';
+import { untouchedNamespaces, type PodWatcherConfig } from './config.ts';
 import { connectRedis, type RedisParts } from './connect-redis.ts';
-import { CredentialBroker } from './credential-broker.ts';
 import { DescriptionPace } from './description-pace.ts';
 import { ForeseeAccess } from './foresee-access.ts';
 import { GoneNamespaces } from './gone-namespaces.ts';
 import { HintBook } from './hint-book.ts';
-import { holderTitle } from './holder-view.ts';
 import { ImageReconciler } from './image-reconciler.ts';
 import { Intents } from './intents.ts';
 import { Lead } from './lead.ts';
@@ -40,20 +34,16 @@ import { MissingContentBook } from './missing-content.ts';
 import { MovedTags } from './moved-tags.ts';
 import type { ProvingRegistry } from './prove-access.ts';
 import { pullGrantParts } from './pull-grant-parts.ts';
-import { configuredProviders } from './providers/configured-providers.ts';
-import { ProvidedLogins } from './providers/provided-logins.ts';
 import { reportControllerV1, reportGauges, reportMetrics } from './report-metrics.ts';
 import { RepositoryReconciler } from './repository-reconciler.ts';
 import { rereadHolders } from './reread-holders.ts';
 import { ResourceWriter } from './resource-writer.ts';
-import { SecretReader } from './secret-reader.ts';
 import { ServedPulls } from './served-pulls.ts';
 import { Settling } from './settling.ts';
 import { SpareOwners } from './spare-owners.ts';
 import { crowding } from './spared-owners.ts';
 import { StateProjection } from './state-projection.ts';
-import { repositoryTransitions, transitionsOf } from './transitions.ts';
-import { TokenReviews } from './token-reviews.ts';
+import { tellingTransitions } from './tell-transitions.ts';
 import { WantedPlatforms } from './wanted-platforms.ts';
 import { Watches } from './watches.ts';
 import { whyKeptRoute } from './why-kept-route.ts';
@@ -71,10 +61,6 @@ export interface PodWatcherApp extends App {
   readonly healthPort: number;
   readonly leading: boolean;
 }
-
-/** Shorter than what a node waits for an answer. */
-const UPSTREAM_PATIENCE_MS = 2_000;
-const COPY_WAIT_MS = 1_000;
 
 /** Wires the service; starts nothing but the connection to NATS. Throws when a CA file cannot be read, and ConfigError for mistakes of the rules file. */
 export function createApp(
@@ -99,14 +85,9 @@ export function createApp(
     });
 
   const specs = { ...METRICS, reloads: METRICS.settingsReloads };
-  const settings = followConfig({ context, config, applied: UPSTREAM_SECTIONS, specs });
+  const settings = followConfig({ context, config, applied: UPSTREAM_SECTIONS, files: registryFiles, specs });
   settings.onChange((changed) => registry.reconfigure?.(readRegistrySettings(changed)));
-  const providers = new ProvidedLogins({
-    providers: configuredProviders(config.credentialProviders, { now, exchange: registry }),
-    patienceMs: config.credentialProviders.patience,
-    count: reports.provider,
-  });
-  const { proxyPrefixes, expiry, retry, reconcile, broker: brokerConfig } = config;
+  const { proxyPrefixes, expiry, retry, reconcile } = config;
   const rules = followSettings({
     name: 'rules',
     file: config.rulesFile,
@@ -225,23 +206,7 @@ export function createApp(
     onStatesRepaired: reports.statesRepaired,
     onFailure: reports.loopFailed,
   });
-  view.listen({
-    holderChanged: (holder) => {
-      const skipped = view.usage.imagesOf(holder)?.skipped ?? [];
-      const told = skipped.filter(({ reason }) => reason !== REASONS.namespaceIgnored);
-      if (told.length > 0) log.debug('images are not kept', { holder: holderTitle(holder), images: told });
-    },
-    imageSeen: (before, image) => {
-      if (!leadership.isLeader()) return;
-      const found = transitionsOf(before, image, { retry: retryTimes, now: now() });
-      for (const { type, reason, message } of found) events.event(image, type, reason, message);
-    },
-    repositorySeen: (before, repository) => {
-      if (!leadership.isLeader()) return;
-      for (const { type, reason, message } of repositoryTransitions(before, repository))
-        events.event(repository, type, reason, message);
-    },
-  });
+  view.listen(tellingTransitions({ view, leadership, events, retry: retryTimes, now, log }));
 
   const sparedOwners = followConfigMap({
     client: kube,
@@ -265,53 +230,17 @@ export function createApp(
     onFailure: reports.loopFailed,
   });
 
-  const reviews = new TokenReviews({
-    kube,
-    view,
-    rules: { audience: brokerConfig.audience, ...accountsOf(config) },
-    reviewTtlMs: brokerConfig.reviewTtl,
-    now,
-  });
-  const secrets = new SecretReader(kube, brokerConfig.secretTtl, now);
   const { privateImages } = config;
-  const access = new AccessBroker({
-    reviews,
-    view,
-    sources: new AccessSources({ view, secrets, providers }),
-    records: new AccessRecords(bus.bucket(ACCESS_RECORDS, { create: true }), log),
-    registry,
-    rules: {
-      publicForMs: privateImages.publicFor,
-      verdictForMs: privateImages.verdictFor,
-      graceMs: privateImages.grace,
-      unknownWhenDown: privateImages.unknownWhenDown,
-    },
-    granted: privateImages.namespaces,
-    podWaitMs: brokerConfig.podWait,
-    patienceMs: UPSTREAM_PATIENCE_MS,
-    copyWaitMs: COPY_WAIT_MS,
-    now,
-    log,
-    count: reports.access,
-  });
-  const answers = new Answers({
+  const { access, answers } = answering(config, {
+    kube,
     bus,
+    registry,
     view,
     hints,
-    access,
-    broker: new CredentialBroker({
-      reviews,
-      view,
-      secrets,
-      chooser: new CredentialChooser({ exchange: registry, now, headerTtlMs: brokerConfig.headerTtl, providers }),
-      podWaitMs: brokerConfig.podWait,
-      fallbackSecrets: brokerConfig.fallbackSecrets,
-      now,
-      log,
-      count: reports.broker,
-    }),
     mayConfirm: () => lead.complete(),
-    readImage: (name) => kube.get<CachedImage>(CACHED_IMAGES, { name }),
+    reports,
+    now,
+    log,
   });
 
   reportGauges(metrics, { view, watches, sparedOwners, now });

@@ -35,6 +35,16 @@ describe('checkOf', () => {
       { mode: 'Interval', interval: '1h', why: 'Repository' },
     ],
     [
+      'an interval of the Repository that says nothing else',
+      [cachedImage(), repository({ checkInterval: '1h' }), held(eager), { ...unset, mode: 'Never' }],
+      { mode: 'Interval', interval: '1h', why: 'Repository' },
+    ],
+    [
+      'an interval beside another wish',
+      [cachedImage(), repository({ checkOnPull: 'Always', checkInterval: '1h' }), held(), unset],
+      { mode: 'Always', why: 'Repository' },
+    ],
+    [
       'the interval of the settings for a Repository that names none',
       [cachedImage(), repository({ checkOnPull: 'Interval' }), held(), unset],
       { mode: 'Interval', interval: '10m', why: 'Repository' },

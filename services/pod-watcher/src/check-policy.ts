@@ -25,7 +25,7 @@ export interface CheckSettings {
 
 /**
  * Whether nodes ask upstream about an image's tag when it is pulled; undefined: never. A digest cannot move. Then, the first that says
- * something: the Repository's `spec.checkOnPull`; the settings; the pull policies of the holders, one `Always` of which is enough. While nobody holds it,
+ * something: the Repository's `spec.checkOnPull`, or its interval alone; the settings; the pull policies of the holders, one `Always` of which is enough. While nobody holds it,
  * what was so before stays: pods that come and go are no reason to write.
  */
 export function checkOf(
@@ -36,9 +36,10 @@ export function checkOf(
 ): CachedImageStatus['check'] {
   if (tryParseReference(image.spec.sourceImage)?.digest !== undefined) return undefined;
   const { checkOnPull, checkInterval } = repository?.spec ?? {};
-  const told = checkOnPull ?? settings.mode;
+  const own = checkOnPull ?? (checkInterval === undefined ? undefined : 'Interval');
+  const told = own ?? settings.mode;
   if (told !== undefined) {
-    const why = checkOnPull === undefined ? CHECK_REASONS.settings : CHECK_REASONS.repository;
+    const why = own === undefined ? CHECK_REASONS.settings : CHECK_REASONS.repository;
     const intervalMs = parseDuration(checkInterval ?? '') ?? settings.intervalMs;
     if (told === 'Never') return undefined;
     return told === 'Always' ? { mode: told, why } : { mode: told, interval: formatDuration(intervalMs), why };
