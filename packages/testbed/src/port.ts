@@ -1,4 +1,10 @@
 import type { RedisService, ServiceName } from '@kuik/contracts';
+import type { ControlPlane } from './control-plane/port.ts';
+
+// What is not a single server is beside what makes it.
+export type * from './control-plane/port.ts';
+export type * from './node/port.ts';
+export type * from './stack/service-port.ts';
 
 /** A program the testbed runs but does not contain. */
 export type PartName =
@@ -109,144 +115,6 @@ export interface UpstreamRegistry extends PartProcess {
   readonly folder: string;
 }
 
-/** A JSON call to the API server refused: its HTTP status and the Status object's reason and message. */
-export interface ApiRefusal {
-  readonly status: number;
-  readonly reason: string;
-  readonly message: string;
-}
-
-/** A small client for tests (the product's own client is @kuik/kube). Throws ApiError with `status` and `reason` for >= 400. */
-export interface ApiClient {
-  request<T = KubeObject>(method: string, path: string, body?: unknown, options?: ApiCall): Promise<T>;
-  get<T = KubeObject>(path: string): Promise<T>;
-  /** undefined instead of an error when not found. */
-  find<T = KubeObject>(path: string): Promise<T | undefined>;
-  list<T = KubeObject>(path: string): Promise<T[]>;
-  create<T = KubeObject>(path: string, object: unknown): Promise<T>;
-  /** Forced server-side apply; the object's own apiVersion, kind, namespace and name choose the path. */
-  apply<T = KubeObject>(
-    object: KubeObject,
-    options?: { fieldManager?: string; subresource?: string; dryRun?: boolean },
-  ): Promise<T>;
-  /** Not found is fine. */
-  delete(path: string): Promise<void>;
-}
-
-export interface ApiCall {
-  readonly contentType?: string;
-  /** Default `application/json`. */
-  readonly accept?: string;
-  /** Calls as this bearer token instead of the client's own identity. */
-  readonly token?: string;
-}
-
-export interface KubeObject {
-  apiVersion: string;
-  kind: string;
-  metadata: {
-    name: string;
-    namespace?: string;
-    uid?: string;
-    resourceVersion?: string;
-    labels?: Record<string, string>;
-    annotations?: Record<string, string>;
-    [field: string]: unknown;
-  };
-  [field: string]: unknown;
-}
-
-/**
- * kube-apiserver with etcd, and no controller manager, scheduler or kubelet: what those would do and tests need is done by
- * the methods here. Node `node-1` and the default ServiceAccount of namespace `default` exist.
- */
-export interface ControlPlane {
-  /** `https://127.0.0.1:<port>` */
-  readonly url: string;
-  readonly caPem: string;
-  /** Path of a kubeconfig with cluster-admin rights. */
-  readonly kubeconfig: string;
-  readonly api: ApiClient;
-  /** Creates the namespace (if missing) with its default ServiceAccount. */
-  namespace(name: string, labels?: Record<string, string>): Promise<void>;
-  serviceAccount(namespace: string, name: string): Promise<void>;
-  node(name: string): Promise<void>;
-  /** What the scheduler would do: binds the pod to the node (default `node-1`). */
-  bindPod(namespace: string, pod: string, node?: string): Promise<void>;
-  /** TokenRequest; bound to the pod when one is named, which carries its node. Default audience: the API server's. */
-  token(namespace: string, serviceAccount: string, options?: TokenOptions): Promise<string>;
-  /** Path of a kubeconfig that holds a token of this ServiceAccount. */
-  kubeconfigFor(namespace: string, serviceAccount: string): Promise<string>;
-  /** Applies every document of a YAML text (server-side, forced), CRDs first, and waits until new CRDs are served. */
-  applyYaml(yaml: string, options?: { dryRun?: boolean }): Promise<KubeObject[]>;
-  /** The same for objects, as `CRDS` of @kuik/contracts. */
-  applyAll(objects: readonly object[], options?: { dryRun?: boolean }): Promise<KubeObject[]>;
-  /** Removes everything that was not there at the beginning, except CRDs. */
-  wipe(): Promise<void>;
-  /** Ends an own control plane; gives a leased one back. Idempotent. */
-  stop(): Promise<void>;
-}
-
-export interface TokenOptions {
-  readonly audiences?: readonly string[];
-  readonly pod?: string;
-  readonly expirationSeconds?: number;
-}
-
-/** A control plane of one's own: its processes may be killed. */
-export interface OwnControlPlane extends ControlPlane {
-  readonly etcd: PartProcess;
-  readonly apiserver: PartProcess;
-  /** A certificate that the API server trusts, as a component of a cluster gets one. PEM. */
-  issue(request: CertificateRequest): { readonly certificate: string; readonly privateKey: string };
-}
-
-export interface CertificateRequest {
-  /** A client's user name. */
-  readonly commonName: string;
-  /** A client's groups. */
-  readonly organizations?: readonly string[];
-  /** Names and addresses that a server is reached by. */
-  readonly hosts?: readonly string[];
-  readonly usages: readonly ('server' | 'client')[];
-}
-
-/** A node whose pods really start: kubelet, containerd and runc, with controller manager and scheduler. One per machine. */
-export interface RealNode {
-  readonly name: string;
-  /** By which pods reach this machine. */
-  readonly address: string;
-  readonly kubelet: PartProcess;
-  readonly containerd: PartProcess;
-  readonly scheduler: PartProcess;
-  readonly controllerManager: PartProcess;
-  /** Runs containerd's own tool on what pods use and returns what it printed: `ctr('images', 'list')`. */
-  ctr(...args: readonly string[]): Promise<string>;
-  /** Names of the images that pods brought onto the node. */
-  images(): Promise<string[]>;
-  /** Removes all of them with their content, as an empty node has it. None may be in use. */
-  removeImages(): Promise<void>;
-  /** Ends everything and removes what it left on the machine; throws with what could not be removed. Idempotent. */
-  stop(): Promise<void>;
-}
-
-export interface NodeOptions extends RuntimeSettings {
-  /** Default `node-1`, the one that every control plane has: it becomes real. */
-  readonly name?: string;
-  /** How long another run's node may take to end; default two minutes. */
-  readonly waitMs?: number;
-  /** Told once when another process (its pid) has the machine's node. */
-  readonly onWait?: (pid: number) => void;
-}
-
-/** Settings of containerd that decide how it pulls. */
-export interface RuntimeSettings {
-  /** How long a pull may go without a byte before it is given up. Default five minutes, as containerd's own. */
-  readonly pullProgressTimeout?: string;
-  /** Bytes of the pieces in which a layer is fetched, three at a time. Default 0: each layer in one request. */
-  readonly layerFetchBuffer?: number;
-}
-
 /** What a stack can hold; the key is its name in `parts` and on the stack. */
 export interface StackParts {
   controlPlane: ControlPlane;
@@ -264,58 +132,3 @@ export type Stack<P extends StackPart = StackPart> = Pick<StackParts, P> & {
   /** Stops what was started, gives back what was leased, in reverse order. Idempotent. */
   stop(): Promise<void>;
 };
-
-/** What one service is and may: files and URLs for its configuration, made by `serviceIdentity`. Keys are in files alone. */
-export interface ServiceIdentity {
-  readonly service: ServiceName;
-  /** Holds every file named here. */
-  readonly folder: string;
-  /** kubeconfig of its ServiceAccount. */
-  readonly kubeconfig?: string;
-  /** Token of its ServiceAccount for the credential broker (audience `kuik-broker`), bound to a pod on a node. */
-  readonly brokerTokenFile?: string;
-  /** What it signs or checks pull grants of private images by. */
-  readonly grants?: { readonly certificateFile: string; readonly keyFile?: string };
-  readonly nats?: { readonly url: string; readonly nkeyFile: string };
-  readonly redis?: { readonly url: string; readonly username: string; readonly passwordFile: string };
-  /** The side of the cache registry that this service may use; absent for services that use none. */
-  readonly cache?: {
-    readonly url: string;
-    readonly issuer: 'kuik-w' | 'kuik-r';
-    readonly keyFile: string;
-    readonly certificateFile: string;
-    /** Of writers: by it they know readers. */
-    readonly readersCertificateFile?: string;
-  };
-}
-
-export interface IdentityOptions {
-  /** Default `kuik-system`. Created when missing, as is the ServiceAccount; its roles are the caller's to apply. */
-  readonly namespace?: string;
-  /** Default `kuik-<service>`, as in the chart. */
-  readonly serviceAccount?: string;
-  /** The node whose pods a node proxy may ask credentials for; default `node-1`. */
-  readonly node?: string;
-}
-
-export interface StartServiceOptions {
-  /** Default: the service's name; also its log's. */
-  readonly name?: string;
-  /** Added to a nearly empty environment (PATH, HOME, TMPDIR). */
-  readonly env?: Readonly<Record<string, string>>;
-  /** Where `/readyz` answers: a port that the configuration also names (see `freePort`). */
-  readonly healthPort: number;
-  /** `dist` (default): services/<name>/dist/main.js; `source`: src/main.ts, whose types node strips. */
-  readonly from?: 'dist' | 'source';
-  /** How long until `/readyz` must answer 200; default 20 s. */
-  readonly readyTimeoutMs?: number;
-  /** Resolve at once, without waiting for `/readyz`. */
-  readonly dontWait?: boolean;
-}
-
-/** A process of ours; `port` is the health port. */
-export interface ServiceProcess extends PartProcess {
-  readonly service: ServiceName;
-  /** `http://127.0.0.1:<healthPort>/metrics` */
-  readonly metricsUrl: string;
-}
