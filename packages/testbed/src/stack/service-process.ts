@@ -33,7 +33,7 @@ class Service extends Part implements ServiceProcess {
       port: healthPort,
       check: () => answers(`http://127.0.0.1:${healthPort}/readyz`),
       stopTimeoutMs: 30_000,
-      env: { ...compiled(path.dirname(entry)), ...env },
+      env: { ...(from === 'dist' ? compiled(path.dirname(entry)) : {}), ...env },
       ...(readyTimeoutMs ? { readyTimeoutMs } : {}),
     });
     this.service = service;
