@@ -40,6 +40,22 @@ describe('BufferPool', () => {
     pool.close();
   });
 
+  it('gives a kept buffer that is larger than needed rather than to drop it for a new one', () => {
+    const pool = new BufferPool({ totalBytes: 4 * MiB, maxBytes: MiB, minBytes: 64 * KiB });
+    const large = [pool.tryAcquire()!, pool.tryAcquire()!];
+    const middle = pool.tryAcquire()!;
+    expect(middle).toHaveLength(256 * KiB);
+    pool.release(large[1]!);
+    pool.release(middle);
+    expect(pool.tryAcquire()).toBe(large[1]);
+    expect(pool.tryAcquire()).toBe(middle);
+    const again = pool.tryAcquire()!;
+    pool.release(large[0]!);
+    expect(again).toHaveLength(256 * KiB);
+    expect(pool.tryAcquire()).toBe(large[0]);
+    pool.close();
+  });
+
   it('does not keep more than its sum when sizes change', () => {
     const pool = new BufferPool({ totalBytes: 2 * MiB, maxBytes: MiB, minBytes: 64 * KiB });
     for (let round = 0; round < 20; round += 1) {

@@ -119,15 +119,23 @@ export class BufferPool {
   #take(size: number): Buffer {
     clearTimeout(this.#trim);
     this.#trim = undefined;
-    this.#used += size;
-    const kept = this.#free.get(size)?.pop();
+    const kept = this.#free.get(size)?.pop() ?? this.#larger(size);
+    this.#used += kept?.length ?? size;
     if (kept !== undefined) {
-      this.#kept -= size;
+      this.#kept -= kept.length;
       return kept;
     }
     // Kept buffers of another size count too: memory, not use, is what is bounded.
     this.#drop(this.#used + this.#kept - this.#total);
     return Buffer.allocUnsafeSlow(size);
+  }
+
+  /** A kept buffer that is larger than needed: it is there, and to drop it for a smaller one would leave both to the garbage collector. */
+  #larger(size: number): Buffer | undefined {
+    for (const [length, list] of this.#free) {
+      if (length > size && list.length > 0 && this.#used + length <= this.#total) return list.pop();
+    }
+    return undefined;
   }
 
   #drop(bytes: number): void {
