@@ -126,7 +126,7 @@ export function registryCopies({
           ? await describeSkipped(result, target, to, copy, { foreignLayers, signal })
           : result;
         // A copy that found its tag right is two requests: what came to refer to it since shows when somebody asks for it.
-        const wanted = referrers && (!result.skipped || target.thorough);
+        const wanted = referrers && (!result.skipped || target.thorough || looks.size > 0);
         const found = wanted ? { referrers: await lookAbout(held.digest) } : {};
         const publicAt = upstream.at();
         return {
