@@ -38,6 +38,8 @@ export const IMAGE_USED: Subject<ImageUsed> = {
 export const transferOwner = z.object({
   /** Where it is reached, `http://10.0.0.7:7440`. */
   url: z.string().min(1).max(300),
+  /** Which process answers there: another one after a restart. */
+  instance: z.string().max(100).optional(),
   /** Its last word. */
   leaving: z.boolean().optional(),
 });

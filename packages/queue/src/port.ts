@@ -236,6 +236,8 @@ export interface TransferLeasesOptions {
 export interface LeaseClaim {
   readonly owner: string;
   readonly landed: boolean;
+  /** Who owned it within the last hour but for the asker, the latest first, three at most: each may have left what it read. */
+  readonly before: readonly string[];
 }
 
 /**
@@ -246,8 +248,8 @@ export interface TransferLeases {
   readonly lockMs: number;
   /** Takes or keeps the lease if it is free, ours or that of `dead` (who does not answer); says whose it is. */
   claim(key: string, address: string, dead?: string): Promise<LeaseClaim | undefined>;
-  /** Ends the lease if it is ours. */
-  release(key: string, address: string, landed: boolean): Promise<void>;
+  /** Ends the lease if it is ours. `landed` and `wrong` bytes: nobody needs what owners read before. */
+  release(key: string, address: string, end: 'landed' | 'wrong' | 'left'): Promise<void>;
   /** Remembers for an hour how far an upload is, for whoever goes on with it; undefined forgets. */
   note(key: string, text: string | undefined): Promise<void>;
   noted(key: string): Promise<string | undefined>;

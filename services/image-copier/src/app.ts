@@ -148,7 +148,7 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
       settings,
       { name: 'once', close: () => once.close() },
       work,
-      tellOwner(bus, transfers.url),
+      tellOwner(bus, transfers.url, transfers.instance),
     ],
     { log, closeMs: drainMs + 5_000 },
   );

@@ -38,6 +38,17 @@ describe('whom a proxy asks for a blob', () => {
     expect(owners.trusted).toEqual([new URL(best!).host]);
   });
 
+  it('is who did not answer as soon as another process is there', () => {
+    const { owners } = three();
+    const [best] = owners.order('up.test', digestOf(7));
+    owners.told({ url: best!, instance: 'first' });
+    owners.spare(best!);
+    owners.told({ url: best!, instance: 'first' });
+    expect(owners.order('up.test', digestOf(7))).not.toContain(best);
+    owners.told({ url: best!, instance: 'second' });
+    expect(owners.order('up.test', digestOf(7))[0]).toBe(best);
+  });
+
   it('is no address that makes no sense', () => {
     const { owners } = three();
     for (const bad of ['no url', 'file:///etc/passwd', 'https://x.test']) owners.told({ url: bad });

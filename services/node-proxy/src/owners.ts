@@ -14,6 +14,7 @@ export class Owners {
   readonly trusted: string[] = [];
   readonly #now: () => number;
   readonly #seenMs = new Map<string, number>();
+  readonly #instances = new Map<string, string>();
   readonly #sparedUntilMs = new Map<string, number>();
 
   /** `now`: monotonic ms. */
@@ -21,10 +22,15 @@ export class Owners {
     this.#now = now;
   }
 
-  told({ url, leaving }: TransferOwner): void {
+  /** It is there. One that did not answer is asked again at once when another process is there now: two that die in turn leave nobody else. */
+  told({ url, instance, leaving }: TransferOwner): void {
     if (!URL.canParse(url) || new URL(url).protocol !== 'http:') return;
     if (leaving === true) this.#seenMs.delete(url);
     else this.#seenMs.set(url, this.#now());
+    if (instance !== undefined && instance !== this.#instances.get(url)) {
+      this.#instances.set(url, instance);
+      this.#sparedUntilMs.delete(url);
+    }
     this.#forget();
   }
 
@@ -56,6 +62,7 @@ export class Owners {
       if (this.#now() - seenMs <= SILENT_MS) continue;
       this.#seenMs.delete(url);
       this.#sparedUntilMs.delete(url);
+      this.#instances.delete(url);
     }
     this.trusted.splice(0, Infinity, ...[...this.#seenMs.keys()].map((url) => new URL(url).host));
   }

@@ -32,7 +32,7 @@ export function describeAway(room: Room): void {
       await expect(pacer.facts()).rejects.toMatchObject({ code: 'unavailable', retry: true });
       await expect(times.get('checked', ['u1'])).rejects.toMatchObject({ code: 'unavailable' });
       expect([await leases.claim('blob', 'a'), await leases.noted('upload')]).toEqual([undefined, undefined]);
-      await leases.release('blob', 'a', true);
+      await leases.release('blob', 'a', 'landed');
       expect(performance.now() - startedMs).toBeLessThan(10_000);
       expect(new Set(missed)).toEqual(new Set(['enqueue', 'counts', 'take', 'park', 'quota', 'times', 'transfers']));
 

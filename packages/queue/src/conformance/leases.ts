@@ -18,12 +18,12 @@ export function describeLeases(room: Room): void {
       const names = ['a', 'b', 'c', 'd', 'e', 'f'];
       const claims = await Promise.all(names.map((name, i) => (i % 2 === 0 ? one : two).claim(key, name)));
       const [owner] = new Set(claims.map((claim) => claim?.owner));
-      expect(claims).toEqual(names.map(() => ({ owner, landed: false })));
-      await two.release(key, owner === 'f' ? 'e' : 'f', false);
-      expect(await one.claim(key, owner!)).toEqual({ owner, landed: false });
-      expect(await two.claim(freshKey(), 'z')).toEqual({ owner: 'z', landed: false });
-      await one.release(key, owner!, false);
-      expect(await two.claim(key, 'z')).toEqual({ owner: 'z', landed: false });
+      expect(claims).toEqual(names.map((name) => ({ owner, landed: false, before: name === owner ? [] : [owner] })));
+      await two.release(key, owner === 'f' ? 'e' : 'f', 'left');
+      expect(await one.claim(key, owner!)).toEqual({ owner, landed: false, before: [] });
+      expect(await two.claim(freshKey(), 'z')).toEqual({ owner: 'z', landed: false, before: [] });
+      await one.release(key, owner!, 'left');
+      expect(await two.claim(key, 'z')).toEqual({ owner: 'z', landed: false, before: [owner] });
     });
 
     it('of many who find the owner dead, one gets its lease; who names another gets nothing', async () => {
@@ -35,7 +35,7 @@ export function describeLeases(room: Room): void {
       const [owner, ...others] = new Set(claims.map((claim) => claim?.owner));
       expect([['b', 'c', 'd'].includes(owner!), others]).toEqual([true, []]);
       expect(await one.claim(key, 'dead')).toMatchObject({ owner });
-      await one.release(key, 'dead', false);
+      await one.release(key, 'dead', 'left');
       expect(await one.claim(key, 'z')).toMatchObject({ owner });
     });
 
@@ -48,14 +48,30 @@ export function describeLeases(room: Room): void {
       expect(await brief.claim(key, 'a')).toMatchObject({ owner: 'b' });
     });
 
+    it('whoever owns it next is told who did before, until it landed or was found wrong', async () => {
+      const [one, two] = [leases(), leases()];
+      const key = freshKey();
+      for (const name of ['a', 'b', 'c', 'a', 'd', 'e']) {
+        await one.claim(key, name);
+        await one.release(key, name, 'left');
+      }
+      expect((await two.claim(key, 'f'))?.before).toEqual(['e', 'd', 'a']);
+      expect((await two.claim(key, 'f'))?.before).toEqual(['e', 'd', 'a']);
+      expect((await two.claim(key, 'g', 'f'))?.before).toEqual(['f', 'e', 'd']);
+      await two.release(key, 'g', 'wrong');
+      expect(await one.claim(key, 'h')).toEqual({ owner: 'h', landed: false, before: [] });
+      await one.release(key, 'h', 'landed');
+      expect(await two.claim(key, 'i')).toEqual({ owner: 'i', landed: true, before: [] });
+    });
+
     it('what landed is told to whoever claims it then, also when somebody else brought it', async () => {
       const [one, two] = [leases(), leases()];
       const [key, other] = [freshKey(), freshKey()];
       await one.claim(key, 'a');
-      await two.release(key, 'b', true);
+      await two.release(key, 'b', 'landed');
       expect([await two.claim(key, 'b'), await two.claim(other, 'b')]).toEqual([
-        { owner: 'a', landed: true },
-        { owner: 'b', landed: false },
+        { owner: 'a', landed: true, before: [] },
+        { owner: 'b', landed: false, before: [] },
       ]);
     });
 

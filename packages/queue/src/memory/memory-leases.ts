@@ -1,4 +1,5 @@
 import { COPY_QUEUE } from '@kuik/contracts';
+import { formerOwners } from '../former-owners.ts';
 import type { QueueReports, TransferLeases, TransferLeasesOptions } from '../port.ts';
 
 const LANDED_MS = 60_000;
@@ -7,6 +8,8 @@ const LANDED_MS = 60_000;
 export class MemoryLeases {
   readonly #now: () => number;
   readonly #owners = new Map<string, { readonly owner: string; readonly untilMs: number }>();
+  /** Everybody who ever owned it, the latest first; Redis forgets after an hour. */
+  readonly #ownedBy = new Map<string, readonly string[]>();
   readonly #landedUntilMs = new Map<string, number>();
   readonly #notes = new Map<string, string>();
 
@@ -31,13 +34,18 @@ export class MemoryLeases {
           const held = this.#owners.get(key);
           const lives = held !== undefined && held.untilMs > this.#now();
           const owner = lives && held.owner !== dead ? held.owner : address;
-          if (owner === address) this.#owners.set(key, { owner, untilMs: this.#now() + lockMs });
-          return { owner, landed: (this.#landedUntilMs.get(key) ?? -Infinity) > this.#now() };
+          const before = formerOwners(this.#ownedBy.get(key) ?? [], address);
+          if (owner === address) {
+            this.#owners.set(key, { owner, untilMs: this.#now() + lockMs });
+            this.#ownedBy.set(key, [owner, ...before]);
+          }
+          return { owner, landed: (this.#landedUntilMs.get(key) ?? -Infinity) > this.#now(), before };
         }),
-      release: async (key, address, landed) => {
+      release: async (key, address, end) => {
         await ask(() => {
           if (this.#owners.get(key)?.owner === address) this.#owners.delete(key);
-          if (landed) this.#landedUntilMs.set(key, this.#now() + LANDED_MS);
+          if (end === 'landed') this.#landedUntilMs.set(key, this.#now() + LANDED_MS);
+          if (end !== 'left') this.#ownedBy.delete(key);
         });
       },
       note: async (key, text) => {

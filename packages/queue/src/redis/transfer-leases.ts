@@ -1,5 +1,6 @@
 import { COPY_QUEUE } from '@kuik/contracts';
 import { within } from '../bounded.ts';
+import { FORMER_OWNERS_MAX, formerOwners } from '../former-owners.ts';
 import type { LeaseClaim, QueueReports, TransferLeases, TransferLeasesOptions } from '../port.ts';
 import { RedisLink, type RedisSettings } from './connection.ts';
 
@@ -9,19 +10,29 @@ const QUIET_MS = 2_000;
 const NOTE_MS = 3_600_000;
 const LANDED_MS = 60_000;
 
-/** KEYS: owner, landed. ARGV: address, lock in ms, an owner that is dead or ''. Returns the owner's address, and whether it landed lately. */
+/**
+ * KEYS: owner, landed, owners. ARGV: address, lock in ms, an owner that is dead or '', how long to remember owners in ms. Returns the owner's address,
+ * whether it landed lately, and who owned it.
+ */
 const CLAIM = `
 local owner = redis.call('GET', KEYS[1])
 if not owner or owner == ARGV[1] or owner == ARGV[3] then
+  if owner ~= ARGV[1] then
+    redis.call('LREM', KEYS[3], 0, ARGV[1])
+    redis.call('LPUSH', KEYS[3], ARGV[1])
+    redis.call('LTRIM', KEYS[3], 0, ${FORMER_OWNERS_MAX})
+    redis.call('PEXPIRE', KEYS[3], ARGV[4])
+  end
   owner = ARGV[1]
   redis.call('SET', KEYS[1], owner, 'PX', ARGV[2])
 end
-return {owner, redis.call('EXISTS', KEYS[2])}`;
+return {owner, redis.call('EXISTS', KEYS[2]), redis.call('LRANGE', KEYS[3], 0, -1)}`;
 
-/** KEYS: owner, landed. ARGV: address, how long to remember that it landed in ms, or 0. */
+/** KEYS: owner, landed, owners. ARGV: address, how it ended, how long to remember that it landed in ms. */
 const RELEASE = `
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
-if tonumber(ARGV[2]) > 0 then redis.call('SET', KEYS[2], '1', 'PX', ARGV[2]) end
+if ARGV[2] == 'landed' then redis.call('SET', KEYS[2], '1', 'PX', ARGV[3]) end
+if ARGV[2] ~= 'left' then redis.call('DEL', KEYS[3]) end
 return 1`;
 
 /** Leases that every image-copier on this Redis shares. */
@@ -52,15 +63,13 @@ export function createTransferLeases(
   return {
     lockMs,
     async claim(key, address, dead): Promise<LeaseClaim | undefined> {
-      const answer = await ask(() =>
-        link.client.eval(CLAIM, 2, ownerKey(key), landedKey(key), address, lockMs, dead ?? ''),
-      );
+      const answer = await ask(() => link.client.eval(CLAIM, 3, ...keysOf(key), address, lockMs, dead ?? '', NOTE_MS));
       if (answer === undefined) return undefined;
-      const [owner, landed] = answer as [string, number];
-      return { owner, landed: landed === 1 };
+      const [owner, landed, owners] = answer as [string, number, string[]];
+      return { owner, landed: landed === 1, before: formerOwners(owners, address) };
     },
-    async release(key, address, landed) {
-      await ask(() => link.client.eval(RELEASE, 2, ownerKey(key), landedKey(key), address, landed ? LANDED_MS : 0));
+    async release(key, address, end) {
+      await ask(() => link.client.eval(RELEASE, 3, ...keysOf(key), address, end, LANDED_MS));
     },
     async note(key, text) {
       await ask(async () => {
@@ -76,6 +85,9 @@ export function createTransferLeases(
   };
 }
 
-const ownerKey = (key: string): string => `kuik:transfer:${key}`;
-const landedKey = (key: string): string => `kuik:transfer-landed:${key}`;
+const keysOf = (key: string): [owner: string, landed: string, owners: string] => [
+  `kuik:transfer:${key}`,
+  `kuik:transfer-landed:${key}`,
+  `kuik:transfer-owners:${key}`,
+];
 const noteKey = (key: string): string => `kuik:transfer-note:${key}`;

@@ -1,7 +1,7 @@
 import { openResuming, RegistryError, type BlobSource, type BufferPool, type RepositoryClient } from '@kuik/registry';
 import { NEAR_BYTES } from './next-read.ts';
 import { isProven, proofOf, type TransferReader } from './proof.ts';
-import { sizeOfSpool, SpoolFile } from './spool-file.ts';
+import { sizeOfSpool, SpoolFile, spoolName } from './spool-file.ts';
 import type { SpoolRoom } from './spool-room.ts';
 import { Transfer } from './transfer.ts';
 
@@ -10,10 +10,15 @@ export interface AdmissionParts {
   readonly buffers: BufferPool;
   readonly upstream: (reader: Pick<TransferReader, 'host' | 'path' | 'access' | 'requestId'>) => RepositoryClient;
   readonly cache: (repository: Pick<TransferReader, 'host' | 'path'>) => RepositoryClient | undefined;
-  readonly onBytes: (from: 'upstream' | 'cache', bytes: number) => void;
+  /** What a process that owned the transfer before left of the blob, told apart by name. */
+  readonly leftBy: (address: string, reader: Pick<TransferReader, 'host' | 'path' | 'digest'>) => BlobSource;
+  readonly onBytes: (from: 'upstream' | 'cache' | 'copier', bytes: number) => void;
   /** Epoch ms. */
   readonly now: () => number;
 }
+
+/** Name of the cache among the sources. */
+const CACHE = 'cache';
 
 /** No room for the spool file: whoever asked reads by itself. */
 export class NoRoom extends Error {
@@ -29,6 +34,8 @@ export interface Entry {
   readonly name: string;
   /** The blob came into the cache lately, by whomever. */
   landed: boolean;
+  /** Who owned it before, and may have left what it read: the latest first. */
+  readonly before: readonly string[];
   storing: boolean;
   transfer?: Transfer;
   opening?: Promise<void>;
@@ -38,12 +45,13 @@ export interface Entry {
   beat?: NodeJS.Timeout;
 }
 
-/** A transfer that nobody came to yet. `landed`: its blob came into the cache lately. */
-export function newEntry(key: string, landed: boolean): Entry {
+/** A transfer that nobody came to yet, as its lease tells of it. */
+export function newEntry(key: string, { landed, before }: Pick<Entry, 'landed' | 'before'>): Entry {
   return {
     key,
-    name: key.replace(/[^a-zA-Z0-9.-]/g, '_'),
+    name: spoolName(key),
     landed,
+    before,
     storing: false,
     proven: new Set(),
     proving: new Map(),
@@ -91,7 +99,10 @@ export class Admission {
     }
   }
 
-  /** The first reader: upstream is opened for it, unless an earlier process left the file; then its right is still to be proved. */
+  /**
+   * The first reader: upstream is opened for it. Not when an earlier process left the file (its right is still to be proved then), or other
+   * owners may have left bytes: those are read first.
+   */
   async #open(entry: Entry, reader: TransferReader): Promise<void> {
     const { digest, offset = 0, pieces } = reader;
     const end = reader.end ?? (pieces === true ? offset + NEAR_BYTES - 1 : undefined);
@@ -99,6 +110,11 @@ export class Admission {
     const left = sizeOfSpool(folder, entry.key, entry.name);
     if (left !== undefined) {
       entry.transfer = await this.#transfer(entry, digest, left);
+      return;
+    }
+    if (entry.before.length > 0) {
+      entry.transfer = await this.#transfer(entry, digest, await this.#sizeAt(reader));
+      this.#proved(entry, entry.transfer, reader);
       return;
     }
     const sources = this.#sources(entry, reader);
@@ -123,9 +139,8 @@ export class Admission {
       blob.cancel();
       throw error;
     }
-    for (const source of sources) entry.transfer.addSource(source);
     // What our cache holds under this repository is any proxy's to read; anything else upstream has just shown.
-    entry.proven.add(proofOf(reader));
+    this.#proved(entry, entry.transfer, reader);
     if (blob.length === 0) blob.cancel();
     else entry.transfer.adopt(blob, from);
   }
@@ -139,8 +154,15 @@ export class Admission {
         await spool.close(true);
         throw new RegistryError('refused', 'this process ends');
       }
-      const count = (from: string, bytes: number): void => onBytes(from === 'cache' ? 'cache' : 'upstream', bytes);
-      return new Transfer({ digest, spool, buffers, onBytes: count, onIdle: () => this.#owner.onIdle(entry) });
+      return new Transfer({
+        digest,
+        spool,
+        buffers,
+        patchy: entry.before.length > 0,
+        onBytes: (from, bytes) =>
+          onBytes(from === CACHE ? CACHE : entry.before.includes(from) ? 'copier' : 'upstream', bytes),
+        onIdle: () => this.#owner.onIdle(entry),
+      });
     } catch (error) {
       room.leave(entry.name, false, now());
       throw error instanceof RegistryError ? error : new NoRoom();
@@ -148,22 +170,37 @@ export class Admission {
   }
 
   #sources(entry: Entry, reader: TransferReader): BlobSource[] {
-    const { upstream, cache } = this.#parts;
+    const { upstream, cache, leftBy } = this.#parts;
     const source = (name: string, client: RepositoryClient): BlobSource => ({
       name,
       open: (request) => client.openBlob(reader.digest, { ...request, verify: false }),
     });
     const held = entry.landed ? cache(reader) : undefined;
-    return [...(held === undefined ? [] : [source('cache', held)]), source(proofOf(reader), upstream(reader))];
+    return [
+      ...(held === undefined ? [] : [source(CACHE, held)]),
+      ...entry.before.map((address) => ({ ...leftBy(address, reader), name: address })),
+      source(proofOf(reader), upstream(reader)),
+    ];
+  }
+
+  /** The blob's size as upstream tells it to the reader. Throws what upstream answers. */
+  async #sizeAt(reader: TransferReader): Promise<number> {
+    const { digest, host, path } = reader;
+    const head = await this.#parts.upstream(reader).headBlob(digest);
+    if (head !== undefined) return head.size;
+    throw new RegistryError('not-found', `blob ${digest} of ${host}/${path}: status 404`, { status: 404 });
   }
 
   async #prove(entry: Entry, transfer: Transfer, reader: TransferReader): Promise<void> {
-    const { digest, host, path } = reader;
-    const head = await this.#parts.upstream(reader).headBlob(digest);
-    if (head === undefined)
-      throw new RegistryError('not-found', `blob ${digest} of ${host}/${path}: status 404`, { status: 404 });
-    if (head.size !== transfer.size)
-      throw new RegistryError('invalid-response', `blob ${digest} of ${host}/${path} has ${head.size} bytes`);
+    const size = await this.#sizeAt(reader);
+    if (size !== transfer.size) {
+      const { digest, host, path } = reader;
+      throw new RegistryError('invalid-response', `blob ${digest} of ${host}/${path} has ${size} bytes`);
+    }
+    this.#proved(entry, transfer, reader);
+  }
+
+  #proved(entry: Entry, transfer: Transfer, reader: TransferReader): void {
     for (const source of this.#sources(entry, reader)) transfer.addSource(source);
     entry.proven.add(proofOf(reader));
   }

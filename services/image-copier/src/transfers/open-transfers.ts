@@ -5,6 +5,7 @@ import type { BlobTurns, TransferLeases, TurnHolders } from '@kuik/queue';
 import {
   BufferPool,
   readReadersCertificate,
+  RegistryError,
   type CacheEndpoint,
   type CredentialSource,
   type RegistryAccess,
@@ -51,6 +52,8 @@ export interface OpenedTransfers {
   readonly part: Part;
   /** Where others reach us; known once the part is started. */
   readonly url: () => string;
+  /** Tells this process from those before it at the same address. */
+  readonly instance: string;
   /** Copiers as those that take turns. */
   readonly holders: TurnHolders;
 }
@@ -79,6 +82,24 @@ export function openTransfers(parts: OpenTransfersParts): OpenedTransfers {
   let own: string | undefined;
   const url = (): string =>
     advertise ?? (server.port === 0 ? ownAddress(host!, 0) : (own ??= ownAddress(host!, server.port)));
+  const peers = new Map<string, CacheEndpoint>();
+  const peer = (address: string): CacheEndpoint => {
+    const { url: _ours, ...rest } = cache;
+    if (peers.size > 1_000) peers.clear();
+    const known = peers.get(address) ?? { ...rest, url: address, timeouts: PEER_TIMEOUTS };
+    peers.set(address, known);
+    return known;
+  };
+  /** A repository as another copier gives it away. */
+  const at = (
+    address: string,
+    { requestId, ...repository }: Pick<TransferReader, 'host' | 'path' | 'requestId'>,
+    access: 'credential' | 'left',
+  ): RepositoryClient =>
+    registry.cache(peer(address), toCacheRepository(repository)!, {
+      requestId,
+      headers: { [TRANSFER_ACCESS_HEADER]: access },
+    });
   const transfers = new Transfers({
     leases,
     room,
@@ -93,6 +114,14 @@ export function openTransfers(parts: OpenTransfersParts): OpenedTransfers {
       );
     },
     cache: cacheOf,
+    leftBy: (address, { digest, ...repository }) => ({
+      name: address,
+      async open(request) {
+        // One that is gone may be back for the next piece.
+        if (!(await alive(address))) throw new RegistryError('refused', `the copier ${address} does not answer`);
+        return at(address, repository, 'left').openBlob(digest, { ...request, verify: false });
+      },
+    }),
     store: storeBlob({
       cache: cacheOf,
       turns,
@@ -109,6 +138,7 @@ export function openTransfers(parts: OpenTransfersParts): OpenedTransfers {
     listen: { host: host!, port: Number(port) },
     instance,
     tokens: tokensOf(config.cache, cache),
+    copiers: cache.signer?.issuer,
     transfers,
     idleMs: IDLE_MS,
     count: (result) => joins.inc({ result }),
@@ -121,23 +151,11 @@ export function openTransfers(parts: OpenTransfersParts): OpenedTransfers {
     active.set(transfers.active);
     spooled.set(room.usedBytes);
   });
-  const peers = new Map<string, CacheEndpoint>();
-  const peer = (address: string): CacheEndpoint => {
-    const { url: _ours, ...rest } = cache;
-    if (peers.size > 1_000) peers.clear();
-    const known = peers.get(address) ?? { ...rest, url: address, timeouts: PEER_TIMEOUTS };
-    peers.set(address, known);
-    return known;
-  };
   return {
     share: (client, reader) =>
       sharedSource(client, reader, {
         join: (wanted) => transfers.join(wanted),
-        at: (address, { requestId, ...repository }) =>
-          registry.cache(peer(address), toCacheRepository(repository)!, {
-            requestId,
-            headers: { [TRANSFER_ACCESS_HEADER]: 'credential' },
-          }),
+        at: (address, wanted) => at(address, wanted, 'credential'),
       }),
     sessions,
     part: {
@@ -151,6 +169,7 @@ export function openTransfers(parts: OpenTransfersParts): OpenedTransfers {
       },
     },
     url,
+    instance,
     holders: { name: () => processName(url(), instance), alive },
   };
 }

@@ -23,6 +23,11 @@ export class ReaderTokens {
     );
   }
 
+  /** Whose key signed it; to be asked after `refusal` only. */
+  issuer(header: string | undefined): unknown {
+    return parse<Claims>(header?.slice(7).split('.')[1] ?? '')?.iss;
+  }
+
   /** Why this Authorization header does not let its sender pull `repository` (a name in the cache) now; undefined when it does. */
   refusal(header: string | undefined, repository: string, nowMs: number): string | undefined {
     const [head, body, signature, ...rest] = header?.startsWith('Bearer ') === true ? header.slice(7).split('.') : [];

@@ -24,6 +24,22 @@ describe('SpoolFile', () => {
     expect(readdirSync(folder)).toEqual([]);
   });
 
+  it('shows what somebody left, and changes nothing of it', async () => {
+    const peek = () => SpoolFile.peek(folder, 'key', 'blob');
+    expect(await peek()).toBeUndefined();
+    const first = await open();
+    await first.write(bytes.subarray(0, 4), 0);
+    await first.close(true);
+    const shown = await peek();
+    expect([shown?.size, shown?.have.endOf(0)]).toEqual([bytes.length, 4]);
+    expect(String(await shown?.read(Buffer.alloc(4), 0, 4))).toBe('some');
+    await shown?.close(false);
+    expect(await SpoolFile.peek(folder, 'another', 'blob')).toBeUndefined();
+    const next = await open();
+    expect(next.have.endOf(0)).toBe(4);
+    await next.close(false);
+  });
+
   it('is closed although its list cannot be written, and holds nothing for the next one', async () => {
     const first = await open();
     await first.write(bytes, 0);

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { SpanSet, type Span } from './span-set.ts';
 
 /** The list of spans is written when this many bytes came: what a killed process had read beyond is read again. */
-const TELL_EVERY_BYTES = 4 * 1024 * 1024;
+const TELL_EVERY_BYTES = 1024 * 1024;
 
 interface Told {
   readonly key: string;
@@ -17,11 +17,12 @@ export class SpoolFile {
   readonly size: number;
   readonly have: SpanSet;
   readonly #key: string;
-  readonly #file: string;
+  /** Undefined: it is somebody else's. */
+  readonly #file: string | undefined;
   readonly #handle: FileHandle;
   #untold = 0;
 
-  private constructor(key: string, file: string, handle: FileHandle, size: number, have: SpanSet) {
+  private constructor(key: string, file: string | undefined, handle: FileHandle, size: number, have: SpanSet) {
     this.#key = key;
     this.#file = file;
     this.#handle = handle;
@@ -37,6 +38,15 @@ export class SpoolFile {
     const left = told?.key === key && told.size === size;
     const handle = await open(file, left ? 'r+' : 'w+');
     return new SpoolFile(key, file, handle, size, new SpanSet(left ? told.spans : []));
+  }
+
+  /** What somebody left of a blob in `folder`, to be read only; undefined when there is nothing. */
+  static async peek(folder: string, key: string, name: string): Promise<SpoolFile | undefined> {
+    const file = path.join(folder, name);
+    const told = readTold(file);
+    if (told?.key !== key) return undefined;
+    const handle = await open(file, 'r').catch(() => undefined);
+    return handle && new SpoolFile(key, undefined, handle, told.size, new SpanSet(told.spans));
   }
 
   /** Bytes count as held once they are written. Throws the system's error (ENOSPC). */
@@ -60,7 +70,7 @@ export class SpoolFile {
   async close(keep: boolean): Promise<void> {
     try {
       if (keep) this.#tell();
-      else removeSpool(this.#file);
+      else if (this.#file !== undefined) removeSpool(this.#file);
     } catch {
       // Whoever opens it next begins anew.
     } finally {
@@ -70,10 +80,16 @@ export class SpoolFile {
 
   #tell(): void {
     this.#untold = 0;
+    if (this.#file === undefined) return;
     const told: Told = { key: this.#key, size: this.size, spans: this.have.spans };
     writeFileSync(`${this.#file}.next`, JSON.stringify(told));
     renameSync(`${this.#file}.next`, `${this.#file}.json`);
   }
+}
+
+/** The name of the file of a transfer. */
+export function spoolName(key: string): string {
+  return key.replace(/[^a-zA-Z0-9.-]/g, '_');
 }
 
 /** The size that a blob's file was made for, if there is one. */

@@ -6,11 +6,12 @@ import type { Part } from '@kuik/runtime';
 export function tellOwner(
   bus: Pick<Bus, 'publish' | 'onStatus'>,
   url: () => string,
+  instance: string,
   everyMs = TRANSFER_OWNER_EVERY_MS,
 ): Part {
   let beat: NodeJS.Timeout | undefined;
   const tell = (leaving: boolean): void =>
-    bus.publish(TRANSFER_OWNERS, leaving ? { url: url(), leaving } : { url: url() });
+    bus.publish(TRANSFER_OWNERS, leaving ? { url: url(), instance, leaving } : { url: url(), instance });
   return {
     name: 'tell-owner',
     start() {

@@ -9,7 +9,8 @@ export interface TransferRequest {
   readonly host: string;
   readonly path: string;
   readonly digest: string;
-  readonly access: Access;
+  /** `left`: what lies on this process's disk, for another copier. */
+  readonly access: Access | 'left';
   readonly offset: number;
   readonly end: number | undefined;
   readonly ranged: boolean;
@@ -34,7 +35,7 @@ export function parseTransferRequest(
   if (repository === undefined || digest === undefined || named === undefined || !isDigest(digest)) return undefined;
   const access = searchParams.get('access') ?? headers[TRANSFER_ACCESS_HEADER];
   const range = rangeOf(headers.range);
-  if ((access !== 'anonymous' && access !== 'credential') || range === undefined) return undefined;
+  if ((access !== 'anonymous' && access !== 'credential' && access !== 'left') || range === undefined) return undefined;
   const pieces = (searchParams.get('pieces') ?? headers[TRANSFER_PIECES_HEADER]) === '1';
   return { repository, ...named, digest, access, pieces, ...range };
 }

@@ -18,8 +18,10 @@ export interface TransferServerOptions {
   /** Names this process to whoever asks whether it is still the one that they know. */
   readonly instance: string;
   /** Absent: everybody may read, as in a stack without keys. */
-  readonly tokens: ReaderTokens | undefined;
-  readonly transfers: Pick<Transfers, 'join'>;
+  readonly tokens: Pick<ReaderTokens, 'refusal' | 'issuer'> | undefined;
+  /** Issuer of copiers' tokens: they alone are shown what was left here, without proof of the asker's right. */
+  readonly copiers: string | undefined;
+  readonly transfers: Pick<Transfers, 'join' | 'left'>;
   /** A reader that takes nothing for this long is gone. */
   readonly idleMs: number;
   readonly count: (result: JoinResult) => void;
@@ -80,9 +82,18 @@ export class TransferServer implements Part {
       return answer(503, 'denied');
     }
     const requestId = request.headers['x-request-id'];
+    const { access } = asked;
     try {
+      if (access === 'left') {
+        const ours = tokens === undefined || tokens.issuer(request.headers.authorization) === this.#options.copiers;
+        const blob = ours ? await transfers.left(asked) : undefined;
+        if (blob === undefined) return answer(404, 'refused');
+        count('joined');
+        return await this.#deliver(blob, asked, response);
+      }
       const joined = await transfers.join({
         ...asked,
+        access,
         // A range alone says nothing about the rest being wanted.
         store: asked.end === undefined,
         requestId: typeof requestId === 'string' ? requestId : undefined,

@@ -22,6 +22,8 @@ export interface TransferParts {
   readonly digest: string;
   readonly spool: SpoolFile;
   readonly buffers: BufferPool;
+  /** Some sources have parts of it only, others at other times: each is asked again for every piece. */
+  readonly patchy?: boolean;
   /** Bytes that came from a source. */
   readonly onBytes: (from: string, bytes: number) => void;
   /** Nobody reads any more. */
@@ -98,7 +100,11 @@ export class Transfer {
   /** Takes over a read that is open already: what proved the first reader. */
   adopt(blob: OpenBlob, name: string): void {
     const read = this.#begin({ from: blob.offset, to: blob.offset + blob.length });
-    void this.#run(read, (sink, signal) => blob.deliver(sink, signal), name);
+    void this.#run(
+      read,
+      (sink, signal) => blob.deliver(sink, signal),
+      () => name,
+    );
   }
 
   /**
@@ -159,7 +165,11 @@ export class Transfer {
         if (this.#ended !== undefined) throw this.#ended;
         if (signal?.aborted === true) throw new RegistryError('aborted', 'the reader left');
         if (this.#failures > failures) throw this.#failure!;
-        const known = { have: spool.have, readings: [...this.#reads], pieces: this.#fetchingPieces > 0 };
+        const known = {
+          have: spool.have,
+          readings: [...this.#reads],
+          pieces: this.#fetchingPieces > 0 || this.#parts.patchy === true,
+        };
         const next = nextRead(known, at, to);
         if (next.do === 'serve') {
           const length = Math.min(next.to, to, this.#releasable()) - at;
@@ -185,7 +195,7 @@ export class Transfer {
   #start(span: Span): void {
     for (const read of this.#reads) if (read.at <= span.from && span.from < read.to) read.to = span.from;
     const read = this.#begin(span);
-    const name = this.#sources[0]?.name ?? 'upstream';
+    let from = this.#sources[0]!.name;
     const open = openResuming({
       sources: this.#sources,
       digest: this.#parts.digest,
@@ -194,8 +204,13 @@ export class Transfer {
       verify: false,
       rounds: ROUNDS,
       signal: read.stop.signal,
+      onSwitch: ({ next }) => (from = next.name),
     });
-    void this.#run(read, async (sink, signal) => (await open).deliver(sink, signal), name);
+    void this.#run(
+      read,
+      async (sink, signal) => (await open).deliver(sink, signal),
+      () => from,
+    );
   }
 
   #begin({ from, to }: Span): ActiveRead {
@@ -207,13 +222,13 @@ export class Transfer {
   async #run(
     read: ActiveRead,
     deliver: (sink: (chunk: Buffer) => Promise<void>, signal: AbortSignal) => Promise<void>,
-    name: string,
+    from: () => string,
   ): Promise<void> {
     try {
       await deliver(async (chunk) => {
         const part = chunk.subarray(0, Math.max(0, read.to - read.at));
         await this.#parts.spool.write(part, read.at);
-        this.#parts.onBytes(name, chunk.length);
+        this.#parts.onBytes(from(), chunk.length);
         this.#hashInOrder(part, read.at);
         read.at += part.length;
         this.#wake();

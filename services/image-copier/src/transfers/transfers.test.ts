@@ -26,13 +26,13 @@ afterEach(async () => {
 const pause = () => new Promise((resolve) => setImmediate(resolve));
 
 /**
- * An upstream, leases and turns that everybody shares, and copiers that can die. `grants` says who may read what; `lag`: upstream sends so many
- * bytes more than the slowest of pulls and upload has.
+ * An upstream, leases and turns that everybody shares, and copiers that can die. `grants` says who may read what; `pace.lag`: upstream sends so
+ * many bytes more than the slowest of pulls and upload has.
  */
 function world(
   bytes: Buffer,
   grants: (path: string, access: Access) => boolean = () => true,
-  { lag = Infinity }: { lag?: number } = {},
+  pace = { lag: Infinity },
 ) {
   const digest = digestOf(bytes);
   const pulling = new Set<{ at: number }>();
@@ -67,7 +67,7 @@ function world(
           async pump(sink, signal) {
             for (let at = 0; at < part.length; at += CHUNK) {
               do await pause();
-              while (signal?.aborted !== true && offset + at > slowest() + lag);
+              while (signal?.aborted !== true && offset + at > slowest() + pace.lag);
               if (signal?.aborted === true) throw new RegistryError('aborted', 'left');
               count(Math.min(CHUNK, part.length - at));
               await sink(Buffer.from(part.subarray(at, at + CHUNK)));
@@ -97,6 +97,14 @@ function world(
       address: () => name,
       alive,
       upstream,
+      leftBy: (address, { host }) => ({
+        name: address,
+        async open(request) {
+          const left = await live.get(address)?.transfers.left({ ...request, host, digest });
+          if (left === undefined) throw new RegistryError('not-found', 'nothing left');
+          return left;
+        },
+      }),
       cache: () => (told.stored > 0 ? registry('cache', 'anonymous', () => undefined) : undefined),
       async store(_reader, _size, source) {
         const signal = new AbortController().signal;
@@ -235,6 +243,24 @@ describe('transfers of several copiers', () => {
     expect(told.uploaded).toBe(bytes.length);
     expect(told.given).toBeLessThanOrEqual(bytes.length + kills.length * (lag + CHUNK));
     await Promise.all(kills);
+  });
+
+  it('read from who owned them before what that one left, when it is there again', async () => {
+    const bytes = randomBytes(3_200 * KiB);
+    const pace = { lag: 8 * CHUNK };
+    const { told, start, kill, pull, live, leases, digest } = world(bytes, undefined, pace);
+    const [first, other] = [start(), start()];
+    const early = pull(() => [...live.keys()]);
+    const deadline = performance.now() + 5_000;
+    while (told.uploaded < 0.6 * bytes.length && performance.now() < deadline) await pause();
+    pace.lag = -Infinity;
+    await kill(first);
+    start(first);
+    expect(await leases.claim(`up.test:${digest}`, other, first)).toMatchObject({ owner: other, before: [first] });
+    pace.lag = 8 * CHUNK;
+    const late = pull(() => [other]);
+    for (const got of await Promise.all([early, late])) expect(got.equals(bytes)).toBe(true);
+    expect(told.given).toBeLessThanOrEqual(bytes.length + pace.lag);
   });
 
   it('let in only whom upstream lets in, by a look when somebody else is being served', async () => {

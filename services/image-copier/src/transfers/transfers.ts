@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { TransferLeases } from '@kuik/queue';
 import { RegistryError, type OpenBlob, type RepositoryClient } from '@kuik/registry';
 import { Admission, newEntry, type AdmissionParts, type Entry } from './admission.ts';
+import { openLeft } from './left-spool.ts';
 import type { TransferReader } from './proof.ts';
 
 /** The bytes, or the address of the process that has them. */
@@ -62,6 +63,18 @@ export class Transfers {
     }
   }
 
+  /**
+   * What this process left of a blob on its disk, from the byte on: for whoever owns its transfer now. Undefined when that byte is not there; it breaks
+   * off where what is there ends.
+   */
+  left({
+    host,
+    digest,
+    ...wanted
+  }: Pick<TransferReader, 'host' | 'digest' | 'offset' | 'end'>): Promise<OpenBlob | undefined> {
+    return openLeft({ ...this.#parts, key: `${host}:${digest}` }, wanted);
+  }
+
   /** Cuts every reader off; leases go to whoever asks next. At most a second. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -96,10 +109,10 @@ export class Transfers {
       claim = await leases.claim(key, me, claim.owner);
     if (claim !== undefined && claim.owner !== me) return { at: claim.owner };
     if (this.#closed) {
-      await leases.release(key, me, false);
+      await leases.release(key, me, 'left');
       throw new RegistryError('refused', 'this process ends');
     }
-    const entry = newEntry(key, claim?.landed ?? false);
+    const entry = newEntry(key, claim ?? { landed: false, before: [] });
     entry.beat = setInterval(() => void this.#renew(entry), leases.lockMs / 3).unref();
     this.#entries.set(key, entry);
     this.#parts.log.debug('transfer begins', { digest, key });
@@ -146,13 +159,14 @@ export class Transfers {
 
   async #leave(entry: Entry): Promise<void> {
     const { leases, address, room, now } = this.#parts;
-    const keep = !entry.landed && entry.transfer?.ended?.code !== 'digest-mismatch';
+    const wrong = entry.transfer?.ended?.code === 'digest-mismatch';
+    const keep = !entry.landed && !wrong;
     if (entry.transfer !== undefined) {
       // What was opened for a reader that left before it read.
       entry.transfer.end(new RegistryError('refused', 'nobody reads it any more'));
       await entry.transfer.close(keep);
       room.leave(entry.name, keep, now());
     }
-    await leases.release(entry.key, address(), entry.landed);
+    await leases.release(entry.key, address(), entry.landed ? 'landed' : wrong ? 'wrong' : 'left');
   }
 }
