@@ -187,7 +187,7 @@ describe("the chart's values", () => {
             timeouts: { connect: 1000 },
           },
         },
-        httpProxy: EVERYTHING.httpProxy,
+        httpProxy: { ...EVERYTHING.httpProxy, credentialsFile: expect.any(String) },
         addressPolicy: EVERYTHING.addressPolicy,
       });
     for (const service of ['image-copier', 'monitor']) expect(loaded[service]).toMatchObject({ pace: EVERYTHING.pace });

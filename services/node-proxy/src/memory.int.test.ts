@@ -25,7 +25,7 @@ const STREAMS = 16;
 const SMALL = 4 * MiB;
 const LARGE = sized({ usual: 24 * MiB, full: 1024 * MiB });
 /** A crowd, and so many in it that do not read on before all others have finished: more than sockets hold for them. */
-const CROWD = sized({ usual: 100, full: 500 });
+const CROWD = sized({ usual: 40, full: 500 });
 const SLOW = CROWD / 10;
 const MIDDLE = sized({ usual: 1 * MiB, full: 10 * MiB });
 const HELD = sized({ usual: LARGE, full: MIDDLE });
