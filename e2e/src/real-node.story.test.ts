@@ -154,12 +154,11 @@ onNode('a private image, where the proxy enforces', () => {
     const { entitled, neighbour } = scene;
     const refused = `403 KUIK-ACC-403: ${PRIVATE_IMAGE.replace(/:1$/, '')} is not served: CredentialRefused`;
     expect(await scene.refusal(neighbour, 'never-had')).toContain(refused);
-    await scene.run(entitled, 'first');
+    await scene.run(entitled, 'first', () => untilReady(world.api, [PRIVATE_IMAGE], () => undefined));
     // It is on the node by now.
     expect(await world.node.images()).toContainEqual(expect.stringContaining('team/app'));
     expect(await scene.refusal(neighbour, 'on-the-node')).toContain(refused);
 
-    await untilReady(world.api, [PRIVATE_IMAGE], () => undefined);
     await world.node.removeImages();
     await world.faults.host(HOST).down();
     expect(await scene.refusal(neighbour, 'in-the-cache')).toContain('KUIK-ACC-');

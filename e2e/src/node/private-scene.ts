@@ -15,8 +15,8 @@ export const PRIVATE_IMAGE = `${HOST}/${NAME}:1`;
 export interface PrivateScene {
   readonly entitled: PodPlace;
   readonly neighbour: PodPlace;
-  /** Lets a workload's pod run and takes it away again. */
-  run(place: PodPlace, name: string): Promise<void>;
+  /** Lets a workload's pod run and takes it away again, after `meanwhile`: with the last pod its pull secret is out of use. */
+  run(place: PodPlace, name: string, meanwhile?: () => Promise<unknown>): Promise<void>;
   /** Kubelet's first word of why the pod's image may not be had. */
   refusal(place: PodPlace, name: string): Promise<string>;
   stop(): Promise<void>;
@@ -47,9 +47,10 @@ export async function privateScene(world: LocalStack & NodeWorld, parts: LocalPa
   return {
     entitled,
     neighbour,
-    async run(place, name) {
+    async run(place, name, meanwhile) {
       const workload = await begin(place, name);
       await untilRuns(place, name);
+      await meanwhile?.();
       await workload.stop();
     },
     async refusal(place, name) {
