@@ -23,6 +23,19 @@ const RETRY: Record<RegistryErrorCode, boolean> = {
   'range-not-satisfiable': false,
 };
 
+/**
+ * What a registry said of a blob, and the asker's own end of it: asked again by another way it would say the same. Every other code leaves it open
+ * whether the registry was reached at all.
+ */
+export const FINAL_WORDS: ReadonlySet<RegistryErrorCode> = new Set([
+  'unauthorized',
+  'forbidden',
+  'not-found',
+  'rate-limited',
+  'range-not-satisfiable',
+  'aborted',
+]);
+
 export interface RegistryErrorDetails {
   cause?: unknown;
   status?: number;

@@ -26,14 +26,15 @@ export {
 } from './access.ts';
 export { Breaker } from './breaker.ts';
 export { OriginBreakers } from './origin-breakers.ts';
-export { RegistryError } from './errors.ts';
+export { FINAL_WORDS, RegistryError } from './errors.ts';
 export { readBlob } from './open-blob.ts';
 export { MANIFEST_TYPES } from './manifests.ts';
 export type { BlobTurns } from './blob-turns.ts';
 export type { Timeouts } from './timeouts.ts';
 export type { RegistryEvent, UpstreamWord } from './repository-requests.ts';
 export type { Lookup } from './connect.ts';
-export { openResuming, type BlobSource } from './resume.ts';
+export { NO_CREDENTIALS } from './upstream-authorizer.ts';
+export { blobSource, openResuming, type BlobSource } from './resume.ts';
 export { copyImage, describeImage, type CopyOptions, type CopyProgress, type CopyResult } from './copy.ts';
 export { copyReferrers, type CopiedReferrers } from './copy-referrers.ts';
 export { referrersIndex, referrersOf, taggedReferrers, type Referrers } from './referrers.ts';

@@ -7,6 +7,9 @@ import { basicHeader, type TokenCache, tokenSecretOf } from './tokens.ts';
 import type { Attempt, Authorizer, Need, Refusal, RegistrySite } from './authorizer.ts';
 import type { Credential, CredentialSource } from './port.ts';
 
+/** Asks as nobody. */
+export const NO_CREDENTIALS: CredentialSource = { credentials: () => Promise.resolve([]) };
+
 const CHALLENGE_TTL_MS = 10 * 60_000;
 const CHOICE_TTL_MS = 10 * 60_000;
 

@@ -1,5 +1,5 @@
 import { CredentialError, type CredentialClient } from '@kuik/bus';
-import { credentialsOf, type CredentialSource } from '@kuik/registry';
+import { credentialsOf, NO_CREDENTIALS, type CredentialSource } from '@kuik/registry';
 
 /** The credentials of one copy, and what a person should know of them when it is refused. */
 export interface CopyCredentials extends CredentialSource {
@@ -55,6 +55,6 @@ export function noCredentials(): CopyCredentials {
     failure: () => undefined,
     tried: () => undefined,
     anonymous: () => true,
-    credentials: () => Promise.resolve([]),
+    ...NO_CREDENTIALS,
   };
 }

@@ -1,7 +1,7 @@
 import { blobHead } from './answer.ts';
 import { parseRange } from './byte-range.ts';
 import type { ClientStream } from './client-stream.ts';
-import type { Pull } from './pull-path.ts';
+import type { Asked } from './pull-path.ts';
 import type { PullRecord } from './pull-record.ts';
 import type { BlobRelay } from './relay-blob.ts';
 
@@ -14,7 +14,7 @@ export interface AnswerBlobOptions {
 /** Answers a GET of a blob, or of the range of it that was asked for (as in its header). Throws what `BlobRelay.deliver` throws. */
 export async function answerBlob(
   { blobs, now }: AnswerBlobOptions,
-  { repositories, digest }: Pick<Extract<Pull, { kind: 'blob' }>, 'repositories' | 'digest'>,
+  { repositories, digest }: Pick<Asked<'blob'>, 'repositories' | 'digest'>,
   range: string | undefined,
   record: PullRecord,
   client: ClientStream,

@@ -33,6 +33,9 @@ export type Pull =
       readonly query: string;
     };
 
+/** What is asked for, of one kind. */
+export type Asked<K extends Pull['kind']> = Extract<Pull, { kind: K }>;
+
 export interface Refusal {
   readonly refused: ErrorName;
   /** The offending part, cut to a printable length. */

@@ -1,7 +1,7 @@
 import { answerBlob } from './answer-blob.ts';
 import { errorAnswer } from './error-answer.ts';
 import { failedPull } from './failed-pull.ts';
-import { parsePull, type Pull } from './pull-path.ts';
+import { parsePull, type Asked } from './pull-path.ts';
 import { meant, newRecord, type PullRecord } from './pull-record.ts';
 import { readPlainHead, type PlainHead } from './plain-head.ts';
 import type { RequestIds } from './request-ids.ts';
@@ -10,8 +10,6 @@ import { servedManifest } from './served-manifest.ts';
 import type { SocketAnswer } from './socket-answer.ts';
 import { WeightedLru } from './weighted-lru.ts';
 import { WholeAnswers } from './whole-answers.ts';
-
-type Asked<K extends Pull['kind']> = Extract<Pull, { kind: K }>;
 
 /** What a plain head asks, of what is answered here. */
 interface QuickPull {

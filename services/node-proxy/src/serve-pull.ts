@@ -15,7 +15,7 @@ import { PullFailure } from './failure.ts';
 import type { FindManifest } from './find-manifest.ts';
 import { listReferrersOf } from './list-referrers.ts';
 import { listTags, pageOf } from './list-tags.ts';
-import { parsePull, type Pull, type Refusal } from './pull-path.ts';
+import { parsePull, type Asked, type Pull, type Refusal } from './pull-path.ts';
 import type { PullGuard } from './pull-guard.ts';
 import { meant, newRecord, type PullLog, type PullRecord } from './pull-record.ts';
 import type { BlobRelay } from './relay-blob.ts';
@@ -43,8 +43,6 @@ export interface ServePullOptions {
   readonly now: () => number;
   readonly wall: () => number;
 }
-
-type Asked<K extends Pull['kind']> = Extract<Pull, { kind: K }>;
 
 const MEANINGS_BYTES = 256 * 1024;
 

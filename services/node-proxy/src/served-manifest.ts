@@ -2,11 +2,11 @@ import { formatReference, subjectOfTag } from '@kuik/image';
 import type { CacheAccess } from './cache-access.ts';
 import type { FoundManifest } from './find-manifest.ts';
 import { noticeUnkept } from './list-referrers.ts';
-import type { Pull } from './pull-path.ts';
+import type { Asked } from './pull-path.ts';
 import type { PullRecord } from './pull-record.ts';
 import type { ServedTally } from './served-report.ts';
 
-type AskedManifest = Extract<Pull, { kind: 'manifest' }>;
+type AskedManifest = Asked<'manifest'>;
 
 export interface ServedManifestOptions {
   readonly cache: CacheAccess;

@@ -1,6 +1,7 @@
 import { TRANSFER_ACCESS_HEADER, TRANSFER_PIECES_HEADER } from '@kuik/contracts';
 import { repositoryName, toCacheRepository } from '@kuik/image';
 import {
+  FINAL_WORDS,
   RegistryError,
   type CacheEndpoint,
   type RegistryAccess,
@@ -24,15 +25,6 @@ export interface SharedReadsOptions {
   readonly count: (result: SharedResult) => void;
 }
 
-/** Upstream's own words, which a copier passes on: asking again ourselves would tell nothing else. */
-const SAID: ReadonlySet<RegistryErrorCode> = new Set([
-  'unauthorized',
-  'forbidden',
-  'not-found',
-  'rate-limited',
-  'range-not-satisfiable',
-  'aborted',
-]);
 const AWAY: ReadonlySet<RegistryErrorCode> = new Set(['refused', 'timeout', 'dns', 'truncated']);
 const NO_ROOM = 507;
 /** Copiers asked before upstream is asked by ourselves. */
@@ -70,7 +62,8 @@ export class SharedReads {
             return blob;
           } catch (error) {
             if (!(error instanceof RegistryError)) throw error;
-            if (SAID.has(error.code)) {
+            // Upstream's own words, which a copier passes on.
+            if (FINAL_WORDS.has(error.code)) {
               if (error.code === 'aborted') throw error;
               count('refused');
               throw upstreamsWord(error, `blob ${digest} of ${repositoryName(repository)}`);

@@ -15,6 +15,7 @@ import type { AccessSources, Account } from './access-sources.ts';
 import type { ClusterView } from './cluster-view.ts';
 import { proveAccess, type Proof, type ProvingRegistry } from './prove-access.ts';
 import { awaitsCopy, publicByCopies } from './public-by-copies.ts';
+import { seenWithin } from './seen-within.ts';
 import type { TokenReviews } from './token-reviews.ts';
 
 export interface AccessBrokerParts {
@@ -101,7 +102,7 @@ export class AccessBroker {
   }
 
   async #answer({ host: written, repository, who, token }: AccessVerdictRequest): Promise<AccessVerdict> {
-    const { reviews, now } = this.#parts;
+    const { reviews, view, podWaitMs, copyWaitMs, now } = this.#parts;
     const none = (reason: string): AccessVerdict => ({
       verdict: 'unknown',
       reason,
@@ -113,11 +114,11 @@ export class AccessBroker {
     const requester = await reviews.requester(token);
     if (requester.kind === 'nobody') return none('NotOurs');
     const asking = { host, path: repository, name: `${host}/${repository}` };
-    await this.#awaitUse(asking.name);
+    await seenWithin(view, () => this.#isUsed(asking.name) || undefined, podWaitMs);
     if (who === 'anyone') return this.#judge(asking, undefined);
     if (who !== 'node') return this.#judge(asking, who);
     // A node asks for its audit lines: its pull was served.
-    await this.#awaitFirst(() => !this.#awaitsCopy(asking), this.#parts.copyWaitMs);
+    await seenWithin(view, () => !this.#awaitsCopy(asking) || undefined, copyWaitMs);
     return this.#judgeNode(asking, requester.kind === 'node' ? requester.node : undefined);
   }
 
@@ -178,29 +179,6 @@ export class AccessBroker {
       view.imagesOfRepository(name).length > 0 ||
       view.usage.templatesOfRepository(name).length > 0
     );
-  }
-
-  /** The pod may be so new that its watch event is still on its way. */
-  #awaitUse(name: string): Promise<void> {
-    return this.#awaitFirst(() => this.#isUsed(name), this.#parts.podWaitMs);
-  }
-
-  /** Until it is so, or the time is over. */
-  #awaitFirst(isSo: () => boolean, withinMs: number): Promise<void> {
-    if (isSo()) return Promise.resolve();
-    const { view } = this.#parts;
-    return new Promise((resolve) => {
-      const end = (): void => {
-        clearTimeout(timer);
-        stop();
-        resolve();
-      };
-      const again = (): void => {
-        if (isSo()) end();
-      };
-      const stop = view.listen({ holderChanged: again, repositoryChanged: again });
-      const timer = setTimeout(end, withinMs);
-    });
   }
 
   /** Upstream's time is bounded; what it says later is still remembered. */

@@ -2,7 +2,7 @@ import type { Credential } from '@kuik/registry';
 import { candidatesOf } from './candidates.ts';
 import type { LoginProviders } from './choose-credential.ts';
 import type { ClusterView } from './cluster-view.ts';
-import { distinct, type PullSources } from './pull-sources.ts';
+import { distinct, namedSecrets, type PullSources } from './pull-sources.ts';
 import type { SecretReader } from './secret-reader.ts';
 
 /** Whose pods pull. */
@@ -44,11 +44,7 @@ export class AccessSources {
   async cluster(asked: Asked): Promise<Credential[]> {
     const { view, providers } = this.#parts;
     const { host, name } = asked;
-    const named = view.repositories
-      .of(name)
-      .flatMap(({ spec: { pullSecretNames = [], pullSecretsNamespace: namespace } }) =>
-        namespace === undefined ? [] : pullSecretNames.map((secret) => ({ namespace, name: secret })),
-      );
+    const named = namedSecrets(view.repositories.of(name));
     const repository = name.slice(host.length + 1);
     const [secrets, provided] = await Promise.all([
       named.length === 0 ? [] : this.#read(asked, { secrets: distinct(named), serviceAccounts: [] }),

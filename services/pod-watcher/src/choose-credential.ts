@@ -4,6 +4,7 @@ import { type PullToken, type PullTokenExchange, RegistryError } from '@kuik/reg
 import { BriefMemory } from '@kuik/runtime';
 import { failed, refusedAll, secretNames } from './broker-refusal.ts';
 import { ANONYMOUS, type Candidate, type Candidates, candidatesOf, type LoginMistake } from './candidates.ts';
+import { refusesLogin } from './refuses-login.ts';
 import type { ReadSecret } from './secret-reader.ts';
 
 /** Logins that are the cluster's, not a pod's: cloud identities, exec plugins. */
@@ -120,7 +121,7 @@ export class CredentialChooser {
       return this.#brokered(token, candidate, [...trial.tried, ...named]);
     } catch (error) {
       if (!(error instanceof RegistryError)) throw error;
-      if (!isRefusal(error)) throw failed(host, repository, error);
+      if (!refusesLogin(error)) throw failed(host, repository, error);
       trial.tried.push(...named);
       if (trial.verify && candidate !== ANONYMOUS) trial.unproven ??= candidate;
       return undefined;
@@ -201,8 +202,4 @@ function loginHash({ label, credential }: Candidate): string {
 
 function hash(parts: readonly unknown[]): string {
   return createHash('sha256').update(JSON.stringify(parts)).digest('base64');
-}
-
-function isRefusal(error: RegistryError): boolean {
-  return ['unauthorized', 'forbidden', 'rejected', 'untrusted-host'].includes(error.code);
 }

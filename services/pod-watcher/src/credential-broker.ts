@@ -13,6 +13,7 @@ import type { CredentialChooser } from './choose-credential.ts';
 import type { ClusterView } from './cluster-view.ts';
 import { type PullSources, pullSourcesFor, type SecretName } from './pull-sources.ts';
 import type { Requester } from './requester.ts';
+import { seenWithin } from './seen-within.ts';
 import type { SecretReader } from './secret-reader.ts';
 import type { TokenReviews } from './token-reviews.ts';
 
@@ -93,10 +94,11 @@ export class CredentialBroker {
     return this.#parts.chooser.choose(host, request.repository, secrets, renew);
   }
 
-  /** The pod may be so new that its watch event is still on its way. Throws BrokerRefusal. */
+  /** Throws BrokerRefusal. */
   async #sources(repository: Asked, requester: Requester): Promise<PullSources> {
     if (requester.kind === 'nobody') throw new BrokerRefusal(ERROR_CODES.brokerDenied, requester.why, false);
-    const found = this.#look(repository, requester) ?? (await this.#lookFor(repository, requester));
+    const { view, podWaitMs } = this.#parts;
+    const found = await seenWithin(view, () => this.#look(repository, requester), podWaitMs);
     if (found !== undefined) return found;
     const why =
       requester.kind === 'node'
@@ -113,23 +115,6 @@ export class CredentialBroker {
       images: view.imagesOfRepository(name),
       repositories: view.repositories.of(name),
       fallback: Object.hasOwn(fallbackSecrets, host) ? fallbackSecrets[host] : undefined,
-    });
-  }
-
-  #lookFor(repository: Asked, requester: Requester): Promise<PullSources | undefined> {
-    const { view, podWaitMs } = this.#parts;
-    return new Promise((resolve) => {
-      const end = (found: PullSources | undefined): void => {
-        clearTimeout(timer);
-        stop();
-        resolve(found);
-      };
-      const again = (): void => {
-        const found = this.#look(repository, requester);
-        if (found !== undefined) end(found);
-      };
-      const stop = view.listen({ holderChanged: again, repositoryChanged: again });
-      const timer = setTimeout(() => end(undefined), podWaitMs);
     });
   }
 }

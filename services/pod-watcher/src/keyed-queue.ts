@@ -1,4 +1,4 @@
-import { type Backoff, backoffMs } from '@kuik/runtime';
+import { type Backoff, backoffMs, type Logger } from '@kuik/runtime';
 
 export interface KeyedQueueOptions {
   readonly concurrency: number;
@@ -11,6 +11,18 @@ export interface KeyedQueueOptions {
   /** Monotonic ms. */
   readonly now?: () => number;
   readonly random?: () => number;
+}
+
+/** Counts and logs each failure as a round of a loop: of the queue's one loop, or of those that its keys belong to. */
+export function failedRounds(
+  { log, onFailure }: { readonly log: Logger; readonly onFailure: (loop: string, error: unknown) => void },
+  loopOf: (key: string) => string,
+): KeyedQueueOptions['onFailure'] {
+  return ({ key, error, failures, nextInMs }) => {
+    const loop = loopOf(key);
+    onFailure(loop, error);
+    log.warn('round failed', { loop, key, error, failures, nextInMs });
+  };
 }
 
 interface Pending {

@@ -8,7 +8,7 @@ import type { HintBook } from './hint-book.ts';
 import { imageIdentity } from './identity.ts';
 import type { ImageReconciler } from './image-reconciler.ts';
 import type { Intents } from './intents.ts';
-import { KeyedQueue } from './keyed-queue.ts';
+import { failedRounds, KeyedQueue } from './keyed-queue.ts';
 import type { RepositoryReconciler } from './repository-reconciler.ts';
 import type { StateProjection } from './state-projection.ts';
 import type { Watches } from './watches.ts';
@@ -70,10 +70,7 @@ export class Lead implements Part {
       spacingMs: parts.spacingMs,
       backoff: parts.backoff,
       work: (key, signal) => this.#work(key, signal),
-      onFailure: ({ key, error, failures, nextInMs }) => {
-        parts.onFailure(loopOf(key), error);
-        parts.log.warn('round failed', { loop: loopOf(key), key, error, failures, nextInMs });
-      },
+      onFailure: failedRounds(parts, loopOf),
     });
   }
 

@@ -5,13 +5,12 @@ import {
   RegistryError,
   type RegistryAccess,
 } from '@kuik/registry';
+import { refusesLogin } from './refuses-login.ts';
 
 /** What upstream says to one credential: it may read the repository, may not, does not have it, limits us, or could not be asked. */
 export type Proof = 'passed' | 'refused' | 'gone' | 'limited' | 'down';
 
 export type ProvingRegistry = PullTokenExchange & Pick<RegistryAccess, 'upstream'>;
-
-const REFUSALS: ReadonlySet<string> = new Set(['unauthorized', 'forbidden', 'rejected', 'untrusted-host']);
 
 /**
  * Asks upstream, with this credential and nothing that was kept of it: a fresh token, then the head of an image's manifest, which costs no
@@ -39,7 +38,7 @@ export async function proveAccess(
     return 'passed';
   } catch (error) {
     if (!(error instanceof RegistryError)) throw error;
-    if (REFUSALS.has(error.code)) return 'refused';
+    if (refusesLogin(error)) return 'refused';
     if (error.code === 'rate-limited') return 'limited';
     return error.code === 'not-found' ? 'gone' : 'down';
   }

@@ -13,7 +13,7 @@ import { type KubeClient, type KubeObject, type Leadership, orAbsent, SECRETS, S
 import type { Backoff, Logger, Part } from '@kuik/runtime';
 import type { ClusterView } from './cluster-view.ts';
 import type { HolderView } from './holder-view.ts';
-import { KeyedQueue } from './keyed-queue.ts';
+import { failedRounds, KeyedQueue } from './keyed-queue.ts';
 import { MANAGED_BY, type PullSecret, secretVerdict } from './pull-secret-verdict.ts';
 import { isPod } from './pod-view.ts';
 
@@ -61,10 +61,7 @@ export class PullGrantWriter implements Part {
       spacingMs: 0,
       backoff: parts.backoff,
       work: (key, signal) => this.#ensure(key, signal),
-      onFailure: ({ key, error, failures, nextInMs }) => {
-        parts.onFailure(this.name, error);
-        parts.log.warn('round failed', { loop: this.name, key, error, failures, nextInMs });
-      },
+      onFailure: failedRounds(parts, () => this.name),
     });
   }
 

@@ -41,14 +41,17 @@ export function pullSourcesFor(requester: Requester, known: Known): PullSources 
   }
   if (known.images.length === 0) return undefined;
   const remembered = known.images.flatMap(({ status }) => status?.pullSecrets ?? []);
-  const named = known.repositories.flatMap(({ spec }) =>
-    (spec.pullSecretNames ?? []).flatMap((name) =>
-      spec.pullSecretsNamespace === undefined ? [] : [{ namespace: spec.pullSecretsNamespace, name }],
-    ),
-  );
+  const named = namedSecrets(known.repositories);
   const sources = collect([...known.pods, ...known.templates], [...named, ...remembered]);
   if (requester.checks !== true || known.fallback === undefined) return sources;
   return { ...sources, secrets: [...sources.secrets, known.fallback] };
+}
+
+/** The pull secrets that Repositories name for all that use them. */
+export function namedSecrets(repositories: readonly Repository[]): SecretName[] {
+  return repositories.flatMap(({ spec: { pullSecretNames = [], pullSecretsNamespace: namespace } }) =>
+    namespace === undefined ? [] : pullSecretNames.map((name) => ({ namespace, name })),
+  );
 }
 
 function collect(holders: readonly HolderView[], further: readonly SecretName[]): PullSources {

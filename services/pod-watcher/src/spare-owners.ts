@@ -10,7 +10,7 @@ import {
 import type { Backoff, Logger, Part } from '@kuik/runtime';
 import type { ClusterView } from './cluster-view.ts';
 import { type Fight, FightingOwners, type FightRules } from './fighting-owners.ts';
-import { KeyedQueue } from './keyed-queue.ts';
+import { failedRounds, KeyedQueue } from './keyed-queue.ts';
 import { isPod } from './pod-view.ts';
 import { type Changes, rewriteStopped, sparing, tidying } from './spared-owners.ts';
 
@@ -62,10 +62,7 @@ export class SpareOwners implements Part {
       spacingMs: 0,
       backoff: parts.backoff,
       work: (key, signal) => (key === TIDY ? this.#tidy(signal) : this.#spare(key, signal)),
-      onFailure: ({ key, error, failures, nextInMs }) => {
-        parts.onFailure(this.name, error);
-        parts.log.warn('round failed', { loop: this.name, key, error, failures, nextInMs });
-      },
+      onFailure: failedRounds(parts, () => this.name),
     });
   }
 

@@ -1,11 +1,11 @@
 /** One copy in a process of its own, so that its memory can be told: prints JSON. Argument: the job as JSON. */
 import { readFileSync } from 'node:fs';
-import { copyImage, createRegistryAccess, type CacheEndpoint } from '../index.ts';
+import { copyImage, createRegistryAccess, NO_CREDENTIALS, type CacheEndpoint } from '../index.ts';
 
 const job = JSON.parse(process.argv[2]!) as { source: { host: string; repository: string }; cache: CacheEndpoint };
 const access = createRegistryAccess({ registries: { [job.source.host]: { plainHTTP: true, allowPrivate: true } } });
 const { digest, bytesCopied } = await copyImage({
-  source: access.upstream(job.source.host, job.source.repository, { credentials: () => Promise.resolve([]) }),
+  source: access.upstream(job.source.host, job.source.repository, NO_CREDENTIALS),
   reference: 'v1',
   target: access.cache(job.cache, `copied/${job.source.repository}`),
   targetTag: 'v1',

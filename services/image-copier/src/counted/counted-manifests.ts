@@ -8,8 +8,8 @@ import {
 import { isDigest } from '@kuik/image';
 import type { Pacer, ReadOnce } from '@kuik/queue';
 import {
+  NO_CREDENTIALS,
   RegistryError,
-  type CredentialSource,
   type Manifest,
   type RegistryAccess,
   type RepositoryClient,
@@ -26,7 +26,6 @@ export interface CountedManifestsOptions {
   readonly monotonic: () => number;
 }
 
-const ANONYMOUS: CredentialSource = { credentials: () => Promise.resolve([]) };
 /** How long it is believed that a repository shows a manifest to strangers. */
 const SHOWN_FOR_MS = 60_000;
 const SHOWN_MAX = 5_000;
@@ -63,7 +62,7 @@ export class CountedManifests {
   async answer({ host, repository, digest }: ManifestReadRequest): Promise<ManifestReadReply> {
     const { registry, pacer, metrics } = this.#options;
     try {
-      const client = registry.upstream(host, repository, ANONYMOUS);
+      const client = registry.upstream(host, repository, NO_CREDENTIALS);
       const prove = async (): Promise<void> => {
         await this.#shown.get(`${host}/${repository}@${digest}`, () => client.headManifest(digest).then(() => true));
       };

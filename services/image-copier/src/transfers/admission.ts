@@ -1,4 +1,11 @@
-import { openResuming, RegistryError, type BlobSource, type BufferPool, type RepositoryClient } from '@kuik/registry';
+import {
+  blobSource,
+  openResuming,
+  RegistryError,
+  type BlobSource,
+  type BufferPool,
+  type RepositoryClient,
+} from '@kuik/registry';
 import { NEAR_BYTES } from './next-read.ts';
 import { isProven, proofOf, type TransferReader } from './proof.ts';
 import { sizeOfSpool, SpoolFile, spoolName } from './spool-file.ts';
@@ -118,20 +125,14 @@ export class Admission {
       return;
     }
     const sources = this.#sources(entry, reader);
-    let from = sources.at(-1)!.name;
+    let from = sources[0]!.name;
     const blob = await openResuming({
-      sources: sources.map((source) => ({
-        name: source.name,
-        open: async (request) => {
-          const opened = await source.open(request);
-          from = source.name;
-          return opened;
-        },
-      })),
+      sources,
       digest,
       offset,
       ...(end === undefined ? {} : { end }),
       verify: false,
+      onSwitch: ({ next }) => (from = next.name),
     });
     try {
       entry.transfer = await this.#transfer(entry, digest, blob.totalSize);
@@ -171,15 +172,12 @@ export class Admission {
 
   #sources(entry: Entry, reader: TransferReader): BlobSource[] {
     const { upstream, cache, leftBy } = this.#parts;
-    const source = (name: string, client: RepositoryClient): BlobSource => ({
-      name,
-      open: (request) => client.openBlob(reader.digest, { ...request, verify: false }),
-    });
+    const { digest } = reader;
     const held = entry.landed ? cache(reader) : undefined;
     return [
-      ...(held === undefined ? [] : [source(CACHE, held)]),
+      ...(held === undefined ? [] : [blobSource(CACHE, held, digest)]),
       ...entry.before.map((address) => ({ ...leftBy(address, reader), name: address })),
-      source(proofOf(reader), upstream(reader)),
+      blobSource(proofOf(reader), upstream(reader), digest),
     ];
   }
 

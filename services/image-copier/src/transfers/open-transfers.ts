@@ -4,6 +4,7 @@ import { toCacheRepository } from '@kuik/image';
 import type { BlobTurns, TransferLeases, TurnHolders } from '@kuik/queue';
 import {
   BufferPool,
+  NO_CREDENTIALS,
   readReadersCertificate,
   RegistryError,
   type CacheEndpoint,
@@ -64,7 +65,6 @@ export function openTransfers(parts: OpenTransfersParts): OpenedTransfers {
   const { log, metrics, clock } = context;
   const { listen, advertise, folder, spoolBytes, keep } = config.transfers;
   const [, host, port] = /^\[?(.*?)\]?:(\d+)$/.exec(listen)!;
-  const anonymous: CredentialSource = { credentials: () => Promise.resolve([]) };
   const cacheOf = (repository: Pick<TransferReader, 'host' | 'path'>): RepositoryClient | undefined => {
     const name = toCacheRepository(repository);
     return name === undefined ? undefined : registry.cache(cache, name);
@@ -108,7 +108,7 @@ export function openTransfers(parts: OpenTransfersParts): OpenedTransfers {
     alive,
     upstream: ({ host: from, path, access, requestId }) => {
       const origin = requestId === undefined ? {} : { requestId };
-      if (access === 'anonymous') return registry.upstream(from, path, anonymous, origin);
+      if (access === 'anonymous') return registry.upstream(from, path, NO_CREDENTIALS, origin);
       return renewedOnRefusal((renewing) =>
         registry.upstream(from, path, credentials({ ...origin, ...renewing }), origin),
       );

@@ -1,5 +1,5 @@
 import { FIXED } from '@kuik/contracts';
-import { RegistryError, type RepositoryClient } from '@kuik/registry';
+import { FINAL_WORDS, RegistryError, type RepositoryClient } from '@kuik/registry';
 import type { TransferReader } from './proof.ts';
 import type { Transfers } from './transfers.ts';
 
@@ -8,9 +8,6 @@ export interface SharedSourceParts {
   /** A repository as another copier gives it away. */
   readonly at: (address: string, reader: Pick<TransferReader, 'host' | 'path' | 'requestId'>) => RepositoryClient;
 }
-
-/** What no second reader would be told otherwise. */
-const SAID = new Set(['unauthorized', 'forbidden', 'not-found', 'rate-limited', 'range-not-satisfiable', 'aborted']);
 
 /**
  * An upstream repository whose blobs are read through transfers: from our own, from another copier's, and alone when neither can be had, or
@@ -31,7 +28,7 @@ export function sharedSource(
         if ('blob' in joined) return joined.blob;
         return await at(joined.at, reader).openBlob(digest, { ...request, verify: false });
       } catch (error) {
-        if (error instanceof RegistryError && SAID.has(error.code)) throw error;
+        if (error instanceof RegistryError && FINAL_WORDS.has(error.code)) throw error;
         return client.openBlob(digest, request);
       }
     },
