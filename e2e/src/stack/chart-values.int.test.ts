@@ -116,6 +116,11 @@ describe("the chart's values", () => {
     ['controllers.webhook.ignoredImages[0]', '^a', 'controllers.webhook.ignoredImages: rules.ignoreImages'],
     ['proxy.verbosity', '1', 'proxy: node-proxy'],
     ['registry.persistence.enabled', 'true', 'registry.persistence: cache.storage.size'],
+    [
+      'pod-watcher.usage.kinds[0].apiVersion',
+      'v1,pod-watcher.usage.kinds[0].kind=Any,pod-watcher.usage.kinds[0].resource=secrets',
+      'pod-watcher.usage.kinds: Secrets are read by name alone, never listed',
+    ],
     ['nats.enabled', 'false', 'nats.enabled is false: set global.connections.natsUrl'],
     ['redis.enabled', 'false', 'redis.enabled is false: set global.connections.redisUrl'],
     ['registry.enabled', 'false', 'registry.enabled is false: set global.connections.cacheWriterUrl'],

@@ -92,6 +92,11 @@ describe('a configured kind', () => {
     ['no apiVersion', { apiVersion: 'Argo/v1', images: ['.a'] }, 'must look like group/version'],
     ['no kind', { kind: 'rollout', images: ['.a'] }, 'must be a kind, as Rollout'],
     ['an unknown key', { podTemplate: ['.a'] }, 'Unrecognized key'],
+    [
+      'Secrets',
+      { apiVersion: 'v1', kind: 'Secret', images: ['.data.a'] },
+      'cannot be Secret: Secrets are read by name',
+    ],
   ])('with %s is refused', (_name, change, message) => {
     const result = configuredKinds.safeParse([{ apiVersion: 'a.b/v1', kind: 'Thing', ...change }]);
     expect(JSON.stringify(result.error?.issues)).toContain(message);

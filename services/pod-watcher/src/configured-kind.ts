@@ -33,6 +33,11 @@ const configuredKind = z
   })
   .refine(({ podTemplates, podSpecs, images }) => podTemplates.length + podSpecs.length + images.length > 0, {
     message: 'needs podTemplates, podSpecs or images: where its objects name their images',
+  })
+  // Not one role of ours may list or watch Secrets, and what is followed is kept in memory.
+  .refine(({ apiVersion, kind }) => apiVersion.includes('/') || kind !== 'Secret', {
+    path: ['kind'],
+    message: 'cannot be Secret: Secrets are read by name alone, never listed',
   });
 export type ConfiguredKind = z.output<typeof configuredKind>;
 
