@@ -35,7 +35,7 @@ export function repositoryMakesWay(
   all: readonly Repository[],
   madeLately: (repository: Repository) => boolean,
 ): Way {
-  return wayOf(repository, all, madeLately, isBareRepository);
+  return wayOf(repository, all, madeLately, isUntouched);
 }
 
 function wayOf<T extends CachedImage | Repository>(
@@ -61,16 +61,6 @@ function isBare({ metadata, spec, status = {} }: CachedImage): boolean {
     finalizers.every((finalizer) => finalizer === FINALIZER) &&
     ownerReferences.length === 0 &&
     [status.cache, status.upstream, status.removal].every((stanza) => stanza === undefined)
-  );
-}
-
-function isBareRepository(repository: Repository): boolean {
-  const { labels = {}, finalizers = [], ownerReferences = [] } = repository.metadata;
-  return (
-    isUntouched(repository) &&
-    Object.keys(labels).every((key) => key === REPOSITORY_LABEL) &&
-    finalizers.length === 0 &&
-    ownerReferences.length === 0
   );
 }
 

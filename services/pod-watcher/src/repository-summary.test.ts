@@ -89,7 +89,15 @@ describe('summariseRepository', () => {
   });
 
   it.each([
-    ['ours', {}, {}, true],
+    ['ours', {}, { labels: { 'kuik.enix.io/repository': 'registry.example.test-shop' } }, true],
+    ['labelled', {}, { labels: { 'kuik.enix.io/repository': 'registry.example.test-shop', team: 'shop' } }, false],
+    ['held by a finalizer', {}, { finalizers: ['mine'] }, false],
+    [
+      'owned by something else',
+      {},
+      { ownerReferences: [{ apiVersion: 'apps/v1', kind: 'Deployment', name: 'a', uid: 'u' }] },
+      false,
+    ],
     ['with wishes', { updateInterval: '1h' }, {}, false],
     ['annotated', {}, { annotations: { note: 'mine' } }, false],
   ])('is untouched: %s', (_name, spec, metadata, expected) => {
