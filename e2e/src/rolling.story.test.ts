@@ -11,7 +11,7 @@ const [PODS, IMAGES, SECRETS] = [FULL.pods / FACTOR, FULL.images / FACTOR, FULL.
 const WINDOW_MS = FULL.windowMs / FACTOR;
 const HOLDERS_MS = 30_000;
 /** Buckets of the webhook's histogram: the machine that runs the usual size has more to do than this. */
-const QUICK_SECONDS = sized({ usual: 0.1, full: 0.025 });
+const QUICK_SECONDS = sized({ usual: 0.1, full: 0.02 });
 const RESIDENT_MIB = 256;
 const TIMEOUT_MS = sized({ usual: 60_000, full: 1_800_000 });
 

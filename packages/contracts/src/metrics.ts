@@ -22,7 +22,7 @@ const histogram = (name: string, help: string, buckets: number[], ...labels: str
   buckets,
 });
 
-const FAST = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 2];
+const FAST = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1, 2];
 const SLOW = [0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 1800];
 
 /** Every metric of ours. Units are in the names. */
