@@ -66,6 +66,17 @@ describe('the line of an admission', () => {
   );
 });
 
+describe('the figures of an admission', () => {
+  it('are its images by the rule that decided, and its time', async () => {
+    const shown = await reportOf({}).counts();
+    expect(shown).toContain('kuik_webhook_images_total{verdict="rewrite",reason="Rewritten",rule="default"} 1');
+    // It took 1 ms.
+    expect(shown).toContain('kuik_webhook_admission_seconds_bucket{le="0.0005"} 0');
+    expect(shown).toContain('kuik_webhook_admission_seconds_bucket{le="0.001"} 1');
+    expect(shown).toContain('kuik_webhook_admission_seconds_count 1');
+  });
+});
+
 describe('the count of images', () => {
   it('names no owner: they come and go, and a series stays', async () => {
     const { counts } = reportOf({ metadata: { ownerReferences: [{ uid: 'u-1' }] } }, (uid) => uid === 'u-1');
