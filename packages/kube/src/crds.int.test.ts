@@ -79,6 +79,11 @@ describe('our CRDs on the real API server', () => {
     expect((await create(CACHED_IMAGES, spec)).spec).toEqual(spec);
   });
 
+  it.each(['7d', '1.5d', '1h30m', '1h0m0s'])('takes a Repository with the interval %s', async (updateInterval) => {
+    const spec = { name: 'docker.io/library/nginx', updateInterval, updateFilters: [':1\\.'], pullSecretNames: ['a'] };
+    expect((await create(REPOSITORIES, spec)).spec).toEqual(spec);
+  });
+
   it.each<[string, Resource, object, RegExp]>([
     ['no image', CACHED_IMAGES, {}, /spec.sourceImage: Required value/],
     ['an empty image', CACHED_IMAGES, { sourceImage: '' }, /spec.sourceImage.*at least 1/],

@@ -161,6 +161,8 @@ describe('DecisionMemo', () => {
       expect(always.decide('nginx', policy)).toEqual(decide('nginx', policy, rules, PREFIXES));
     }
     expect(always.size).toBe(4);
+    // Remembered, not decided once more.
+    expect(always.decide('nginx', 'Always')).toBe(always.decide('nginx', 'Always'));
   });
 
   it('does not take a pull policy for a part of a name', () => {

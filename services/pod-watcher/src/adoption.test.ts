@@ -11,7 +11,9 @@ afterEach(() => world.close());
 
 describe('objects that others made', () => {
   it('adopts what a person named otherwise, and marks the second object of one image', async () => {
-    const first = world.putImage({ metadata: { name: 'mine' }, spec: { sourceImage: IMAGE } });
+    const theirs = { labels: { team: 'shop' }, annotations: { note: 'x' } };
+    const spec = { sourceImage: IMAGE, retain: true, expiresAt: '2031-01-01T00:00:00Z' };
+    const first = world.putImage({ metadata: { name: 'mine', ...theirs }, spec });
     world.putImage({
       metadata: { name: 'second', creationTimestamp: '2099-01-01T00:00:00Z' },
       spec: { sourceImage: IMAGE },
@@ -21,6 +23,8 @@ describe('objects that others made', () => {
     const named = (name: string) => world.images().find(({ metadata }) => metadata.name === name);
     await eventually('a duplicate', () => named('second')?.status?.phase === 'Duplicate');
     await eventually('an adopted one', () => named('mine')?.metadata.finalizers?.includes('kuik.enix.io/cached-image'));
+    // What a person wrote stays as it is.
+    expect(named('mine')).toMatchObject({ metadata: theirs, spec });
     expect(world.images()).toHaveLength(2);
     expect(world.jobs.map(({ uid }) => uid)).toEqual([first.metadata.uid]);
   });

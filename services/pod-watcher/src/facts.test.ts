@@ -43,13 +43,13 @@ describe('factsOf', () => {
   it('shows the first twenty by name, and counts all', () => {
     const names = Array.from({ length: 30 }, (_, index) => `p${String(index).padStart(2, '0')}`);
     const { usedBy } = factsOf(cachedImage(), input({ holders: holders(...names.reverse()) }));
+    const first = names
+      .sort()
+      .slice(0, 20)
+      .map((name) => `shop/${name}`);
     expect(usedBy?.count).toBe(30);
-    expect(usedBy?.pods?.map(({ namespacedName }) => namespacedName)).toEqual(
-      names
-        .sort()
-        .slice(0, 20)
-        .map((name) => `shop/${name}`),
-    );
+    expect(usedBy?.pods?.map(({ namespacedName }) => namespacedName)).toEqual(first);
+    expect(usedBy?.holders).toEqual(first.map((name) => ({ kind: 'Pod', name })));
   });
 
   it('counts the time from when it was first seen unused, and keeps that', () => {
