@@ -52,3 +52,13 @@ describe("v1's vectors: one image", () => {
     expect(decide(image, policy, rules).reason).toBe(reason);
   });
 });
+
+it.each([
+  ['^docker\\.io/', 'nginx'],
+  [':latest$', 'nginx'],
+  ['^quay\\.io/', 'Quay.IO/acme/shop:1'],
+  ['^nginx$', 'nginx'],
+])('v1 defect: a pattern sees the text as written alone (%s, %s)', (pattern, image) => {
+  expect(decide(image, undefined, { ignoreImages: [pattern] })).toMatchObject({ rule: 'ignoreImages[0]' });
+  expect(decide(image, undefined, { acceptImages: [pattern] })).toMatchObject({ rule: 'acceptImages[0]' });
+});

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { claimOf, planTags } from './cache-tags.ts';
 import { at, condemned, DIGEST, GRACE_MS, imageOf, NOW } from './fixtures.ts';
+import { dueForALook } from './presence.ts';
 import { verdict } from './verdict.ts';
 
 const used = { forUid: 'uid-nginx', count: 1 };
@@ -39,5 +40,17 @@ describe('what kuik v1 lost', () => {
       remove: ['1.25'],
       keep: [],
     });
+  });
+
+  it('v1 defect: what the cache lost is looked for at a restart only', () => {
+    const image = imageOf({ status: { cache: { forUid: 'uid-nginx', digest: DIGEST, copiedAt: at(-1_500) } } });
+    const day = { everyMs: 86_400_000, roundMs: 60_000 };
+    const looks = [0, 1, 2].map((days) => NOW + days * day.everyMs);
+    const lookedAt = new Map<string, number>();
+    for (const now of looks) {
+      expect(dueForALook([image], lookedAt, { ...day, now })).toEqual([image]);
+      lookedAt.set('uid-nginx', now);
+      expect(dueForALook([image], lookedAt, { ...day, now: now + day.everyMs - 1 })).toEqual([]);
+    }
   });
 });

@@ -263,6 +263,19 @@ describe('when a part is away', () => {
     await eventually('no holders', () => world.image(IMAGE)?.status?.usedBy?.count === 0);
   });
 
+  it('v1 defect: an image is not made until the controllers are restarted (its pod came while no watch could tell)', async () => {
+    world.pod('web', IMAGE);
+    await world.replica().start();
+    await world.summarised();
+    world.kube.endWatches('gone');
+    world.kube.forgetHistory();
+    world.pod('unseen', 'quay.io/a/b:1');
+    world.kube.forgetHistory();
+    world.kube.failNext('unavailable', { verb: 'create', resource: CACHED_IMAGES, times: 2 });
+    await world.summarised('quay.io/a/b:1');
+    expect(world.jobs.map(({ reference }) => reference)).toContain('quay.io/a/b:1');
+  });
+
   it('tries again when the API server refuses or fails', async () => {
     world.pod('web', IMAGE);
     world.kube.failNext('unavailable', { verb: 'create', resource: CACHED_IMAGES, times: 2 });
