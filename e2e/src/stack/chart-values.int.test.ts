@@ -104,7 +104,6 @@ describe("the chart's values", () => {
     ['rules.ignoreImages', '^a', "at '/rules/ignoreImages': got string, want array"],
     ['rules.mode', 'on', "at '/rules/mode': value must be one of"],
     ['rules.namespaces.ci.mood', 'off', "at '/rules/namespaces/ci'"],
-    ['webhook.ignoredNamespaces[0]', 'ci', "additional properties 'ignoredNamespaces' not allowed"],
     [String.raw`registries.docker\.io.insecur`, 'true', "at '/registries/docker.io': additional properties 'insecur'"],
     [String.raw`registries.https://docker\.io.plainHTTP`, 'true', 'registries'],
     ['pace.perSecond', '0', "at '/pace/perSecond'"],
