@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { HOLDERS_CONFIRM, IMAGE_SERVED, IMAGE_STATE, project } from '@kuik/contracts';
 import { CACHED_IMAGES, EVENTS, PODS, type KubeObject } from '@kuik/kube';
-import { DIGEST, failedCopy, IMAGE, OTHER_DIGEST, removalStanza } from './testing/objects.ts';
+import { cacheStanza, DIGEST, failedCopy, IMAGE, OTHER_DIGEST, removalStanza } from './testing/objects.ts';
 import { createWorld, eventually } from './testing/world.ts';
 
 let world: ReturnType<typeof createWorld>;
@@ -41,6 +41,19 @@ describe('a leader', () => {
     ]);
     expect(image.metadata.ownerReferences).toBeUndefined();
     await eventually('the summary of the repository', () => world.repositories()[0]?.status?.images === 1);
+  });
+
+  it('writes twice of a new image: it is made, and described together with its copy (its event is the third)', async () => {
+    await world.close();
+    world = createWorld({ KUIK_RECONCILE_SETTLE: '1m' });
+    world.pod('web', IMAGE);
+    await world.replica().start();
+    await eventually('its intent', () => world.jobs[0]);
+    const image = world.image(IMAGE)!;
+    world.putImage({ ...image, status: { cache: cacheStanza({ forUid: image.metadata.uid }) } });
+    await eventually('phase Ready', () => world.image(IMAGE)?.status?.phase === 'Ready');
+    const writes = world.writes().filter(({ resource }) => resource === 'cachedimages');
+    expect(writes.map(({ verb }) => verb)).toEqual(['create', 'apply']);
   });
 
   it('is at rest once everything is said', async () => {
