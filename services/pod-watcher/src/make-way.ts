@@ -1,5 +1,5 @@
-import { type CachedImage, FINALIZER, type Repository, REPOSITORY_LABEL, REQUEST_ID_ANNOTATION } from '@kuik/contracts';
-import { isUntouched } from './repository-summary.ts';
+import type { CachedImage, Repository } from '@kuik/contracts';
+import { isUntouchedImage, isUntouchedRepository } from './untouched.ts';
 
 export const WAY_REASONS = {
   going: 'Going',
@@ -26,7 +26,7 @@ export function makesWay(
   all: readonly CachedImage[],
   madeLately: (image: CachedImage) => boolean,
 ): Way {
-  return wayOf(image, all, madeLately, isBare);
+  return wayOf(image, all, madeLately, isUntouchedImage);
 }
 
 /** The same for a Repository. */
@@ -35,33 +35,20 @@ export function repositoryMakesWay(
   all: readonly Repository[],
   madeLately: (repository: Repository) => boolean,
 ): Way {
-  return wayOf(repository, all, madeLately, isUntouched);
+  return wayOf(repository, all, madeLately, isUntouchedRepository);
 }
 
 function wayOf<T extends CachedImage | Repository>(
   object: T,
   all: readonly T[],
   madeLately: (object: T) => boolean,
-  bare: (object: T) => boolean,
+  untouched: (object: T) => boolean,
 ): Way {
   if (isGoing(object)) return { do: 'stay', reason: WAY_REASONS.going };
   if (!madeLately(object)) return { do: 'stay', reason: WAY_REASONS.notOurs };
-  if (!bare(object)) return { do: 'stay', reason: WAY_REASONS.used };
+  if (!untouched(object)) return { do: 'stay', reason: WAY_REASONS.used };
   if (!all.some((other) => !isGoing(other) && !madeLately(other))) return { do: 'stay', reason: WAY_REASONS.alone };
   return { do: 'go', reason: WAY_REASONS.surplus };
-}
-
-/** It holds what this service writes into a new object, and nothing of anybody else. */
-function isBare({ metadata, spec, status = {} }: CachedImage): boolean {
-  const { labels = {}, annotations = {}, finalizers = [], ownerReferences = [] } = metadata;
-  return (
-    Object.keys(spec).every((key) => key === 'sourceImage') &&
-    Object.keys(labels).every((key) => key === REPOSITORY_LABEL) &&
-    Object.keys(annotations).every((key) => key === REQUEST_ID_ANNOTATION) &&
-    finalizers.every((finalizer) => finalizer === FINALIZER) &&
-    ownerReferences.length === 0 &&
-    [status.cache, status.upstream, status.removal].every((stanza) => stanza === undefined)
-  );
 }
 
 function isGoing({ metadata }: CachedImage | Repository): boolean {

@@ -1,11 +1,12 @@
 import type { Repository } from '@kuik/contracts';
 import type { Clock, Logger } from '@kuik/runtime';
 import type { ClusterView } from './cluster-view.ts';
-import { isUntouched, recordedRepositorySummary, summariseRepository } from './repository-summary.ts';
+import { recordedRepositorySummary, summariseRepository } from './repository-summary.ts';
 import { repositoryMakesWay } from './make-way.ts';
 import type { ResourceWriter } from './resource-writer.ts';
 import { sameJson } from './same-json.ts';
 import type { Settling } from './settling.ts';
+import { isUntouchedRepository } from './untouched.ts';
 
 export interface RepositoryReconcilerParts {
   readonly view: ClusterView;
@@ -50,7 +51,7 @@ export class RepositoryReconciler {
     if (
       first === undefined ||
       images.length > 0 ||
-      !isUntouched(first) ||
+      !isUntouchedRepository(first) ||
       first.metadata.deletionTimestamp !== undefined
     ) {
       this.#emptySince.delete(repository);

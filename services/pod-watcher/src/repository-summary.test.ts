@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { isUntouched, recordedRepositorySummary, summariseRepository } from './repository-summary.ts';
+import { recordedRepositorySummary, summariseRepository } from './repository-summary.ts';
 import { at, cachedImage, cacheStanza, failedCopy, NOW, repository, upstreamStanza } from './testing/objects.ts';
 
 const ready = cachedImage({ status: { cache: cacheStanza() } });
@@ -86,21 +86,5 @@ describe('summariseRepository', () => {
     expect(summariseRepository(written, [ready], NOW + 1e9)).toEqual(first);
     expect(recordedRepositorySummary(written)).toEqual(first);
     expect(summariseRepository(written, [waiting], NOW + 5).conditions?.[0]?.lastTransitionTime).toBe(at(5));
-  });
-
-  it.each([
-    ['ours', {}, { labels: { 'kuik.enix.io/repository': 'registry.example.test-shop' } }, true],
-    ['labelled', {}, { labels: { 'kuik.enix.io/repository': 'registry.example.test-shop', team: 'shop' } }, false],
-    ['held by a finalizer', {}, { finalizers: ['mine'] }, false],
-    [
-      'owned by something else',
-      {},
-      { ownerReferences: [{ apiVersion: 'apps/v1', kind: 'Deployment', name: 'a', uid: 'u' }] },
-      false,
-    ],
-    ['with wishes', { updateInterval: '1h' }, {}, false],
-    ['annotated', {}, { annotations: { note: 'mine' } }, false],
-  ])('is untouched: %s', (_name, spec, metadata, expected) => {
-    expect(isUntouched(repository({ spec, metadata }))).toBe(expected);
   });
 });

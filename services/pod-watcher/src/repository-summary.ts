@@ -1,10 +1,4 @@
-import {
-  type CachedImage,
-  type Condition,
-  REPOSITORY_LABEL,
-  type Repository,
-  type RepositoryStatus,
-} from '@kuik/contracts';
+import type { CachedImage, Condition, Repository, RepositoryStatus } from '@kuik/contracts';
 import { holdingOf } from './cached.ts';
 import { neverCached } from './never-cached.ts';
 import { describePolicy, policyOf, UPDATE_REASONS } from './update-policy.ts';
@@ -58,19 +52,6 @@ export function recordedRepositorySummary({ status = {} }: Repository): Reposito
 }
 
 type Draft = Omit<Condition, 'lastTransitionTime'>;
-
-/** Nobody but us wrote to it: it holds its name, our label, and nothing else, so it can be made again at any time. */
-export function isUntouched({ spec, metadata }: Repository): boolean {
-  const { annotations = {}, labels = {}, finalizers = [], ownerReferences = [] } = metadata;
-  const wishes = Object.entries(spec).filter(([key, value]) => key !== 'name' && value !== undefined);
-  return (
-    wishes.length === 0 &&
-    Object.keys(annotations).length === 0 &&
-    Object.keys(labels).every((key) => key === REPOSITORY_LABEL) &&
-    finalizers.length === 0 &&
-    ownerReferences.length === 0
-  );
-}
 
 function updates(repository: Repository): Draft[] {
   const policy = policyOf(repository);
