@@ -27,6 +27,9 @@ import { ownAddress, TransferServer } from './transfer-server.ts';
 import { Transfers } from './transfers.ts';
 
 const READ_BUFFERS = { totalBytes: 32 * 1024 * 1024, maxBytes: 1024 * 1024, minBytes: 64 * 1024 };
+/** What came last of each blob is given from memory: a reader that keeps up costs no read of the file. */
+const BLOCK_BYTES = 256 * 1024;
+const BLOCKS = { totalBytes: 16 * 1024 * 1024, maxBytes: BLOCK_BYTES, minBytes: BLOCK_BYTES };
 /** A reader that takes nothing for this long is gone. */
 const IDLE_MS = 120_000;
 /** Another copier's upstream may be slow to answer, and to go on. */
@@ -71,6 +74,7 @@ export function openTransfers(parts: OpenTransfersParts): OpenedTransfers {
   };
   const room = new SpoolRoom({ folder, totalBytes: spoolBytes, keepMs: keep });
   const buffers = new BufferPool(READ_BUFFERS);
+  const blocks = new BufferPool(BLOCKS);
   const sessions = notedSessions(leases);
   const ending = new AbortController();
   const bytes = metrics.counter(METRICS.transferBytes);
@@ -104,6 +108,7 @@ export function openTransfers(parts: OpenTransfersParts): OpenedTransfers {
     leases,
     room,
     buffers,
+    memory: { pool: blocks, blockBytes: BLOCK_BYTES },
     address: url,
     alive,
     upstream: ({ host: from, path, access, requestId }) => {
@@ -166,6 +171,7 @@ export function openTransfers(parts: OpenTransfersParts): OpenedTransfers {
         await transfers.close();
         await server.close();
         buffers.close();
+        blocks.close();
       },
     },
     url,

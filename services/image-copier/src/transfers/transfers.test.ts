@@ -94,6 +94,10 @@ function world(
       },
       room: new SpoolRoom({ folder: path.join(own, name), totalBytes, keepMs: 60_000 }),
       buffers: new BufferPool({ totalBytes: 4096 * KiB, maxBytes: 64 * KiB, minBytes: CHUNK }),
+      memory: {
+        pool: new BufferPool({ totalBytes: 256 * KiB, maxBytes: CHUNK, minBytes: CHUNK }),
+        blockBytes: CHUNK,
+      },
       address: () => name,
       alive,
       upstream,
