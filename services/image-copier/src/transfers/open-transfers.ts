@@ -16,6 +16,7 @@ import {
 import type { Part, ServiceContext } from '@kuik/runtime';
 import type { CopierConfig } from '../config.ts';
 import type { CopyOrigin } from '../credentials.ts';
+import { bringingTurns } from './bringing-turns.ts';
 import { answers, ownerAlive, processName } from './owner-alive.ts';
 import type { TransferReader } from './proof.ts';
 import { ReaderTokens } from './reader-token.ts';
@@ -52,6 +53,8 @@ export interface OpenedTransfers {
     reader: Pick<TransferReader, 'host' | 'path' | 'requestId'>,
   ) => RepositoryClient;
   readonly sessions: UploadSessions;
+  /** The turns of copies. */
+  readonly turns: Pick<BlobTurns, 'of'>;
   /** The server, and what it gives away; to be started before whoever joins. */
   readonly part: Part;
   /** Where others reach us; known once the part is started. */
@@ -163,6 +166,7 @@ export function openTransfers(parts: OpenTransfersParts): OpenedTransfers {
         at: (address, wanted) => at(address, wanted, 'credential'),
       }),
     sessions,
+    turns: bringingTurns(turns, transfers),
     part: {
       name: 'transfers',
       start: () => server.start(),

@@ -1,9 +1,7 @@
 import type { BufferPool } from '@kuik/registry';
 
-/** So many blocks of one blob at most: what its readers may be behind without reading the file. */
+/** So many blocks of one blob at most: what its readers may be behind without reading the file. A blob of no more is not written unless its file is kept. */
 const BLOCKS_MAX = 8;
-/** A blob of so few blocks is not written unless its file is to be kept. */
-const UNWRITTEN_MAX = 4;
 
 export interface SpoolBlocksOptions {
   /** Of buffers of one size, shared with other blobs. */
@@ -49,7 +47,7 @@ export class SpoolBlocks {
 
   /** The blob stays in memory, and never needs a file. */
   static holdsWhole(size: number, blockBytes: number): boolean {
-    return size <= UNWRITTEN_MAX * blockBytes;
+    return size <= BLOCKS_MAX * blockBytes;
   }
 
   /** Copies what there is room for; returns how many bytes. Throws why earlier ones could not be written. */

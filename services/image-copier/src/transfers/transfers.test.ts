@@ -267,6 +267,32 @@ describe('transfers of several copiers', () => {
     expect(told.given).toBeLessThanOrEqual(bytes.length + pace.lag);
   });
 
+  it('keep a copy’s transfer until it has landed, and nothing of it afterwards', async () => {
+    const bytes = randomBytes(600 * KiB);
+    const { told, start, live, reader, digest } = world(bytes);
+    const transfers = live.get(start())!.transfers;
+    const copy = async (): Promise<void> => {
+      const joined = await transfers.join(reader({ store: false }));
+      if ('blob' in joined) await joined.blob.deliver(() => undefined);
+    };
+    const key = { host: 'up.test', digest };
+    for (const landed of [false, true]) {
+      const brought = transfers.bringing(key);
+      await copy();
+      await copy();
+      expect(transfers.active).toBe(1);
+      brought(landed);
+      const isLeft = async (): Promise<boolean> => {
+        const left = await transfers.left({ ...key, offset: 0, end: undefined });
+        left?.cancel();
+        return left?.length === bytes.length;
+      };
+      await until(async () => (await isLeft()) !== landed, { what: landed ? 'nothing to be left' : 'all to be left' });
+      expect(transfers.active).toBe(0);
+    }
+    expect(told.given).toBe(bytes.length);
+  });
+
   it('let in only whom upstream lets in, by a look when somebody else is being served', async () => {
     const bytes = randomBytes(300 * KiB);
     const { told, start, live, reader } = world(bytes, (repository, access) =>
