@@ -102,6 +102,8 @@ export interface OpenBlob {
   /** Bytes this stream will deliver. */
   length: number;
   contentType: string;
+  /** Who gives these bytes hashes them in the order of the blob, and gives its last one only when the digest of the whole agrees: nobody else has to. */
+  readonly vouched?: boolean;
   /**
    * Delivers every byte to `sink` with back-pressure. Resolves when all were accepted. Throws RegistryError `truncated` (with
    * `bytesDelivered`) when the peer stopped short, `digest-mismatch` when verifying: the last <= 1 MiB is then never delivered.

@@ -92,7 +92,7 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
     registry,
     cache,
     credentials,
-    turns,
+    turns: transfers.turns,
     share: transfers.share,
     sessions: transfers.sessions,
     concurrency: blobsPerImage,

@@ -8,13 +8,15 @@ import {
 } from '@kuik/registry';
 import { NEAR_BYTES } from './next-read.ts';
 import { isProven, proofOf, type TransferReader } from './proof.ts';
-import { sizeOfSpool, SpoolFile, spoolName } from './spool-file.ts';
+import { sizeOfSpool, SpoolFile, spoolName, type SpoolMemory } from './spool-file.ts';
 import type { SpoolRoom } from './spool-room.ts';
 import { Transfer } from './transfer.ts';
 
 export interface AdmissionParts {
   readonly room: SpoolRoom;
   readonly buffers: BufferPool;
+  /** For what came last of each blob; absent: all is read from files. */
+  readonly memory?: SpoolMemory;
   readonly upstream: (reader: Pick<TransferReader, 'host' | 'path' | 'access' | 'requestId'>) => RepositoryClient;
   readonly cache: (repository: Pick<TransferReader, 'host' | 'path'>) => RepositoryClient | undefined;
   /** What a process that owned the transfer before left of the blob, told apart by name. */
@@ -147,10 +149,10 @@ export class Admission {
   }
 
   async #transfer(entry: Entry, digest: string, size: number): Promise<Transfer> {
-    const { room, buffers, onBytes, now } = this.#parts;
+    const { room, buffers, memory, onBytes, now } = this.#parts;
     if (!room.take(entry.name, size, now())) throw new NoRoom();
     try {
-      const spool = await SpoolFile.open(room.folder, entry.key, entry.name, size);
+      const spool = await SpoolFile.open(room.folder, entry.key, entry.name, size, memory);
       if (!this.#owner.lives(entry)) {
         await spool.close(true);
         throw new RegistryError('refused', 'this process ends');

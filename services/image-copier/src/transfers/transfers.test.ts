@@ -94,6 +94,10 @@ function world(
       },
       room: new SpoolRoom({ folder: path.join(own, name), totalBytes, keepMs: 60_000 }),
       buffers: new BufferPool({ totalBytes: 4096 * KiB, maxBytes: 64 * KiB, minBytes: CHUNK }),
+      memory: {
+        pool: new BufferPool({ totalBytes: 256 * KiB, maxBytes: CHUNK, minBytes: CHUNK }),
+        blockBytes: CHUNK,
+      },
       address: () => name,
       alive,
       upstream,
@@ -261,6 +265,32 @@ describe('transfers of several copiers', () => {
     const late = pull(() => [other]);
     for (const got of await Promise.all([early, late])) expect(got.equals(bytes)).toBe(true);
     expect(told.given).toBeLessThanOrEqual(bytes.length + pace.lag);
+  });
+
+  it('keep a copy’s transfer until it has landed, and nothing of it afterwards', async () => {
+    const bytes = randomBytes(600 * KiB);
+    const { told, start, live, reader, digest } = world(bytes);
+    const transfers = live.get(start())!.transfers;
+    const copy = async (): Promise<void> => {
+      const joined = await transfers.join(reader({ store: false }));
+      if ('blob' in joined) await joined.blob.deliver(() => undefined);
+    };
+    const key = { host: 'up.test', digest };
+    for (const landed of [false, true]) {
+      const brought = transfers.bringing(key);
+      await copy();
+      await copy();
+      expect(transfers.active).toBe(1);
+      brought(landed);
+      const isLeft = async (): Promise<boolean> => {
+        const left = await transfers.left({ ...key, offset: 0, end: undefined });
+        left?.cancel();
+        return left?.length === bytes.length;
+      };
+      await until(async () => (await isLeft()) !== landed, { what: landed ? 'nothing to be left' : 'all to be left' });
+      expect(transfers.active).toBe(0);
+    }
+    expect(told.given).toBe(bytes.length);
   });
 
   it('let in only whom upstream lets in, by a look when somebody else is being served', async () => {

@@ -28,6 +28,8 @@ export class Transfers {
   readonly #entries = new Map<string, Entry>();
   readonly #claims = new Map<string, Promise<Entry | { at: string }>>();
   readonly #closing = new Map<string, Promise<void>>();
+  /** How many copies of ours bring a blob right now. */
+  readonly #bringing = new Map<string, number>();
   readonly #sweep: NodeJS.Timeout;
   #closed = false;
 
@@ -61,6 +63,24 @@ export class Transfers {
       entry.holds -= 1;
       this.#leaveWhenIdle(entry);
     }
+  }
+
+  /**
+   * A copy of ours begins to bring the blob into the cache: its transfer stays until the copy has ended, whoever reads it. Returns what is to be
+   * told then, whether it landed.
+   */
+  bringing({ host, digest }: Pick<TransferReader, 'host' | 'digest'>): (landed: boolean) => void {
+    const key = `${host}:${digest}`;
+    this.#bringing.set(key, (this.#bringing.get(key) ?? 0) + 1);
+    return (landed) => {
+      const others = this.#bringing.get(key)! - 1;
+      if (others > 0) this.#bringing.set(key, others);
+      else this.#bringing.delete(key);
+      const entry = this.#entries.get(key);
+      if (entry === undefined) return;
+      entry.landed ||= landed;
+      this.#leaveWhenIdle(entry);
+    };
   }
 
   /**
@@ -146,8 +166,10 @@ export class Transfers {
   }
 
   #leaveWhenIdle(entry: Entry): void {
-    if (entry.holds > 0 || (entry.transfer?.readers ?? 0) > 0 || this.#entries.get(entry.key) !== entry) return;
-    this.#end(entry);
+    const { key, holds, transfer } = entry;
+    if (holds > 0 || (transfer?.readers ?? 0) > 0 || this.#entries.get(key) !== entry) return;
+    const over = this.#closed || transfer === undefined || transfer.ended !== undefined;
+    if (over || !this.#bringing.has(key)) this.#end(entry);
   }
 
   #end(entry: Entry): void {
