@@ -13,7 +13,13 @@ import type { Repository } from './pull-path.ts';
 
 /** What became of a blob that the cache lacks: label `result` of `kuik_proxy_shared_reads_total`. */
 export type SharedResult =
-  'shared' | 'refused' | 'alone-no-owner' | 'alone-owner-away' | 'alone-no-room' | 'alone-owner-failed';
+  | 'shared'
+  | 'refused'
+  | 'alone-no-owner'
+  | 'alone-owner-away'
+  | 'alone-no-room'
+  | 'alone-upstream-silent'
+  | 'alone-owner-failed';
 
 export interface SharedReadsOptions {
   readonly registry: Pick<RegistryAccess, 'cache'>;
@@ -26,7 +32,8 @@ export interface SharedReadsOptions {
 }
 
 const AWAY: ReadonlySet<RegistryErrorCode> = new Set(['refused', 'timeout', 'dns', 'truncated']);
-const NO_ROOM = 507;
+/** Answers of a copier that say why it gives nothing: its disk is full; upstream does not answer it, now or for a while. */
+const WHY_ALONE: Readonly<Record<number, SharedResult>> = { 507: 'alone-no-room', 504: 'alone-upstream-silent' };
 /** Copiers asked before upstream is asked by ourselves. */
 const ASKED_MAX = 2;
 
@@ -70,7 +77,7 @@ export class SharedReads {
             }
             const away = AWAY.has(error.code);
             if (away) owners.spare(url);
-            alone = away ? 'alone-owner-away' : error.status === NO_ROOM ? 'alone-no-room' : 'alone-owner-failed';
+            alone = away ? 'alone-owner-away' : (WHY_ALONE[error.status ?? 0] ?? 'alone-owner-failed');
             if (!away) break;
           }
         }

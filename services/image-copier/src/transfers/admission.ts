@@ -43,6 +43,10 @@ export interface Entry {
   readonly name: string;
   /** The blob came into the cache lately, by whomever. */
   landed: boolean;
+  /** Some of its bytes came from the cache. */
+  fromCache: boolean;
+  /** What the cache holds of it was wrong a while ago: it is neither read there nor put there, where nothing overwrites it. */
+  readonly distrusted: boolean;
   /** Who owned it before, and may have left what it read: the latest first. */
   readonly before: readonly string[];
   storing: boolean;
@@ -55,11 +59,16 @@ export interface Entry {
 }
 
 /** A transfer that nobody came to yet, as its lease tells of it. */
-export function newEntry(key: string, { landed, before }: Pick<Entry, 'landed' | 'before'>): Entry {
+export function newEntry(
+  key: string,
+  { landed, before, distrusted }: Pick<Entry, 'landed' | 'before' | 'distrusted'>,
+): Entry {
   return {
     key,
     name: spoolName(key),
     landed,
+    fromCache: false,
+    distrusted,
     before,
     storing: false,
     proven: new Set(),
@@ -162,8 +171,10 @@ export class Admission {
         spool,
         buffers,
         patchy: entry.before.length > 0,
-        onBytes: (from, bytes) =>
-          onBytes(from === CACHE ? CACHE : entry.before.includes(from) ? 'copier' : 'upstream', bytes),
+        onBytes: (from, bytes) => {
+          entry.fromCache ||= from === CACHE;
+          onBytes(from === CACHE ? CACHE : entry.before.includes(from) ? 'copier' : 'upstream', bytes);
+        },
         onIdle: () => this.#owner.onIdle(entry),
       });
     } catch (error) {
@@ -175,7 +186,7 @@ export class Admission {
   #sources(entry: Entry, reader: TransferReader): BlobSource[] {
     const { upstream, cache, leftBy } = this.#parts;
     const { digest } = reader;
-    const held = entry.landed ? cache(reader) : undefined;
+    const held = entry.landed && !entry.distrusted ? cache(reader) : undefined;
     return [
       ...(held === undefined ? [] : [blobSource(CACHE, held, digest)]),
       ...entry.before.map((address) => ({ ...leftBy(address, reader), name: address })),
