@@ -9,7 +9,7 @@ export * from './explain.ts';
 export * from './failures/cases.ts';
 export { failureAnswer, type FailureAnswer } from './failures/failure-answer.ts';
 export { failureTables } from './failures/failures-page.ts';
-export { WAITS, type Wait } from './failures/waits.ts';
+export { isLate, WAITS, type Wait } from './failures/waits.ts';
 export * from './metrics.ts';
 export * from './metrics-v1.ts';
 export * from './phases.ts';
