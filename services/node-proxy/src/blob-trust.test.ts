@@ -41,6 +41,20 @@ describe('BlobTrust', () => {
     expect(trust.of(digest)).toBe('trusted');
   });
 
+  it('doubts for one at a time', () => {
+    let now = NOW;
+    const trust = new BlobTrust(() => now);
+    trust.delivered(digest, false);
+    const told = trust.hashing(digest);
+    expect(trust.of(digest)).toBe('trusted');
+    told();
+    expect(trust.of(digest)).toBe('doubted');
+    trust.wrong(digest);
+    now += WRONG_FOR_MS + 1;
+    trust.hashing(digest);
+    expect(trust.of(digest)).toBe('wrong');
+  });
+
   it('says nothing of other blobs', () => {
     const trust = new BlobTrust(() => NOW);
     trust.wrong(digest);

@@ -42,15 +42,27 @@ const REMEMBERED = 5_000;
 export class BlobTrust {
   readonly #now: () => number;
   readonly #pasts = new WeightedLru<BlobPast>(REMEMBERED);
+  /** Being hashed. */
+  readonly #hashing = new Set<string>();
 
   /** `now`: monotonic ms. */
   constructor(now: () => number) {
     this.#now = now;
   }
 
+  /** One delivery that is hashed tells: whoever asks meanwhile is served as before. */
   of(digest: string): Trust {
     const past = this.#pasts.get(digest);
-    return past === undefined ? 'trusted' : trustOf(past, this.#now());
+    if (past === undefined) return 'trusted';
+    const trust = trustOf(past, this.#now());
+    if (trust !== 'doubted' || !this.#hashing.has(digest)) return trust;
+    return past.wrongMs === undefined ? 'trusted' : 'wrong';
+  }
+
+  /** A delivery of it is hashed from now on; to be called back when that has ended, however it did. */
+  hashing(digest: string): () => void {
+    this.#hashing.add(digest);
+    return () => void this.#hashing.delete(digest);
   }
 
   /** It was delivered whole from the cache; `hashed`: and its bytes are right. */

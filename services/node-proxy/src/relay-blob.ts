@@ -80,7 +80,8 @@ export class BlobRelay {
     );
     const { trust, cache } = this.#options;
     const fromCache = first.source.step.from === 'cache';
-    const hashed = !fromCache || trust.of(digest) === 'doubted';
+    const doubted = fromCache && trust.of(digest) === 'doubted';
+    const hashed = doubted || !fromCache;
     // Bytes of two places say nothing of either.
     let mixed = false;
     const blob = await openResuming({
@@ -104,6 +105,7 @@ export class BlobRelay {
       if (!begun) begin(head);
       begun = true;
     };
+    const told = doubted ? trust.hashing(digest) : undefined;
     try {
       await blob.deliver((chunk) => {
         start();
@@ -117,6 +119,8 @@ export class BlobRelay {
         [new UpstreamFailure(error.code, error.message, { credentialUsed: false, cause: error })],
         'blob',
       );
+    } finally {
+      told?.();
     }
     start();
     client.end();
