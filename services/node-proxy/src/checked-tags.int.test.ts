@@ -148,6 +148,8 @@ describe('tags that are checked when they are pulled', () => {
 
   it('is told of a move when what it moved to is in hand, whatever becomes of upstream then', async () => {
     const { tag, next } = await moveTo('in hand');
+    // A registry that was silent a moment ago is not waited for.
+    await until(async () => (await head(tag))[0] === next.digest, { what: 'the move' });
     expect(await head(tag)).toEqual([next.digest, undefined]);
     await world.faults.host(HOST).down();
     expect(digestOf((await pull(next.digest)).body)).toBe(next.digest);
