@@ -126,6 +126,8 @@ export interface BlobRequest {
   size?: number;
   /** Who wants it may leave after a piece, and fetch other pieces beside it. Told to those who read for many; to a registry it means nothing. */
   pieces?: boolean;
+  /** Not through those who read for many: they may look where it is known to be wrong. To a registry it means nothing. */
+  alone?: boolean;
   /** Hash a whole body and hold the last <= 1 MiB back until the digest agrees. Ignored for ranges. Default true. */
   verify?: boolean;
   signal?: AbortSignal;

@@ -180,6 +180,8 @@ export class BlobRelay {
           offset,
           verify: false,
           ...(range === undefined ? {} : { pieces: true }),
+          // A copier looks in the cache for what landed there a moment ago.
+          ...(this.#options.trust.of(digest) === 'wrong' ? { alone: true } : {}),
           ...(end === undefined ? {} : { end }),
           ...(signal === undefined ? {} : { signal }),
         }),

@@ -16,6 +16,7 @@ export type SharedResult =
   | 'shared'
   | 'refused'
   | 'alone-no-owner'
+  | 'alone-cache-wrong'
   | 'alone-owner-away'
   | 'alone-no-room'
   | 'alone-upstream-silent'
@@ -60,8 +61,9 @@ export class SharedReads {
       ...client,
       async openBlob(digest, request = {}) {
         const headers = request.pieces === true ? { ...access, [TRANSFER_PIECES_HEADER]: '1' } : access;
-        let alone: SharedResult = 'alone-no-owner';
-        for (const url of owners.order(repository.host, digest).slice(0, ASKED_MAX)) {
+        let alone: SharedResult = request.alone === true ? 'alone-cache-wrong' : 'alone-no-owner';
+        const asked = request.alone === true ? [] : owners.order(repository.host, digest).slice(0, ASKED_MAX);
+        for (const url of asked) {
           try {
             const shared = registry.cache(endpoint(url), name, { requestId, headers });
             const blob = await shared.openBlob(digest, { ...request, verify: false });
