@@ -270,7 +270,7 @@ describe('our own parts come and go', () => {
       const now = JSON.stringify(await floor.written());
       same = now === last ? same + 1 : 0;
       last = now;
-      return same >= 20;
+      return same >= 10;
     });
     const before = await floor.written();
     await Promise.all(
