@@ -48,7 +48,7 @@ const ready = (...images: string[]) =>
 const use = (image: string) => floor.pod(image.replaceAll(/[^a-z0-9]/g, '-'), `${HOST}/${image}`);
 
 beforeAll(async () => {
-  stack = await LocalStack.start({ replicas: ONE_OF_EACH });
+  stack = await LocalStack.lease({ replicas: ONE_OF_EACH });
   floor = new ShopFloor(stack);
   stack.faults.host(SLOW).on().hang();
   hanging = floor.raw(`/v2/${SLOW}/library/nowhere/manifests/1`);
