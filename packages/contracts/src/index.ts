@@ -27,5 +27,6 @@ export * from './service-declaration.ts';
 export * from './services.ts';
 export * from './who-says-what.ts';
 export * from './nats-permissions.ts';
+export * from './nkey.ts';
 export * from './redis-users.ts';
 export { generatedDocuments, type GeneratedDocument } from './generated-documents.ts';
