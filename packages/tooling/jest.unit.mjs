@@ -5,6 +5,6 @@ export default suite({
   testMatch: ['<rootDir>/{packages,services}/*/src/**/*.test.ts', '<rootDir>/{e2e,bench,scripts}/**/*.test.ts'],
   testPathIgnorePatterns: ['/node_modules/', '\\.int\\.test\\.ts$', '\\.story\\.test\\.ts$'],
   testTimeout: 10_000,
-  // jest leaves one core to others unless told. A fifth of the time a test waits: one worker more than there are cores, on two.
-  maxWorkers: '150%',
+  // jest leaves one core to others unless told: on two it would run everything in one process.
+  maxWorkers: '100%',
 });
