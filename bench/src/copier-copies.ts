@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { GROUP, VERSION, type CachedImage } from '@kuik/contracts';
 import { pod, type LocalStack } from '@kuik/e2e';
 import { until } from '@kuik/testbed';
+import { cpuSplit, spentSince, type CpuSplit } from './cpu-split.ts';
 import { cpuSeconds } from './process-cpu.ts';
 
 const IMAGES = `/apis/${GROUP}/${VERSION}/cachedimages`;
@@ -21,6 +22,8 @@ export interface CopierCopy {
   readonly ms: number;
   /** Of all copiers, until then. */
   readonly cpuSeconds: number;
+  /** Of everything that runs. */
+  readonly cpu: CpuSplit;
   readonly bytesCopied: number;
 }
 
@@ -51,7 +54,7 @@ export class CopierCopies {
 
   async #copy(reference: string, begin: () => Promise<unknown>): Promise<CopierCopy> {
     const before = this.#lines(reference).length;
-    const cpu = this.#cpu();
+    const [cpu, all] = [this.#cpu(), cpuSplit()];
     await begin();
     const line = await until(() => Promise.resolve(this.#lines(reference)[before]), {
       what: `a worker to have copied ${reference}`,
@@ -59,7 +62,7 @@ export class CopierCopies {
       everyMs: 20,
     });
     if (line.message !== 'image copied') throw new Error(`${reference}: ${line.cause}`);
-    return { ms: line.ms, bytesCopied: line.bytesCopied, cpuSeconds: this.#cpu() - cpu };
+    return { ms: line.ms, bytesCopied: line.bytesCopied, cpuSeconds: this.#cpu() - cpu, cpu: spentSince(all) };
   }
 
   #cpu(): number {

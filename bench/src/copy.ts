@@ -7,6 +7,7 @@ import { LocalStack } from '@kuik/e2e';
 import { makeCertificates, makeImage, pushImage, startFaultProxy, startUpstreamRegistry } from '@kuik/testbed';
 import { Agent } from 'undici';
 import { median } from './bulk-case.ts';
+import type { CpuSplit } from './cpu-split.ts';
 import { CopierCopies } from './copier-copies.ts';
 import { skopeoCopy } from './skopeo-copy.ts';
 
@@ -32,9 +33,11 @@ const CASES = [
   { name: `1 x ${values.mib} MiB`, layers: 1, bytes: Number(values.mib) * MiB },
 ].filter(({ name }) => values.only === undefined || name.includes(values.only));
 
+/** `cpuSeconds` of whoever copied; `cpu` of all else that ran meanwhile, the copiers among the stack. */
 interface Taken {
   readonly ms: number;
   readonly cpuSeconds: number;
+  readonly cpu: CpuSplit;
 }
 
 type Case = (typeof CASES)[number];
@@ -58,7 +61,12 @@ const copier = new CopierCopies(stack);
 const { cache } = stack.stack;
 try {
   console.log(`medians of ${rounds}; ratio: skopeo's time by the copier's, above 1 the copier is faster`);
-  console.log('case               by        seconds    cpu-s    MB/s    ratio   requests upstream');
+  console.log(
+    'own: copiers or skopeo; with: copiers and all that they need (Redis, NATS, API server...); ends: both registries',
+  );
+  console.log(
+    'case               by        seconds  ratio cpu-s own    with    ends own/GB with/GB    MB/s requests upstream',
+  );
   for (const each of CASES) {
     const [first, again] = await measure(each);
     const { copier: ours, skopeo } = await countRequests(each);
@@ -131,17 +139,22 @@ function bySkopeo(host: string, repository: string) {
 function tell(name: string, bytes: number, takes: Takes, requests: Record<By, number>): void {
   const ms = (by: By): number => median(takes[by].map((take) => take.ms));
   for (const by of BY) {
-    const seconds = ms(by) / 1000;
-    console.log(
-      name.padEnd(19) +
-        by.padEnd(8) +
-        seconds.toFixed(2).padStart(9) +
-        median(takes[by].map(({ cpuSeconds }) => cpuSeconds))
-          .toFixed(2)
-          .padStart(9) +
-        (bytes < MiB ? '-' : (bytes / 1e6 / seconds).toFixed(0)).padStart(8) +
-        (by === 'copier' ? (ms('skopeo') / ms('copier')).toFixed(2) : '').padStart(9) +
-        String(requests[by]).padStart(20),
-    );
+    const of = (say: (take: Taken) => number): number => median(takes[by].map(say));
+    const own = of(({ cpuSeconds }) => cpuSeconds);
+    // The stack's other processes are idle while skopeo copies.
+    const whole = by === 'skopeo' ? own : of(({ cpu }) => cpu.stack);
+    const perGb = (cpu: number): string => (bytes < MiB ? '-' : (cpu / (bytes / 1e9)).toFixed(2));
+    const cells: [text: string, width: number][] = [
+      [(ms(by) / 1000).toFixed(2), 9],
+      [by === 'copier' ? (ms('skopeo') / ms('copier')).toFixed(2) : '', 7],
+      [own.toFixed(2), 8],
+      [whole.toFixed(2), 8],
+      [of(({ cpu }) => cpu.registries).toFixed(2), 8],
+      [perGb(own), 8],
+      [perGb(whole), 8],
+      [bytes < MiB ? '-' : (bytes / 1e3 / ms(by)).toFixed(0), 8],
+      [String(requests[by]), 9],
+    ];
+    console.log(name.padEnd(19) + by.padEnd(8) + cells.map(([text, width]) => text.padStart(width)).join(''));
   }
 }

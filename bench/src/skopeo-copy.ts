@@ -3,10 +3,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { requirePart } from '@kuik/testbed';
+import { cpuSplit, spentSince, type CpuSplit } from './cpu-split.ts';
 
 export interface SkopeoCopy {
   readonly ms: number;
   readonly cpuSeconds: number;
+  /** Of everything else that runs. */
+  readonly cpu: CpuSplit;
 }
 
 /**
@@ -21,7 +24,7 @@ export async function skopeoCopy(source: string, target: string, token: string):
   // The shell says how much CPU its children took; who started a process cannot ask that in Node.
   const script = '"$@"; code=$?; times >&2; exit $code';
   try {
-    const began = performance.now();
+    const [began, all] = [performance.now(), cpuSplit()];
     const child = spawn('bash', ['-c', script, 'skopeo', skopeo, ...args, ...ends], {
       stdio: ['ignore', 'ignore', 'pipe'],
       env: { ...process.env, _CONTAINERS_ROOTLESS_UID: '1', XDG_DATA_HOME: home },
@@ -31,7 +34,7 @@ export async function skopeoCopy(source: string, target: string, token: string):
     const code = await new Promise((resolve, reject) => child.on('close', resolve).on('error', reject));
     const ms = performance.now() - began;
     if (code !== 0) throw new Error(`skopeo copy ${source}: ${said.trim()}`);
-    return { ms, cpuSeconds: childrenCpu(said) };
+    return { ms, cpuSeconds: childrenCpu(said), cpu: spentSince(all) };
   } finally {
     rmSync(home, { recursive: true, force: true });
   }

@@ -1,3 +1,5 @@
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { makeImage, makeIndex, type MadeImage, type PushedImage } from '@kuik/testbed';
 import { errorOf, type Answer } from './behaviours/raw-client.ts';
@@ -23,7 +25,7 @@ import { HOST } from './story/world.ts';
 const MiB = 1024 * 1024;
 const SLOW = 'docker.io';
 /** What is asked for in good faith. */
-const KNOWN = ['big', 'frozen', 'kept', 'pair', 'moves', 'fresh', 'nowhere', 'denied/app', 'denied/other'];
+const KNOWN = ['big', 'frozen', 'kept', 'worn', 'pair', 'moves', 'fresh', 'nowhere', 'denied/app', 'denied/other'];
 
 let stack: LocalStack;
 let floor: ShopFloor;
@@ -48,7 +50,7 @@ const ready = (...images: string[]) =>
 const use = (image: string) => floor.pod(image.replaceAll(/[^a-z0-9]/g, '-'), `${HOST}/${image}`);
 
 beforeAll(async () => {
-  stack = await LocalStack.start({ replicas: ONE_OF_EACH });
+  stack = await LocalStack.lease({ replicas: ONE_OF_EACH });
   floor = new ShopFloor(stack);
   stack.faults.host(SLOW).on().hang();
   hanging = floor.raw(`/v2/${SLOW}/library/nowhere/manifests/1`);
@@ -58,14 +60,20 @@ beforeAll(async () => {
   kept = await makeIndex({ seed: 'behaviours/kept', layers: [2000] });
   await supply('kept', ['1'], kept);
   await supply('pair', ['1.0', '1.0.0'], await makeImage({ seed: 'behaviours/pair' }));
+  await supply(
+    'worn',
+    ['1'],
+    await makeImage({ seed: 'behaviours/worn', layers: [{ bytes: 3 * MiB, encoding: 'raw' }] }),
+  );
   await supply('moves', ['1'], await makeImage({ seed: 'behaviours/moves/1' }));
   await supply('fresh', ['1', '2'], await makeImage({ seed: 'behaviours/fresh' }));
   const [webhook] = stack.services.webhook;
   await webhook!.kill('SIGKILL');
   unhooked.push(await use('pair:1.0'), await use('pair:1.0.0'));
   await webhook!.restart();
-  for (const image of ['big:1', 'frozen:1', 'kept:1', 'moves:1']) await use(image);
-  await ready('big:1', 'frozen:1', 'kept:1', 'moves:1');
+  const images = ['big:1', 'frozen:1', 'kept:1', 'worn:1', 'moves:1'];
+  for (const image of images) await use(image);
+  await ready(...images);
 }, 120_000);
 afterAll(() => stack?.stop());
 
@@ -178,6 +186,44 @@ describe('what never answers is waited for within bounds', () => {
   });
 });
 
+describe('a cache whose disk gives back other bytes', () => {
+  it('is found out by the second pull of a node, which passes it over; a person is told what to do, and it is mended then', async () => {
+    const [layer] = Object.entries(pushed['worn']!.blobs).sort(([, a], [, b]) => b - a)[0]!;
+    const hex = layer.slice('sha256:'.length);
+    const stored = `docker/registry/v2/blobs/sha256/${hex.slice(0, 2)}/${hex}/data`;
+    const file = path.join(stack.stack.cache.folder, stored);
+    const right = readFileSync(file);
+    writeFileSync(file, Buffer.from(right).fill('?', 0, 8));
+    expect((await floor.get('worn/manifests/1')).digest).toBe(pushed['worn']!.digest);
+    const pull = () => floor.get(`worn/blobs/${layer}`);
+    const [first, second, third] = [await pull(), await pull(), await pull()];
+    expect([first, second].map(({ complete, digest }) => [complete, digest === layer])).toEqual([
+      [true, false],
+      [false, false],
+    ]);
+    expect(third.digest).toBe(layer);
+
+    const told = async () => {
+      const { cache, conditions = [] } = (await floor.image(`${HOST}/worn:1`))?.status ?? {};
+      return { cache, cached: conditions.find(({ type }) => type === 'Cached') };
+    };
+    await floor.until('a person to be told', async () => (await told()).cached?.reason === 'Damaged');
+    const { cache, cached } = await told();
+    expect(cache?.damaged).toEqual([layer]);
+    expect(cached?.message).toMatch(new RegExp(`KUIK-CPY-520 .*${layer}.*docker/registry/v2/blobs`, 's'));
+    const events = () => stack.api.list<{ reason: string; message: string }>('/api/v1/namespaces/default/events');
+    const event = async () => (await events()).find(({ reason }) => reason === 'CacheDamaged')?.message;
+    await floor.until('the event', async () => (await event())?.includes(layer));
+
+    rmSync(file);
+    const image = (await floor.image(`${HOST}/worn:1`))!;
+    await floor.change(image, { metadata: { annotations: { 'kuik.enix.io/force-update': 'now' } } });
+    await floor.until('it to be whole again', async () => (await told()).cached?.reason === 'Copied');
+    expect(readFileSync(file).equals(right)).toBe(true);
+    expect((await told()).cache?.damaged).toBeUndefined();
+  });
+});
+
 describe('what people do', () => {
   it('delete the CachedImage of an image in use: bytes stay, the object is made anew, pulls go on', async () => {
     const before = (await floor.image(`${HOST}/kept:1`))!;
@@ -270,7 +316,7 @@ describe('our own parts come and go', () => {
       const now = JSON.stringify(await floor.written());
       same = now === last ? same + 1 : 0;
       last = now;
-      return same >= 20;
+      return same >= 10;
     });
     const before = await floor.written();
     await Promise.all(

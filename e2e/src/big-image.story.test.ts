@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { freePort, makeImage, until, type ServiceProcess } from '@kuik/testbed';
 import { sized } from '@kuik/tooling';
 import { ask } from './behaviours/raw-client.ts';
-import { startLocalParts } from './stack/local-parts.ts';
+import { leaseLocalParts } from './stack/local-parts.ts';
 import { LocalStack } from './stack/local-stack.ts';
 import { startReplicas } from './stack/start-replicas.ts';
 import { HOST } from './story/world.ts';
@@ -15,18 +15,21 @@ const TIMEOUT_MS = sized({ usual: 60_000, full: 600_000 });
 /** The product's own, longer than the time between the two deaths: nobody waits for it. */
 const LOCK = '10s';
 const PROXY_MIB = 160;
+/** Nothing is admitted, monitored or removed. */
+const BYTES_ONLY = { webhook: 0, monitor: 0, gc: 0, 'pod-watcher': 1 };
 
 let stack: LocalStack;
 let proxies: { process: ServiceProcess; prefix: string }[];
 beforeAll(async () => {
-  const parts = await startLocalParts({ environment: { KUIK_COPY_LOCK: LOCK } });
+  const parts = await leaseLocalParts({ environment: { KUIK_COPY_LOCK: LOCK } });
   const secondPort = await freePort();
   const second = { ...parts, facts: { ...parts.facts, proxyPort: secondPort } };
   let [neighbour]: ServiceProcess[] = [];
-  stack = await LocalStack.onParts(parts, async () => {
+  const stop = async (): Promise<void> => {
     await neighbour?.stop();
     await parts.stop();
-  });
+  };
+  stack = await LocalStack.onParts(parts, stop, { replicas: BYTES_ONLY });
   [neighbour] = await startReplicas('node-proxy', second);
   proxies = [
     { process: stack.services['node-proxy'][0]!, prefix: stack.proxyPrefix },

@@ -10,7 +10,7 @@ import {
 } from '@kuik/testbed';
 import { sized } from '@kuik/tooling';
 import { ask, type Answer } from './behaviours/raw-client.ts';
-import { startLocalParts, type LocalParts } from './stack/local-parts.ts';
+import { leaseLocalParts, type LocalParts } from './stack/local-parts.ts';
 import { startReplicas } from './stack/start-replicas.ts';
 import { cachedImages } from './story/cached-images.ts';
 import { pod, type Pod } from './story/pods.ts';
@@ -29,7 +29,7 @@ let services: ServiceProcess[] = [];
 let image: PushedImage;
 
 beforeAll(async () => {
-  [parts, ecr] = await Promise.all([startLocalParts(), startFakeEcr({ lifeMs: LIFE_MS })]);
+  [parts, ecr] = await Promise.all([leaseLocalParts(), startFakeEcr({ lifeMs: LIFE_MS })]);
   const { faults, controlPlane } = parts;
   await faults.addHost({ name: ECR, auth: ecr.auth });
   const users = [{ username: 'alice', password: 'pw' }];

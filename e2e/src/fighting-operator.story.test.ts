@@ -5,7 +5,7 @@ import { until, type KubeObject, type ServiceProcess } from '@kuik/testbed';
 import { sized } from '@kuik/tooling';
 import { Operator } from './fight/operator.ts';
 import { readMetric } from './stack/metric.ts';
-import { startLocalParts, type LocalParts } from './stack/local-parts.ts';
+import { leaseLocalParts, type LocalParts } from './stack/local-parts.ts';
 import { startReplicas } from './stack/start-replicas.ts';
 import { cachedImages } from './story/cached-images.ts';
 import { imagesOf, pod, type Pod } from './story/pods.ts';
@@ -29,7 +29,7 @@ let operator: Operator;
 
 async function start(admission: string): Promise<void> {
   admittedBy = admission;
-  parts = await startLocalParts({
+  parts = await leaseLocalParts({
     environment: { KUIK_ADMISSION: admission, KUIK_POLICY_CHECK: '500ms', KUIK_PATIENCE: '1s' },
   });
   [webhooks, watchers] = await Promise.all([startReplicas('webhook', parts), startReplicas('pod-watcher', parts)]);

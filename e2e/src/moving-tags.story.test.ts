@@ -31,7 +31,7 @@ let floor: ShopFloor;
 const digestOf = async (tag: string) => floor.get(`${tag}`);
 
 beforeAll(async () => {
-  stack = await LocalStack.start({
+  stack = await LocalStack.lease({
     replicas: ONE_OF_EACH,
     environment: {
       KUIK_TAGS_PATIENCE: `${PATIENCE_MS}ms`,

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { SERVICES } from '@kuik/contracts';
+import { sized } from '@kuik/tooling';
 import { StartProcess } from './start-process.fixture.ts';
 import { MAIN_JOB } from './story/main-job.ts';
 
@@ -17,7 +18,9 @@ const WHERE = [
   'REDIS_URL',
 ];
 
-const step = MAIN_JOB[SEED % MAIN_JOB.length]!;
+/** What broke is told at once, and nothing after it: the later, the longer. `main-job.story` breaks every step in every way. */
+const STEPS = MAIN_JOB.slice(0, sized({ usual: 3, full: MAIN_JOB.length }));
+const step = STEPS[SEED % STEPS.length]!;
 const breakage = step.breakages[SEED % step.breakages.length]!;
 
 let good: StartProcess;

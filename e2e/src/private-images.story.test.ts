@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { freePort, makeImage, until, type ServiceProcess } from '@kuik/testbed';
 import { makeTenant, type Tenant } from './private/tenant.ts';
-import { startLocalParts, type LocalParts } from './stack/local-parts.ts';
+import { leaseLocalParts, type LocalParts } from './stack/local-parts.ts';
 import { startReplicas } from './stack/start-replicas.ts';
 import { pullWithSkopeo } from './stack/skopeo.ts';
 import { untilReady } from './story/cached-images.ts';
@@ -40,7 +40,7 @@ const users = (...names: ('a' | 'c' | 'copier')[]) =>
   });
 
 beforeAll(async () => {
-  parts = await startLocalParts();
+  parts = await leaseLocalParts();
   const { controlPlane, faults, facts } = parts;
   const start = async (service: Parameters<typeof startReplicas>[0], environment: Record<string, string>) =>
     services.push(...(await startReplicas(service, { ...parts, environment })));

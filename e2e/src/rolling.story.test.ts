@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { sized } from '@kuik/tooling';
 import { accountOf, makePods, makeSecrets, pushImages, replacePods } from './rolling/rolling-restart.ts';
-import { LocalStack } from './stack/local-stack.ts';
+import { LocalStack, ONE_OF_EACH } from './stack/local-stack.ts';
 import { untilReady } from './story/cached-images.ts';
 
 const FULL = { pods: 5_000, images: 800, secrets: 30_000, windowMs: 180_000 };
@@ -18,7 +18,10 @@ const TIMEOUT_MS = sized({ usual: 60_000, full: 1_800_000 });
 let stack: LocalStack;
 beforeAll(async () => {
   // The product's own pace, as many times faster.
-  stack = await LocalStack.start({ environment: { KUIK_RECONCILE_HOLDERS: `${HOLDERS_MS / FACTOR}ms` } });
+  stack = await LocalStack.lease({
+    environment: { KUIK_RECONCILE_HOLDERS: `${HOLDERS_MS / FACTOR}ms` },
+    replicas: sized({ usual: ONE_OF_EACH, full: {} }),
+  });
 }, 60_000);
 afterAll(() => stack?.stop());
 

@@ -17,6 +17,7 @@ export function suite(overrides) {
     },
     transformIgnorePatterns: ['/node_modules/'],
     modulePathIgnorePatterns: ['/dist/', '/\\.kuik/'],
+    testSequencer: '<rootDir>/packages/tooling/slowest-first.mjs',
     injectGlobals: false,
     ...overrides,
   };

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { CachedImage, ServiceName } from '@kuik/contracts';
 import { MANIFEST_TYPES, pushImage, until, type MadeImage, type ServiceProcess } from '@kuik/testbed';
 import { beginService } from '../stack/begin-service.ts';
-import { type LocalParts, startLocalParts } from '../stack/local-parts.ts';
+import { type LocalParts, leaseLocalParts } from '../stack/local-parts.ts';
 import { cachedImages } from '../story/cached-images.ts';
 import { pod } from '../story/pods.ts';
 import { HOST } from '../story/world.ts';
@@ -26,7 +26,7 @@ export class ExactBytes {
   }
 
   static async start(): Promise<ExactBytes> {
-    const parts = await startLocalParts();
+    const parts = await leaseLocalParts();
     await parts.controlPlane.api.request(
       'PATCH',
       '/api/v1/nodes/node-1',

@@ -20,6 +20,7 @@ export interface Surroundings {
 }
 
 const AT_A_TIME = 3;
+const PAUSE_MS = 100;
 const MiB = 1024 * 1024;
 
 /** Pulls images through the proxy, whole ones, several at a time, again and again until stopped. */
@@ -75,8 +76,8 @@ export class Puller {
         return undefined;
       },
     );
-    // A dead proxy refuses at once: others get their turn before the next try.
-    await new Promise((resolve) => setImmediate(resolve));
+    // Between two pulls a node does something else; a dead proxy refuses at once, too.
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     if (why === undefined) return;
     const sameProxy = proxy !== undefined && proxyLife() === proxy;
     if (why !== '' && !sameProxy) return;

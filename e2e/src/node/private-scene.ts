@@ -17,7 +17,7 @@ export interface PrivateScene {
   readonly neighbour: PodPlace;
   /** Lets a workload's pod run and takes it away again, after `meanwhile`: with the last pod its pull secret is out of use. */
   run(place: PodPlace, name: string, meanwhile?: () => Promise<unknown>): Promise<void>;
-  /** Kubelet's first word of why the pod's image may not be had. */
+  /** Kubelet's first word of what the proxy refused the pod's image with. */
   refusal(place: PodPlace, name: string): Promise<string>;
   stop(): Promise<void>;
 }
@@ -55,7 +55,8 @@ export async function privateScene(world: LocalStack & NodeWorld, parts: LocalPa
     },
     async refusal(place, name) {
       const workload = await begin(place, name);
-      const told = await untilTold(place, (await workload.pod()).metadata.name, 'Failed', /image "/);
+      // Kubelet may have tried before its pull secret was there.
+      const told = await untilTold(place, (await workload.pod()).metadata.name, 'Failed', /KUIK-ACC-(403|503)/);
       // It uses nothing that others wait for.
       leaving.push(workload.stop());
       return told;

@@ -1,5 +1,5 @@
 import { pullSecretName } from '@kuik/contracts';
-import { until, type KubeObject, type OwnControlPlane } from '@kuik/testbed';
+import { until, type ControlPlane, type KubeObject } from '@kuik/testbed';
 import { pod, type Pod } from '../story/pods.ts';
 
 interface Secret extends KubeObject {
@@ -24,7 +24,7 @@ export interface TenantOptions {
 
 /** Makes the namespace, its secret and a pod on node-1, and waits for the grant, as a kubelet would: by the pod's own list of pull secrets. */
 export async function makeTenant(
-  plane: OwnControlPlane,
+  plane: ControlPlane,
   { namespace, host, password, images, prefix }: TenantOptions,
 ): Promise<Tenant> {
   await plane.namespace(namespace);

@@ -1,7 +1,7 @@
 import type { CachedImage, ServiceName } from '@kuik/contracts';
 import { freePort, makeIndex, until, type ServiceIdentity, type ServiceProcess } from '@kuik/testbed';
 import { ask, type Answer } from '../behaviours/raw-client.ts';
-import { type LocalParts, startLocalParts } from '../stack/local-parts.ts';
+import { type LocalParts, leaseLocalParts } from '../stack/local-parts.ts';
 import { readMetric } from '../stack/metric.ts';
 import { identityOf, startReplica } from '../stack/start-replicas.ts';
 import { cachedImages, untilReady } from '../story/cached-images.ts';
@@ -44,7 +44,7 @@ export class QuotaWorld {
   }
 
   static async start(nodes: number): Promise<QuotaWorld> {
-    const parts = await startLocalParts();
+    const parts = await leaseLocalParts();
     const identities = await Promise.all(
       (['pod-watcher', 'image-copier', 'monitor', 'node-proxy'] as const).map((name) => identityOf(name, parts)),
     );

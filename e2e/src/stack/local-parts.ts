@@ -4,10 +4,12 @@ import path from 'node:path';
 import { CRDS, DEFAULTS, namespaceOf } from '@kuik/contracts';
 import {
   freePort,
+  leaseControlPlane,
   startControlPlane,
   startFaultProxy,
   startNode,
   startTestbed,
+  type ControlPlane,
   type FaultProxy,
   type NodeOptions,
   type OwnControlPlane,
@@ -42,23 +44,36 @@ const NODE_RULES = { ...RULES, ignorePullPolicyAlways: false };
 type Parts = Stack<'nats' | 'redis' | 'cache' | 'upstream'>;
 
 /** The real parts with the chart's roles applied and the images' upstream in front, before any service of ours runs. */
-export interface LocalParts {
+export interface LocalParts<C extends ControlPlane = ControlPlane> {
   readonly stack: Parts;
-  readonly controlPlane: OwnControlPlane;
+  readonly controlPlane: C;
   readonly faults: FaultProxy;
   readonly facts: StackFacts;
   readonly node?: RealNode;
   readonly environment?: Readonly<Record<string, string>>;
 }
 
+type Running<C extends ControlPlane> = LocalParts<C> & { stop(): Promise<void> };
+
 /** Starts every part with empty data and applies CRDs, roles and the webhook's registration. */
-export async function startLocalParts({
-  upstream = 'builtin',
-  registries = {},
-  environment = {},
-  node: nodeOptions = false,
-  waitingFor,
-}: LocalPartsOptions = {}): Promise<LocalParts & { stop(): Promise<void> }> {
+export function startLocalParts(options: LocalPartsOptions = {}): Promise<Running<OwnControlPlane>> {
+  const { node, waitingFor } = options;
+  return assemble(options, startControlPlane, node ? (plane) => startRealNode(plane, node, waitingFor) : undefined);
+}
+
+/**
+ * The same for tests in which the API server neither dies nor has a real node: the control plane, dearer to start than all the rest, is leased
+ * from the test run.
+ */
+export function leaseLocalParts(options: Omit<LocalPartsOptions, 'node'> = {}): Promise<Running<ControlPlane>> {
+  return assemble(options, leaseControlPlane);
+}
+
+async function assemble<C extends ControlPlane>(
+  { upstream = 'builtin', registries = {}, environment = {} }: LocalPartsOptions,
+  obtain: () => Promise<C>,
+  nodeOf?: (controlPlane: C) => Promise<RealNode>,
+): Promise<Running<C>> {
   const started: (() => Promise<void>)[] = [];
   const stop = async (): Promise<void> => {
     for (const end of started.splice(0).reverse()) await end();
@@ -66,13 +81,13 @@ export async function startLocalParts({
   try {
     const [stack, controlPlane] = await Promise.all([
       startTestbed({ parts: ['nats', 'redis', 'cache', 'upstream'] }),
-      startControlPlane(),
+      obtain(),
     ]);
     started.push(
       () => stack.stop(),
       () => controlPlane.stop(),
     );
-    const starting = nodeOptions ? startRealNode(controlPlane, nodeOptions, waitingFor) : undefined;
+    const starting = nodeOf?.(controlPlane);
     // It starts beside the rest, which may fail first.
     starting?.catch(() => undefined);
     started.push(async () => (await starting?.catch(() => undefined))?.stop());
@@ -85,8 +100,8 @@ export async function startLocalParts({
     const folder = mkdtempSync(path.join(tmpdir(), 'kuik-rules-'));
     started.push(() => Promise.resolve(rmSync(folder, { recursive: true })));
     const rulesFile = path.join(folder, 'rules.yaml');
-    writeFileSync(rulesFile, stringify(nodeOptions ? NODE_RULES : RULES));
-    const [proxyPort, admissionPort] = [await freePort(nodeOptions ? PROXY_PORT : undefined), await freePort()];
+    writeFileSync(rulesFile, stringify(nodeOf ? NODE_RULES : RULES));
+    const [proxyPort, admissionPort] = [await freePort(nodeOf ? PROXY_PORT : undefined), await freePort()];
     const facts: StackFacts = {
       registries: upstream === 'builtin' ? faults.registries() : registries,
       proxyPrefix: `localhost:${proxyPort}`,

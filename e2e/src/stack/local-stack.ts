@@ -1,6 +1,8 @@
 import { SERVICES, type ServiceName } from '@kuik/contracts';
 import { formatReference, parseReference } from '@kuik/image';
 import type {
+  ApiClient,
+  ControlPlane,
   FaultProxy,
   MadeImage,
   OwnControlPlane,
@@ -9,8 +11,8 @@ import type {
   RealNode,
   ServiceProcess,
 } from '@kuik/testbed';
-import type { Pulled, World } from '../story/world.ts';
-import { startLocalParts, type LocalParts, type LocalPartsOptions } from './local-parts.ts';
+import type { OwnControlPlaneParts, Pulled, World } from '../story/world.ts';
+import { leaseLocalParts, startLocalParts, type LocalParts, type LocalPartsOptions } from './local-parts.ts';
 import { readMetric } from './metric.ts';
 import { pullWithSkopeo } from './skopeo.ts';
 import { REPLICAS, startReplicas } from './start-replicas.ts';
@@ -32,7 +34,7 @@ export interface LocalStackOptions extends LocalPartsOptions, Pick<ServicesOptio
 
 /** The whole system on this machine: real parts, and every service as a process under its own identity. */
 export class LocalStack implements World {
-  readonly controlPlane: OwnControlPlane;
+  readonly controlPlane: ControlPlane;
   readonly faults: FaultProxy;
   readonly parts: World['parts'];
   readonly services: Record<ServiceName, ServiceProcess[]>;
@@ -61,14 +63,25 @@ export class LocalStack implements World {
       'cache-writer': stack.cache.writer,
       'cache-reader': stack.cache.reader,
       upstream: stack.upstream,
-      'kube-apiserver': controlPlane.apiserver,
-      etcd: controlPlane.etcd,
+      ...ownParts(controlPlane),
     };
   }
 
-  static async start(options: LocalStackOptions = {}): Promise<LocalStack> {
+  static start(options: LocalStackOptions = {}): Promise<LocalStack> {
+    return LocalStack.#start(options, startLocalParts);
+  }
+
+  /** The same on a leased control plane, for stories in which the API server does not die. */
+  static lease(options: Omit<LocalStackOptions, 'node'> = {}): Promise<LocalStack> {
+    return LocalStack.#start(options, leaseLocalParts);
+  }
+
+  static async #start(
+    options: LocalStackOptions,
+    startParts: typeof startLocalParts | typeof leaseLocalParts,
+  ): Promise<LocalStack> {
     options.report?.('parts', 'every part');
-    const parts = await startLocalParts(options);
+    const parts = await startParts(options);
     return LocalStack.onParts(parts, () => parts.stop(), {
       waitingFor: (what) => options.report?.('services', what),
       ...(options.replicas && { replicas: options.replicas }),
@@ -100,7 +113,7 @@ export class LocalStack implements World {
     }
   }
 
-  get api(): OwnControlPlane['api'] {
+  get api(): ApiClient {
     return this.controlPlane.api;
   }
 
@@ -162,4 +175,8 @@ export class LocalStack implements World {
     );
     await this.#stopParts();
   }
+}
+
+function ownParts(controlPlane: ControlPlane | OwnControlPlane): OwnControlPlaneParts {
+  return 'apiserver' in controlPlane ? { 'kube-apiserver': controlPlane.apiserver, etcd: controlPlane.etcd } : {};
 }

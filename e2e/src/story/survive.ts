@@ -107,7 +107,8 @@ export const proxyAlone = step<World, Alone>({
   title: 'proxy restarted with NATS, broker and API server down: still serving',
   logs: ['node-proxy'],
   async act(world, progress) {
-    const gone = [...world.services['pod-watcher'], world.parts.nats, world.parts['kube-apiserver']];
+    const { nats, 'kube-apiserver': apiserver } = world.parts;
+    const gone = [...world.services['pod-watcher'], nats, apiserver!];
     const proxy = world.services['node-proxy'][0]!;
     const shop = world.pushed.get(`${HOST}/shop:1.0`)!;
     progress('the other parts to die');
@@ -128,7 +129,7 @@ export const proxyAlone = step<World, Alone>({
       };
     } finally {
       progress('the other parts to be back');
-      await Promise.all([world.parts.nats.restart(), world.parts['kube-apiserver'].restart()]);
+      await Promise.all([nats.restart(), apiserver!.restart()]);
       await Promise.all(world.services['pod-watcher'].map((process) => process.restart()));
     }
   },

@@ -18,6 +18,9 @@ export interface Pulled {
   readonly layers: number;
 }
 
+/** Absent where the control plane is somebody else's, too. */
+export type OwnControlPlaneParts = Readonly<Partial<Record<'kube-apiserver' | 'etcd', PartProcess>>>;
+
 /** What a story needs of the system it is told on; the local stack and any cluster given by KUBECONFIG can offer it. */
 export interface World {
   readonly api: ApiClient;
@@ -27,9 +30,8 @@ export interface World {
   readonly proxyPrefix: string;
   readonly cacheUrl: string;
   readonly services: Readonly<Record<ServiceName, readonly ServiceProcess[]>>;
-  readonly parts: Readonly<
-    Record<'nats' | 'redis' | 'cache-writer' | 'cache-reader' | 'upstream' | 'kube-apiserver' | 'etcd', PartProcess>
-  >;
+  readonly parts: Readonly<Record<'nats' | 'redis' | 'cache-writer' | 'cache-reader' | 'upstream', PartProcess>> &
+    OwnControlPlaneParts;
   /** Images put upstream by earlier steps, by canonical reference. */
   readonly pushed: Map<string, PushedImage>;
   push(host: string, repository: string, tags: readonly string[], image: MadeImage): Promise<PushedImage>;

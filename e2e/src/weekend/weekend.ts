@@ -2,7 +2,7 @@ import type { ServiceName } from '@kuik/contracts';
 import { makeImage, until, type ServiceProcess } from '@kuik/testbed';
 import got from 'got';
 import { beginService } from '../stack/begin-service.ts';
-import { type LocalParts, startLocalParts } from '../stack/local-parts.ts';
+import { type LocalParts, leaseLocalParts } from '../stack/local-parts.ts';
 import { cachedImages } from '../story/cached-images.ts';
 import { HOST } from '../story/world.ts';
 import { ApiGate } from './api-gate.ts';
@@ -40,7 +40,7 @@ export class Weekend {
   }
 
   static async start(): Promise<Weekend> {
-    const parts = await startLocalParts();
+    const parts = await leaseLocalParts();
     const gate = await ApiGate.open(parts.controlPlane);
     const started = await Promise.all(SERVICES.map(async (name) => [name, await begin(name, parts, gate)] as const));
     return new Weekend(parts, gate, Object.fromEntries(started) as Record<Started, ServiceProcess>);

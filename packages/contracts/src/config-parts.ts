@@ -170,6 +170,14 @@ export const upstreamTimeoutsConfig = z
   .prefault({})
   .describe('How long registries of others are waited for');
 
+export const upstreamBreakerConfig = z
+  .strictObject({
+    failures: z.number().int().positive().default(DEFAULTS.upstreamBreaker.failures),
+    open: atLeast1ms.default(DEFAULTS.upstreamBreaker.openMs),
+  })
+  .prefault({})
+  .describe('A host of upstream that does not answer so many requests in a row is not asked for this long');
+
 /** How a service proves itself to the broker. */
 export const brokerClientConfig = z
   .strictObject({

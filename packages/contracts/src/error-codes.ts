@@ -190,6 +190,13 @@ export const ERROR_CODES = {
     'the cache registry does not take the copy',
     "see the cache registry's log and storage",
   ),
+  cacheDamaged: define(
+    'KUIK-CPY-520',
+    503,
+    'UNAVAILABLE',
+    'the cache registry holds bytes that do not match their digest: its storage is damaged',
+    "delete docker/registry/v2/blobs/sha256/<first two>/<hex>/data of each digest named from the cache registry's storage, and look after that; the next try copies it anew",
+  ),
   configInvalid: define(
     'KUIK-CFG-001',
     0,

@@ -67,6 +67,10 @@ export const METRICS = {
     'Requests that the cache registry did not answer, by why: refused, timeout, server-error and so on',
     'code',
   ),
+  proxyCacheWrong: counter(
+    'kuik_proxy_cache_wrong_total',
+    'Manifests and blobs whose bytes in the cache registry were not what their digest says',
+  ),
   proxySparedUpstreams: gauge(
     'kuik_proxy_upstream_breakers_open',
     'Hosts of registries, token servers or blobs that are being spared because they did not answer',
@@ -136,6 +140,14 @@ export const METRICS = {
   copyProgressBytes: gauge('kuik_copy_progress_bytes', 'Bytes done of the copies under way'),
   transfersActive: gauge('kuik_transfers_active', 'Blobs that this process reads for everybody'),
   transferBytes: counter('kuik_transfer_bytes_total', 'Bytes that transfers read, by where from, and gave away', 'way'),
+  copySparedUpstreams: gauge(
+    'kuik_copy_upstream_breakers_open',
+    'Hosts of registries, token servers or blobs that a copier spares because they did not answer',
+  ),
+  copyUpstreamSpared: counter(
+    'kuik_copy_upstream_spared_total',
+    'Requests that a copier did not make to a host of upstream because it did not answer several in a row',
+  ),
   transferJoins: counter('kuik_transfer_joins_total', 'Readers that came to this process, by what they got', 'result'),
   transferStores: counter(
     'kuik_transfer_stores_total',

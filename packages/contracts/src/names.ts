@@ -73,6 +73,7 @@ export const ADMISSION_POLICY = 'kuik-admission';
 export const EVENT_REASONS = {
   copied: 'Copied',
   copyFailed: 'CopyFailed',
+  cacheDamaged: 'CacheDamaged',
   upstreamDeleted: 'UpstreamDeleted',
   upstreamBack: 'UpstreamBack',
   tagMoved: 'TagMoved',

@@ -26,7 +26,7 @@ export type UpstreamState = (typeof UPSTREAM_STATES)[number];
 
 /** Condition types of a CachedImage, each with its stable reasons. */
 export const CONDITIONS = {
-  Cached: ['Copied', 'Copying', 'NotYetCopied', 'CopyFailed', 'Removed', 'NotAReference', 'NotEncodable'],
+  Cached: ['Copied', 'Damaged', 'Copying', 'NotYetCopied', 'CopyFailed', 'Removed', 'NotAReference', 'NotEncodable'],
   UpToDate: ['DigestsEqual', 'TagMoved', 'Unknown'],
   UpstreamAvailable: UPSTREAM_STATES,
   Orphaned: ['UpstreamDeleted'],

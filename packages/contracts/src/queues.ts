@@ -21,6 +21,8 @@ export const copyJob = z.object({
   platforms: z.array(z.string()).optional(),
   /** Manifests that nodes pulled through, whatever platform they are of: kept as well when the image's index lists them. */
   pulled: z.array(z.string()).optional(),
+  /** What nodes got from the cache with other bytes than its digest says, at most 20: looked at first. */
+  wrong: z.array(z.string()).optional(),
   /**
    * The object's resourceVersion, when nothing of it matters but its reference: nobody copied, pinned or wished for it, gc has nothing to
    * do with it. Who works on the job need not read the object, when the first write stands on this version.

@@ -13,6 +13,8 @@ export type CheckMode = (typeof CHECK_MODES)[number];
 
 /** Digests that a tag named before and that are kept. */
 export const HISTORY_MAX = 10;
+/** Digests of one image that are named as damaged in the cache; who has more has to look at its whole storage anyway. */
+export const DAMAGED_MAX = 20;
 
 /** A failure that a person should see: stable code, one line, and when it is tried again. */
 export const stanzaError = z.object({
@@ -52,6 +54,8 @@ export const cacheStanza = z.object({
   /** The forced update that this copy answered (annotation's value). */
   forced: z.string().optional(),
   error: stanzaError.optional(),
+  /** What the cache holds of it with bytes that are not what their digest says. */
+  damaged: z.array(digest).max(DAMAGED_MAX).optional(),
   copying: copying.optional(),
   /** What the tag named before, the latest first: each stays in the cache under its own anchor, so that a person can go back (`spec.pin`). */
   history: z

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { DAMAGED_MAX } from './resources.ts';
 import { HOST_STATE, MANIFEST_READ, UPSTREAM_TOLD } from './host-state.ts';
 import { triedSecrets } from './sealed-credential.ts';
 import type { DurableStream, RequestSubject, StateBucket, Subject } from './wire.ts';
@@ -59,6 +60,8 @@ const missingContent = z.object({
   digest: z.string().min(1).max(160),
   /** When it was last missed, RFC 3339. */
   at: z.string(),
+  /** What the cache holds of the repository with bytes that are not what their digest says. */
+  wrong: z.array(z.string().min(1).max(160)).max(DAMAGED_MAX).optional(),
 });
 export type MissingContent = z.infer<typeof missingContent>;
 

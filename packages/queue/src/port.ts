@@ -248,7 +248,7 @@ export interface TransferLeases {
   readonly lockMs: number;
   /** Takes or keeps the lease if it is free, ours or that of `dead` (who does not answer); says whose it is. */
   claim(key: string, address: string, dead?: string): Promise<LeaseClaim | undefined>;
-  /** Ends the lease if it is ours. `landed` and `wrong` bytes: nobody needs what owners read before. */
+  /** Ends the lease if it is ours. `landed` and `wrong` bytes: nobody needs what owners read before; after wrong ones nothing counts as landed. */
   release(key: string, address: string, end: 'landed' | 'wrong' | 'left'): Promise<void>;
   /** Remembers for an hour how far an upload is, for whoever goes on with it; undefined forgets. */
   note(key: string, text: string | undefined): Promise<void>;

@@ -1,9 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
 import { digestOf } from '@kuik/image';
-import type { BlobTurns } from './blob-turns.ts';
+import { ALONE, type BlobTurns } from './blob-turns.ts';
 import { copyBlob } from './copy-blob.ts';
 import { RegistryError } from './errors.ts';
 import { memoryRegistry, type MemoryRequest } from './memory.ts';
+import { openBlobOver } from './open-blob.ts';
+import type { OpenBlob, RepositoryClient } from './port.ts';
 import { toldPlaces } from './testing/told-places.ts';
 
 const BYTES = Buffer.from('the bytes of a layer');
@@ -18,9 +20,15 @@ function world(holders: readonly string[] = [], intercept?: (request: MemoryRequ
   for (const holder of holders) registry.putBlob(CACHE, holder, BYTES, DIGEST);
   const target = registry.repository(CACHE, OWN);
   const stop = new AbortController();
-  const copy = (turns: BlobTurns, more: { inline?: Buffer; size?: number } = {}) =>
+  const copy = (
+    turns: BlobTurns,
+    more: { inline?: Buffer; size?: number; openBlob?: RepositoryClient['openBlob'] } = {},
+  ) =>
     copyBlob({
-      source: registry.repository(UP, 'team/app'),
+      source: {
+        ...registry.repository(UP, 'team/app'),
+        ...(more.openBlob === undefined ? {} : { openBlob: more.openBlob }),
+      },
       target,
       blob: { mediaType: 'layer', digest: DIGEST, size: more.size ?? BYTES.length },
       turns,
@@ -141,6 +149,23 @@ describe('copyBlob', () => {
     };
     expect(await world().copy(misled)).toBe('copied');
     expect(looks).toBeLessThan(10);
+  });
+
+  it.each([
+    ['right at once', [BYTES], 'copied'],
+    ['wrong, then right: the registry has the last word', [Buffer.from('other bytes, as many'), BYTES], 'copied'],
+    ['wrong again', [Buffer.from('other bytes, as many'), Buffer.from('once more wrong ones')], 'rejected'],
+  ])('hashes nothing that its source vouches for: %s', async (_what, given, outcome) => {
+    const { copy, target } = world();
+    const vouching = (): OpenBlob => {
+      const bytes = given.shift()!;
+      const body = { totalSize: bytes.length, offset: 0, length: bytes.length, contentType: '', vouched: true };
+      return openBlobOver({ ...body, pump: async (sink) => sink(bytes), cancel: () => undefined });
+    };
+    const copying = copy(ALONE, { openBlob: () => Promise.resolve(vouching()) });
+    expect(await copying.catch((error: RegistryError) => error.code)).toBe(outcome);
+    expect(given).toEqual([]);
+    expect(await target.headBlob(DIGEST)).toEqual(outcome === 'copied' ? { size: BYTES.length } : undefined);
   });
 
   it('waits for the turn, and stops waiting when the caller does', async () => {

@@ -24,6 +24,7 @@ export interface BlobCopy {
   inline: Buffer | undefined;
   /** Where uploads are that somebody else began; absent: each begins its own. */
   sessions?: UploadSessions | undefined;
+  /** Longest PATCH. */
   chunkBytes: number;
   signal: AbortSignal;
   /** Bytes of this blob that the target has taken so far. */
@@ -88,6 +89,8 @@ class Transfer {
   readonly #copy: BlobCopy;
   /** Absent for the rest of an upload that another process began: the registry hashes the whole before it commits. */
   #gate: DigestGate | undefined;
+  /** The registry refused what was not hashed here. */
+  #anew = false;
   /** The source's own failure: retrying the upload would not help. */
   #sourceFailed = false;
   #furthest = 0;
@@ -113,8 +116,9 @@ class Transfer {
         await this.#send(upload, at);
         return 'copied';
       } catch (error) {
-        if (this.#gate === undefined && isRefusal(error)) {
-          // What the other one had sent was not this blob: from the start, and hashed.
+        if (!this.#anew && this.#gate?.trusted !== false && isRefusal(error)) {
+          // What another process had sent, or somebody vouched for, was not this blob: once more from the start.
+          this.#anew = true;
           await upload.abort();
           this.#gate = new DigestGate(blob.digest, blob.size);
           upload = await this.#session();
@@ -191,7 +195,7 @@ class Transfer {
     await upload.commit(blob.digest, signal);
   }
 
-  /** Bytes `offset`..`offset + length` of the source into `sink`, through the gate. */
+  /** Bytes `offset`..`offset + length` of the source into `sink`, through the gate unless the source vouches for them. */
   async #read(offset: number, length: number, sink: ByteSink): Promise<void> {
     const { source, blob, inline, signal } = this.#copy;
     let sinkFailed = false;

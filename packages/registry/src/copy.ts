@@ -10,8 +10,6 @@ import type { UploadSessions } from './upload-sessions.ts';
 import type { LookOptions } from './whole-image.ts';
 import type { Manifest, ManifestHead, RateLimit, RepositoryClient } from './port.ts';
 
-const MiB = 1024 * 1024;
-
 export interface CopyProgress {
   bytesDone: number;
   bytesTotal: number;
@@ -38,7 +36,7 @@ export interface CopyOptions {
   concurrency?: number;
   /** What is larger is not copied: `too-large`. Default: no limit. */
   maxBytes?: number;
-  /** Longest PATCH. Default 256 MiB. */
+  /** Longest PATCH. Default: what is left of a blob goes in one, as other clients send it; a cut one is gone on with in any case. */
   chunkBytes?: number;
   /** Go through every blob although the tag is right: refills what the target lost, or what `wants` newly asks for. */
   thorough?: boolean;
@@ -196,7 +194,7 @@ async function copyBlobs(
         turns: options.turns ?? ALONE,
         sessions: options.sessions,
         inline: tree.inline.get(blob.digest),
-        chunkBytes: options.chunkBytes ?? 256 * MiB,
+        chunkBytes: options.chunkBytes ?? Infinity,
         signal,
         onBytes,
       });

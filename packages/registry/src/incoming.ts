@@ -48,6 +48,10 @@ export class Incoming {
     this.#aside = options.encrypted ? Buffer.allocUnsafeSlow(TLS_RECORD) : undefined;
   }
 
+  get encrypted(): boolean {
+    return this.#options.encrypted;
+  }
+
   /** The last exchange is over, and the peer agreed to another. */
   get reusable(): boolean {
     return this.#expected === 'nothing' && this.#clean;

@@ -11,6 +11,8 @@ export interface BlobBody {
   contentType: string;
   /** Digest to check; only bodies that are whole are. */
   verify?: string | undefined;
+  /** See OpenBlob. */
+  vouched?: boolean;
   pump(sink: ByteSink, signal?: AbortSignal): Promise<void>;
   cancel(): void;
 }
@@ -44,6 +46,7 @@ export function openBlobOver(body: BlobBody): OpenBlob {
     offset: body.offset,
     length: body.length,
     contentType: body.contentType,
+    ...(body.vouched === true ? { vouched: true } : {}),
     deliver,
     stream: () => streamOf(deliver),
     cancel: () => {

@@ -102,6 +102,8 @@ export interface OpenBlob {
   /** Bytes this stream will deliver. */
   length: number;
   contentType: string;
+  /** Who gives these bytes hashes them in the order of the blob, and gives its last one only when the digest of the whole agrees: nobody else has to. */
+  readonly vouched?: boolean;
   /**
    * Delivers every byte to `sink` with back-pressure. Resolves when all were accepted. Throws RegistryError `truncated` (with
    * `bytesDelivered`) when the peer stopped short, `digest-mismatch` when verifying: the last <= 1 MiB is then never delivered.
@@ -124,6 +126,8 @@ export interface BlobRequest {
   size?: number;
   /** Who wants it may leave after a piece, and fetch other pieces beside it. Told to those who read for many; to a registry it means nothing. */
   pieces?: boolean;
+  /** Not through those who read for many: they may look where it is known to be wrong. To a registry it means nothing. */
+  alone?: boolean;
   /** Hash a whole body and hold the last <= 1 MiB back until the digest agrees. Ignored for ranges. Default true. */
   verify?: boolean;
   signal?: AbortSignal;

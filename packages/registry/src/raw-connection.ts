@@ -159,6 +159,7 @@ export class RawConnection {
               options.idleMs,
               () => `${this.#name} sent nothing more after ${delivered} of ${length} bytes`,
             );
+            if (this.#incoming.encrypted) await restOfRead();
             continue;
           }
           const accepted = sink(chunk);
@@ -293,3 +294,6 @@ export class RawConnection {
 class EarlyAnswer extends Error {}
 
 const nothing = (): undefined => undefined;
+
+/** A TLS socket hands out record by record, 16 KiB each, what one turn of the event loop reads: behind the last of them. */
+const restOfRead = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -28,6 +28,17 @@ describe('DigestGate', () => {
     gate.pass(body.subarray(20), 20);
   });
 
+  it('leaves to others what they vouch for, and judges nothing behind it', () => {
+    const gate = new DigestGate(digestOf('something else'), body.length);
+    expect(gate.trusted).toBe(false);
+    gate.pass(body.subarray(0, 4), 0);
+    gate.trust();
+    gate.pass(body.subarray(12), 12);
+    expect(gate.trusted).toBe(true);
+    gate.pass(body.subarray(4, 12), 4);
+    expect(() => gate.pass(body.subarray(12), 12)).toThrow('refused');
+  });
+
   it('checks an empty body at once', () => {
     expect(() => new DigestGate(digestOf(''), 0)).not.toThrow();
     expect(() => new DigestGate(digestOf('x'), 0)).toThrow('refused');

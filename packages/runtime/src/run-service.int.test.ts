@@ -15,7 +15,7 @@ interface Ended {
 /** Runs the fixture to its end; `on` gives the signals to send when a message is logged. */
 async function run(env: Record<string, string>, on: Record<string, NodeJS.Signals[]> = {}): Promise<Ended> {
   const child = spawn(process.execPath, [fixture], {
-    env: { PATH: process.env['PATH'] ?? '', ...env },
+    env: { PATH: process.env['PATH'], NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'], ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const messages: string[] = [];

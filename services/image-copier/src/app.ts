@@ -30,6 +30,7 @@ import { reportCopies } from './report-copies.ts';
 import { openTransfers } from './transfers/open-transfers.ts';
 import { tellOwner } from './transfers/tell-owner.ts';
 import { UnreadImages } from './unread-images.ts';
+import { upstreamBreakers } from './upstream-breakers.ts';
 
 /** The service, with the port of its health server (0 before `start`). */
 export interface CopierApp extends App {
@@ -52,6 +53,7 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
   const registry = createRegistryAccess({
     ...readRegistrySettings(config),
     upstream: readTimeouts(config.upstreamTimeouts),
+    breakers: upstreamBreakers(config, context),
     now: () => clock.now(),
     observe: ({ host, upstream }) => {
       if (upstream?.rateLimit !== undefined)
@@ -92,7 +94,7 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
     registry,
     cache,
     credentials,
-    turns,
+    turns: transfers.turns,
     share: transfers.share,
     sessions: transfers.sessions,
     concurrency: blobsPerImage,

@@ -11,6 +11,7 @@ import {
   redisConfig,
   httpProxyConfig,
   registriesConfig,
+  upstreamBreakerConfig,
   upstreamTimeoutsConfig,
 } from '@kuik/contracts';
 import { loadConfig, type Env } from '@kuik/runtime';
@@ -29,6 +30,7 @@ export const copierConfig = z.strictObject({
   pace: paceConfig,
   addressPolicy: addressPolicyConfig,
   upstreamTimeouts: upstreamTimeoutsConfig,
+  upstreamBreaker: upstreamBreakerConfig,
   broker: brokerClientConfig,
   copy: z
     .strictObject({

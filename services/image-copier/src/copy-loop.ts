@@ -133,7 +133,7 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
     const held = mayBeHeld(image, failure) ? await parts.held(target).catch(() => undefined) : undefined;
     if (held !== undefined) log.info('image found in the cache', { digest: held.digest });
     const outcome = await tell((of) => ({
-      ...(held === undefined ? kept(of, lost) : described(of, target, held)),
+      ...(held === undefined ? kept(of, lost, failure.damaged) : described(of, target, held)),
       error: judged.error,
     }));
     return outcome === 'begin anew' ? workOn(toBeRead(job), parts) : outcome;

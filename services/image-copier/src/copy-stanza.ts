@@ -24,12 +24,12 @@ export interface CopyResult {
   readonly publicAt?: number;
 }
 
-/** What is said of an image that could not be copied: what was, unless that is gone. */
-export function kept(image: CachedImage, lost: boolean): CacheStanza {
+/** What is said of an image that could not be copied: what was, unless that is gone; and what of it was found to be damaged. */
+export function kept(image: CachedImage, lost: boolean, damaged?: readonly string[]): CacheStanza {
   const before = stanzaOf(image, 'cache');
   if (before === undefined || lost) return { forUid: image.metadata.uid };
   const { copying: _left, ...rest } = before;
-  return rest;
+  return { ...rest, ...(damaged === undefined ? {} : { damaged: [...damaged] }) };
 }
 
 /** What is said of an image that was copied now. */

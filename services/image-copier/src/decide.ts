@@ -10,6 +10,7 @@ import {
 import {
   type CachedImage,
   type CopyJob,
+  DAMAGED_MAX,
   FORCE_UPDATE_ANNOTATION,
   FORCE_UPDATE_ANNOTATION_V1,
   stanzaOf,
@@ -37,6 +38,8 @@ export interface CopyTarget {
   readonly thorough: boolean;
   /** The digest that the resource says is there and a node did not find whole: it is looked at, and what it lacks comes back. */
   readonly verify?: string;
+  /** Manifests and blobs whose bytes in the cache are said to be wrong, by nodes or by an earlier look: they are looked at again. */
+  readonly doubted?: readonly string[];
   /** What is served whatever the tag says (`spec.pin`), and the tag that keeps it when the image's own moves on. */
   readonly pin?: { readonly digest: string; readonly tag: string };
   /** Part of it may be in the cache: a worker fell silent over this copy, or it was tried before. */
@@ -65,7 +68,12 @@ export function decideJob(job: CopyJob, image: CachedImage | undefined, takenOve
   const { pin } = image.spec;
   const forced = forceWish(image) !== undefined;
   // A forced copy looks at everything as well, and follows the tag.
-  const verify = job.verify === true && !forced ? stanzaOf(image, 'cache')?.digest : undefined;
+  const cache = stanzaOf(image, 'cache');
+  const doubted = [...new Set([...(job.wrong ?? []), ...(cache?.damaged ?? [])])]
+    .filter(isDigest)
+    .slice(0, DAMAGED_MAX);
+  // What was damaged may have been taken away since: then it is missing.
+  const verify = (job.verify === true || doubted.length > 0) && !forced ? cache?.digest : undefined;
   return {
     do: 'copy',
     target: {
@@ -75,8 +83,9 @@ export function decideJob(job: CopyJob, image: CachedImage | undefined, takenOve
       cacheTag: cacheTag(reference),
       thorough: forced,
       ...(verify === undefined ? {} : { verify }),
+      ...(doubted.length === 0 ? {} : { doubted }),
       ...(pin !== undefined && isDigest(pin) ? { pin: { digest: pin, tag: anchorTag(pin) } } : {}),
-      begun: takenOver || stanzaOf(image, 'cache') !== undefined,
+      begun: takenOver || cache !== undefined,
       ...(job.platforms === undefined ? {} : { wanted: wantedOf(job.platforms, job.pulled, image) }),
       ...(job.requestId === undefined ? {} : { requestId: job.requestId }),
     },

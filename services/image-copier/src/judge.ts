@@ -13,6 +13,8 @@ import { formatReference, type Reference } from '@kuik/image';
 export interface CopyFailure {
   readonly code: string;
   readonly message: string;
+  /** What the cache registry holds with wrong bytes. */
+  readonly damaged?: readonly string[];
   /** Which side failed. */
   readonly side: 'upstream' | 'cache';
   readonly retryAfterMs?: number;
@@ -49,7 +51,7 @@ const SHORTEST_WAIT_MS = 1_000;
 const LONGEST_FLOOR_MS = 60_000;
 
 /**
- * Turns a failed copy into the stanza's error, in this order: whatever the cache registry refused is `cacheUnavailable`; a refusal
+ * Turns a failed copy into the stanza's error, in this order: wrong bytes that it holds are `cacheDamaged`; whatever else the cache registry refused is `cacheUnavailable`; a refusal
  * for which no credential could be had is the broker's failure ("not found" only while the broker is away: it may be hiding a private
  * image); an upstream code has its own name; anything else is `upstreamFailed`. `attempts` counts failures in a row of the same
  * object; when the next try is due is `nextStep`'s to say unless upstream said it, or its host is parked.
@@ -75,7 +77,8 @@ export function judgeFailure(
   return { error, name };
 }
 
-function nameOf({ side, code, broker }: CopyFailure): ErrorName {
+function nameOf({ damaged, side, code, broker }: CopyFailure): ErrorName {
+  if (damaged !== undefined) return 'cacheDamaged';
   if (side === 'cache') return 'cacheUnavailable';
   const hidden = code === 'not-found' && broker?.failure === 'brokerUnavailable';
   if (broker !== undefined && (REFUSALS.has(code) || hidden)) return broker.failure;
@@ -86,6 +89,13 @@ function nameOf({ side, code, broker }: CopyFailure): ErrorName {
 function explainFailure(name: ErrorName, failure: CopyFailure, reference: Reference): string {
   const image = formatReference(reference);
   const said = wordsOf(failure.message);
+  if (name === 'cacheDamaged') {
+    return explain(
+      `cannot keep ${image}`,
+      `the cache registry cannot be trusted with it: ${said}`,
+      ERROR_CODES[name].remedy,
+    );
+  }
   if (name === 'cacheUnavailable') {
     return explain(`cannot store ${image}`, `the cache registry does not take it: ${said}`, ERROR_CODES[name].remedy);
   }

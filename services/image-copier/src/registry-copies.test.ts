@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { BrokeredCredential } from '@kuik/contracts';
 import { parseReference, referrersTag } from '@kuik/image';
-import { referrersIndex, RegistryError, type BlobTurns, type RepositoryClient } from '@kuik/registry';
+import { openBlobOver, referrersIndex, RegistryError, type BlobTurns, type RepositoryClient } from '@kuik/registry';
 import { memoryRegistry, type MemoryRequest } from '@kuik/registry/memory';
 import { makeArtifact, makeIndex, type MadeImage } from '@kuik/testbed';
 import { brokeredCredentials, noCredentials } from './credentials.ts';
@@ -143,6 +143,41 @@ describe('a copy into the cache', () => {
     await push(next, '1');
     expect(told(await copy(wanting('linux/amd64')))).toEqual({ held: platforms, onDemand: [], pulled: [] });
     expect(refused).toBe(1);
+  });
+
+  it('looks at what is said to be wrong in the cache, and fails as long as it is, whatever else it brings', async () => {
+    await copy();
+    const [bad, lost] = image.blobs.map(({ digest }) => digest) as [string, string];
+    const wrong = new Set([bad, image.digest]);
+    const damaged: CopyRoute['registry']['cache'] = () => ({
+      ...cache,
+      openBlob: async (digest, request) => {
+        const blob = await cache.openBlob(digest, request);
+        if (!wrong.has(digest)) return blob;
+        const { totalSize, contentType } = blob;
+        blob.cancel();
+        const body = { totalSize, offset: 0, length: totalSize, contentType, verify: digest, cancel: () => undefined };
+        return openBlobOver({ ...body, pump: async (sink) => void (await sink(Buffer.alloc(totalSize))) });
+      },
+      openManifest: async (reference) => {
+        if (wrong.has(reference)) throw new RegistryError('digest-mismatch', 'other bytes');
+        return cache.openManifest(reference);
+      },
+    });
+    copies = registryCopies({ ...ROUTE, registry: { ...registry.access, cache: damaged } });
+    const absent = `sha256:${'0'.repeat(64)}`;
+    const looked = { verify: image.digest, doubted: [bad, lost, image.digest, absent] };
+    const failure = await copy(looked).catch((error: unknown) => copies.failureOf(error));
+    expect(failure).toMatchObject({ side: 'cache', damaged: [bad, image.digest] });
+    wrong.delete(image.digest);
+    registry.dropBlob('cache.test', 'up.test/app', lost);
+    await expect(copy(looked)).rejects.toMatchObject({ digests: [bad] });
+    expect(await cache.headBlob(lost)).toBeDefined();
+    // A person took it away: what is missing comes back.
+    wrong.clear();
+    registry.dropBlob('cache.test', 'up.test/app', bad);
+    expect((await copy({ verify: image.digest, doubted: [bad] })).digest).toBe(image.digest);
+    expect(await cache.headBlob(bad)).toBeDefined();
   });
 
   it('brings what refers to the image, and looks for it again when it is verified or forced', async () => {

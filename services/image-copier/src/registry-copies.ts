@@ -12,6 +12,7 @@ import {
 } from '@kuik/registry';
 import { anchorLeft, anchorPin } from './anchor-pin.ts';
 import type { CopyParts } from './copy-loop.ts';
+import { CacheDamaged, damagedOf } from './damaged-content.ts';
 import type { CopyTarget } from './decide.ts';
 import type { CopyCredentials, CopyOrigin } from './credentials.ts';
 import type { CopyFailure } from './judge.ts';
@@ -109,11 +110,12 @@ export function registryCopies({
                 onProgress({ bytesDone, bytesTotal, step: `${blobsDone}/${blobsTotal} blobs` }),
             }),
           );
-        const { upstreamReference, verify } = target;
-        const result =
+        const { upstreamReference, verify, doubted = [] } = target;
+        const damaged = await damagedOf(to, doubted, signal);
+        const copying =
           verify === undefined
-            ? await copy(upstreamReference, target.thorough)
-            : await refill({
+            ? copy(upstreamReference, target.thorough)
+            : refill({
                 to,
                 tag: target.cacheTag,
                 digest: verify,
@@ -122,6 +124,9 @@ export function registryCopies({
                 copy,
                 signal,
               });
+        // Whatever else comes of it, a person has to know.
+        const result = await (damaged.length === 0 ? copying : copying.catch(() => undefined));
+        if (result === undefined || damaged.length > 0) throw new CacheDamaged(damaged);
         const held = result.skipped
           ? await describeSkipped(result, target, to, copy, { foreignLayers, signal })
           : result;
@@ -158,11 +163,13 @@ export function registryCopies({
     },
     failureOf(error) {
       if (!(error instanceof RegistryError)) return undefined;
-      const { code, message, retryAfterMs } = error;
+      const { code, message, status } = error;
+      // Without an answer it is our own breaker's time: no word of upstream's.
+      const retryAfterMs = code === 'timeout' && status === undefined ? undefined : error.retryAfterMs;
       return {
         code,
         message,
-        side: sides.of(error),
+        ...(error instanceof CacheDamaged ? { side: 'cache', damaged: error.digests } : { side: sides.of(error) }),
         ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
         ...credentialsTold.get(error),
       };

@@ -1,3 +1,5 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { digestOf } from '@kuik/image';
 import { makeImage, makeIndex, until, type MadeImage } from '@kuik/testbed';
@@ -151,5 +153,49 @@ describe('node-proxy between a cache and an upstream', () => {
     const small = fresh.blobs.find(({ size }) => size < MiB)!;
     const refused = await ask(url(`fresh/blobs/${small.digest}`));
     expect([refused.status, refused.body.toString()]).toEqual([502, expect.stringContaining('KUIK-REG-520')]);
+  });
+
+  it('serves wrong bytes of the cache once, finds them when they are asked for again, and passes them over from then on', async () => {
+    const image = await makeImage({ seed: 'damaged', layers: [{ bytes: 3 * MiB, encoding: 'raw' }] });
+    await world.keep('damaged', ['1'], image);
+    await world.faults.push(HOST, 'damaged', ['1'], image);
+    const [small, large] = [...image.blobs].sort((a, b) => a.size - b.size);
+    for (const digest of [small!.digest, large!.digest, image.digest]) {
+      const hex = digest.slice('sha256:'.length);
+      const data = path.join(world.cache.folder, 'docker/registry/v2/blobs/sha256', hex.slice(0, 2), hex, 'data');
+      // A manifest stays JSON: what cannot be read is an error of the registry's own.
+      const swapped = (bytes: Buffer) => bytes.toString('latin1').replace(/sha256:../, 'sha256:zz');
+      const bytes = readFileSync(data);
+      writeFileSync(data, digest === image.digest ? Buffer.from(swapped(bytes), 'latin1') : bytes.fill('?', 0, 8));
+    }
+    const pull = async (what: string) => {
+      const answer = await ask(url(`damaged/${what}`));
+      const { origin, code } = proxy.lineOf(answer)!;
+      return {
+        right: answer.complete && digestOf(answer.body) === what.split('/')[1],
+        whole: answer.complete,
+        origin,
+        code,
+      };
+    };
+    // A manifest is small, and hashed each time.
+    expect(await pull(`manifests/${image.digest}`)).toMatchObject({ right: true, origin: 'upstream' });
+    expect(world.faults.log.total({ kind: 'blob' }).requests).toBe(0);
+    const [first, second, third] = [1, 2, 3].map(() => () => pull(`blobs/${large!.digest}`));
+    expect(await first!()).toEqual({ right: false, whole: true, origin: 'cache', code: undefined });
+    expect(await second!()).toEqual({ right: false, whole: false, origin: 'cache', code: 'KUIK-CPY-520' });
+    expect(await third!()).toEqual({ right: true, whole: true, origin: 'upstream', code: undefined });
+    // What is held back as a whole is had from upstream in the same pull.
+    expect(await pull(`blobs/${small!.digest}`)).toMatchObject({ right: false, whole: true, origin: 'cache' });
+    expect(await pull(`blobs/${small!.digest}`)).toMatchObject({ right: true, code: undefined });
+    expect(await pull(`blobs/${small!.digest}`)).toMatchObject({ right: true, origin: 'upstream' });
+    expect(await proxy.metrics.render()).toContain('kuik_proxy_cache_wrong_total 3');
+    const told = proxy.lines.filter(({ message }) => message === 'cache holds wrong bytes');
+    expect(told.map(({ repository, what }) => [repository, what])).toEqual([
+      [`${HOST}/damaged`, `${HOST}/damaged@${image.digest}`],
+      [`${HOST}/damaged`, large!.digest],
+      [`${HOST}/damaged`, small!.digest],
+    ]);
+    expect(told[0]).toMatchObject({ level: 'error', code: 'KUIK-CPY-520', remedy: expect.stringContaining('delete') });
   });
 });

@@ -6,7 +6,6 @@ import {
   grantCheckingKey,
   METRICS,
   METRICS_V1,
-  type MissingContent,
   TAG_MOVED,
   TRANSFER_OWNERS,
   UPSTREAM_TOLD,
@@ -14,7 +13,6 @@ import {
 import {
   Breaker,
   createRegistryAccess,
-  OriginBreakers,
   readCacheEndpoint,
   readRegistrySettings,
   readSettingFile,
@@ -37,6 +35,7 @@ import {
   followConfig,
 } from '@kuik/runtime';
 import { AccessVerdicts } from './access-verdicts.ts';
+import { BlobTrust } from './blob-trust.ts';
 import { CacheAccess } from './cache-access.ts';
 import { CacheMisses } from './cache-misses.ts';
 import { CachedManifests } from './cached-manifests.ts';
@@ -60,8 +59,10 @@ import { ShownGrants } from './shown-grant.ts';
 import { spareUpstream } from './spare-upstream.ts';
 import { TagChecks } from './tag-checks.ts';
 import { NoTagKnowledge, TagKnowledge } from './tag-knowledge.ts';
+import { tellWrong } from './tell-wrong.ts';
 import { ToldUpstream } from './told-upstream.ts';
 import { UpstreamAccess } from './upstream-access.ts';
+import { upstreamBreakers } from './upstream-breakers.ts';
 
 /** What tests may put in place of a real part. */
 export interface AppDeps {
@@ -118,6 +119,7 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
     endpoint,
     breaker,
     onMiss: (repository, what) => misses.add(repository, what, clock.now()),
+    onWrong: tellWrong(misses, context),
     onDown: (error) => {
       cacheFailures.inc({ code: codeOf(error.cause) });
       log.warn('cache cannot be asked', { error: error.message, spared: breaker.open });
@@ -190,7 +192,12 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
     now,
   });
   const resumes = metrics.counter(METRICS.proxyResumes);
-  const blobs = new BlobRelay({ cache, upstream, onResume: (from, to) => resumes.inc({ from, to }) });
+  const blobs = new BlobRelay({
+    cache,
+    upstream,
+    trust: new BlobTrust(now),
+    onResume: (from, to) => resumes.inc({ from, to }),
+  });
   const served = new ServedTally(clock.now());
   const pullOptions = {
     manifests: find,
@@ -214,8 +221,16 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
     drainMs: proxy.drain,
   });
 
-  const missing = (): MissingContent[] => misses.take((repository) => manifests.of(repository));
-  const report = reportServed({ served, missing, bus, node: config.node, everyMs: proxy.servedInterval }, context);
+  const report = reportServed(
+    {
+      served,
+      missing: () => misses.take((repository) => manifests.of(repository)),
+      bus,
+      node: config.node,
+      everyMs: proxy.servedInterval,
+    },
+    context,
+  );
   const outside: Part = {
     name: 'outside',
     async close() {
@@ -246,22 +261,6 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
     addresses: () => server.addresses,
     healthPort: () => health.port,
   };
-}
-
-/** Spares the hosts of upstream that do not answer, and tells of it. */
-function upstreamBreakers({ upstreamBreaker }: Config, { log, metrics, clock }: ServiceContext): OriginBreakers {
-  const spared = metrics.counter(METRICS.proxyUpstreamSpared);
-  const { failures, open: openMs } = upstreamBreaker;
-  const breakers = new OriginBreakers({
-    failures,
-    openMs,
-    now: () => clock.monotonic(),
-    onOpen: (origin) => log.warn('upstream does not answer', { origin, sparedMs: openMs }),
-    onSpared: () => spared.inc(),
-  });
-  const open = metrics.gauge(METRICS.proxySparedUpstreams);
-  metrics.onCollect(() => open.set(breakers.open));
-  return breakers;
 }
 
 function codeOf(cause: unknown): string {

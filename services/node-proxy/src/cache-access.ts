@@ -22,7 +22,7 @@ export class CacheDown extends Error {
   }
 }
 
-/** The cache registry answered that it does not have it. */
+/** The cache registry answered that it does not have it; or what it has is not what its digest says, which is no better. */
 export class CacheMiss extends Error {
   constructor(what: string) {
     super(`the cache does not have ${what}`);
@@ -45,6 +45,8 @@ export interface CacheAccessOptions {
   readonly onDown?: (error: CacheDown) => void;
   /** Told of each thing that the cache does not have. */
   readonly onMiss?: (repository: Repository, what: string) => void;
+  /** Told of each thing whose bytes in the cache are not what its digest says. */
+  readonly onWrong?: (repository: Repository, what: string) => void;
 }
 
 /** Questions under way; a body is none any more once its head is there. */
@@ -114,9 +116,19 @@ export class CacheAccess {
         onMiss?.(repository, what);
         throw new CacheMiss(what);
       }
+      if (error instanceof RegistryError && error.code === 'digest-mismatch') {
+        this.wrong(repository, what);
+        throw new CacheMiss(what);
+      }
       if (!(error instanceof RegistryError) || error.code === 'aborted') throw error;
       throw this.broke(error);
     }
+  }
+
+  /** Tells of wrong bytes; they say nothing of what else the cache has. `what`: as it was asked for. */
+  wrong(repository: Repository, what: string): void {
+    this.#options.breaker.succeeded();
+    this.#options.onWrong?.(repository, what);
   }
 
   /** Counts a failure of the cache, one in mid-body too; gives it as what it is to the proxy. */

@@ -42,6 +42,18 @@ describe('CacheMisses', () => {
     expect(misses.take(nothing)).toEqual([]);
   });
 
+  it('name what is there with wrong bytes, also when it was only missed later', () => {
+    const misses = new CacheMisses();
+    misses.add(APP, BLOB, T0, { wrong: true });
+    misses.add(APP, BLOB, T0);
+    misses.add({ host: 'a.example', path: 'whole' }, `x@${OTHER}`, T0);
+    const told = misses.take((repository) => (repository === NAME ? [manifest(IMAGE, BLOB)] : []));
+    expect(told).toEqual([
+      { repository: NAME, digest: IMAGE, at: at(0), wrong: [BLOB] },
+      { repository: 'a.example/whole', digest: OTHER, at: at(0) },
+    ]);
+  });
+
   it('are bounded, and fit a message', () => {
     const misses = new CacheMisses();
     const many = Array.from({ length: 5_000 }, (_, index) => `sha256:${String(index).padStart(64, '0')}`);

@@ -1,4 +1,4 @@
-import type { MissingContent } from '@kuik/contracts';
+import { DAMAGED_MAX, type MissingContent } from '@kuik/contracts';
 import { repositoryName } from '@kuik/image';
 import type { Repository } from './pull-path.ts';
 
@@ -6,6 +6,13 @@ import type { Repository } from './pull-path.ts';
 export interface KnownManifest {
   readonly digest: string;
   readonly bytes: Buffer;
+}
+
+interface Missed {
+  readonly atMs: number;
+  /** It was asked for as one. */
+  readonly manifest: boolean;
+  readonly wrong: boolean;
 }
 
 /** Bounds of one report: more is left to the next miss. */
@@ -18,22 +25,27 @@ const DIGEST = /sha\d+:[0-9a-f]{64,128}$/;
 
 /**
  * What the cache registry did not have when it was asked. Most of it was never there: what is told are the manifests that were asked for, and
- * those served from the cache on which a missed blob or manifest hangs. Which of them a resource calls cached is pod-watcher's to know.
+ * those served from the cache on which a missed blob or manifest hangs. Which of them a resource calls cached is pod-watcher's to know. What it
+ * has with wrong bytes is told likewise, and named.
  */
 export class CacheMisses {
-  #missed = new Map<string, Map<string, { atMs: number; manifest: boolean }>>();
+  #missed = new Map<string, Map<string, Missed>>();
   #count = 0;
 
-  /** `what` was asked for: `name@digest` for a manifest, a digest for a blob; a tag tells nothing. */
-  add(repository: Repository, what: string, nowMs: number): void {
+  /** `what` was asked for: `name@digest` for a manifest, a digest for a blob; a tag tells nothing. `wrong`: it is there, and not what it should be. */
+  add(repository: Repository, what: string, nowMs: number, { wrong = false }: { wrong?: boolean } = {}): void {
     const digest = DIGEST.exec(what)?.[0];
     if (digest === undefined) return;
     const name = repositoryName(repository);
-    const missed = this.#missed.get(name) ?? new Map<string, { atMs: number; manifest: boolean }>();
+    const missed = this.#missed.get(name) ?? new Map<string, Missed>();
     const before = missed.get(digest);
     if (before === undefined && this.#count >= MISSED_MAX) return;
     if (before === undefined) this.#count += 1;
-    missed.set(digest, { atMs: nowMs, manifest: before?.manifest === true || what.includes('@') });
+    missed.set(digest, {
+      atMs: nowMs,
+      manifest: before?.manifest === true || what.includes('@'),
+      wrong: before?.wrong === true || wrong,
+    });
     this.#missed.set(name, missed);
   }
 
@@ -49,8 +61,10 @@ export class CacheMisses {
     for (const [repository, missed] of this.#missed) {
       const asked = [...missed].filter(([, { manifest }]) => manifest).map(([digest]) => digest);
       const at = new Date(Math.max(...[...missed.values()].map(({ atMs }) => atMs))).toISOString();
+      const wrong = [...missed].flatMap(([digest, one]) => (one.wrong ? [digest] : [])).slice(0, DAMAGED_MAX);
       const digests = new Set([...asked, ...holdersOf([...missed.keys()], known(repository).filter(within))]);
-      for (const digest of digests) missing.push({ repository, digest, at });
+      const named = wrong.length === 0 ? {} : { wrong };
+      for (const digest of digests) missing.push({ repository, digest, at, ...named });
     }
     this.#missed = new Map();
     this.#count = 0;

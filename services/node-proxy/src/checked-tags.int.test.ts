@@ -25,6 +25,7 @@ describe('tags that are checked when they are pulled', () => {
   const repository = 'checked';
   const settings = (tagSettings: object = {}): object => ({
     nats: { url: nats.url, nkeyFile: path.join(folder, 'node-proxy') },
+    proxy: { tagMemory: '60s' },
     tags: { atMostEvery: `${EVERY_MS}ms`, patience: `${PATIENCE_MS}ms`, ...tagSettings },
   });
 
@@ -122,6 +123,36 @@ describe('tags that are checked when they are pulled', () => {
     const refused = await pull(tag, strict);
     expect(refused.status).toBeGreaterThanOrEqual(400);
     await strict.close();
+  });
+
+  const moveTo = async (seed: string): Promise<{ tag: string; next: MadeImage }> => {
+    const next = await makeImage({ seed });
+    return { tag: await tagOn(next), next };
+  };
+  const head = async (tag: string) => {
+    const { headers } = await ask(`${proxy.url}/v2/${HOST}/${repository}/manifests/${tag}`, { method: 'HEAD' });
+    return [headers['docker-content-digest'], headers['warning']];
+  };
+
+  it.each<[string, Fault]>([
+    ['dies', unreachable],
+    ['falls silent', { do: 'hang' }],
+  ])(
+    'is what is kept, marked stale, to a HEAD too, when upstream names another digest and %s before it gives it',
+    async (seed, fault) => {
+      const { tag } = await moveTo(seed);
+      world.faults.host(HOST).on({ kind: 'manifest', method: 'GET' }).fault(fault);
+      expect(await head(tag)).toEqual([one.digest, '110 - "Response is Stale"']);
+    },
+  );
+
+  it('is told of a move when what it moved to is in hand, whatever becomes of upstream then', async () => {
+    const { tag, next } = await moveTo('in hand');
+    // A registry that was silent a moment ago is not waited for.
+    await until(async () => (await head(tag))[0] === next.digest, { what: 'the move' });
+    expect(await head(tag)).toEqual([next.digest, undefined]);
+    await world.faults.host(HOST).down();
+    expect(digestOf((await pull(next.digest)).body)).toBe(next.digest);
   });
 
   it('is fresh again soon after upstream is back', async () => {

@@ -9,6 +9,7 @@ import {
   natsConfig,
   httpProxyConfig,
   registriesConfig,
+  upstreamBreakerConfig,
   upstreamTimeoutsConfig,
 } from '@kuik/contracts';
 import { z } from 'zod';
@@ -109,13 +110,7 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
   upstreamTimeouts: upstreamTimeoutsConfig,
-  upstreamBreaker: z
-    .strictObject({
-      failures: z.number().int().positive().default(DEFAULTS.upstreamBreaker.failures),
-      open: positive.default(DEFAULTS.upstreamBreaker.openMs),
-    })
-    .prefault({})
-    .describe('A host of upstream that does not answer so many requests in a row is not asked for this long'),
+  upstreamBreaker: upstreamBreakerConfig,
   transfers: z
     .strictObject({
       enabled: z

@@ -20,6 +20,7 @@ import { type CheckFailure, checkFailureOf, type TagChecks } from './tag-checks.
 import type { TagKnowledge } from './tag-knowledge.ts';
 import type { UpstreamAccess } from './upstream-access.ts';
 import { WeightedLru } from './weighted-lru.ts';
+import { answeredWithin, askedWithin } from './within-patience.ts';
 
 /** A manifest, where it came from, and why from there. */
 export interface FoundManifest {
@@ -205,11 +206,15 @@ export class FindManifest {
       const digest = isDigest ? reference : (await this.#cacheTag(repository, reference, ask)).digest;
       return { ...(await this.#fromCache(repository, digest, ask)), step };
     }
-    if (isDigest) return { ...(await this.#fromUpstream(repository, reference, asking)), step };
+    if (isDigest) {
+      const moved = step.reason === REASONS.tagChecked;
+      return { ...(await this.#fromUpstream(repository, reference, asking, moved)), step };
+    }
     const head = await (step.check === undefined
       ? this.#upstreamTag(repository, reference, requestId)
       : this.#checkedTag(step, step.check, requestId));
-    if (asking.headOnly) return { ...pick(head), from: 'upstream', fromMemory: false, step };
+    const moved = step.check !== undefined && head.digest !== step.check.kept;
+    if (asking.headOnly && !moved) return { ...pick(head), from: 'upstream', fromMemory: false, step };
     // Upstream has said which digest; the cache may well have its bytes.
     const there = { from: 'cache', repository, reference: head.digest } as const;
     if (!asking.isHung(there) || this.#inMemory(there)) {
@@ -220,7 +225,7 @@ export class FindManifest {
         asking.aside(error, there);
       }
     }
-    return { ...(await this.#fromUpstream(repository, head.digest, asking)), step };
+    return { ...(await this.#fromUpstream(repository, head.digest, asking, moved)), step };
   }
 
   async #fromCache(repository: Repository, digest: string, ask: CacheAsk): Promise<Read> {
@@ -228,7 +233,19 @@ export class FindManifest {
     return { ...pick(manifest), bytes: manifest.bytes, from: 'cache', fromMemory };
   }
 
-  #fromUpstream(repository: Repository, digest: string, { headOnly, requestId }: Asking): Promise<Read> {
+  /**
+   * `moved`: a checked tag has moved on to it. Who is told so asks for it next, and kept bytes cannot stand for it then: it is told when it is in hand,
+   * within the time of a check (what comes later is there for the next who asks).
+   */
+  async #fromUpstream(repository: Repository, digest: string, asking: Asking, moved = false): Promise<Read> {
+    if (!moved) return this.#askUpstream(repository, digest, asking);
+    const asked = this.#askUpstream(repository, digest, { ...asking, headOnly: false });
+    const { strict, checkPatienceMs } = this.#options;
+    if (strict.has('timeout')) return asked;
+    return answeredWithin(checkPatienceMs, `give ${repositoryName(repository)}@${digest}`, asked);
+  }
+
+  #askUpstream(repository: Repository, digest: string, { headOnly, requestId }: Asking): Promise<Read> {
     return this.#upstreamBytes.get(`${headOnly} ${repositoryName(repository)}@${digest}`, () =>
       this.#options.upstream.ask(repository, requestId, async (client) => {
         if (headOnly) return { ...pick(await client.headManifest(digest)), from: 'upstream', fromMemory: false };
@@ -254,7 +271,7 @@ export class FindManifest {
     const name = formatReference({ ...repository, tag: reference });
     return checks.check(name, kept, everyMs, async () => {
       try {
-        const head = await within(checkPatienceMs, name, (signal) =>
+        const head = await askedWithin(checkPatienceMs, `say what ${name} is`, (signal) =>
           upstream.ask(repository, requestId, (client) => client.headManifest(reference, { signal })),
         );
         onCheck(head.digest === kept ? 'same' : 'moved');
@@ -272,16 +289,6 @@ export class FindManifest {
       this.#options.upstream.ask(repository, requestId, (client) => client.headManifest(tag)),
     );
   }
-}
-
-/** A question that nobody waits for any longer is given up, so that the next one is asked anew. */
-async function within<T>(ms: number, name: string, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const late = new AbortController();
-  const answer = await inTime(ms, ask(late.signal));
-  if (!answer.late) return answer.value;
-  late.abort();
-  const message = `upstream did not say what ${name} is within ${ms} ms`;
-  throw new UpstreamFailure('timeout', message, { credentialUsed: false });
 }
 
 function pick({ digest, mediaType, size }: ManifestHead): ManifestHead {

@@ -1,4 +1,5 @@
 import { openResuming, RegistryError, type BlobSource, type OpenBlob, type RepositoryClient } from '@kuik/registry';
+import type { BlobTrust } from './blob-trust.ts';
 import type { AskedRange } from './byte-range.ts';
 import { satisfy } from './byte-range.ts';
 import { CacheDown, type CacheAccess, CacheMiss } from './cache-access.ts';
@@ -31,6 +32,7 @@ export interface BlobHead {
 export interface BlobRelayOptions {
   readonly cache: CacheAccess;
   readonly upstream: UpstreamAccess;
+  readonly trust: BlobTrust;
   /** A body goes on from another place, or from the same one again. */
   readonly onResume: (from: string, to: string) => void;
 }
@@ -38,7 +40,7 @@ export interface BlobRelayOptions {
 /**
  * Serves blobs: cache first, else upstream; goes on at the byte reached when either breaks in mid-body. What comes from upstream from
  * the first byte on is hashed, over all its pieces, and its last chunk held back until the digest agrees. The cache's own bytes were
- * verified when they were stored.
+ * verified when they were stored; those that are doubted all the same (`blob-trust.ts`) are hashed as well.
  */
 export class BlobRelay {
   readonly #options: BlobRelayOptions;
@@ -76,19 +78,25 @@ export class BlobRelay {
         throw isOutside(error) ? await this.head(request).then(({ size }) => outside(size)) : error;
       },
     );
+    const { trust, cache } = this.#options;
+    const fromCache = first.source.step.from === 'cache';
+    const doubted = fromCache && trust.of(digest) === 'doubted';
+    const hashed = doubted || !fromCache;
+    // Bytes of two places say nothing of either.
+    let mixed = false;
     const blob = await openResuming({
       // A place that is in the plan once more is asked once a round.
       sources: sources.filter((source) => source === first.source || source.step.lastResort !== true),
       opened: { source: first.source, blob: first.answer },
       digest,
       ...span,
-      // The cache's own bytes were verified when they were stored.
-      verify: first.source.step.from === 'upstream',
+      verify: hashed,
       signal,
       onSwitch: ({ from, next, error, inBody }) => {
         this.#options.onResume(from.name, next.name);
         // What did not open was counted when it was asked.
-        if (from.name === 'cache' && inBody) this.#options.cache.broke(error);
+        if (from.name === 'cache' && inBody && !this.#foundWrong(error, first.source, digest)) cache.broke(error);
+        mixed = true;
       },
     });
     const head = headOf(blob, first.source.step, range !== undefined);
@@ -97,20 +105,34 @@ export class BlobRelay {
       if (!begun) begin(head);
       begun = true;
     };
+    const told = doubted ? trust.hashing(digest) : undefined;
     try {
       await blob.deliver((chunk) => {
         start();
         return client.write(chunk);
       }, signal);
     } catch (error) {
+      if (fromCache && !mixed && this.#foundWrong(error, first.source, digest) && begun)
+        throw new PullFailure('cacheDamaged', `the cache registry holds other bytes as ${digest}`, { cause: error });
       if (begun || !(error instanceof RegistryError) || error.code === 'aborted') throw error;
       throw failureOf(
         [new UpstreamFailure(error.code, error.message, { credentialUsed: false, cause: error })],
         'blob',
       );
+    } finally {
+      told?.();
     }
     start();
     client.end();
+    if (fromCache && !mixed && blob.length === blob.totalSize) trust.delivered(digest, hashed);
+  }
+
+  /** Whether the cache's bytes were found to be wrong: they are served to nobody from now on. */
+  #foundWrong(error: unknown, { step }: Source, digest: string): boolean {
+    if (!(error instanceof RegistryError) || error.code !== 'digest-mismatch') return false;
+    this.#options.trust.wrong(digest);
+    this.#options.cache.wrong(step.repository, digest);
+    return true;
   }
 
   /** A range in absolute bytes: what counts from the end needs the size first. */
@@ -146,7 +168,9 @@ export class BlobRelay {
   /** The plan of a digest, which needs no state. */
   #sources(request: BlobOfRequest): Source[] {
     const { repositories, digest } = request;
-    return route({ repositories, reference: { digest } }, [], 0).map((step) => this.#source(step, request));
+    const steps = route({ repositories, reference: { digest } }, [], 0);
+    const right = this.#options.trust.of(digest) === 'wrong' ? steps.filter(({ from }) => from !== 'cache') : steps;
+    return right.map((step) => this.#source(step, request));
   }
 
   #source(step: Step, { digest, requestId, range }: BlobOfRequest): Source {
@@ -156,6 +180,8 @@ export class BlobRelay {
           offset,
           verify: false,
           ...(range === undefined ? {} : { pieces: true }),
+          // A copier looks in the cache for what landed there a moment ago.
+          ...(this.#options.trust.of(digest) === 'wrong' ? { alone: true } : {}),
           ...(end === undefined ? {} : { end }),
           ...(signal === undefined ? {} : { signal }),
         }),

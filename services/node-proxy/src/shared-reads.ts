@@ -13,7 +13,14 @@ import type { Repository } from './pull-path.ts';
 
 /** What became of a blob that the cache lacks: label `result` of `kuik_proxy_shared_reads_total`. */
 export type SharedResult =
-  'shared' | 'refused' | 'alone-no-owner' | 'alone-owner-away' | 'alone-no-room' | 'alone-owner-failed';
+  | 'shared'
+  | 'refused'
+  | 'alone-no-owner'
+  | 'alone-cache-wrong'
+  | 'alone-owner-away'
+  | 'alone-no-room'
+  | 'alone-upstream-silent'
+  | 'alone-owner-failed';
 
 export interface SharedReadsOptions {
   readonly registry: Pick<RegistryAccess, 'cache'>;
@@ -26,7 +33,8 @@ export interface SharedReadsOptions {
 }
 
 const AWAY: ReadonlySet<RegistryErrorCode> = new Set(['refused', 'timeout', 'dns', 'truncated']);
-const NO_ROOM = 507;
+/** Answers of a copier that say why it gives nothing: its disk is full; upstream does not answer it, now or for a while. */
+const WHY_ALONE: Readonly<Record<number, SharedResult>> = { 507: 'alone-no-room', 504: 'alone-upstream-silent' };
 /** Copiers asked before upstream is asked by ourselves. */
 const ASKED_MAX = 2;
 
@@ -53,8 +61,9 @@ export class SharedReads {
       ...client,
       async openBlob(digest, request = {}) {
         const headers = request.pieces === true ? { ...access, [TRANSFER_PIECES_HEADER]: '1' } : access;
-        let alone: SharedResult = 'alone-no-owner';
-        for (const url of owners.order(repository.host, digest).slice(0, ASKED_MAX)) {
+        let alone: SharedResult = request.alone === true ? 'alone-cache-wrong' : 'alone-no-owner';
+        const asked = request.alone === true ? [] : owners.order(repository.host, digest).slice(0, ASKED_MAX);
+        for (const url of asked) {
           try {
             const shared = registry.cache(endpoint(url), name, { requestId, headers });
             const blob = await shared.openBlob(digest, { ...request, verify: false });
@@ -70,7 +79,7 @@ export class SharedReads {
             }
             const away = AWAY.has(error.code);
             if (away) owners.spare(url);
-            alone = away ? 'alone-owner-away' : error.status === NO_ROOM ? 'alone-no-room' : 'alone-owner-failed';
+            alone = away ? 'alone-owner-away' : (WHY_ALONE[error.status ?? 0] ?? 'alone-owner-failed');
             if (!away) break;
           }
         }

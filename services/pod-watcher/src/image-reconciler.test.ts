@@ -29,7 +29,7 @@ describe('an image that a person names while we do', () => {
       writer: new ResourceWriter(kube, { assertLeader: () => undefined }, view),
       intents: new Intents({ enqueue: (job) => Promise.resolve(jobs.push(job) > 0) }),
       hints: { expected: () => undefined, lastPulled: () => undefined },
-      missing: { wants: () => false, sent: () => undefined, pulled: () => [] },
+      missing: { wants: () => false, sent: () => undefined, pulled: () => [], wrong: () => [] },
       moved: { wants: () => false, sent: () => undefined },
       checks: { intervalMs: 600_000 },
       platforms: { wanted: () => undefined, pendingMs: () => 0 },

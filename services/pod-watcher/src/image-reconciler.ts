@@ -45,7 +45,7 @@ export interface ImageReconcilerParts {
   >;
   readonly intents: Intents;
   readonly hints: ImageHints;
-  readonly missing: Pick<MissingContentBook, 'wants' | 'sent' | 'pulled'>;
+  readonly missing: Pick<MissingContentBook, 'wants' | 'sent' | 'pulled' | 'wrong'>;
   readonly moved: Pick<MovedTags, 'wants' | 'sent'>;
   readonly checks: CheckSettings;
   readonly platforms: Pick<WantedPlatforms, 'wanted' | 'pendingMs'>;
@@ -201,8 +201,8 @@ export class ImageReconciler {
     if (step.do === 'nothing') return undefined;
     const pendingMs = wantedPlatforms.pendingMs();
     if (pendingMs > 0) return pendingMs;
-    const pulled = missing.pulled(image);
-    if (await intents.raise(image, reference, step.reason, { requestId, platforms, pulled })) {
+    const [pulled, wrong] = [missing.pulled(image), missing.wrong(image)];
+    if (await intents.raise(image, reference, step.reason, { requestId, platforms, pulled, wrong })) {
       if (step.reason === STEP_REASONS.contentMissing) missing.sent(image);
       if (step.reason === STEP_REASONS.tagMoved) moved.sent(image);
       return undefined;

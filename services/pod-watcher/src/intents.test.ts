@@ -50,15 +50,15 @@ describe('Intents', () => {
   });
 
   it('sends somebody to look at what nodes miss, although no stanza has changed', async () => {
-    const { jobs, raise } = setup();
+    const { jobs, intents, raise } = setup();
     const image = cachedImage({ status: { cache: cacheStanza() } });
     await raise(image);
     await raise(image, 'ContentMissing');
-    await raise(image, 'ContentMissing');
-    expect(jobs.map(({ verify, reason }) => [reason, verify])).toEqual([
-      ['NotCached', undefined],
-      ['ContentMissing', true],
-      ['ContentMissing', true],
+    await intents.raise(image, REFERENCE, 'ContentMissing', { wrong: ['sha256:1'] });
+    expect(jobs.map(({ verify, wrong, reason }) => [reason, verify, wrong])).toEqual([
+      ['NotCached', undefined, undefined],
+      ['ContentMissing', true, undefined],
+      ['ContentMissing', true, ['sha256:1']],
     ]);
   });
 

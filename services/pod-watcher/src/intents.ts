@@ -18,6 +18,8 @@ export interface IntentDetails {
   readonly platforms?: readonly string[] | 'all' | undefined;
   /** Manifests that nodes pulled through. */
   readonly pulled?: readonly string[];
+  /** What they got from the cache with wrong bytes. */
+  readonly wrong?: readonly string[];
 }
 
 /**
@@ -37,7 +39,12 @@ export class Intents {
     image: CachedImage,
     reference: Reference,
     reason: StepReason,
-    { requestId = image.metadata.annotations?.[REQUEST_ID_ANNOTATION], platforms, pulled = [] }: IntentDetails = {},
+    {
+      requestId = image.metadata.annotations?.[REQUEST_ID_ANNOTATION],
+      platforms,
+      pulled = [],
+      wrong = [],
+    }: IntentDetails = {},
   ): Promise<boolean> {
     const { uid, name } = image.metadata;
     const basis = basisOf(image, platforms);
@@ -58,6 +65,7 @@ export class Intents {
       reason,
       ...(verify ? { verify } : {}),
       ...(Array.isArray(platforms) ? { platforms, ...(pulled.length === 0 ? {} : { pulled: [...pulled] }) } : {}),
+      ...(missed && wrong.length > 0 ? { wrong: [...wrong] } : {}),
       ...(isFresh(image) ? { fresh: image.metadata.resourceVersion } : {}),
       ...(requestId === undefined ? {} : { requestId }),
     };

@@ -88,6 +88,23 @@ describe('MissingContentBook', () => {
     expect(book.pulled(cached({ metadata: { uid: 'uid-2' } }))).toEqual([]);
   });
 
+  it('remembers what nodes got with wrong bytes, until somebody was sent for it', () => {
+    const wrong = (letter: string) => `sha256:${letter.repeat(64)}`;
+    const told = (...of: string[]) =>
+      book.take({
+        node: 'node-1',
+        since: at(0),
+        images: [],
+        missing: [{ repository: REPOSITORY, digest: DIGEST, at: at(0), wrong: of }],
+      });
+    told(wrong('1'), wrong('2'));
+    told(wrong('2'), wrong('3'));
+    report();
+    expect(book.wrong(images[0]!)).toEqual([wrong('1'), wrong('2'), wrong('3')]);
+    book.sent(images[0]!);
+    expect(book.wrong(images[0]!)).toEqual([]);
+  });
+
   it('is content when a copy came after', () => {
     report();
     expect(book.wants(cached({ status: { cache: cacheStanza({ copiedAt: at(1_000) }) } }))).toBe(false);

@@ -1,4 +1,4 @@
-import { type CachedImage, type ImageServed, stanzaOf } from '@kuik/contracts';
+import { type CachedImage, DAMAGED_MAX, type ImageServed, stanzaOf } from '@kuik/contracts';
 import { tryParseReference } from '@kuik/image';
 import type { Logger } from '@kuik/runtime';
 import { holdingOf } from './cached.ts';
@@ -23,11 +23,13 @@ interface Missed {
   readonly sentAt: number;
   /** What else of the repository was missed in the same minute: platforms that were left on demand are among it. */
   readonly others: readonly string[];
+  /** What nodes got with wrong bytes. */
+  readonly wrong: readonly string[];
 }
 
 /**
- * Images that a node did not find whole in the cache although their resource says that they are there. Only a report: the copier finds out
- * what is missing. In memory alone: the next pull tells again.
+ * Images that a node did not find whole in the cache, or with wrong bytes, although their resource says that they are there. Only a report: the
+ * copier finds out what is missing, and what is wrong. In memory alone: the next pull tells again.
  */
 export class MissingContentBook {
   readonly #parts: MissingContentParts;
@@ -41,18 +43,28 @@ export class MissingContentBook {
   take({ missing = [], node }: ImageServed): string[] {
     const { view, now, log } = this.#parts;
     const images: string[] = [];
-    for (const { repository, digest, at } of missing) {
+    for (const { repository, digest, at, wrong = [] } of missing) {
       for (const image of view.imagesOfRepository(repository)) {
         if (!holdingOf(image).cached || !digestsOf(image).includes(digest)) continue;
         const { uid } = image.metadata;
-        const { sentAt = -Infinity, others: before = [] } = this.#images.get(uid) ?? {};
+        const { sentAt = -Infinity, others: before = [], wrong: wrongBefore = [] } = this.#images.get(uid) ?? {};
         const beside = missing.filter((one) => one.repository === repository && one.digest !== digest);
         const others = [...new Set([...before, ...beside.map((one) => one.digest)])].slice(-OTHERS_MAX);
         this.#images.delete(uid);
-        this.#images.set(uid, { missedAt: Math.min(Date.parse(at), now()), sentAt, others });
+        this.#images.set(uid, {
+          missedAt: Math.min(Date.parse(at), now()),
+          sentAt,
+          others,
+          wrong: [...new Set([...wrongBefore, ...wrong])].slice(-DAMAGED_MAX),
+        });
         if (!this.wants(image)) continue;
         images.push(imageIdentity(image));
-        log.warn('cache lacks what its resource says is there', { image: image.spec.sourceImage, digest, node });
+        log.warn('cache lacks what its resource says is there', {
+          image: image.spec.sourceImage,
+          digest,
+          node,
+          ...(wrong.length === 0 ? {} : { wrong }),
+        });
       }
     }
     for (const uid of this.#images.keys()) {
@@ -72,12 +84,17 @@ export class MissingContentBook {
   /** Somebody was sent to look. */
   sent({ metadata: { uid } }: CachedImage): void {
     const missed = this.#images.get(uid);
-    if (missed !== undefined) this.#images.set(uid, { ...missed, sentAt: this.#parts.now(), others: [] });
+    if (missed !== undefined) this.#images.set(uid, { ...missed, sentAt: this.#parts.now(), others: [], wrong: [] });
   }
 
   /** Manifests that nodes went past the cache for, beside the image's own: whoever is sent finds out which of them are the image's. */
   pulled({ metadata: { uid } }: CachedImage): readonly string[] {
     return this.#images.get(uid)?.others ?? [];
+  }
+
+  /** Manifests and blobs that nodes got from the cache with other bytes than their digest says: whoever is sent looks at them himself. */
+  wrong({ metadata: { uid } }: CachedImage): readonly string[] {
+    return this.#images.get(uid)?.wrong ?? [];
   }
 }
 

@@ -281,6 +281,11 @@ describe('summarise', () => {
       `the cache holds ${DIGEST}; the last copy failed: KUIK-REG-502 no. Next try at 2026-11-01T12:04:00Z (or now: kubectl annotate --overwrite ci shop kuik.enix.io/force-update=$(date +%s))`,
     ],
     [
+      'a damaged one says what is wrong',
+      { cache: { ...cacheStanza(), ...failedCopy({ message: 'wrong bytes.', code: 'KUIK-CPY-520', retryAt: at(0) }) } },
+      `the cache holds ${DIGEST}; KUIK-CPY-520 wrong bytes. Next try at 2026-11-01T12:00:00Z (or now: kubectl annotate --overwrite ci shop kuik.enix.io/force-update=$(date +%s))`,
+    ],
+    [
       'a condemned one says why it goes',
       { cache: cacheStanza(), removal: removalStanza({ reason: 'Unused' }) },
       `the cache holds ${DIGEST}; it leaves the cache unless it is used again (Unused)`,

@@ -150,8 +150,9 @@ function cachedCondition(
     const holds = `the cache holds ${cache?.digest ?? ''}`;
     const goes = removal?.removedAt === undefined ? removal?.reason : undefined;
     const leaves = goes === undefined ? '' : `; it leaves the cache unless it is used again (${goes})`;
-    const broken = failed === undefined ? '' : `; the last copy failed: ${failed}`;
-    return { type, status: 'True', reason: 'Copied', message: holds + leaves + broken };
+    const damaged = error?.code === ERROR_CODES.cacheDamaged.code;
+    const broken = failed === undefined ? '' : damaged ? `; ${failed}` : `; the last copy failed: ${failed}`;
+    return { type, status: 'True', reason: damaged ? 'Damaged' : 'Copied', message: holds + leaves + broken };
   }
   const copying = copyingNow(cache, now);
   if (copying !== undefined) {

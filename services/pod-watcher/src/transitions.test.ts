@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import type { CachedImage, CachedImageStatus } from '@kuik/contracts';
+import { type CachedImage, type CachedImageStatus, ERROR_CODES } from '@kuik/contracts';
 import {
   cachedImage,
   cacheStanza,
@@ -29,6 +29,12 @@ describe('transitionsOf', () => {
     ['the same copy again', { cache: cacheStanza() }, { cache: cacheStanza({ copiedAt: at(0) }) }, []],
     ['a failure', {}, { cache: failedCopy() }, ['Warning CopyFailed']],
     ['another failure', { cache: failedCopy() }, { cache: failedCopy({ at: at(0) }) }, ['Warning CopyFailed']],
+    [
+      'wrong bytes in the cache',
+      { cache: cacheStanza() },
+      { cache: { ...cacheStanza(), ...failedCopy({ code: ERROR_CODES.cacheDamaged.code }) } },
+      ['Warning CacheDamaged'],
+    ],
     ['the same failure', { cache: failedCopy() }, { cache: failedCopy() }, []],
     ['gone upstream', { upstream: upstreamStanza() }, deleted, ['Warning UpstreamDeleted']],
     ['still gone', deleted, deleted, []],

@@ -1,6 +1,7 @@
 import {
   type CachedImage,
   type CacheStanza,
+  ERROR_CODES,
   EVENT_REASONS,
   type Repository,
   REPOSITORY_EVENT_REASONS,
@@ -53,7 +54,8 @@ function copyTransitions(before: CachedImage, now: CachedImage, context: Transit
   const error = is?.error;
   if (error !== undefined && error.at !== was?.error?.at) {
     const message = `${error.code} ${error.message}${nextTryIn(now, context.retry, context.now)}`;
-    found.push({ type: 'Warning', reason: EVENT_REASONS.copyFailed, message });
+    const damaged = error.code === ERROR_CODES.cacheDamaged.code;
+    found.push({ type: 'Warning', reason: damaged ? EVENT_REASONS.cacheDamaged : EVENT_REASONS.copyFailed, message });
   }
   return found;
 }

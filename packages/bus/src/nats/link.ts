@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { connect, DebugEvents, Events, nkeyAuthenticator } from 'nats';
+import { nkeyAnswer } from '@kuik/contracts';
+import { connect, DebugEvents, Events } from 'nats';
 import type { ConnectionOptions, NatsConnection } from 'nats';
 import { backoff, pause } from '../pause.ts';
 import type { BusStatus, Stoppable } from '../port.ts';
@@ -152,14 +153,14 @@ export class Link {
       ignoreAuthErrorAbort: true,
       pingInterval: 10_000,
       maxPingOut: 2,
-      ...(seedFile === undefined ? {} : { authenticator: nkeyAuthenticator(() => readSeed(seedFile)) }),
+      ...(seedFile === undefined ? {} : { authenticator: (nonce?: string) => nkeyAnswer(readSeed(seedFile), nonce) }),
       ...(caFile !== undefined ? { tls: { caFile } } : url.startsWith('tls://') ? { tls: {} } : {}),
     };
   }
 }
 
-function readSeed(file: string): Uint8Array {
-  return new TextEncoder().encode(readFileSync(file, 'utf8').trim());
+function readSeed(file: string): string {
+  return readFileSync(file, 'utf8').trim();
 }
 
 function listenIn<L>(listeners: Set<L>, listener: L): Stoppable {

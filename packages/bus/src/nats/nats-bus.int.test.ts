@@ -1,6 +1,6 @@
-import { deadLetterStream, IMAGE_SERVED } from '@kuik/contracts';
+import { deadLetterStream, IMAGE_SERVED, nkeyAnswer } from '@kuik/contracts';
 import { startNats } from '@kuik/testbed';
-import { connect, nkeyAuthenticator } from 'nats';
+import { connect } from 'nats';
 import { busConformance } from '../bus.conformance.ts';
 import { eventually } from '../conformance/room.ts';
 import type { Bed } from '../conformance/room.ts';
@@ -12,7 +12,7 @@ async function bed(): Promise<Bed> {
   const seeds = seedFiles(server);
   const looking = await connect({
     servers: server.url,
-    authenticator: nkeyAuthenticator(new TextEncoder().encode(server.testSeed)),
+    authenticator: (nonce) => nkeyAnswer(server.testSeed, nonce),
   });
   return {
     async connect(count) {

@@ -4,16 +4,19 @@ export const UPSTREAM_CASES = [
   ['slow', 'answers later than a tag is waited for, earlier than it is given up'],
   ['401', 'refuses; nobody has a credential for it'],
   ['403', 'refuses; nobody has a credential for it'],
+  ['credential refused', 'refuses with 401, also the credential that there is for it'],
   ['404', 'has no such image'],
   ['405 on HEAD', 'knows no HEAD'],
   ['429', 'limits us, with `Retry-After`'],
   ['5xx', 'fails'],
   ['resets mid-blob', 'breaks each body of a blob off after a part of it, and gives the rest when asked for it'],
+  ['stalls mid-blob', 'falls silent after a part of a blob, and gives the rest when asked for it'],
   ['dies mid-blob', 'breaks a body of a blob off, and every connection after that'],
   ['wrong bytes', 'sends bytes that are not what their digest says'],
   ['dead CDN', 'redirects blobs to a host that takes no connection'],
   ['down', 'takes no connection'],
   ['black-holed', 'takes the connection, and never answers'],
+  ['lost packets', 'is a place where nobody takes the connection, nor refuses it'],
 ] as const;
 export type UpstreamCase = (typeof UPSTREAM_CASES)[number][0];
 
@@ -38,6 +41,8 @@ export const PULL_CASES = [
   ['digest', 'a manifest by its digest'],
   ['blob', 'a whole layer'],
   ['Range', 'a part of a layer'],
+  ['tags', 'the list of the tags of a repository'],
+  ['referrers', 'the list of what refers to a manifest; in the cache and upstream something does'],
 ] as const;
 export type PullCase = (typeof PULL_CASES)[number][0];
 
@@ -52,6 +57,11 @@ export interface FailureCell {
 export const FAILURE_CELLS: readonly FailureCell[] = PULL_CASES.flatMap(([pull]) =>
   CACHE_CASES.flatMap(([cache]) => UPSTREAM_CASES.map(([upstream]) => ({ upstream, cache, pull }))),
 );
+
+/** Whether it is a list, which has no digest. */
+export function isList(pull: PullCase): boolean {
+  return pull === 'tags' || pull === 'referrers';
+}
 
 /** Whether the tag's state says that the cache holds it. */
 export function isKept(cache: CacheCase): boolean {

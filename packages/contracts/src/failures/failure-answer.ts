@@ -38,17 +38,20 @@ const OF_MANIFEST: Readonly<Record<UpstreamCase, Says>> = {
   slow: 'bytes',
   '401': fails('unauthorized'),
   '403': fails('forbidden'),
+  'credential refused': fails('unauthorized'),
   '404': fails('notFound'),
   // Asked by GET then.
   '405 on HEAD': 'bytes',
   '429': fails('rateLimited'),
   '5xx': fails('upstreamFailed'),
   'resets mid-blob': 'bytes',
+  'stalls mid-blob': 'bytes',
   'dies mid-blob': 'bytes',
   'wrong bytes': fails('badDigest'),
   'dead CDN': 'bytes',
   down: fails('upstreamUnreachable'),
   'black-holed': fails('upstreamTimeout'),
+  'lost packets': fails('upstreamTimeout'),
 };
 
 /** What differs for a blob. */
@@ -57,16 +60,27 @@ const OF_BLOB: Readonly<Partial<Record<UpstreamCase, Says>>> = {
   'dead CDN': fails('upstreamUnreachable'),
 };
 
+/** What differs for a list of tags; it has no digest that its bytes could miss. */
+const OF_TAGS: Readonly<Partial<Record<UpstreamCase, Says>>> = {
+  '404': fails('repositoryUnknown'),
+  'wrong bytes': 'bytes',
+};
+
+/** What differs for a list of referrers: it is not waited for longer than a tag; and where there is no image, nothing refers to it. */
+const OF_REFERRERS: Readonly<Partial<Record<UpstreamCase, Says>>> = { slow: fails('upstreamTimeout'), '404': 'bytes' };
+
 /** What becomes of the question whether a tag has moved, where it is not `same`. */
 const CHECKS: Readonly<Partial<Record<UpstreamCase, string>>> = {
   slow: 'timeout',
   '401': 'refused',
   '403': 'refused',
+  'credential refused': 'refused',
   '404': 'not-found',
   '429': 'rate-limited',
   '5xx': 'server-error',
   down: 'unreachable',
   'black-holed': 'timeout',
+  'lost packets': 'timeout',
 };
 
 /** What the pull of one place of the table gets. */
@@ -76,7 +90,7 @@ export function failureAnswer(cell: FailureCell): FailureAnswer {
   const answer = answerOf(cell);
   return {
     ...answer,
-    waits: waitsOf(cell),
+    waits: waitsOf(cell, answer.origin),
     ...(checked ? { check: CHECKS[upstream] ?? 'same' } : {}),
   };
 }
@@ -90,6 +104,18 @@ function answerOf(cell: FailureCell): Answer {
     case 'blob':
     case 'Range':
       return cache === 'hit' ? fromCache('ByDigest', pull) : blob(upstream, pull);
+    // Lists are upstream's; when it cannot say, the cache's, marked stale. A credential that it refuses is an answer about tags.
+    case 'tags': {
+      const says = OF_TAGS[upstream] ?? OF_MANIFEST[upstream];
+      if (says === 'bytes' || cache !== 'hit' || upstream === 'credential refused') return told(says, 200, 'NotKept');
+      return { ...fromCache('UpstreamSilent'), stale: true };
+    }
+    // Signatures are copied with their image: what the cache has of them is better than none, whatever upstream says.
+    case 'referrers': {
+      const says = OF_REFERRERS[upstream] ?? OF_MANIFEST[upstream];
+      if (cache !== 'hit' || (says === 'bytes' && upstream !== '404')) return told(says, 200, 'NotKept');
+      return upstream === '404' ? fromCache('Kept') : { ...fromCache('UpstreamSilent'), stale: true };
+    }
     // A kept tag is its cached digest, and what the cache lost or cannot show is upstream's.
     case 'tag':
       if (!isKept(cache)) return manifest(upstream, 'NotKept');

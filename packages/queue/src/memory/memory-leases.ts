@@ -44,6 +44,7 @@ export class MemoryLeases {
       release: async (key, address, end) => {
         await ask(() => {
           if (this.#owners.get(key)?.owner === address) this.#owners.delete(key);
+          if (end === 'wrong') this.#landedUntilMs.delete(key);
           if (end === 'landed') this.#landedUntilMs.set(key, this.#now() + LANDED_MS);
           if (end !== 'left') this.#ownedBy.delete(key);
         });

@@ -31,6 +31,7 @@ return {owner, redis.call('EXISTS', KEYS[2]), redis.call('LRANGE', KEYS[3], 0, -
 /** KEYS: owner, landed, owners. ARGV: address, how it ended, how long to remember that it landed in ms. */
 const RELEASE = `
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+if ARGV[2] == 'wrong' then redis.call('DEL', KEYS[2]) end
 if ARGV[2] == 'landed' then redis.call('SET', KEYS[2], '1', 'PX', ARGV[3]) end
 if ARGV[2] ~= 'left' then redis.call('DEL', KEYS[3]) end
 return 1`;

@@ -12,6 +12,16 @@ describe('until', () => {
     expect(await until(check, { what: 'a number', everyMs: 1 })).toBe(0);
   });
 
+  it('looks less often the longer it waits, unless it is told how often', async () => {
+    const looks: Record<string, number> = {};
+    const count = async (name: string, pace: object): Promise<void> => {
+      const look = (): false => ((looks[name] = (looks[name] ?? 0) + 1), false);
+      await until(look, { what: 'nothing', timeoutMs: 400, ...pace }).catch(() => undefined);
+    };
+    await Promise.all([count('longer', {}), count('told', { everyMs: 20 })]);
+    expect(looks['longer']).toBeLessThan(looks['told']!);
+  });
+
   it('says what it waited for and what was wrong last', async () => {
     const failing = until(() => Promise.reject(new Error('closed')), { what: 'the door', timeoutMs: 5, everyMs: 1 });
     await expect(failing).rejects.toThrow('waited 0.005 s for the door: closed');

@@ -9,9 +9,12 @@ export interface UntilOptions {
   /** What is waited for, as it completes "waited 5 s for ...". */
   readonly what: string;
   readonly timeoutMs?: number;
+  /** Default: 20 ms at first, longer and longer up to 60 ms, since a look costs both who looks and who is looked at. */
   readonly everyMs?: number;
   readonly signal?: AbortSignal;
 }
+
+const PAUSE_MS = { first: 20, growth: 1.2, most: 60 };
 
 /**
  * Calls `check` until it neither throws nor returns `undefined` or `false`, and gives what it returned.
@@ -22,7 +25,8 @@ export async function until<T>(
   check: () => Promise<T | undefined | false> | T | undefined | false,
   options: UntilOptions,
 ): Promise<T> {
-  const { what, timeoutMs = 30_000, everyMs = 20, signal } = options;
+  const { what, timeoutMs = 30_000, everyMs, signal } = options;
+  let pause = everyMs ?? PAUSE_MS.first;
   const deadline = performance.now() + timeoutMs;
   let last: unknown;
   for (;;) {
@@ -39,7 +43,8 @@ export async function until<T>(
       const why = last === undefined ? '' : `: ${(last as Partial<Error>).message ?? 'unknown error'}`;
       throw new WaitTimeout(`waited ${timeoutMs / 1000} s for ${what}${why}`, { cause: last });
     }
-    await sleep(everyMs, undefined, signal ? { signal } : {});
+    await sleep(pause, undefined, signal ? { signal } : {});
+    if (everyMs === undefined) pause = Math.min(pause * PAUSE_MS.growth, PAUSE_MS.most);
   }
 }
 

@@ -1,6 +1,14 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { CREDENTIALS, IMAGE_SERVED, IMAGE_STATE, IMAGE_USED, inboxPrefix, type ServiceName } from '@kuik/contracts';
-import { connect, nkeyAuthenticator, type NatsConnection } from 'nats';
+import {
+  CREDENTIALS,
+  IMAGE_SERVED,
+  IMAGE_STATE,
+  IMAGE_USED,
+  inboxPrefix,
+  type ServiceName,
+  nkeyAnswer,
+} from '@kuik/contracts';
+import { connect, type NatsConnection } from 'nats';
 import type { NatsServer } from '../port.ts';
 import { until } from '../process/until.ts';
 import { startNats } from './nats.ts';
@@ -20,7 +28,7 @@ async function connectAs(service: ServiceName | 'test'): Promise<NatsConnection>
   const seed = service === 'test' ? server.testSeed : server.seeds[service];
   const connection = await connect({
     servers: server.url,
-    authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)),
+    authenticator: (nonce) => nkeyAnswer(seed, nonce),
     inboxPrefix: service === 'test' ? '_INBOX_test' : inboxPrefix(service),
     maxReconnectAttempts: -1,
     reconnectTimeWait: 100,

@@ -1,8 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { natsAuthorization, SERVICES, type ServiceName } from '@kuik/contracts';
-import { connect, nkeyAuthenticator } from 'nats';
-import { createUser } from 'nkeys.js';
+import { createNkeySeed, natsAuthorization, nkeyAnswer, publicNkey, SERVICES, type ServiceName } from '@kuik/contracts';
+import { connect } from 'nats';
 import { requirePart } from '../parts/find.ts';
 import type { NatsServer } from '../port.ts';
 import { dataFolder } from '../process/folders.ts';
@@ -61,7 +60,7 @@ class Nats extends Part implements NatsServer {
   async purge(): Promise<void> {
     const connection = await connect({
       servers: this.url,
-      authenticator: nkeyAuthenticator(new TextEncoder().encode(this.testSeed)),
+      authenticator: (nonce) => nkeyAnswer(this.testSeed, nonce),
       timeout: 20_000,
     });
     try {
@@ -81,8 +80,8 @@ interface NewUser {
 }
 
 function newUser(): NewUser {
-  const pair = createUser();
-  return { seed: new TextDecoder().decode(pair.getSeed()), publicKey: pair.getPublicKey() };
+  const seed = createNkeySeed();
+  return { seed, publicKey: publicNkey(seed) };
 }
 
 function pick<T>(users: Record<ServiceName, NewUser>, of: (user: NewUser) => T): Record<ServiceName, T> {

@@ -33,7 +33,7 @@ class Service extends Part implements ServiceProcess {
       port: healthPort,
       check: () => answers(`http://127.0.0.1:${healthPort}/readyz`),
       stopTimeoutMs: 30_000,
-      env: { ...(from === 'dist' ? compiled(path.dirname(entry)) : {}), ...env },
+      env: { ...compiled(from, path.dirname(entry)), ...env },
       ...(readyTimeoutMs ? { readyTimeoutMs } : {}),
     });
     this.service = service;
@@ -42,9 +42,11 @@ class Service extends Part implements ServiceProcess {
 }
 
 /**
- * Where what runs this keeps compiled code, services keep theirs, too, beside their bundle, with which it goes: a fifth of the work of their
- * start. Benchmarks are run by a plain `node`, as the product is.
+ * Where what runs this keeps compiled code, services keep theirs, too: beside their bundle, with which it goes, or in the same place when they run
+ * from their sources. It is a fifth of the work of a bundle's start, and more of the other's. Benchmarks are run by a plain `node`, as the product is.
  */
-function compiled(folder: string): Record<string, string> {
-  return process.env['NODE_COMPILE_CACHE'] === undefined ? {} : { NODE_COMPILE_CACHE: path.join(folder, '.compiled') };
+function compiled(from: 'dist' | 'source', folder: string): Record<string, string> {
+  const common = process.env['NODE_COMPILE_CACHE'];
+  if (common === undefined) return {};
+  return { NODE_COMPILE_CACHE: from === 'dist' ? path.join(folder, '.compiled') : common };
 }

@@ -8,13 +8,15 @@ import {
 } from '@kuik/registry';
 import { NEAR_BYTES } from './next-read.ts';
 import { isProven, proofOf, type TransferReader } from './proof.ts';
-import { sizeOfSpool, SpoolFile, spoolName } from './spool-file.ts';
+import { sizeOfSpool, SpoolFile, spoolName, type SpoolMemory } from './spool-file.ts';
 import type { SpoolRoom } from './spool-room.ts';
 import { Transfer } from './transfer.ts';
 
 export interface AdmissionParts {
   readonly room: SpoolRoom;
   readonly buffers: BufferPool;
+  /** For what came last of each blob; absent: all is read from files. */
+  readonly memory?: SpoolMemory;
   readonly upstream: (reader: Pick<TransferReader, 'host' | 'path' | 'access' | 'requestId'>) => RepositoryClient;
   readonly cache: (repository: Pick<TransferReader, 'host' | 'path'>) => RepositoryClient | undefined;
   /** What a process that owned the transfer before left of the blob, told apart by name. */
@@ -41,6 +43,10 @@ export interface Entry {
   readonly name: string;
   /** The blob came into the cache lately, by whomever. */
   landed: boolean;
+  /** Some of its bytes came from the cache. */
+  fromCache: boolean;
+  /** What the cache holds of it was wrong a while ago: it is neither read there nor put there, where nothing overwrites it. */
+  readonly distrusted: boolean;
   /** Who owned it before, and may have left what it read: the latest first. */
   readonly before: readonly string[];
   storing: boolean;
@@ -53,11 +59,16 @@ export interface Entry {
 }
 
 /** A transfer that nobody came to yet, as its lease tells of it. */
-export function newEntry(key: string, { landed, before }: Pick<Entry, 'landed' | 'before'>): Entry {
+export function newEntry(
+  key: string,
+  { landed, before, distrusted }: Pick<Entry, 'landed' | 'before' | 'distrusted'>,
+): Entry {
   return {
     key,
     name: spoolName(key),
     landed,
+    fromCache: false,
+    distrusted,
     before,
     storing: false,
     proven: new Set(),
@@ -147,10 +158,10 @@ export class Admission {
   }
 
   async #transfer(entry: Entry, digest: string, size: number): Promise<Transfer> {
-    const { room, buffers, onBytes, now } = this.#parts;
+    const { room, buffers, memory, onBytes, now } = this.#parts;
     if (!room.take(entry.name, size, now())) throw new NoRoom();
     try {
-      const spool = await SpoolFile.open(room.folder, entry.key, entry.name, size);
+      const spool = await SpoolFile.open(room.folder, entry.key, entry.name, size, memory);
       if (!this.#owner.lives(entry)) {
         await spool.close(true);
         throw new RegistryError('refused', 'this process ends');
@@ -160,8 +171,10 @@ export class Admission {
         spool,
         buffers,
         patchy: entry.before.length > 0,
-        onBytes: (from, bytes) =>
-          onBytes(from === CACHE ? CACHE : entry.before.includes(from) ? 'copier' : 'upstream', bytes),
+        onBytes: (from, bytes) => {
+          entry.fromCache ||= from === CACHE;
+          onBytes(from === CACHE ? CACHE : entry.before.includes(from) ? 'copier' : 'upstream', bytes);
+        },
         onIdle: () => this.#owner.onIdle(entry),
       });
     } catch (error) {
@@ -173,7 +186,7 @@ export class Admission {
   #sources(entry: Entry, reader: TransferReader): BlobSource[] {
     const { upstream, cache, leftBy } = this.#parts;
     const { digest } = reader;
-    const held = entry.landed ? cache(reader) : undefined;
+    const held = entry.landed && !entry.distrusted ? cache(reader) : undefined;
     return [
       ...(held === undefined ? [] : [blobSource(CACHE, held, digest)]),
       ...entry.before.map((address) => ({ ...leftBy(address, reader), name: address })),

@@ -16,6 +16,7 @@ import {
 import type { Part, ServiceContext } from '@kuik/runtime';
 import type { CopierConfig } from '../config.ts';
 import type { CopyOrigin } from '../credentials.ts';
+import { bringingTurns } from './bringing-turns.ts';
 import { answers, ownerAlive, processName } from './owner-alive.ts';
 import type { TransferReader } from './proof.ts';
 import { ReaderTokens } from './reader-token.ts';
@@ -27,6 +28,9 @@ import { ownAddress, TransferServer } from './transfer-server.ts';
 import { Transfers } from './transfers.ts';
 
 const READ_BUFFERS = { totalBytes: 32 * 1024 * 1024, maxBytes: 1024 * 1024, minBytes: 64 * 1024 };
+/** What came last of each blob is given from memory: a reader that keeps up costs no read of the file. */
+const BLOCK_BYTES = 256 * 1024;
+const BLOCKS = { totalBytes: 16 * 1024 * 1024, maxBytes: BLOCK_BYTES, minBytes: BLOCK_BYTES };
 /** A reader that takes nothing for this long is gone. */
 const IDLE_MS = 120_000;
 /** Another copier's upstream may be slow to answer, and to go on. */
@@ -49,6 +53,8 @@ export interface OpenedTransfers {
     reader: Pick<TransferReader, 'host' | 'path' | 'requestId'>,
   ) => RepositoryClient;
   readonly sessions: UploadSessions;
+  /** The turns of copies. */
+  readonly turns: Pick<BlobTurns, 'of'>;
   /** The server, and what it gives away; to be started before whoever joins. */
   readonly part: Part;
   /** Where others reach us; known once the part is started. */
@@ -71,6 +77,7 @@ export function openTransfers(parts: OpenTransfersParts): OpenedTransfers {
   };
   const room = new SpoolRoom({ folder, totalBytes: spoolBytes, keepMs: keep });
   const buffers = new BufferPool(READ_BUFFERS);
+  const blocks = new BufferPool(BLOCKS);
   const sessions = notedSessions(leases);
   const ending = new AbortController();
   const bytes = metrics.counter(METRICS.transferBytes);
@@ -104,6 +111,7 @@ export function openTransfers(parts: OpenTransfersParts): OpenedTransfers {
     leases,
     room,
     buffers,
+    memory: { pool: blocks, blockBytes: BLOCK_BYTES },
     address: url,
     alive,
     upstream: ({ host: from, path, access, requestId }) => {
@@ -158,6 +166,7 @@ export function openTransfers(parts: OpenTransfersParts): OpenedTransfers {
         at: (address, wanted) => at(address, wanted, 'credential'),
       }),
     sessions,
+    turns: bringingTurns(turns, transfers),
     part: {
       name: 'transfers',
       start: () => server.start(),
@@ -166,6 +175,7 @@ export function openTransfers(parts: OpenTransfersParts): OpenedTransfers {
         await transfers.close();
         await server.close();
         buffers.close();
+        blocks.close();
       },
     },
     url,

@@ -1,9 +1,12 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { BufferPool } from '@kuik/registry';
 import { SpoolFile } from './spool-file.ts';
 
+const KiB = 1024;
 const bytes = Buffer.from('some bytes of a blob');
 
 describe('SpoolFile', () => {
@@ -38,6 +41,47 @@ describe('SpoolFile', () => {
     const next = await open();
     expect(next.have.endOf(0)).toBe(4);
     await next.close(false);
+  });
+
+  it('gives with memory what came last without reading it, and the rest from the file', async () => {
+    const pool = new BufferPool({ totalBytes: 64 * KiB, maxBytes: 4 * KiB, minBytes: 4 * KiB });
+    const blob = randomBytes(90 * KiB);
+    const of = () => SpoolFile.open(folder, 'key', 'blob', blob.length, { pool, blockBytes: 4 * KiB });
+    const all = async (spool: SpoolFile): Promise<Buffer> => {
+      const parts: Buffer[] = [];
+      for (let at = 0; at < blob.length; at += parts.at(-1)!.length)
+        parts.push(Buffer.from(await spool.read(Buffer.alloc(7 * KiB), at, blob.length - at)));
+      return Buffer.concat(parts);
+    };
+    const first = await of();
+    for (let at = 0; at < blob.length; at += 3 * KiB) await first.write(blob.subarray(at, at + 3 * KiB), at);
+    expect((await all(first)).equals(blob)).toBe(true);
+    expect(first.hold(0, 1)).toBeUndefined();
+    const last = first.hold(blob.length - 1, 1)!;
+    expect(last.bytes[0]).toBe(blob.at(-1));
+    last.release();
+    await first.close(true);
+    expect(pool.usedBytes).toBe(0);
+    const next = await of();
+    expect((await all(next)).equals(blob)).toBe(true);
+    await next.close(false);
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  it('makes no file of a small blob with memory, unless it is kept', async () => {
+    const pool = new BufferPool({ totalBytes: 64 * KiB, maxBytes: 4 * KiB, minBytes: 4 * KiB });
+    const small = () => SpoolFile.open(folder, 'key', 'blob', bytes.length, { pool, blockBytes: 4 * KiB });
+    const files: string[][] = [];
+    for (const keep of [false, true, true]) {
+      const spool = await small();
+      if (spool.have.endOf(0) === 0) await spool.write(bytes, 0);
+      files.push(readdirSync(folder));
+      expect(String(await spool.read(Buffer.alloc(99), 0, 99))).toBe(String(bytes));
+      await spool.close(keep);
+      files.push(readdirSync(folder));
+    }
+    const kept = ['blob', 'blob.json'];
+    expect(files).toEqual([[], [], [], kept, kept, kept]);
   });
 
   it('is closed although its list cannot be written, and holds nothing for the next one', async () => {

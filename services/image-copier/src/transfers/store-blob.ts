@@ -3,8 +3,6 @@ import { copyBlob, type RepositoryClient, type UploadSessions } from '@kuik/regi
 import type { TransferReader } from './proof.ts';
 import type { TransfersParts } from './transfers.ts';
 
-const CHUNK_BYTES = 256 * 1024 * 1024;
-
 export interface StoreParts {
   readonly cache: (repository: Pick<TransferReader, 'host' | 'path'>) => RepositoryClient | undefined;
   readonly turns: Pick<BlobTurns, 'of'>;
@@ -28,7 +26,7 @@ export function storeBlob({ cache, turns, sessions, signal, count, log }: StoreP
         turns: turns.of(host),
         inline: undefined,
         sessions,
-        chunkBytes: CHUNK_BYTES,
+        chunkBytes: Infinity,
         signal,
         onBytes: () => undefined,
       });

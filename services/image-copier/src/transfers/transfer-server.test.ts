@@ -15,7 +15,10 @@ describe('TransferServer', () => {
       tokens: { refusal: () => undefined, issuer: (header) => header },
       copiers: 'a copier',
       transfers: {
-        join: () => Promise.resolve({ at: 'http://10.0.0.9:7440' }),
+        join: ({ access }) =>
+          access === 'anonymous'
+            ? Promise.resolve({ at: 'http://10.0.0.9:7440' })
+            : Promise.reject(new RegistryError('timeout', 'spared', { retryAfterMs: 5_000 })),
         left: ({ offset = 0 }) =>
           Promise.resolve(
             openBlobOver({
@@ -54,6 +57,11 @@ describe('TransferServer', () => {
     const shown = await blob('left', 'a copier', { range: 'bytes=5-' });
     expect([shown.status, shown.headers.get('content-range')]).toEqual([206, 'bytes 5-99/100']);
     await expect(shown.arrayBuffer()).rejects.toThrow();
+  });
+
+  it('says that upstream does not answer, in no word of upstream’s', async () => {
+    const refused = await blob('credential', 'a proxy');
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([504, null]);
   });
 
   it('sends everybody else on to the owner, with what they said of themselves', async () => {

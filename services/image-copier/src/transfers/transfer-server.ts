@@ -11,7 +11,7 @@ import { NoRoom } from './admission.ts';
 import type { Transfers } from './transfers.ts';
 
 /** What a reader got: label `result` of `kuik_transfer_joins_total`. */
-export type JoinResult = 'joined' | 'redirected' | 'refused' | 'noRoom' | 'failed' | 'denied' | 'malformed';
+export type JoinResult = 'joined' | 'redirected' | 'refused' | 'noRoom' | 'silent' | 'failed' | 'denied' | 'malformed';
 
 export interface TransferServerOptions {
   readonly listen: { readonly host: string; readonly port: number };
@@ -106,6 +106,8 @@ export class TransferServer implements Part {
       if (error instanceof NoRoom) return answer(507, 'noRoom');
       const status = error instanceof RegistryError ? (error.status ?? 502) : 502;
       if (!(error instanceof RegistryError)) log.warn('transfer failed', { digest: asked.digest, error });
+      // Not a word of upstream's, and none of ours: there is none. Who is spared already costs the reader no time.
+      if (error instanceof RegistryError && error.code === 'timeout') return answer(504, 'silent');
       if (!SAID.has(status)) return answer(502, 'failed');
       const afterMs = (error as RegistryError).retryAfterMs;
       answer(status, 'refused', afterMs === undefined ? {} : { 'retry-after': String(Math.ceil(afterMs / 1000)) });

@@ -7,7 +7,7 @@ import { digestOf } from '@kuik/image';
 import { BufferPool, openBlobOver, RegistryError, type BlobSource } from '@kuik/registry';
 import { until } from '@kuik/testbed';
 import fc from 'fast-check';
-import { SpoolFile } from './spool-file.ts';
+import { SpoolFile, type SpoolMemory } from './spool-file.ts';
 import { Transfer } from './transfer.ts';
 
 const KiB = 1024;
@@ -51,8 +51,14 @@ function source(bytes: Buffer, breaks: number[] = []) {
   return { told, source: { name: 'upstream', open } };
 }
 
-async function transfer(bytes: Buffer, from: BlobSource, digest = digestOf(bytes), name = `spool-${(names += 1)}`) {
-  const spool = await SpoolFile.open(folder, digest, name, bytes.length);
+async function transfer(
+  bytes: Buffer,
+  from: BlobSource,
+  digest = digestOf(bytes),
+  name = `spool-${(names += 1)}`,
+  memory?: SpoolMemory,
+) {
+  const spool = await SpoolFile.open(folder, digest, name, bytes.length, memory);
   const made = new Transfer({ digest, spool, buffers, onBytes: () => undefined, onIdle: () => undefined });
   made.addSource(from);
   return { made, name };
@@ -71,10 +77,12 @@ describe('a transfer', () => {
   it('gives every reader its bytes and reads none twice, whatever they want and in whatever order', async () => {
     const bytes = randomBytes(400 * KiB);
     const spans = fc.array(fc.tuple(fc.nat(399), fc.nat(399), fc.boolean()), { minLength: 1, maxLength: 6 });
+    const blockBytes = 8 * KiB;
+    const pool = new BufferPool({ totalBytes: 32 * KiB, maxBytes: blockBytes, minBytes: blockBytes });
     await fc.assert(
-      fc.asyncProperty(spans, async (wanted) => {
+      fc.asyncProperty(spans, fc.boolean(), async (wanted, inMemory) => {
         const { told, source: from } = source(bytes);
-        const { made } = await transfer(bytes, from);
+        const { made } = await transfer(bytes, from, undefined, undefined, inMemory ? { pool, blockBytes } : undefined);
         // Whoever asks for all keeps the reads going that others began.
         const all = take(made);
         const got = await Promise.all(
@@ -90,6 +98,7 @@ describe('a transfer', () => {
         expect(told.given).toBeLessThanOrEqual(bytes.length + 16 * KiB * wanted.length);
         expect(made.verified).toBe(true);
         await made.close(false);
+        expect([pool.usedBytes, buffers.usedBytes]).toEqual([0, 0]);
       }),
       { numRuns: 30 },
     );
@@ -105,6 +114,20 @@ describe('a transfer', () => {
     expect(parts.reduce((a, b) => a + b, 0)).toBe(236 * KiB);
     expect(made.ended?.code).toBe('digest-mismatch');
     await made.close(true);
+  });
+
+  it('vouches for what it gives from where all before it is there', async () => {
+    const bytes = randomBytes(300 * KiB);
+    const { made } = await transfer(bytes, source(bytes).source);
+    const vouched = (offset: number) => {
+      const blob = made.read({ offset });
+      blob.cancel();
+      return blob.vouched === true;
+    };
+    expect([vouched(0), vouched(200 * KiB)]).toEqual([true, false]);
+    await take(made, { offset: 0, end: 200 * KiB - 1 });
+    expect(vouched(200 * KiB)).toBe(true);
+    await made.close(false);
   });
 
   it('goes on from what an earlier process left, and still checks the whole', async () => {

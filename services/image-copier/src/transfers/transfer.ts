@@ -1,5 +1,3 @@
-import { createHash, type Hash } from 'node:crypto';
-import { parseDigest } from '@kuik/image';
 import {
   openBlobOver,
   openResuming,
@@ -9,12 +7,12 @@ import {
   type OpenBlob,
 } from '@kuik/registry';
 import { nextRead, readAhead, willBeWhole, type Reading } from './next-read.ts';
+import { RunningDigest } from './running-digest.ts';
 import type { SpoolFile } from './spool-file.ts';
 import type { Span } from './span-set.ts';
 
 /** So much is given to nobody before the digest of the whole agrees, while the whole will be known. */
 const HELD_BACK = 64 * 1024;
-const HASH_STEP = 256 * 1024;
 /** Rounds of an upstream read without progress before its readers are told. */
 const ROUNDS = 3;
 
@@ -56,10 +54,7 @@ export class Transfer {
   readonly #sources: BlobSource[] = [];
   readonly #reads = new Set<ActiveRead>();
   readonly #waiting = new Set<() => void>();
-  readonly #hash: Hash;
-  #hashed = 0;
-  #hashing = false;
-  #verified = false;
+  readonly #digest: RunningDigest;
   #readers = 0;
   /** Those of them who may leave after a piece. */
   #fetchingPieces = 0;
@@ -70,8 +65,13 @@ export class Transfer {
 
   constructor(parts: TransferParts) {
     this.#parts = parts;
-    this.#hash = createHash(parseDigest(parts.digest)!.algorithm);
-    if (this.size === 0) this.#check();
+    this.#digest = new RunningDigest({
+      digest: parts.digest,
+      spool: parts.spool,
+      onWrong: (why) => this.end(why),
+      onProgress: () => this.#wake(),
+    });
+    if (this.size === 0) this.#digest.goOn();
   }
 
   get size(): number {
@@ -84,7 +84,7 @@ export class Transfer {
 
   /** The digest of the whole agreed. */
   get verified(): boolean {
-    return this.#verified;
+    return this.#digest.verified;
   }
 
   /** Why nothing more comes; undefined while it is alive. */
@@ -135,6 +135,8 @@ export class Transfer {
       offset,
       length: to - offset,
       contentType: 'application/octet-stream',
+      // All before it is here, so the whole will be by its last byte; what is here stays.
+      vouched: this.#parts.spool.have.covers({ from: 0, to: offset }),
       pump: (sink, signal) => this.#pump({ from: offset, to }, sink, signal).finally(leave),
       cancel: leave,
     });
@@ -143,6 +145,7 @@ export class Transfer {
   /** Nothing more is read, and nobody is served on. */
   end(why: RegistryError): void {
     this.#ended ??= why;
+    this.#digest.stop();
     for (const read of this.#reads) read.stop.abort();
     this.#wake();
   }
@@ -158,7 +161,8 @@ export class Transfer {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const { spool, buffers } = this.#parts;
-    const buffer = await buffers.acquire(signal);
+    /** For what is read from the file. */
+    let buffer: Buffer | undefined;
     try {
       let failures = this.#failures;
       for (let at = from; at < to;) {
@@ -174,21 +178,26 @@ export class Transfer {
         if (next.do === 'serve') {
           const length = Math.min(next.to, to, this.#releasable()) - at;
           if (length > 0) {
-            const chunk = await spool.read(buffer, at, length);
+            const held = spool.hold(at, length);
+            const chunk = held?.bytes ?? (await spool.read((buffer ??= await buffers.acquire(signal)), at, length));
             if (chunk.length === 0) throw new RegistryError('truncated', 'the spool file lost its bytes');
-            await sink(chunk);
+            try {
+              await sink(chunk);
+            } finally {
+              held?.release();
+            }
             at += chunk.length;
             failures = this.#failures;
             continue;
           }
-          this.#hashOn();
+          this.#digest.goOn();
         }
         const span = next.do === 'read' ? next.span : readAhead(known, at, to);
         if (span !== undefined) this.#start(span);
         await this.#happening(signal);
       }
     } finally {
-      buffers.release(buffer);
+      if (buffer !== undefined) buffers.release(buffer);
     }
   }
 
@@ -227,9 +236,17 @@ export class Transfer {
     try {
       await deliver(async (chunk) => {
         const part = chunk.subarray(0, Math.max(0, read.to - read.at));
-        await this.#parts.spool.write(part, read.at);
+        const written = this.#parts.spool.write(part, read.at);
+        // While it is written.
+        this.#digest.take(part, read.at);
+        try {
+          await written;
+        } catch (error) {
+          // Other bytes may come in their place, which were not hashed.
+          this.end(new RegistryError('server-error', `cannot keep what was read: ${String(error)}`));
+          throw error;
+        }
         this.#parts.onBytes(from(), chunk.length);
-        this.#hashInOrder(part, read.at);
         read.at += part.length;
         this.#wake();
         // One that ends where it was to end leaves its connection to the next.
@@ -248,55 +265,9 @@ export class Transfer {
 
   /** Up to where bytes may be given away now. */
   #releasable(): number {
-    if (this.#verified || !willBeWhole({ have: this.#parts.spool.have, readings: [...this.#reads] }, this.size))
+    if (this.verified || !willBeWhole({ have: this.#parts.spool.have, readings: [...this.#reads] }, this.size))
       return this.size;
     return Math.max(0, this.size - HELD_BACK);
-  }
-
-  #hashInOrder(chunk: Buffer, at: number): void {
-    if (!this.#hashing && at <= this.#hashed && this.#hashed < at + chunk.length) {
-      this.#hash.update(chunk.subarray(this.#hashed - at));
-      this.#hashed = at + chunk.length;
-      if (this.#hashed === this.size) return this.#check();
-    }
-    this.#hashOn();
-  }
-
-  /** Hashes what is known beyond the byte reached from the file: what came out of order, or before this process. */
-  #hashOn(): void {
-    const { spool } = this.#parts;
-    if (this.#hashing || this.#verified || spool.have.endOf(this.#hashed) <= this.#hashed) return;
-    this.#hashing = true;
-    const buffer = Buffer.allocUnsafe(HASH_STEP);
-    const go = async (): Promise<void> => {
-      for (;;) {
-        const length = spool.have.endOf(this.#hashed) - this.#hashed;
-        if (length <= 0 || this.#ended !== undefined) return;
-        const chunk = await spool.read(buffer, this.#hashed, length);
-        if (chunk.length === 0) throw new RegistryError('truncated', 'the spool file lost its bytes');
-        this.#hash.update(chunk);
-        this.#hashed += chunk.length;
-      }
-    };
-    go().then(
-      () => {
-        this.#hashing = false;
-        if (this.#hashed === this.size && this.#ended === undefined) this.#check();
-        this.#wake();
-      },
-      (error: unknown) =>
-        this.end(error instanceof RegistryError ? error : new RegistryError('truncated', String(error))),
-    );
-  }
-
-  #check(): void {
-    const { digest } = this.#parts;
-    const got = this.#hash.digest('hex');
-    if (got === parseDigest(digest)!.hex) this.#verified = true;
-    else
-      this.end(
-        new RegistryError('digest-mismatch', `the bytes of ${digest} have the digest ${got.slice(0, 12)}...: refused`),
-      );
   }
 
   #happening(signal: AbortSignal | undefined): Promise<void> {

@@ -27,12 +27,13 @@ const pause = () => new Promise((resolve) => setImmediate(resolve));
 
 /**
  * An upstream, leases and turns that everybody shares, and copiers that can die. `grants` says who may read what; `pace.lag`: upstream sends so
- * many bytes more than the slowest of pulls and upload has.
+ * many bytes more than the slowest of pulls and upload has; `cached`: what the cache holds, once something landed.
  */
 function world(
   bytes: Buffer,
   grants: (path: string, access: Access) => boolean = () => true,
   pace = { lag: Infinity },
+  cached = bytes,
 ) {
   const digest = digestOf(bytes);
   const pulling = new Set<{ at: number }>();
@@ -44,7 +45,12 @@ function world(
   const refusal = () => new RegistryError('unauthorized', 'status 401', { status: 401 });
   const upstream = ({ path: repository, access }: { path: string; access: Access }): RepositoryClient =>
     registry(repository, access, (given) => (told.given += given));
-  const registry = (repository: string, access: Access, count: (given: number) => void): RepositoryClient =>
+  const registry = (
+    repository: string,
+    access: Access,
+    count: (given: number) => void,
+    held = bytes,
+  ): RepositoryClient =>
     ({
       host: 'up.test',
       repository,
@@ -58,7 +64,7 @@ function world(
         await pause();
         told.opened += 1;
         if (!grants(repository, access)) throw refusal();
-        const part = bytes.subarray(offset, (end ?? bytes.length - 1) + 1);
+        const part = held.subarray(offset, (end ?? bytes.length - 1) + 1);
         return openBlobOver({
           totalSize: bytes.length,
           offset,
@@ -94,6 +100,10 @@ function world(
       },
       room: new SpoolRoom({ folder: path.join(own, name), totalBytes, keepMs: 60_000 }),
       buffers: new BufferPool({ totalBytes: 4096 * KiB, maxBytes: 64 * KiB, minBytes: CHUNK }),
+      memory: {
+        pool: new BufferPool({ totalBytes: 256 * KiB, maxBytes: CHUNK, minBytes: CHUNK }),
+        blockBytes: CHUNK,
+      },
       address: () => name,
       alive,
       upstream,
@@ -105,7 +115,7 @@ function world(
           return left;
         },
       }),
-      cache: () => (told.stored > 0 ? registry('cache', 'anonymous', () => undefined) : undefined),
+      cache: () => (told.stored > 0 ? registry('cache', 'anonymous', () => undefined, cached) : undefined),
       async store(_reader, _size, source) {
         const signal = new AbortController().signal;
         const turn = await turns.of('up.test').take(digest, { except: [], signal });
@@ -261,6 +271,50 @@ describe('transfers of several copiers', () => {
     const late = pull(() => [other]);
     for (const got of await Promise.all([early, late])) expect(got.equals(bytes)).toBe(true);
     expect(told.given).toBeLessThanOrEqual(bytes.length + pace.lag);
+  });
+
+  it('keep a copy’s transfer until it has landed, and nothing of it afterwards', async () => {
+    const bytes = randomBytes(600 * KiB);
+    const { told, start, live, reader, digest } = world(bytes);
+    const transfers = live.get(start())!.transfers;
+    const copy = async (): Promise<void> => {
+      const joined = await transfers.join(reader({ store: false }));
+      if ('blob' in joined) await joined.blob.deliver(() => undefined);
+    };
+    const key = { host: 'up.test', digest };
+    for (const landed of [false, true]) {
+      const brought = transfers.bringing(key);
+      await copy();
+      await copy();
+      expect(transfers.active).toBe(1);
+      brought(landed);
+      const isLeft = async (): Promise<boolean> => {
+        const left = await transfers.left({ ...key, offset: 0, end: undefined });
+        left?.cancel();
+        return left?.length === bytes.length;
+      };
+      await until(async () => (await isLeft()) !== landed, { what: landed ? 'nothing to be left' : 'all to be left' });
+      expect(transfers.active).toBe(0);
+    }
+    expect(told.given).toBe(bytes.length);
+  });
+
+  it('break off what landed in the cache with other bytes, and neither read nor put it there for a while', async () => {
+    const bytes = randomBytes(300 * KiB);
+    const { told, start, live, leases, digest, reader, pull } = world(
+      bytes,
+      undefined,
+      undefined,
+      Buffer.alloc(300 * KiB),
+    );
+    const door = start();
+    told.stored = 1;
+    await leases.release(`up.test:${digest}`, 'another', 'landed');
+    const joined = await live.get(door)!.transfers.join(reader());
+    await expect('blob' in joined && joined.blob.deliver(() => undefined)).rejects.toThrow(/refused/);
+    await leases.release(`up.test:${digest}`, 'another', 'landed');
+    expect((await pull(() => [door])).equals(bytes)).toBe(true);
+    expect(told).toMatchObject({ given: bytes.length, stored: 1, uploaded: 0 });
   });
 
   it('let in only whom upstream lets in, by a look when somebody else is being served', async () => {

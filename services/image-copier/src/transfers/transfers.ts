@@ -19,6 +19,10 @@ export interface TransfersParts extends AdmissionParts {
   readonly log: { debug(message: string, fields?: Record<string, unknown>): void };
 }
 
+/** What the cache holds with wrong bytes is looked at there again after this long: somebody may have mended it. */
+const DISTRUSTED_MS = 3_600_000;
+const DISTRUSTED_MAX = 1_000;
+
 const moved = (): RegistryError => new RegistryError('refused', 'this transfer has another owner now');
 
 /** All transfers of this process; who else owns one is asked of the leases. The protocol is docs/transfers.md. */
@@ -28,6 +32,10 @@ export class Transfers {
   readonly #entries = new Map<string, Entry>();
   readonly #claims = new Map<string, Promise<Entry | { at: string }>>();
   readonly #closing = new Map<string, Promise<void>>();
+  /** How many copies of ours bring a blob right now. */
+  readonly #bringing = new Map<string, number>();
+  /** Keys of what was wrong in the cache, and until when that counts. */
+  readonly #distrusted = new Map<string, number>();
   readonly #sweep: NodeJS.Timeout;
   #closed = false;
 
@@ -61,6 +69,24 @@ export class Transfers {
       entry.holds -= 1;
       this.#leaveWhenIdle(entry);
     }
+  }
+
+  /**
+   * A copy of ours begins to bring the blob into the cache: its transfer stays until the copy has ended, whoever reads it. Returns what is to be
+   * told then, whether it landed.
+   */
+  bringing({ host, digest }: Pick<TransferReader, 'host' | 'digest'>): (landed: boolean) => void {
+    const key = `${host}:${digest}`;
+    this.#bringing.set(key, (this.#bringing.get(key) ?? 0) + 1);
+    return (landed) => {
+      const others = this.#bringing.get(key)! - 1;
+      if (others > 0) this.#bringing.set(key, others);
+      else this.#bringing.delete(key);
+      const entry = this.#entries.get(key);
+      if (entry === undefined) return;
+      entry.landed ||= landed;
+      this.#leaveWhenIdle(entry);
+    };
   }
 
   /**
@@ -112,7 +138,8 @@ export class Transfers {
       await leases.release(key, me, 'left');
       throw new RegistryError('refused', 'this process ends');
     }
-    const entry = newEntry(key, claim ?? { landed: false, before: [] });
+    const distrusted = (this.#distrusted.get(key) ?? -Infinity) > this.#parts.now();
+    const entry = newEntry(key, { landed: false, before: [], ...claim, distrusted });
     entry.beat = setInterval(() => void this.#renew(entry), leases.lockMs / 3).unref();
     this.#entries.set(key, entry);
     this.#parts.log.debug('transfer begins', { digest, key });
@@ -130,7 +157,7 @@ export class Transfers {
   }
 
   #store(entry: Entry, reader: TransferReader): void {
-    if (entry.storing || entry.landed) return;
+    if (entry.storing || entry.landed || entry.distrusted) return;
     entry.storing = true;
     entry.holds += 1;
     const transfer = entry.transfer!;
@@ -146,8 +173,10 @@ export class Transfers {
   }
 
   #leaveWhenIdle(entry: Entry): void {
-    if (entry.holds > 0 || (entry.transfer?.readers ?? 0) > 0 || this.#entries.get(entry.key) !== entry) return;
-    this.#end(entry);
+    const { key, holds, transfer } = entry;
+    if (holds > 0 || (transfer?.readers ?? 0) > 0 || this.#entries.get(key) !== entry) return;
+    const over = this.#closed || transfer === undefined || transfer.ended !== undefined;
+    if (over || !this.#bringing.has(key)) this.#end(entry);
   }
 
   #end(entry: Entry): void {
@@ -157,10 +186,16 @@ export class Transfers {
     this.#closing.set(entry.key, closing);
   }
 
+  #distrust(key: string): void {
+    if (this.#distrusted.size >= DISTRUSTED_MAX) this.#distrusted.delete(this.#distrusted.keys().next().value!);
+    this.#distrusted.set(key, this.#parts.now() + DISTRUSTED_MS);
+  }
+
   async #leave(entry: Entry): Promise<void> {
     const { leases, address, room, now } = this.#parts;
     const wrong = entry.transfer?.ended?.code === 'digest-mismatch';
     const keep = !entry.landed && !wrong;
+    if (wrong && entry.fromCache) this.#distrust(entry.key);
     if (entry.transfer !== undefined) {
       // What was opened for a reader that left before it read.
       entry.transfer.end(new RegistryError('refused', 'nobody reads it any more'));

@@ -4,20 +4,31 @@ import path from 'node:path';
 import { connectBus, type Bus } from '@kuik/bus';
 import {
   CREDENTIALS,
-  FAILURE_CELLS,
   type FailureCell,
   IMAGE_STATE,
   isAway,
   isKept,
+  isLate,
   sealCredential,
   UPSTREAM_CASES,
 } from '@kuik/contracts';
-import { parseReference, stateKey, toCacheRepository } from '@kuik/image';
+import { parseReference, referrersTag, stateKey, toCacheRepository } from '@kuik/image';
 import { makeImage, startFaultProxy, startNats, until, type FaultProxy, type NatsServer } from '@kuik/testbed';
 import { HOST, startProxyWorld, type RunningProxy } from '../proxy-world.fixture.ts';
 import { BOUNDS, generousTo, HUNG } from './bounds.fixture.ts';
 import { openWorld, type Opened } from './opened.fixture.ts';
-import { bringAbout, DEAD_CDN, LAYER_BYTES, repositoryOf, upstreamHost } from './upstream-cases.fixture.ts';
+import { startNobody } from './nobody-listens.fixture.ts';
+import { PULLED_CELLS } from './pulled-cells.fixture.ts';
+import { makeSignature } from './signature.fixture.ts';
+import {
+  bringAbout,
+  credentialFor,
+  DEAD_CDN,
+  LAYER_BYTES,
+  repositoryOf,
+  upstreamHost,
+  withCases,
+} from './upstream-cases.fixture.ts';
 
 /** Small enough that a layer is more than one. */
 const CHUNK_BYTES = 65_536;
@@ -42,7 +53,9 @@ async function failureWorld(opened: Opened) {
   );
   const { faults } = world;
   const busOf = (service: 'pod-watcher' | 'node-proxy'): Promise<Bus> => connected(nats, service, folder);
+  const nobody = opened.add(await startNobody(), (one) => one.stop());
   const image = await makeImage({ seed: 'failures', layers: [{ bytes: LAYER_BYTES, encoding: 'raw' }] });
+  const signature = await makeSignature(image);
   const layer = image.blobs.find(({ size }) => size === LAYER_BYTES)!;
 
   const [watcher] = await Promise.all([
@@ -52,14 +65,15 @@ async function failureWorld(opened: Opened) {
     world.keep('image', ['1'], image),
     world.keep('half', ['1'], image),
   ]);
+  const list = [referrersTag(image.digest)];
+  await Promise.all([faults.push(HOST, 'image', list, signature), world.keep('image', list, signature)]);
   giveRepositories(world.upstream.folder, world.cache.folder, layer.digest);
   await caches.host(cacheHost('down')).down();
   caches.host(cacheHost('black-holed')).on().hang();
   await Promise.all(UPSTREAM_CASES.map(([upstream]) => bringAbout(upstream, faults)));
   opened.add(watcher, (one) => one.close());
-  // Nobody has a pull secret for anything here.
-  watcher.respond(CREDENTIALS, ({ publicKey }) =>
-    Promise.resolve({ sealed: sealCredential({ kind: 'anonymous' }, publicKey) }),
+  watcher.respond(CREDENTIALS, ({ host, publicKey }) =>
+    Promise.resolve({ sealed: sealCredential(credentialFor(host), publicKey) }),
   );
   await tellStates(watcher, image.digest);
 
@@ -69,12 +83,10 @@ async function failureWorld(opened: Opened) {
     { knows = true, patient = true, settings = {} }: { knows?: boolean; patient?: boolean; settings?: object } = {},
   ): Promise<RunningProxy> => {
     const patience = `${patient ? BOUNDS.generous : BOUNDS.patience}ms`;
-    const registries = faults.registries();
-    const blackHole = upstreamHost('black-holed');
     return world.start({
       ...(knows ? { bus: await busOf('node-proxy') } : {}),
       settings: {
-        registries: { ...registries, [blackHole]: { ...registries[blackHole], timeouts: HUNG } },
+        registries: withCases(faults.registries(), nobody.address),
         upstreamTimeouts: GENEROUS,
         // Each cell waits as the first one would; what breakers do has a test of its own.
         upstreamBreaker: { failures: 1_000_000 },
@@ -88,12 +100,18 @@ async function failureWorld(opened: Opened) {
       },
     });
   };
+  const whatOf = (pull: FailureCell['pull']): string => {
+    if (pull === 'tags') return 'tags/list';
+    if (pull === 'referrers') return `referrers/${image.digest}`;
+    if (pull === 'blob' || pull === 'Range') return `blobs/${layer.digest}`;
+    return `manifests/${pull === 'digest' ? image.digest : '1'}`;
+  };
   const proxies = new Map<string, RunningProxy>();
   const nameOf = ({ upstream, cache, pull }: FailureCell) => {
-    const options = { knows: pull !== 'unknown tag', patient: upstream !== 'slow' && upstream !== 'black-holed' };
+    const options = { knows: pull !== 'unknown tag', patient: !isLate(upstream) };
     return { name: JSON.stringify([isAway(cache) ? cache : 'there', options]), options };
   };
-  for (const cell of FAILURE_CELLS) {
+  for (const cell of PULLED_CELLS) {
     const { name, options } = nameOf(cell);
     if (!proxies.has(name)) proxies.set(name, await startProxy(cell.cache, options));
   }
@@ -101,6 +119,7 @@ async function failureWorld(opened: Opened) {
   return {
     image,
     layer,
+    signature,
     faults,
     proxies: [...proxies.values()],
     startProxy,
@@ -109,9 +128,7 @@ async function failureWorld(opened: Opened) {
     /** What the cell asks for: what follows `/v2/`. */
     targetOf(cell: FailureCell): string {
       const { pull, upstream } = cell;
-      const isBlob = pull === 'blob' || pull === 'Range';
-      const what = isBlob ? `blobs/${layer.digest}` : `manifests/${pull === 'digest' ? image.digest : '1'}`;
-      return `${upstreamHost(upstream)}/${repositoryOf(cell)}/${what}`;
+      return `${upstreamHost(upstream)}/${repositoryOf(cell)}/${whatOf(pull)}`;
     },
     /** How often the cell made somebody wait who never answers. */
     hangs(cell: FailureCell): { upstream: number; cache: number } {
@@ -137,7 +154,7 @@ async function connected(nats: NatsServer, service: 'pod-watcher' | 'node-proxy'
 async function tellStates(watcher: Bus, digest: string): Promise<void> {
   const bucket = watcher.bucket(IMAGE_STATE, { create: true });
   await until(async () => (await bucket.keys(), true), { what: 'the bucket' });
-  const told = FAILURE_CELLS.filter(({ pull, cache }) => (pull === 'tag' && isKept(cache)) || pull === 'checked tag');
+  const told = PULLED_CELLS.filter(({ pull, cache }) => (pull === 'tag' && isKept(cache)) || pull === 'checked tag');
   await Promise.all(
     told.map((cell) => {
       const reference = `${upstreamHost(cell.upstream)}/${repositoryOf(cell)}:1`;
@@ -163,7 +180,7 @@ function giveRepositories(upstreamFolder: string, cacheFolder: string, layer: st
   const half = at(cacheFolder, HOST, 'half');
   rmSync(path.join(half, '_manifests'), { recursive: true });
   rmSync(path.join(half, '_layers/sha256', layer.slice('sha256:'.length)), { recursive: true });
-  for (const cell of FAILURE_CELLS) {
+  for (const cell of PULLED_CELLS) {
     const [host, repository] = [upstreamHost(cell.upstream), repositoryOf(cell)];
     link(at(upstreamFolder, HOST, 'image'), at(upstreamFolder, host, repository));
     if (cell.cache === 'hit') link(at(cacheFolder, HOST, 'image'), at(cacheFolder, host, repository));

@@ -1,4 +1,4 @@
-import { ERROR_CODES, failureAnswer, type FailureAnswer, type FailureCell } from '@kuik/contracts';
+import { ERROR_CODES, failureAnswer, type FailureAnswer, type FailureCell, isList } from '@kuik/contracts';
 import { digestOf } from '@kuik/image';
 import { until, type MadeBlob } from '@kuik/testbed';
 import { ask, type Answer, type LogLine, type RunningProxy } from '../proxy-world.fixture.ts';
@@ -14,6 +14,8 @@ export interface Pulled {
 export interface Right {
   readonly manifest: string;
   readonly layer: Buffer;
+  /** What refers to the manifest. */
+  readonly referrer?: string;
 }
 
 /** Asks a proxy for what follows `/v2/`, by Range when the cell is of that kind. */
@@ -68,11 +70,13 @@ function told(answer: FailureAnswer, cell: FailureCell): ReturnType<typeof seen>
 }
 
 function bodyOf(
-  { pull, upstream }: FailureCell,
+  { pull, upstream, cache }: FailureCell,
   { status, body, complete }: Answer,
-  { manifest, layer }: Right,
+  { manifest, layer, referrer }: Right,
 ): string {
   if (status >= 400) return complete && body.includes('"KUIK-') ? 'error' : 'no error body';
+  if (isList(pull))
+    return complete && listed(pull, body) === listedIn({ pull, upstream, cache }, referrer) ? 'whole' : 'wrong';
   const isBlob = pull === 'blob' || pull === 'Range';
   const right = pull === 'Range' ? layer.subarray(RANGE.first, RANGE.last + 1) : layer;
   if (!complete) {
@@ -81,4 +85,16 @@ function bodyOf(
   }
   if (isBlob ? body.equals(right) : digestOf(body) === manifest) return 'whole';
   return pull === 'Range' && body.length === right.length ? 'wrong, for its client to find out' : 'wrong';
+}
+
+/** The tag, or what refers to the manifest, that a list names. */
+function listed(pull: FailureCell['pull'], body: Buffer): string | undefined {
+  const list = JSON.parse(body.toString()) as { tags?: string[]; manifests?: { digest: string }[] };
+  return pull === 'tags' ? list.tags?.find((tag) => tag === '1') : list.manifests?.map(({ digest }) => digest).join();
+}
+
+/** Nothing refers to what upstream does not have, unless the cache knows better. */
+function listedIn({ pull, upstream, cache }: FailureCell, referrer: string | undefined): string | undefined {
+  if (pull === 'tags') return '1';
+  return upstream === '404' && cache !== 'hit' ? '' : referrer;
 }

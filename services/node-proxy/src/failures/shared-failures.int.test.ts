@@ -6,9 +6,11 @@ import { bytesOf, expected, pullOf, seen, type Pulled } from './pulled.fixture.t
 import { SHARED_CELLS, startSharedWorld, type SharedWorld } from './shared-world.fixture.ts';
 
 /** Said by upstream itself: passed on, and not asked for again. */
-const SAID: readonly UpstreamCase[] = ['401', '403', '404', '429'];
+const SAID: readonly UpstreamCase[] = ['401', '403', 'credential refused', '404', '429'];
+/** The copier got no answer, or was sparing who gave none: the proxy is told so. */
+const SILENT: readonly UpstreamCase[] = ['black-holed', 'lost packets'];
 /** The copier had no answer: the proxy asks by itself, and says what it gets. */
-const ALONE: readonly UpstreamCase[] = ['5xx', 'dead CDN', 'down', 'black-holed'];
+const ALONE: readonly UpstreamCase[] = ['5xx', 'dead CDN', 'down', ...SILENT];
 
 let world: SharedWorld;
 const pulled = new Map<FailureCell, Pulled>();
@@ -60,8 +62,12 @@ it('is counted: how each blob was had, and what was not stored', async () => {
   const among = (cases: readonly UpstreamCase[]): number =>
     SHARED_CELLS.filter(({ upstream }) => cases.includes(upstream)).length;
   const result = (name: string): Promise<number> => world.counted(METRICS.proxyShared.name, name);
-  expect(await result('refused')).toBe(among(SAID));
-  expect(await result('alone-owner-failed')).toBeGreaterThanOrEqual(among(ALONE));
+  // Who has a credential is refused without it, with it, and with a new one.
+  expect(await result('refused')).toBe(among(SAID) + 2 * among(['credential refused']));
+  expect(await result('alone-upstream-silent')).toBe(among(SILENT));
+  // Whoever reads through the copier next does not wait for them.
+  expect(await world.metric(METRICS.copySparedUpstreams.name)).toBe(SILENT.length);
+  expect(await result('alone-owner-failed')).toBeGreaterThanOrEqual(among(ALONE) - among(SILENT));
   expect(await result('shared')).toBeGreaterThanOrEqual(
     SHARED_CELLS.length - among([...SAID, ...ALONE, '405 on HEAD']),
   );

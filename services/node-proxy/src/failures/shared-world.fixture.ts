@@ -16,10 +16,19 @@ import {
   until,
 } from '@kuik/testbed';
 import { HOST, startProxyWorld } from '../proxy-world.fixture.ts';
-import { BOUNDS, generousTo, HUNG } from './bounds.fixture.ts';
+import { BOUNDS, generousTo } from './bounds.fixture.ts';
 import { openWorld, type Opened } from './opened.fixture.ts';
 import { pullOf } from './pulled.fixture.ts';
-import { bringAbout, DEAD_CDN, LAYER_BYTES, repositoryOf, upstreamHost } from './upstream-cases.fixture.ts';
+import { startNobody } from './nobody-listens.fixture.ts';
+import {
+  bringAbout,
+  credentialFor,
+  DEAD_CDN,
+  LAYER_BYTES,
+  repositoryOf,
+  upstreamHost,
+  withCases,
+} from './upstream-cases.fixture.ts';
 
 const STORE = 'store.cache.test';
 /** What a copier between can touch: a blob that the cache lacks. A part of one stores nothing, so that room for it does not matter. */
@@ -71,10 +80,9 @@ async function sharedWorld(opened: Opened) {
   stores.host(STORE).on({ kind: 'upload', repository: '*/read-only/*' }).answer(405, { code: 'UNSUPPORTED' });
   stores.host(STORE).on({ kind: 'upload', repository: '*/disk-full/*' }).answer(507, { code: 'UNKNOWN' });
 
-  const registries = faults.registries();
-  const blackHole = upstreamHost('black-holed');
+  const nobody = opened.add(await startNobody(), stop);
   const upstreams = {
-    registries: { ...registries, [blackHole]: { ...registries[blackHole], timeouts: HUNG } },
+    registries: withCases(faults.registries(), nobody.address),
     upstreamTimeouts: generousTo(BOUNDS.generous),
   };
   const nkeyOf = (service: 'image-copier' | 'node-proxy' | 'pod-watcher'): string => file(service, nats.seeds[service]);
@@ -97,8 +105,8 @@ async function sharedWorld(opened: Opened) {
     connectBus({ url: nats.url, service: 'pod-watcher', seedFile: nkeyOf('pod-watcher') }),
     (one) => one.close(),
   );
-  broker.respond(CREDENTIALS, ({ publicKey }) =>
-    Promise.resolve({ sealed: sealCredential({ kind: 'anonymous' }, publicKey) }),
+  broker.respond(CREDENTIALS, ({ host, publicKey }) =>
+    Promise.resolve({ sealed: sealCredential(credentialFor(host), publicKey) }),
   );
   const proxy = await world.start({
     bus,
@@ -145,7 +153,7 @@ async function sharedWorld(opened: Opened) {
         what: 'the transfers to be given up',
       });
       const text = await proxy.metrics.render();
-      for (const result of ['shared', 'refused', 'alone-owner-failed'])
+      for (const result of ['shared', 'refused', 'alone-owner-failed', 'alone-upstream-silent'])
         before.set(result, countedIn(text, METRICS.proxyShared.name, result));
       await faults.reset();
       await Promise.all(UPSTREAM_CASES.map(([upstream]) => bringAbout(upstream, faults)));
