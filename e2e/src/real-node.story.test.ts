@@ -13,7 +13,7 @@ import {
   type NodeWorld,
 } from './node/node-pods.ts';
 import { NODE_STORY } from './node/node-story.ts';
-import { PRIVATE_IMAGE, privateScene, type PrivateScene } from './node/private-scene.ts';
+import { OTHERS_IMAGE, PRIVATE_IMAGE, privateScene, type PrivateScene } from './node/private-scene.ts';
 import { scaleShop } from './node/run-shop.ts';
 import { startLocalParts } from './stack/local-parts.ts';
 import { LocalStack, ONE_OF_EACH } from './stack/local-stack.ts';
@@ -152,12 +152,12 @@ onNode('a private image, where the proxy enforces', () => {
   it('runs in the namespace whose credential the registry took, and in no other: neither from the cache nor from the node; also with upstream down', async () => {
     scene = await privateScene(world, parts);
     const { entitled, neighbour } = scene;
-    const refused = `403 KUIK-ACC-403: ${PRIVATE_IMAGE.replace(/:1$/, '')} is not served: CredentialRefused`;
-    expect(await scene.refusal(neighbour, 'never-had')).toContain(refused);
+    const refused = (image: string) => `403 KUIK-ACC-403: ${image.replace(/:1$/, '')} is not served: CredentialRefused`;
+    expect(await scene.refusal(neighbour, 'never-had', OTHERS_IMAGE)).toContain(refused(OTHERS_IMAGE));
     await scene.run(entitled, 'first', () => untilReady(world.api, [PRIVATE_IMAGE], () => undefined));
     // It is on the node by now.
     expect(await world.node.images()).toContainEqual(expect.stringContaining('team/app'));
-    expect(await scene.refusal(neighbour, 'on-the-node')).toContain(refused);
+    expect(await scene.refusal(neighbour, 'on-the-node')).toContain(refused(PRIVATE_IMAGE));
 
     await world.node.removeImages();
     await world.faults.host(HOST).down();

@@ -10,6 +10,8 @@ const NAME = 'team/app';
 const USER = { username: 'team', password: 'of-team' };
 /** A private image, runnable. */
 export const PRIVATE_IMAGE = `${HOST}/${NAME}:1`;
+/** Another one, which nobody here may have: it is never cached. */
+export const OTHERS_IMAGE = `${HOST}/others/app:1`;
 
 /** Two namespaces on a real node whose proxy enforces: one with a credential of the registry, one without. */
 export interface PrivateScene {
@@ -18,14 +20,15 @@ export interface PrivateScene {
   /** Lets a workload's pod run and takes it away again, after `meanwhile`: with the last pod its pull secret is out of use. */
   run(place: PodPlace, name: string, meanwhile?: () => Promise<unknown>): Promise<void>;
   /** Kubelet's first word of what the proxy refused the pod's image with. */
-  refusal(place: PodPlace, name: string): Promise<string>;
+  refusal(place: PodPlace, name: string, image?: string): Promise<string>;
   stop(): Promise<void>;
 }
 
 /** Puts a proxy that enforces in the place of the stack's own, the image upstream, and the namespaces there. */
 export async function privateScene(world: LocalStack & NodeWorld, parts: LocalParts): Promise<PrivateScene> {
   const { api, controlPlane } = world;
-  await world.push(HOST, NAME, ['1'], await makeImage({ seed: 'node/private', runnable: true, layers: [4096] }));
+  const image = await makeImage({ seed: 'node/private', runnable: true, layers: [4096] });
+  await Promise.all([NAME, 'others/app'].map((name) => world.push(HOST, name, ['1'], image)));
   await world.faults.host(HOST).auth({ scheme: 'bearer', users: [{ ...USER, repositories: [NAME] }] });
   await Promise.all(['entitled', 'neighbour'].map((name) => controlPlane.namespace(name)));
   const auths = { [HOST]: USER };
@@ -42,8 +45,8 @@ export async function privateScene(world: LocalStack & NodeWorld, parts: LocalPa
     { api, namespace: 'neighbour' },
   ] as const;
   const leaving: Promise<void>[] = [];
-  const begin = (place: PodPlace, name: string) =>
-    runWorkload(place, name, PRIVATE_IMAGE, place === entitled ? { imagePullSecrets: [{ name: 'registry' }] } : {});
+  const begin = (place: PodPlace, name: string, image = PRIVATE_IMAGE) =>
+    runWorkload(place, name, image, place === entitled ? { imagePullSecrets: [{ name: 'registry' }] } : {});
   return {
     entitled,
     neighbour,
@@ -53,8 +56,8 @@ export async function privateScene(world: LocalStack & NodeWorld, parts: LocalPa
       await meanwhile?.();
       await workload.stop();
     },
-    async refusal(place, name) {
-      const workload = await begin(place, name);
+    async refusal(place, name, image) {
+      const workload = await begin(place, name, image);
       // Kubelet may have tried before its pull secret was there.
       const told = await untilTold(place, (await workload.pod()).metadata.name, 'Failed', /KUIK-ACC-(403|503)/);
       // It uses nothing that others wait for.
