@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { sized } from '@kuik/tooling';
 import { accountOf, makePods, makeSecrets, pushImages, replacePods } from './rolling/rolling-restart.ts';
 import { LocalStack, ONE_OF_EACH } from './stack/local-stack.ts';
+import { REPLICAS } from './stack/start-replicas.ts';
 import { untilReady } from './story/cached-images.ts';
 
 const FULL = { pods: 5_000, images: 800, secrets: 30_000, windowMs: 180_000 };
@@ -20,7 +21,7 @@ beforeAll(async () => {
   // The product's own pace, as many times faster.
   stack = await LocalStack.lease({
     environment: { KUIK_RECONCILE_HOLDERS: `${HOLDERS_MS / FACTOR}ms` },
-    replicas: sized({ usual: ONE_OF_EACH, full: {} }),
+    replicas: sized({ usual: ONE_OF_EACH, full: REPLICAS }),
   });
 }, 60_000);
 afterAll(() => stack?.stop());

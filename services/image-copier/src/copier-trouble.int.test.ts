@@ -5,6 +5,8 @@ import { startCopierWorld, type Copier, type CopierWorld } from './testing/copie
 
 const HOST = 'registry.example.test';
 const SLOW = 'slow.example.test';
+/** A host of its own: copiers spare one that was silent. */
+const SILENT = 'silent.example.test';
 const LIMITED = 'limited.example.test';
 const PRIVATE = 'private.example.test';
 const MiB = 1024 * 1024;
@@ -12,7 +14,7 @@ const MiB = 1024 * 1024;
 let world: CopierWorld;
 let copier: Copier;
 beforeAll(async () => {
-  world = await startCopierWorld([HOST, SLOW, LIMITED, PRIVATE]);
+  world = await startCopierWorld([HOST, SLOW, SILENT, LIMITED, PRIVATE]);
   const { host } = world.stack.upstream;
   copier = await world.start(
     {},
@@ -24,7 +26,7 @@ beforeAll(async () => {
 }, 90_000);
 afterAll(() => world?.close());
 afterEach(() => {
-  for (const host of [HOST, SLOW, LIMITED, PRIVATE]) world.faults.host(host).clear();
+  for (const host of [HOST, SLOW, SILENT, LIMITED, PRIVATE]) world.faults.host(host).clear();
 });
 
 async function push(host: string, repository: string, layers: number[] = [1024]): Promise<MadeImage> {
@@ -150,10 +152,10 @@ describe('an upstream that', () => {
 
   it('never answers holds no more than half of the slots: a good image is still cached', async () => {
     const names = ['hang/1', 'hang/2', 'hang/3', 'hang/4'];
-    for (const name of names) await push(SLOW, name);
+    for (const name of names) await push(SILENT, name);
     const good = await push(HOST, 'good');
-    const hang = world.faults.host(SLOW).on().hang();
-    const hanging = await Promise.all(names.map((name) => world.create(`${SLOW}/${name}:1`)));
+    const hang = world.faults.host(SILENT).on().hang();
+    const hanging = await Promise.all(names.map((name) => world.create(`${SILENT}/${name}:1`)));
     for (const image of hanging) await world.enqueue(image);
     await hang.untilApplied(2);
     const copied = await world.copied(`${HOST}/good:1`);
