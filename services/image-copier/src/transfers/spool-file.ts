@@ -1,30 +1,28 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
+import { SpanFile } from './span-file.ts';
 import { SpanSet, type Span } from './span-set.ts';
 
-/** The list of spans is written when this many bytes came: what a killed process had read beyond is read again. */
-const TELL_EVERY_BYTES = 1024 * 1024;
-
+/** What a file was made for; its spans are in another one beside it. */
 interface Told {
   readonly key: string;
   readonly size: number;
-  readonly spans: readonly Span[];
 }
 
 /** One blob on disk, with holes; beside it the list of what it holds, so that the next process can go on. */
 export class SpoolFile {
   readonly size: number;
   readonly have: SpanSet;
-  readonly #key: string;
   /** Undefined: it is somebody else's. */
   readonly #file: string | undefined;
   readonly #handle: FileHandle;
-  #untold = 0;
+  /** Undefined: somebody else's, or it could not be written any more. */
+  #list: SpanFile | undefined;
 
-  private constructor(key: string, file: string | undefined, handle: FileHandle, size: number, have: SpanSet) {
-    this.#key = key;
-    this.#file = file;
+  private constructor(handle: FileHandle, size: number, have: SpanSet, own?: { file: string; list: SpanFile }) {
+    this.#file = own?.file;
+    this.#list = own?.list;
     this.#handle = handle;
     this.size = size;
     this.have = have;
@@ -36,8 +34,16 @@ export class SpoolFile {
     const file = path.join(folder, name);
     const told = readTold(file);
     const left = told?.key === key && told.size === size;
+    if (!left) removeSpool(file);
+    const have = new SpanSet(SpanFile.read(listOf(file)));
     const handle = await open(file, left ? 'r+' : 'w+');
-    return new SpoolFile(key, file, handle, size, new SpanSet(left ? told.spans : []));
+    try {
+      if (!left) writeFileSync(toldOf(file), JSON.stringify({ key, size } satisfies Told));
+      return new SpoolFile(handle, size, have, { file, list: new SpanFile(listOf(file)) });
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
   }
 
   /** What somebody left of a blob in `folder`, to be read only; undefined when there is nothing. */
@@ -46,7 +52,7 @@ export class SpoolFile {
     const told = readTold(file);
     if (told?.key !== key) return undefined;
     const handle = await open(file, 'r').catch(() => undefined);
-    return handle && new SpoolFile(key, undefined, handle, told.size, new SpanSet(told.spans));
+    return handle && new SpoolFile(handle, told.size, new SpanSet(SpanFile.read(listOf(file))));
   }
 
   /** Bytes count as held once they are written. Throws the system's error (ENOSPC). */
@@ -55,9 +61,9 @@ export class SpoolFile {
       const { bytesWritten } = await this.#handle.write(chunk, done, chunk.length - done, at + done);
       done += bytesWritten;
     }
-    this.have.add({ from: at, to: at + chunk.length });
-    this.#untold += chunk.length;
-    if (this.#untold >= TELL_EVERY_BYTES) this.#tell();
+    const span = { from: at, to: at + chunk.length };
+    this.have.add(span);
+    if (chunk.length > 0) this.#tell(span);
   }
 
   /** Bytes from `at` into `buffer`; as many as there are in it and in the file. */
@@ -66,24 +72,27 @@ export class SpoolFile {
     return buffer.subarray(0, bytesRead);
   }
 
-  /** `keep`: the file stays for the next one who wants this blob. Without its list (a full disk) it tells nothing and is read again: no failure. */
+  /** `keep`: the file stays for the next one who wants this blob. */
   async close(keep: boolean): Promise<void> {
+    this.#list?.close();
+    this.#list = undefined;
     try {
-      if (keep) this.#tell();
-      else if (this.#file !== undefined) removeSpool(this.#file);
+      if (!keep && this.#file !== undefined) removeSpool(this.#file);
     } catch {
-      // Whoever opens it next begins anew.
+      // The room's sweep tries again, at the latest in the next process.
     } finally {
       await this.#handle.close();
     }
   }
 
-  #tell(): void {
-    this.#untold = 0;
-    if (this.#file === undefined) return;
-    const told: Told = { key: this.#key, size: this.size, spans: this.have.spans };
-    writeFileSync(`${this.#file}.next`, JSON.stringify(told));
-    renameSync(`${this.#file}.next`, `${this.#file}.json`);
+  /** What cannot be listed (a full disk) is read again by the next process: no failure. */
+  #tell(span: Span): void {
+    try {
+      this.#list?.add(span);
+    } catch {
+      this.#list?.close();
+      this.#list = undefined;
+    }
   }
 }
 
@@ -100,12 +109,22 @@ export function sizeOfSpool(folder: string, key: string, name: string): number |
 
 /** Forgets a blob's file and its list. */
 export function removeSpool(file: string): void {
-  for (const each of [`${file}.json`, `${file}.next`, file]) rmSync(each, { force: true });
+  for (const each of [toldOf(file), listOf(file), file]) rmSync(each, { force: true });
 }
+
+/** Whether a name in the folder is a blob's file, not what is told of one. */
+export function isSpool(name: string): boolean {
+  return !name.startsWith('.') && !name.endsWith(TOLD) && !name.endsWith(LIST);
+}
+
+const TOLD = '.json';
+const LIST = '.spans';
+const toldOf = (file: string): string => `${file}${TOLD}`;
+const listOf = (file: string): string => `${file}${LIST}`;
 
 function readTold(file: string): Told | undefined {
   try {
-    return JSON.parse(readFileSync(`${file}.json`, 'utf8')) as Told;
+    return JSON.parse(readFileSync(toldOf(file), 'utf8')) as Told;
   } catch {
     return undefined;
   }

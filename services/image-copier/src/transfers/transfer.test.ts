@@ -53,7 +53,8 @@ function source(bytes: Buffer, breaks: number[] = []) {
 
 async function transfer(bytes: Buffer, from: BlobSource, digest = digestOf(bytes), name = `spool-${(names += 1)}`) {
   const spool = await SpoolFile.open(folder, digest, name, bytes.length);
-  const made = new Transfer({ digest, spool, buffers, onBytes: () => undefined, onIdle: () => undefined });
+  const nothing = (): void => undefined;
+  const made = new Transfer({ digest, spool, buffers, onBytes: nothing, onReached: nothing, onIdle: nothing });
   made.addSource(from);
   return { made, name };
 }

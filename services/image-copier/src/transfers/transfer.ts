@@ -1,5 +1,3 @@
-import { createHash, type Hash } from 'node:crypto';
-import { parseDigest } from '@kuik/image';
 import {
   openBlobOver,
   openResuming,
@@ -11,10 +9,10 @@ import {
 import { nextRead, readAhead, willBeWhole, type Reading } from './next-read.ts';
 import type { SpoolFile } from './spool-file.ts';
 import type { Span } from './span-set.ts';
+import { WholeHash } from './whole-hash.ts';
 
 /** So much is given to nobody before the digest of the whole agrees, while the whole will be known. */
 const HELD_BACK = 64 * 1024;
-const HASH_STEP = 256 * 1024;
 /** Rounds of an upstream read without progress before its readers are told. */
 const ROUNDS = 3;
 
@@ -26,6 +24,8 @@ export interface TransferParts {
   readonly patchy?: boolean;
   /** Bytes that came from a source. */
   readonly onBytes: (from: string, bytes: number) => void;
+  /** The spool file holds bytes up to this one, with holes perhaps. */
+  readonly onReached: (upTo: number) => void;
   /** Nobody reads any more. */
   readonly onIdle: () => void;
 }
@@ -56,10 +56,7 @@ export class Transfer {
   readonly #sources: BlobSource[] = [];
   readonly #reads = new Set<ActiveRead>();
   readonly #waiting = new Set<() => void>();
-  readonly #hash: Hash;
-  #hashed = 0;
-  #hashing = false;
-  #verified = false;
+  readonly #hash: WholeHash;
   #readers = 0;
   /** Those of them who may leave after a piece. */
   #fetchingPieces = 0;
@@ -70,8 +67,13 @@ export class Transfer {
 
   constructor(parts: TransferParts) {
     this.#parts = parts;
-    this.#hash = createHash(parseDigest(parts.digest)!.algorithm);
-    if (this.size === 0) this.#check();
+    const { digest, spool } = parts;
+    this.#hash = new WholeHash({
+      digest,
+      spool,
+      isOver: () => this.#ended !== undefined,
+      onEnd: (wrong) => (wrong === undefined ? this.#wake() : this.end(wrong)),
+    });
   }
 
   get size(): number {
@@ -84,7 +86,7 @@ export class Transfer {
 
   /** The digest of the whole agreed. */
   get verified(): boolean {
-    return this.#verified;
+    return this.#hash.verified;
   }
 
   /** Why nothing more comes; undefined while it is alive. */
@@ -181,7 +183,7 @@ export class Transfer {
             failures = this.#failures;
             continue;
           }
-          this.#hashOn();
+          this.#hash.goOn();
         }
         const span = next.do === 'read' ? next.span : readAhead(known, at, to);
         if (span !== undefined) this.#start(span);
@@ -229,7 +231,8 @@ export class Transfer {
         const part = chunk.subarray(0, Math.max(0, read.to - read.at));
         await this.#parts.spool.write(part, read.at);
         this.#parts.onBytes(from(), chunk.length);
-        this.#hashInOrder(part, read.at);
+        this.#parts.onReached(read.at + part.length);
+        this.#hash.came(part, read.at);
         read.at += part.length;
         this.#wake();
         // One that ends where it was to end leaves its connection to the next.
@@ -248,55 +251,9 @@ export class Transfer {
 
   /** Up to where bytes may be given away now. */
   #releasable(): number {
-    if (this.#verified || !willBeWhole({ have: this.#parts.spool.have, readings: [...this.#reads] }, this.size))
+    if (this.verified || !willBeWhole({ have: this.#parts.spool.have, readings: [...this.#reads] }, this.size))
       return this.size;
     return Math.max(0, this.size - HELD_BACK);
-  }
-
-  #hashInOrder(chunk: Buffer, at: number): void {
-    if (!this.#hashing && at <= this.#hashed && this.#hashed < at + chunk.length) {
-      this.#hash.update(chunk.subarray(this.#hashed - at));
-      this.#hashed = at + chunk.length;
-      if (this.#hashed === this.size) return this.#check();
-    }
-    this.#hashOn();
-  }
-
-  /** Hashes what is known beyond the byte reached from the file: what came out of order, or before this process. */
-  #hashOn(): void {
-    const { spool } = this.#parts;
-    if (this.#hashing || this.#verified || spool.have.endOf(this.#hashed) <= this.#hashed) return;
-    this.#hashing = true;
-    const buffer = Buffer.allocUnsafe(HASH_STEP);
-    const go = async (): Promise<void> => {
-      for (;;) {
-        const length = spool.have.endOf(this.#hashed) - this.#hashed;
-        if (length <= 0 || this.#ended !== undefined) return;
-        const chunk = await spool.read(buffer, this.#hashed, length);
-        if (chunk.length === 0) throw new RegistryError('truncated', 'the spool file lost its bytes');
-        this.#hash.update(chunk);
-        this.#hashed += chunk.length;
-      }
-    };
-    go().then(
-      () => {
-        this.#hashing = false;
-        if (this.#hashed === this.size && this.#ended === undefined) this.#check();
-        this.#wake();
-      },
-      (error: unknown) =>
-        this.end(error instanceof RegistryError ? error : new RegistryError('truncated', String(error))),
-    );
-  }
-
-  #check(): void {
-    const { digest } = this.#parts;
-    const got = this.#hash.digest('hex');
-    if (got === parseDigest(digest)!.hex) this.#verified = true;
-    else
-      this.end(
-        new RegistryError('digest-mismatch', `the bytes of ${digest} have the digest ${got.slice(0, 12)}...: refused`),
-      );
   }
 
   #happening(signal: AbortSignal | undefined): Promise<void> {
