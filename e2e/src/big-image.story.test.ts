@@ -45,6 +45,8 @@ it(
     const layer = made.blobs.find(({ size }) => size === BYTES)!.digest;
     const upstream = stack.faults.host(HOST).on({ kind: 'blob', method: 'GET', reference: layer });
     upstream.drip(BYTES_PER_SECOND);
+    // As a load balancer does that allows no long connections.
+    upstream.cutAt(BYTES / 4).times(1);
     const reads = () =>
       stack.faults.log.requests({ kind: 'blob', method: 'GET' }).filter(({ reference }) => reference === layer);
     const egress = (): number => reads().reduce((sum, { bytes }) => sum + bytes, 0);
@@ -68,8 +70,6 @@ it(
       10_000,
       'the read',
     );
-    // As a load balancer does that allows no long connections.
-    upstream.cutAt(BYTES / 4).times(1);
     await until(() => egress() > 0.25 * BYTES, { what: 'a quarter of the layer', timeoutMs: TIMEOUT_MS });
     const late = Array.from({ length: CLIENTS / 2 }, (_, client) => pull(client));
     const kills: string[] = [];
