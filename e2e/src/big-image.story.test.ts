@@ -95,8 +95,14 @@ it(
     const resident = await Promise.all(
       proxies.map(async ({ process }) => (await stack.metric(process, 'process_resident_memory_bytes')) / MiB),
     );
+    const joins = await Promise.all(
+      proxies.map(async ({ process }) => [
+        await stack.metric(process, 'kuik_proxy_shared_reads_total', { result: 'shared' }),
+        await stack.metric(process, 'kuik_proxy_shared_reads_total'),
+      ]),
+    );
     console.log(
-      `${CLIENTS} clients, ${reads().length} upstream reads, ${(egress() / BYTES).toFixed(3)} times the layer, killed ${kills.join(', ')}; ` +
+      `${CLIENTS} clients, shared of all reads of each proxy ${joins.map((of) => of.join('/')).join(', ')}; ${reads().length} upstream reads, ${(egress() / BYTES).toFixed(3)} times the layer, killed ${kills.join(', ')}; ` +
         `first byte at most ${Math.max(...firstBytes).toFixed(0)} ms; proxies ${resident.map((mib) => mib.toFixed(0)).join(', ')} MiB`,
     );
     expect(extra).toBeLessThanOrEqual(0.05 * BYTES);
