@@ -92,6 +92,10 @@ it(
     );
     await until(() => stack.inCache(`${HOST}/big`, layer), { what: 'the layer to be in the cache' });
     const extra = egress() - BYTES;
+    const spans = reads().map(({ range = 'bytes=0-', bytes }) => {
+      const from = Number(/\d+/.exec(range)![0]);
+      return `${(from / MiB).toFixed(2)} to ${((from + bytes) / MiB).toFixed(2)}`;
+    });
     const resident = await Promise.all(
       proxies.map(async ({ process }) => (await stack.metric(process, 'process_resident_memory_bytes')) / MiB),
     );
@@ -102,7 +106,7 @@ it(
       ]),
     );
     console.log(
-      `${CLIENTS} clients, shared of all reads of each proxy ${joins.map((of) => of.join('/')).join(', ')}; ${reads().length} upstream reads, ${(egress() / BYTES).toFixed(3)} times the layer, killed ${kills.join(', ')}; ` +
+      `${CLIENTS} clients, shared of all reads of each proxy ${joins.map((of) => of.join('/')).join(', ')}; upstream read ${spans.join(', ')} MiB: ${(egress() / BYTES).toFixed(3)} times the layer, killed ${kills.join(', ')}; ` +
         `first byte at most ${Math.max(...firstBytes).toFixed(0)} ms; proxies ${resident.map((mib) => mib.toFixed(0)).join(', ')} MiB`,
     );
     expect(extra).toBeLessThanOrEqual(0.05 * BYTES);
