@@ -154,6 +154,11 @@ export const METRICS = {
     'Blobs of pulls that were to be put into the cache: stored, failed',
     'result',
   ),
+  transferLeft: counter(
+    'kuik_transfer_left_total',
+    'Looks for what former owners of a transfer left on their disks, by whether they were there',
+    'result',
+  ),
   transferSpoolBytes: gauge('kuik_transfer_spool_bytes', 'Room that spool files have taken'),
   monitorChecks: counter('kuik_monitor_checks_total', 'Upstream checks', 'host', 'result'),
   monitorDue: gauge('kuik_monitor_due', 'Images whose check is due', 'host'),

@@ -232,22 +232,41 @@ export interface TransferLeasesOptions {
   readonly lockMs?: number;
 }
 
+/** Whoever owns transfers: its address, and the name of the folder that it reads into, which outlives process and address. */
+export interface TransferOwnerName {
+  readonly address: string;
+  readonly spool: string;
+}
+
+/** What a former owner may have left: nothing from byte `upTo` on, as far as it could still tell. */
+export interface LeftSpool {
+  readonly spool: string;
+  readonly upTo: number;
+}
+
 /** Who owns a transfer now, and whether its blob came into the cache within the last minute. */
 export interface LeaseClaim {
+  /** An address. */
   readonly owner: string;
   readonly landed: boolean;
-  /** Who owned it within the last hour but for the asker, the latest first, three at most: each may have left what it read. */
-  readonly before: readonly string[];
+  /** Of those who owned it within the last hour but for the asker, the latest first, three at most. */
+  readonly before: readonly LeftSpool[];
 }
 
 /**
- * Which process reads a blob from upstream for everybody; owners are named by their address. Advice, as all of Redis here: no method
- * throws, and undefined means that nobody could be asked.
+ * Which process reads a blob from upstream for everybody. Advice, as all of Redis here: no method throws, and undefined means that nobody
+ * could be asked.
  */
 export interface TransferLeases {
   readonly lockMs: number;
-  /** Takes or keeps the lease if it is free, ours or that of `dead` (who does not answer); says whose it is. */
-  claim(key: string, address: string, dead?: string): Promise<LeaseClaim | undefined>;
+  /** Takes or keeps the lease if it is free, ours or that of `dead` (an address that does not answer); says whose it is. */
+  claim(key: string, owner: TransferOwnerName, dead?: string): Promise<LeaseClaim | undefined>;
+  /** The owner's spool has come to this byte: told for an hour to who owns the transfer next. */
+  reached(key: string, spool: string, upTo: number): Promise<void>;
+  /** This spool is to be had at this address; to be said again within `lockMs`. Undefined: it leaves. */
+  settle(spool: string, address: string | undefined): Promise<void>;
+  /** Where the spool was to be had within the last `lockMs`. */
+  whereIs(spool: string): Promise<string | undefined>;
   /** Ends the lease if it is ours. `landed` and `wrong` bytes: nobody needs what owners read before; after wrong ones nothing counts as landed. */
   release(key: string, address: string, end: 'landed' | 'wrong' | 'left'): Promise<void>;
   /** Remembers for an hour how far an upload is, for whoever goes on with it; undefined forgets. */

@@ -287,6 +287,7 @@ function sharing(
     // It notices a silent upstream by itself, and goes on.
     timeouts: { connectMs, headersMs, idleMs: 1.5 * upstreamTimeouts.idle },
     count: (result) => reads.inc({ result }),
+    now: () => clock.monotonic(),
   });
 }
 

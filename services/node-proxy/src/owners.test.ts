@@ -29,6 +29,7 @@ describe('whom a proxy asks for a blob', () => {
     const [best] = owners.order('up.test', digestOf(7));
     owners.spare(best!);
     expect(owners.order('up.test', digestOf(7))).not.toContain(best);
+    expect(owners.order('up.test', digestOf(7), { insist: true }).at(-1)).toBe(best);
     at(5_000);
     owners.told({ url: best! });
     expect(owners.order('up.test', digestOf(7))[0]).toBe(best);

@@ -43,14 +43,16 @@ export class Owners {
     return this.#live().length;
   }
 
-  /** Whom to ask for a blob, best first. */
-  order(host: string, digest: string): string[] {
+  /** Whom to ask for a blob, best first. `insist`: those that are spared as well, last. */
+  order(host: string, digest: string, { insist = false } = {}): string[] {
     const weigh = (url: string): string => createHash('sha256').update(`${url}\n${host}\n${digest}`).digest('hex');
-    const live = this.#live().filter((url) => (this.#sparedUntilMs.get(url) ?? -Infinity) <= this.#now());
-    return live
+    const spared = (url: string): boolean => (this.#sparedUntilMs.get(url) ?? -Infinity) > this.#now();
+    const ordered = this.#live()
       .map((url) => ({ url, weight: weigh(url) }))
       .sort((a, b) => (a.weight < b.weight ? 1 : -1))
       .map(({ url }) => url);
+    const asked = ordered.filter((url) => !spared(url));
+    return insist ? [...asked, ...ordered.filter(spared)] : asked;
   }
 
   #live(): string[] {

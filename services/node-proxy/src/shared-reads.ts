@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { TRANSFER_ACCESS_HEADER, TRANSFER_PIECES_HEADER } from '@kuik/contracts';
 import { repositoryName, toCacheRepository } from '@kuik/image';
 import {
@@ -5,9 +6,11 @@ import {
   RegistryError,
   type CacheEndpoint,
   type RegistryAccess,
+  type OpenBlob,
   type RegistryErrorCode,
   type RepositoryClient,
 } from '@kuik/registry';
+import { afterVainRound } from './ask-owners-again.ts';
 import type { Owners } from './owners.ts';
 import type { Repository } from './pull-path.ts';
 
@@ -30,6 +33,8 @@ export interface SharedReadsOptions {
   /** How long a copier is waited for: to a connection, to its answer (it opens upstream meanwhile), in a body. */
   readonly timeouts: { readonly connectMs: number; readonly headersMs: number; readonly idleMs: number };
   readonly count: (result: SharedResult) => void;
+  /** Monotonic ms. */
+  readonly now: () => number;
 }
 
 const AWAY: ReadonlySet<RegistryErrorCode> = new Set(['refused', 'timeout', 'dns', 'truncated']);
@@ -37,6 +42,8 @@ const AWAY: ReadonlySet<RegistryErrorCode> = new Set(['refused', 'timeout', 'dns
 const WHY_ALONE: Readonly<Record<number, SharedResult>> = { 507: 'alone-no-room', 504: 'alone-upstream-silent' };
 /** Copiers asked before upstream is asked by ourselves. */
 const ASKED_MAX = 2;
+/** Between two rounds over them, with jitter. */
+const AGAIN_MS = 300;
 
 /**
  * Upstream blobs through the copier that reads them for everybody (docs/transfers.md); alone, without storing, when none can be had in
@@ -54,39 +61,64 @@ export class SharedReads {
   over(client: RepositoryClient, repository: Repository, vouched: boolean, requestId: string): RepositoryClient {
     const name = toCacheRepository(repository);
     if (name === undefined) return client;
-    const { registry, owners, count } = this.#options;
-    const endpoint = (url: string): CacheEndpoint => this.#endpoint(url);
+    const { owners, count, now } = this.#options;
     const access = { [TRANSFER_ACCESS_HEADER]: vouched ? 'credential' : 'anonymous' };
     return {
       ...client,
-      async openBlob(digest, request = {}) {
+      openBlob: async (digest, request = {}) => {
         const headers = request.pieces === true ? { ...access, [TRANSFER_PIECES_HEADER]: '1' } : access;
-        let alone: SharedResult = request.alone === true ? 'alone-cache-wrong' : 'alone-no-owner';
-        const asked = request.alone === true ? [] : owners.order(repository.host, digest).slice(0, ASKED_MAX);
-        for (const url of asked) {
-          try {
-            const shared = registry.cache(endpoint(url), name, { requestId, headers });
-            const blob = await shared.openBlob(digest, { ...request, verify: false });
-            count('shared');
-            return blob;
-          } catch (error) {
-            if (!(error instanceof RegistryError)) throw error;
-            // Upstream's own words, which a copier passes on.
-            if (FINAL_WORDS.has(error.code)) {
-              if (error.code === 'aborted') throw error;
-              count('refused');
-              throw upstreamsWord(error, `blob ${digest} of ${repositoryName(repository)}`);
-            }
-            const away = AWAY.has(error.code);
-            if (away) owners.spare(url);
-            alone = away ? 'alone-owner-away' : (WHY_ALONE[error.status ?? 0] ?? 'alone-owner-failed');
-            if (!away) break;
-          }
+        const alone = (why: SharedResult): Promise<OpenBlob> => {
+          count(why);
+          return client.openBlob(digest, request);
+        };
+        if (request.alone === true) return alone('alone-cache-wrong');
+        const begun = (request.offset ?? 0) > 0;
+        const startedMs = now();
+        for (;;) {
+          const urls = owners.order(repository.host, digest, { insist: begun }).slice(0, ASKED_MAX);
+          const ask = (url: string): Promise<OpenBlob> =>
+            this.#options.registry
+              .cache(this.#endpoint(url), name, { requestId, headers })
+              .openBlob(digest, { ...request, verify: false });
+          const got = await this.#round(urls, ask, `blob ${digest} of ${repositoryName(repository)}`);
+          if (typeof got !== 'string') return got;
+          const allAway = got === 'alone-no-owner' || got === 'alone-owner-away';
+          const next = afterVainRound({ begun, allAway, known: owners.known, sinceMs: now() - startedMs });
+          if (next.do === 'again' && (await pause(request.signal))) continue;
+          return alone(got);
         }
-        count(alone);
-        return client.openBlob(digest, request);
       },
     };
+  }
+
+  /** Asks these copiers one after another: the blob, or why it is to be had alone. Throws what upstream said to one of them. */
+  async #round(
+    urls: readonly string[],
+    ask: (url: string) => Promise<OpenBlob>,
+    what: string,
+  ): Promise<OpenBlob | SharedResult> {
+    const { owners, count } = this.#options;
+    let alone: SharedResult = 'alone-no-owner';
+    for (const url of urls) {
+      try {
+        const blob = await ask(url);
+        count('shared');
+        return blob;
+      } catch (error) {
+        if (!(error instanceof RegistryError)) throw error;
+        // Upstream's own words, which a copier passes on.
+        if (FINAL_WORDS.has(error.code)) {
+          if (error.code === 'aborted') throw error;
+          count('refused');
+          throw upstreamsWord(error, what);
+        }
+        const away = AWAY.has(error.code);
+        if (away) owners.spare(url);
+        alone = away ? 'alone-owner-away' : (WHY_ALONE[error.status ?? 0] ?? 'alone-owner-failed');
+        if (!away) break;
+      }
+    }
+    return alone;
   }
 
   #endpoint(url: string): CacheEndpoint {
@@ -99,6 +131,11 @@ export class SharedReads {
     this.#endpoints.set(url, made);
     return made;
   }
+}
+
+/** False when the client left meanwhile. */
+function pause(signal: AbortSignal | undefined): Promise<boolean> {
+  return sleep(AGAIN_MS * (0.5 + Math.random()), true, signal && { signal }).catch(() => false);
 }
 
 /** The copier's address says nothing to who reads the message: the registry refused. */

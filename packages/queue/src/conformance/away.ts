@@ -31,7 +31,11 @@ export function describeAway(room: Room): void {
       await pacer.told('x.example', { identity: 'i', remaining: 0 }, { background: true });
       await expect(pacer.facts()).rejects.toMatchObject({ code: 'unavailable', retry: true });
       await expect(times.get('checked', ['u1'])).rejects.toMatchObject({ code: 'unavailable' });
-      expect([await leases.claim('blob', 'a'), await leases.noted('upload')]).toEqual([undefined, undefined]);
+      expect([await leases.claim('blob', { address: 'a', spool: 's' }), await leases.noted('upload')]).toEqual([
+        undefined,
+        undefined,
+      ]);
+      expect(await leases.whereIs('s')).toBeUndefined();
       await leases.release('blob', 'a', 'landed');
       expect(performance.now() - startedMs).toBeLessThan(10_000);
       expect(new Set(missed)).toEqual(new Set(['enqueue', 'counts', 'take', 'park', 'quota', 'times', 'transfers']));
@@ -42,7 +46,9 @@ export function describeAway(room: Room): void {
       expect(await producer.enqueue(copy('c'))).toBe(true);
       await until(() => uids().includes('c'), { what: 'the new job', timeoutMs: 15_000 });
       expect(await times.get('checked', ['u1'])).toEqual([7]);
-      await until(async () => (await leases.claim('blob', 'a'))?.owner === 'a', { what: 'the leases to be asked' });
+      await until(async () => (await leases.claim('blob', { address: 'a', spool: 's' }))?.owner === 'a', {
+        what: 'the leases to be asked',
+      });
       expect(await leases.noted('upload')).toBe('there');
       end('c');
       for (const uid of uids()) end(uid);

@@ -1,3 +1,4 @@
+import type { LeftSpool } from '@kuik/queue';
 import {
   blobSource,
   openResuming,
@@ -6,6 +7,7 @@ import {
   type BufferPool,
   type RepositoryClient,
 } from '@kuik/registry';
+import { frontTeller } from './front-teller.ts';
 import { NEAR_BYTES } from './next-read.ts';
 import { isProven, proofOf, type TransferReader } from './proof.ts';
 import { sizeOfSpool, SpoolFile, spoolName, type SpoolMemory } from './spool-file.ts';
@@ -19,11 +21,15 @@ export interface AdmissionParts {
   readonly memory?: SpoolMemory;
   readonly upstream: (reader: Pick<TransferReader, 'host' | 'path' | 'access' | 'requestId'>) => RepositoryClient;
   readonly cache: (repository: Pick<TransferReader, 'host' | 'path'>) => RepositoryClient | undefined;
-  /** What a process that owned the transfer before left of the blob, told apart by name. */
-  readonly leftBy: (address: string, reader: Pick<TransferReader, 'host' | 'path' | 'digest'>) => BlobSource;
+  /** What a process that owned the transfer before left of the blob; named as its spool is. */
+  readonly leftBy: (left: LeftSpool, reader: Pick<TransferReader, 'host' | 'path' | 'digest'>) => BlobSource;
+  /** The spool of a transfer has come to this byte. */
+  readonly onReached: (key: string, upTo: number) => void;
   readonly onBytes: (from: 'upstream' | 'cache' | 'copier', bytes: number) => void;
   /** Epoch ms. */
   readonly now: () => number;
+  /** Monotonic ms. */
+  readonly monotonic: () => number;
 }
 
 /** Name of the cache among the sources. */
@@ -47,8 +53,8 @@ export interface Entry {
   fromCache: boolean;
   /** What the cache holds of it was wrong a while ago: it is neither read there nor put there, where nothing overwrites it. */
   readonly distrusted: boolean;
-  /** Who owned it before, and may have left what it read: the latest first. */
-  readonly before: readonly string[];
+  /** What those who owned it before may have left, the latest first. */
+  readonly before: readonly LeftSpool[];
   storing: boolean;
   transfer?: Transfer;
   opening?: Promise<void>;
@@ -158,7 +164,8 @@ export class Admission {
   }
 
   async #transfer(entry: Entry, digest: string, size: number): Promise<Transfer> {
-    const { room, buffers, memory, onBytes, now } = this.#parts;
+    const { room, buffers, memory, onBytes, onReached, now, monotonic } = this.#parts;
+    const former = new Set(entry.before.map(({ spool }) => spool));
     if (!room.take(entry.name, size, now())) throw new NoRoom();
     try {
       const spool = await SpoolFile.open(room.folder, entry.key, entry.name, size, memory);
@@ -173,8 +180,9 @@ export class Admission {
         patchy: entry.before.length > 0,
         onBytes: (from, bytes) => {
           entry.fromCache ||= from === CACHE;
-          onBytes(from === CACHE ? CACHE : entry.before.includes(from) ? 'copier' : 'upstream', bytes);
+          onBytes(from === CACHE ? CACHE : former.has(from) ? 'copier' : 'upstream', bytes);
         },
+        onReached: frontTeller((upTo) => onReached(entry.key, upTo), monotonic),
         onIdle: () => this.#owner.onIdle(entry),
       });
     } catch (error) {
@@ -189,7 +197,7 @@ export class Admission {
     const held = entry.landed && !entry.distrusted ? cache(reader) : undefined;
     return [
       ...(held === undefined ? [] : [blobSource(CACHE, held, digest)]),
-      ...entry.before.map((address) => ({ ...leftBy(address, reader), name: address })),
+      ...entry.before.map((left) => leftBy(left, reader)),
       blobSource(proofOf(reader), upstream(reader), digest),
     ];
   }

@@ -6,7 +6,6 @@ import {
   BufferPool,
   NO_CREDENTIALS,
   readReadersCertificate,
-  RegistryError,
   type CacheEndpoint,
   type CredentialSource,
   type RegistryAccess,
@@ -17,10 +16,12 @@ import type { Part, ServiceContext } from '@kuik/runtime';
 import type { CopierConfig } from '../config.ts';
 import type { CopyOrigin } from '../credentials.ts';
 import { bringingTurns } from './bringing-turns.ts';
+import { FormerSpools } from './former-spools.ts';
 import { answers, ownerAlive, processName } from './owner-alive.ts';
 import type { TransferReader } from './proof.ts';
 import { ReaderTokens } from './reader-token.ts';
 import { renewedOnRefusal } from './renewed-on-refusal.ts';
+import { settleSpool } from './settle-spool.ts';
 import { sharedSource } from './shared-source.ts';
 import { SpoolRoom } from './spool-room.ts';
 import { notedSessions, storeBlob } from './store-blob.ts';
@@ -84,6 +85,13 @@ export function openTransfers(parts: OpenTransfersParts): OpenedTransfers {
   const joins = metrics.counter(METRICS.transferJoins);
   const stores = metrics.counter(METRICS.transferStores);
   const alive = ownerAlive(answers, () => clock.monotonic());
+  const looks = metrics.counter(METRICS.transferLeft);
+  const former = new FormerSpools({
+    leases,
+    alive,
+    now: () => clock.monotonic(),
+    count: (result) => looks.inc({ result }),
+  });
   const instance = randomUUID();
   // Asked for with each blob, and a machine keeps its addresses: looked up once, when the port is known.
   let own: string | undefined;
@@ -122,14 +130,11 @@ export function openTransfers(parts: OpenTransfersParts): OpenedTransfers {
       );
     },
     cache: cacheOf,
-    leftBy: (address, { digest, ...repository }) => ({
-      name: address,
-      async open(request) {
-        // One that is gone may be back for the next piece.
-        if (!(await alive(address))) throw new RegistryError('refused', `the copier ${address} does not answer`);
-        return at(address, repository, 'left').openBlob(digest, { ...request, verify: false });
-      },
-    }),
+    leftBy: (left, { digest, ...repository }) =>
+      former.source(left, (address, request) =>
+        at(address, repository, 'left').openBlob(digest, { ...request, verify: false }),
+      ),
+    onReached: (key, upTo) => void leases.reached(key, room.name, upTo),
     store: storeBlob({
       cache: cacheOf,
       turns,
@@ -140,6 +145,7 @@ export function openTransfers(parts: OpenTransfersParts): OpenedTransfers {
     }),
     onBytes: (from, count) => bytes.inc({ way: from }, count),
     now: () => clock.now(),
+    monotonic: () => clock.monotonic(),
     log,
   });
   const server = new TransferServer({
@@ -154,6 +160,7 @@ export function openTransfers(parts: OpenTransfersParts): OpenedTransfers {
     now: () => clock.now(),
     log,
   });
+  const settled = settleSpool(leases, room.name, url);
   const [active, spooled] = [metrics.gauge(METRICS.transfersActive), metrics.gauge(METRICS.transferSpoolBytes)];
   metrics.onCollect(() => {
     active.set(transfers.active);
@@ -169,9 +176,13 @@ export function openTransfers(parts: OpenTransfersParts): OpenedTransfers {
     turns: bringingTurns(turns, transfers),
     part: {
       name: 'transfers',
-      start: () => server.start(),
+      async start() {
+        await server.start();
+        settled.start();
+      },
       async close() {
         ending.abort();
+        await settled.close();
         await transfers.close();
         await server.close();
         buffers.close();

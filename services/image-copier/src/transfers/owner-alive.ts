@@ -1,6 +1,7 @@
 import { TRANSFER_INSTANCE_HEADER } from '@kuik/contracts';
 
-const PATIENCE_MS = 500;
+/** Longer than a busy process is silent, and well within what a proxy waits for a copier. */
+const PATIENCE_MS = 1_500;
 const REMEMBERED_MS = 1_000;
 
 /** A copier's process by name: its address, and which of those that ran there one after another. */
@@ -9,7 +10,7 @@ export function processName(address: string, instance: string): string {
 }
 
 /**
- * Whether the copier at an address, or the very process of a name, answers; asked at most once a second. No answer within half a second is no: its
+ * Whether the copier at an address, or the very process of a name, answers; asked at most once a second. No answer within 1.5 s is no: its
  * readers would wait as long, and an owner that is only slow loses a transfer and nothing else. `get`: the instance that answers, or undefined.
  */
 export function ownerAlive(

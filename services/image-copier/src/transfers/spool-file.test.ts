@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { randomBytes } from 'node:crypto';
@@ -80,8 +80,36 @@ describe('SpoolFile', () => {
       await spool.close(keep);
       files.push(readdirSync(folder));
     }
-    const kept = ['blob', 'blob.json'];
+    const kept = ['blob', 'blob.json', 'blob.spans'];
     expect(files).toEqual([[], [], [], kept, kept, kept]);
+  });
+
+  it('lists each chunk as it is written: a process that is killed leaves all of it, in few records', async () => {
+    const peek = async () => {
+      const shown = await SpoolFile.peek(folder, 'key', 'blob');
+      await shown?.close(false);
+      return shown?.have.spans;
+    };
+    const killed = await open();
+    for (const at of [0, 10, 2, 12, 4]) await killed.write(bytes.subarray(at, at + 2), at);
+    expect(await peek()).toEqual([
+      { from: 0, to: 6 },
+      { from: 10, to: 14 },
+    ]);
+    expect(statSync(path.join(folder, 'blob.spans')).size).toBe(2 * 16);
+    const next = await open();
+    await next.write(bytes.subarray(6, 10), 6);
+    expect(await peek()).toEqual([{ from: 0, to: 14 }]);
+    await Promise.all([killed.close(true), next.close(true)]);
+  });
+
+  it('holds nothing of another size, or another blob', async () => {
+    const first = await open();
+    await first.write(bytes, 0);
+    await first.close(true);
+    const other = await SpoolFile.open(folder, 'key', 'blob', bytes.length + 1);
+    expect(other.have.spans).toEqual([]);
+    await other.close(true);
   });
 
   it('is closed although its list cannot be written, and holds nothing for the next one', async () => {

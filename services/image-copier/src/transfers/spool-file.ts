@@ -1,23 +1,27 @@
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { open, rename, writeFile, type FileHandle } from 'node:fs/promises';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { open, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import type { BufferPool } from '@kuik/registry';
+import { SpanFile } from './span-file.ts';
+import { SpanSet } from './span-set.ts';
 import { SpoolBlocks, type HeldBytes } from './spool-blocks.ts';
-import { SpanSet, type Span } from './span-set.ts';
 
-/** The list of spans is written when this many bytes came: what a killed process had read beyond is read again. */
-const TELL_EVERY_BYTES = 1024 * 1024;
-
+/** What a file was made for; its spans are in another one beside it. */
 interface Told {
   readonly key: string;
   readonly size: number;
-  readonly spans: readonly Span[];
 }
 
 /** Memory for what came last of every blob, in blocks of one size. */
 export interface SpoolMemory {
   readonly pool: BufferPool;
   readonly blockBytes: number;
+}
+
+/** The file of a blob, and the list of what it holds: undefined when it is somebody else's. */
+interface Opened {
+  readonly handle: FileHandle;
+  readonly list: SpanFile | undefined;
 }
 
 /**
@@ -31,26 +35,21 @@ export class SpoolFile {
   /** What of it is in the file. */
   readonly #saved: SpanSet;
   readonly #blocks: SpoolBlocks | undefined;
-  readonly #key: string;
   /** Undefined: it is somebody else's. */
   readonly #file: string | undefined;
-  readonly #opening: () => Promise<FileHandle>;
-  #handle: Promise<FileHandle> | undefined;
-  #untold = 0;
-  #telling: Promise<void> | undefined;
+  readonly #opening: () => Promise<Opened>;
+  #opened: Promise<Opened> | undefined;
 
   private constructor(
-    { key, size, spans }: Told,
-    file: string | undefined,
-    opening: () => Promise<FileHandle>,
+    { size, have, file }: { size: number; have: SpanSet; file?: string },
+    opening: () => Promise<Opened>,
     memory?: SpoolMemory,
   ) {
-    this.#key = key;
     this.#file = file;
     this.#opening = opening;
     this.size = size;
-    this.have = new SpanSet(spans);
-    this.#saved = new SpanSet(spans);
+    this.have = have;
+    this.#saved = new SpanSet(have.spans);
     if (memory !== undefined)
       this.#blocks = new SpoolBlocks({ ...memory, size, save: (bytes, at) => this.#save(bytes, at) });
   }
@@ -61,13 +60,10 @@ export class SpoolFile {
     const found = existsSync(file);
     const told = found ? readTold(file) : undefined;
     const left = told?.key === key && told.size === size;
-    const opening = async (): Promise<FileHandle> => {
-      mkdirSync(folder, { recursive: true });
-      return open(file, left ? 'r+' : 'w+');
-    };
-    const spool = new SpoolFile({ key, size, spans: left ? told.spans : [] }, file, opening, memory);
+    const have = new SpanSet(left ? SpanFile.read(listOf(file)) : []);
+    const spool = new SpoolFile({ size, have, file }, () => openOwn(file, left, { key, size }), memory);
     const small = memory !== undefined && SpoolBlocks.holdsWhole(size, memory.blockBytes);
-    if (found || !small) await spool.#opened();
+    if (found || !small) await spool.#open();
     return spool;
   }
 
@@ -76,10 +72,11 @@ export class SpoolFile {
     const file = path.join(folder, name);
     const told = readTold(file);
     if (told?.key !== key) return undefined;
+    const have = new SpanSet(SpanFile.read(listOf(file)));
     const handle = await open(file, 'r').catch(() => undefined);
     if (handle === undefined) return undefined;
-    const spool = new SpoolFile(told, undefined, () => Promise.resolve(handle));
-    await spool.#opened();
+    const spool = new SpoolFile({ size: told.size, have }, () => Promise.resolve({ handle, list: undefined }));
+    await spool.#open();
     return spool;
   }
 
@@ -109,55 +106,56 @@ export class SpoolFile {
       held.release();
       return buffer.subarray(0, taken);
     }
-    const handle = await this.#opened();
+    const { handle } = await this.#open();
     const there = Math.min(length, buffer.length, this.#saved.endOf(at) - at);
     const { bytesRead } = await handle.read(buffer, 0, there, at);
     return buffer.subarray(0, bytesRead);
   }
 
-  /** `keep`: the file stays for the next one who wants this blob. Without its list (a full disk) it tells nothing and is read again: no failure. */
+  /** `keep`: the file stays for the next one who wants this blob. */
   async close(keep: boolean): Promise<void> {
-    // What cannot be written is not told of.
+    // What cannot be written is not listed.
     if (keep) await this.#blocks?.flush().catch(() => undefined);
     await this.#blocks?.close();
-    const handle = await this.#handle?.catch(() => undefined);
-    if (handle === undefined) return;
+    const opened = await this.#opened?.catch(() => undefined);
+    if (opened === undefined) return;
+    opened.list?.close();
     try {
-      await this.#telling;
-      if (keep) await this.#tell();
-      else if (this.#file !== undefined) removeSpool(this.#file);
+      if (!keep && this.#file !== undefined) removeSpool(this.#file);
     } catch {
-      // Whoever opens it next begins anew.
+      // The room's sweep tries again, at the latest in the next process.
     } finally {
-      await handle.close();
+      await opened.handle.close();
     }
   }
 
-  #opened(): Promise<FileHandle> {
-    return (this.#handle ??= this.#opening());
+  #open(): Promise<Opened> {
+    return (this.#opened ??= this.#opening());
   }
 
   async #save(bytes: Buffer, at: number): Promise<void> {
-    const handle = await this.#opened();
+    const { handle, list } = await this.#open();
     for (let done = 0; done < bytes.length;) {
       const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, at + done);
       done += bytesWritten;
     }
-    this.#saved.add({ from: at, to: at + bytes.length });
-    this.#untold += bytes.length;
-    if (this.#untold < TELL_EVERY_BYTES) return;
-    // Nobody waits for it, and what cannot be told is read again.
-    this.#telling ??= this.#tell()
-      .catch(() => undefined)
-      .finally(() => (this.#telling = undefined));
+    const span = { from: at, to: at + bytes.length };
+    this.#saved.add(span);
+    list?.add(span);
   }
+}
 
-  async #tell(): Promise<void> {
-    this.#untold = 0;
-    if (this.#file === undefined) return;
-    const told: Told = { key: this.#key, size: this.size, spans: this.#saved.spans };
-    await writeFile(`${this.#file}.next`, JSON.stringify(told));
-    await rename(`${this.#file}.next`, `${this.#file}.json`);
+/** A file of ours, made anew unless something is left in it. Throws the system's error. */
+async function openOwn(file: string, left: boolean, told: Told): Promise<Opened> {
+  mkdirSync(path.dirname(file), { recursive: true });
+  if (!left) removeSpool(file);
+  const handle = await open(file, left ? 'r+' : 'w+');
+  try {
+    if (!left) writeFileSync(toldOf(file), JSON.stringify(told));
+    return { handle, list: new SpanFile(listOf(file)) };
+  } catch (error) {
+    await handle.close();
+    throw error;
   }
 }
 
@@ -174,12 +172,22 @@ export function sizeOfSpool(folder: string, key: string, name: string): number |
 
 /** Forgets a blob's file and its list. */
 export function removeSpool(file: string): void {
-  for (const each of [`${file}.json`, `${file}.next`, file]) rmSync(each, { force: true });
+  for (const each of [toldOf(file), listOf(file), file]) rmSync(each, { force: true });
 }
+
+/** Whether a name in the folder is a blob's file, not what is told of one. */
+export function isSpool(name: string): boolean {
+  return !name.startsWith('.') && !name.endsWith(TOLD) && !name.endsWith(LIST);
+}
+
+const TOLD = '.json';
+const LIST = '.spans';
+const toldOf = (file: string): string => `${file}${TOLD}`;
+const listOf = (file: string): string => `${file}${LIST}`;
 
 function readTold(file: string): Told | undefined {
   try {
-    return JSON.parse(readFileSync(`${file}.json`, 'utf8')) as Told;
+    return JSON.parse(readFileSync(toldOf(file), 'utf8')) as Told;
   } catch {
     return undefined;
   }

@@ -1,6 +1,7 @@
-import { mkdirSync, readdirSync, statSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { removeSpool } from './spool-file.ts';
+import { isSpool, removeSpool } from './spool-file.ts';
 
 export interface SpoolRoomOptions {
   readonly folder: string;
@@ -19,6 +20,8 @@ interface Place {
 /** The folder of spool files and who has how much of it. Files that nobody uses make room for new ones, the oldest first. */
 export class SpoolRoom {
   readonly folder: string;
+  /** Its name among all copiers' folders: stays while the folder does, whatever process and address it has. */
+  readonly name: string;
   readonly #total: number;
   readonly #keepMs: number;
   readonly #places = new Map<string, Place>();
@@ -29,8 +32,9 @@ export class SpoolRoom {
     this.#total = totalBytes;
     this.#keepMs = keepMs;
     mkdirSync(folder, { recursive: true });
+    this.name = nameOf(folder);
     for (const name of readdirSync(folder)) {
-      if (name.endsWith('.json') || name.endsWith('.next')) continue;
+      if (!isSpool(name)) continue;
       const { size, mtimeMs } = statSync(path.join(folder, name));
       this.#places.set(name, { bytes: size, idleSince: mtimeMs });
     }
@@ -75,4 +79,14 @@ export class SpoolRoom {
     this.#places.delete(name);
     removeSpool(path.join(this.folder, name));
   }
+}
+
+/** What the folder is called, by a file in it that is made once. */
+function nameOf(folder: string): string {
+  const file = path.join(folder, '.name');
+  const known = existsSync(file) ? readFileSync(file, 'utf8') : '';
+  if (known !== '') return known;
+  const made = randomUUID();
+  writeFileSync(file, made);
+  return made;
 }

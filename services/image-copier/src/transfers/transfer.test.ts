@@ -59,7 +59,8 @@ async function transfer(
   memory?: SpoolMemory,
 ) {
   const spool = await SpoolFile.open(folder, digest, name, bytes.length, memory);
-  const made = new Transfer({ digest, spool, buffers, onBytes: () => undefined, onIdle: () => undefined });
+  const nothing = (): void => undefined;
+  const made = new Transfer({ digest, spool, buffers, onBytes: nothing, onReached: nothing, onIdle: nothing });
   made.addSource(from);
   return { made, name };
 }

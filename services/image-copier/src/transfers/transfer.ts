@@ -24,6 +24,8 @@ export interface TransferParts {
   readonly patchy?: boolean;
   /** Bytes that came from a source. */
   readonly onBytes: (from: string, bytes: number) => void;
+  /** The spool file holds bytes up to this one, with holes perhaps. */
+  readonly onReached: (upTo: number) => void;
   /** Nobody reads any more. */
   readonly onIdle: () => void;
 }
@@ -247,6 +249,7 @@ export class Transfer {
           throw error;
         }
         this.#parts.onBytes(from(), chunk.length);
+        this.#parts.onReached(read.at + part.length);
         read.at += part.length;
         this.#wake();
         // One that ends where it was to end leaves its connection to the next.

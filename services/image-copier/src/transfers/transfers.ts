@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { TransferLeases } from '@kuik/queue';
+import type { TransferLeases, TransferOwnerName } from '@kuik/queue';
 import { RegistryError, type OpenBlob, type RepositoryClient } from '@kuik/registry';
 import { Admission, newEntry, type AdmissionParts, type Entry } from './admission.ts';
 import { openLeft } from './left-spool.ts';
@@ -127,15 +127,15 @@ export class Transfers {
   }
 
   async #claim(key: string, digest: string): Promise<Entry | { at: string }> {
-    const { leases, alive, address } = this.#parts;
-    const me = address();
+    const { leases, alive } = this.#parts;
+    const me = this.#name();
     let claim = await leases.claim(key, me);
     // A dead owner's lease runs out by itself, but somebody is waiting for his bytes.
-    if (claim !== undefined && claim.owner !== me && !(await alive(claim.owner)))
+    if (claim !== undefined && claim.owner !== me.address && !(await alive(claim.owner)))
       claim = await leases.claim(key, me, claim.owner);
-    if (claim !== undefined && claim.owner !== me) return { at: claim.owner };
+    if (claim !== undefined && claim.owner !== me.address) return { at: claim.owner };
     if (this.#closed) {
-      await leases.release(key, me, 'left');
+      await leases.release(key, me.address, 'left');
       throw new RegistryError('refused', 'this process ends');
     }
     const distrusted = (this.#distrusted.get(key) ?? -Infinity) > this.#parts.now();
@@ -146,10 +146,15 @@ export class Transfers {
     return entry;
   }
 
+  #name(): TransferOwnerName {
+    return { address: this.#parts.address(), spool: this.#parts.room.name };
+  }
+
   async #renew(entry: Entry): Promise<void> {
-    const { leases, address, log } = this.#parts;
-    const claim = await leases.claim(entry.key, address());
-    if (claim === undefined || claim.owner === address() || this.#entries.get(entry.key) !== entry) return;
+    const { leases, log } = this.#parts;
+    const me = this.#name();
+    const claim = await leases.claim(entry.key, me);
+    if (claim === undefined || claim.owner === me.address || this.#entries.get(entry.key) !== entry) return;
     log.debug('transfer has another owner', { key: entry.key, owner: claim.owner });
     clearInterval(entry.beat);
     entry.transfer?.end(moved());
