@@ -46,7 +46,7 @@ import { KnownHosts } from './known-hosts.ts';
 import type { ListenAddress } from './listen.ts';
 import { Owners } from './owners.ts';
 import { PullGuard } from './pull-guard.ts';
-import { PullLog } from './pull-record.ts';
+import { PullLog } from './pull-log.ts';
 import { PullServer } from './pull-server.ts';
 import { QuickPulls } from './quick-pulls.ts';
 import { BlobRelay } from './relay-blob.ts';
@@ -192,6 +192,7 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
   const resumes = metrics.counter(METRICS.proxyResumes);
   const blobs = new BlobRelay({ cache, upstream, onResume: (from, to) => resumes.inc({ from, to }) });
   const served = new ServedTally(clock.now());
+  const pullLog = new PullLog(log, metrics, clock);
   const pullOptions = {
     manifests: find,
     blobs,
@@ -199,7 +200,7 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
     upstream,
     guard,
     served,
-    log: new PullLog(log, metrics, now),
+    log: pullLog,
     patienceMs,
     clientIdleMs,
     now,
@@ -223,6 +224,7 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
       await hosts.stop();
       await bus?.close();
       await registry.close();
+      pullLog.tell();
     },
   };
   const telling = loopPart({
