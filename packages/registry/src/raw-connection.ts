@@ -82,6 +82,10 @@ export class RawConnection {
 
   destroy(error?: RegistryError): void {
     this.#fail(error ?? new RegistryError('aborted', `connection to ${this.#name} was closed`));
+    if (this.#pumping) return;
+    // Nobody takes the body that was held.
+    this.#incoming.bodyOver();
+    this.#giveBack();
   }
 
   /** Sends a request head and reads the response head, skipping interim ones. Throws `timeout`, `refused`, `invalid-response`. */
@@ -185,10 +189,10 @@ export class RawConnection {
   }
 
   #beginBody(rest: number): void {
-    if (this.#failure !== undefined) throw this.#failure;
-    const first = this.#incoming.first ?? this.#firstBuffer(rest);
-    this.#incoming.expectBody(rest, first, rest <= SMALL_BODY ? nothing : this.#secondBuffer);
-    this.#socket?.resume();
+    const lend = rest <= SMALL_BODY ? nothing : this.#secondBuffer;
+    this.#incoming.expectBody(rest, () => this.#firstBuffer(rest), lend);
+    if (this.#failure?.code === 'aborted') throw this.#failure;
+    if (this.#failure === undefined && !this.#incoming.full) this.#socket?.resume();
   }
 
   #firstBuffer(rest: number): Buffer {
@@ -282,8 +286,8 @@ export class RawConnection {
       this.#incoming.close();
       this.#socket?.destroy();
       this.#patience.close();
-      // Nobody reads the body that was held; one that is being read is given back behind its last chunk.
-      if (!this.#pumping) this.#giveBack();
+      // What came of a body that is held can still be taken; one that is being read is given back behind its last chunk.
+      if (!this.#pumping && !this.#incoming.held) this.#giveBack();
       this.#onClosed();
     }
     this.#patience.stir();
