@@ -1,3 +1,4 @@
+import { AbortWatch } from './abort-watch.ts';
 import { connect, type Dial } from './connect.ts';
 import { abortedError, networkError, RegistryError } from './errors.ts';
 import { Incoming } from './incoming.ts';
@@ -25,6 +26,8 @@ export class RawConnection {
   #failure: RegistryError | undefined;
   /** Of the side that waits for bytes, a head or a failure. */
   readonly #patience = new Patience((what) => this.destroy(new RegistryError('timeout', what)));
+  /** From a request to the end of its body. */
+  readonly #aborts = new AbortWatch((signal) => this.destroy(abortedError(`request to ${this.#name}`, signal)));
   readonly #incoming: Incoming;
   readonly #name: string;
   readonly #onClosed: () => void;
@@ -91,11 +94,10 @@ export class RawConnection {
   /** Sends a request head and reads the response head, skipping interim ones. Throws `timeout`, `refused`, `invalid-response`. */
   request(head: string, headersMs: number, signal?: AbortSignal): Promise<ResponseHead> {
     this.begin();
-    return this.#guarded(signal, () => {
-      // Not waited for: a write that fails ends the connection, one that hangs has no answer either.
-      this.#socket!.write(head, 'latin1');
-      return this.awaitHead(headersMs);
-    });
+    this.#aborts.watch(signal);
+    // Not waited for: a write that fails ends the connection, one that hangs has no answer either.
+    this.#socket!.write(head, 'latin1');
+    return this.#answer(headersMs, signal);
   }
 
   /**
@@ -109,7 +111,8 @@ export class RawConnection {
     signal?: AbortSignal,
   ): Promise<ResponseHead> {
     this.begin();
-    return this.#guarded(signal, async () => {
+    try {
+      this.#aborts.watch(signal);
       await this.#write(Buffer.from(head, 'latin1'), timeouts.idleMs);
       let sent = 0;
       try {
@@ -129,8 +132,10 @@ export class RawConnection {
         if (this.#incoming.head === undefined) throw error;
       }
       if (sent < body.length) this.#incoming.spoil();
-      return this.awaitHead(timeouts.answerMs);
-    });
+    } catch (error) {
+      throw this.#broken(error, signal);
+    }
+    return this.#answer(timeouts.answerMs, signal);
   }
 
   /**
@@ -145,35 +150,34 @@ export class RawConnection {
     let delivered = 0;
     this.#pumping = true;
     try {
-      await this.#guarded(options.signal, async () => {
-        const early = incoming.early(length);
-        const rest = length - early.length;
-        this.#beginBody(rest);
-        if (early.length > 0) {
-          const accepted = sink(early);
-          if (accepted !== undefined) await accepted;
-          delivered = early.length;
+      this.#aborts.watch(options.signal);
+      const early = incoming.early(length);
+      this.#beginBody(length - early.length);
+      if (early.length > 0) {
+        const accepted = sink(early);
+        if (accepted !== undefined) await accepted;
+        delivered = early.length;
+      }
+      while (delivered < length) {
+        if (this.#failure?.code === 'aborted') throw this.#failure;
+        const chunk = incoming.take();
+        if (chunk === undefined) {
+          if (this.#failure !== undefined) throw this.#failure;
+          await this.#patience.wait(
+            options.idleMs,
+            () => `${this.#name} sent nothing more after ${delivered} of ${length} bytes`,
+          );
+          continue;
         }
-        while (delivered < length) {
-          if (this.#failure?.code === 'aborted') throw this.#failure;
-          const chunk = incoming.take();
-          if (chunk === undefined) {
-            if (this.#failure !== undefined) throw this.#failure;
-            await this.#patience.wait(
-              options.idleMs,
-              () => `${this.#name} sent nothing more after ${delivered} of ${length} bytes`,
-            );
-            continue;
-          }
-          const accepted = sink(chunk);
-          if (accepted !== undefined) await accepted;
-          delivered += chunk.length;
-          if (incoming.release()) this.#socket?.resume();
-        }
-        // The last bytes may have come after the socket was told to stop; it has to hear the next answer.
-        this.#socket?.resume();
-      });
-    } catch (error) {
+        const accepted = sink(chunk);
+        if (accepted !== undefined) await accepted;
+        delivered += chunk.length;
+        if (incoming.release()) this.#socket?.resume();
+      }
+      // The last bytes may have come after the socket was told to stop; it has to hear the next answer.
+      this.#socket?.resume();
+    } catch (thrown) {
+      const error = this.#broken(thrown, options.signal);
       if (error === this.#failure && error instanceof RegistryError && error.code !== 'aborted') {
         const code = error.code === 'timeout' ? 'timeout' : 'truncated';
         const message = `${this.#name} stopped after ${delivered} of ${length} bytes: ${error.message}`;
@@ -184,6 +188,7 @@ export class RawConnection {
       incoming.bodyOver();
       if (incoming.awaitsBody) this.destroy();
       this.#pumping = false;
+      this.#aborts.leave();
       this.#giveBack();
     }
   }
@@ -224,6 +229,7 @@ export class RawConnection {
       this.destroy();
       throw error;
     } finally {
+      this.#aborts.leave();
       // Only now may the next head be read into the buffer that the sink had.
       this.#incoming.bodyOver();
     }
@@ -235,35 +241,27 @@ export class RawConnection {
     this.#incoming.expectHead();
   }
 
-  async awaitHead(timeoutMs: number): Promise<ResponseHead> {
-    for (;;) {
-      const { head } = this.#incoming;
-      if (head !== undefined) return head;
-      if (this.#failure !== undefined) throw this.#failure;
-      await this.#patience.wait(timeoutMs, () => `${this.#name} did not answer within ${timeoutMs} ms`);
+  /** The head of the answer under way; whose exchange is over when it has no body. */
+  async #answer(timeoutMs: number, signal: AbortSignal | undefined): Promise<ResponseHead> {
+    try {
+      for (;;) {
+        const { head } = this.#incoming;
+        if (head !== undefined) {
+          if (head.contentLength === 0) this.#aborts.leave();
+          return head;
+        }
+        if (this.#failure !== undefined) throw this.#failure;
+        await this.#patience.wait(timeoutMs, () => `${this.#name} did not answer within ${timeoutMs} ms`);
+      }
+    } catch (error) {
+      throw this.#broken(error, signal);
     }
   }
 
-  async #guarded<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
-    if (signal === undefined) {
-      try {
-        return await work();
-      } catch (error) {
-        this.destroy();
-        throw error;
-      }
-    }
-    const abort = () => this.destroy(abortedError(`request to ${this.#name}`, signal));
-    if (signal.aborted) abort();
-    signal.addEventListener('abort', abort, { once: true });
-    try {
-      return await work();
-    } catch (error) {
-      this.destroy();
-      throw signal.aborted ? abortedError(`request to ${this.#name}`, signal) : error;
-    } finally {
-      signal.removeEventListener('abort', abort);
-    }
+  /** Ends the connection, for what went wrong in an exchange is its last word; gives what is to be thrown. */
+  #broken(error: unknown, signal: AbortSignal | undefined): unknown {
+    this.destroy();
+    return signal?.aborted === true ? abortedError(`request to ${this.#name}`, signal) : error;
   }
 
   #write(bytes: Buffer, timeoutMs: number): Promise<void> {
@@ -286,6 +284,7 @@ export class RawConnection {
       this.#incoming.close();
       this.#socket?.destroy();
       this.#patience.close();
+      this.#aborts.leave();
       // What came of a body that is held can still be taken; one that is being read is given back behind its last chunk.
       if (!this.#pumping && !this.#incoming.held) this.#giveBack();
       this.#onClosed();

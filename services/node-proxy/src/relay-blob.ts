@@ -1,4 +1,4 @@
-import { openResuming, RegistryError, type BlobSource, type OpenBlob, type RepositoryClient } from '@kuik/registry';
+import { RegistryError, resuming, type BlobSource, type OpenBlob, type RepositoryClient } from '@kuik/registry';
 import type { AskedRange } from './byte-range.ts';
 import { satisfy } from './byte-range.ts';
 import { CacheDown, type CacheAccess, CacheMiss } from './cache-access.ts';
@@ -42,6 +42,8 @@ export interface BlobRelayOptions {
  */
 export class BlobRelay {
   readonly #options: BlobRelayOptions;
+  /** Of what was asked for before: the meanings of a request's name are the same object each time. */
+  readonly #plans = new WeakMap<readonly Repository[], { readonly digest: string; readonly steps: readonly Step[] }>();
 
   constructor(options: BlobRelayOptions) {
     this.#options = options;
@@ -67,31 +69,29 @@ export class BlobRelay {
    */
   async deliver(request: BlobRequest, client: ClientStream, begin: (head: BlobHead) => void): Promise<void> {
     const { signal } = client;
-    const range = request.range === undefined ? undefined : await this.#absolute(request.range, request);
-    const { digest } = request;
+    const { digest, range: asked } = request;
+    const range = asked !== undefined && 'suffix' in asked ? await this.#absolute(asked, request) : asked;
     const span = { offset: range?.first ?? 0, ...(range?.last === undefined ? {} : { end: range.last }) };
     const sources = this.#sources(request);
-    const first = await this.#firstOf(sources, (source) => source.ask({ ...span, signal })).catch(
-      async (error: unknown) => {
-        throw isOutside(error) ? await this.head(request).then(({ size }) => outside(size)) : error;
+    const { source, answer } = await this.#opened(sources, { ...span, signal }, request);
+    const blob = resuming(
+      {
+        // A place that is in the plan once more is asked once a round.
+        sources: sources.filter((other) => other === source || other.step.lastResort !== true),
+        digest,
+        ...span,
+        // The cache's own bytes were verified when they were stored.
+        verify: source.step.from === 'upstream',
+        signal,
+        onSwitch: ({ from, next, error, inBody }) => {
+          this.#options.onResume(from.name, next.name);
+          // What did not open was counted when it was asked.
+          if (from.name === 'cache' && inBody) this.#options.cache.broke(error);
+        },
       },
+      { source, blob: answer },
     );
-    const blob = await openResuming({
-      // A place that is in the plan once more is asked once a round.
-      sources: sources.filter((source) => source === first.source || source.step.lastResort !== true),
-      opened: { source: first.source, blob: first.answer },
-      digest,
-      ...span,
-      // The cache's own bytes were verified when they were stored.
-      verify: first.source.step.from === 'upstream',
-      signal,
-      onSwitch: ({ from, next, error, inBody }) => {
-        this.#options.onResume(from.name, next.name);
-        // What did not open was counted when it was asked.
-        if (from.name === 'cache' && inBody) this.#options.cache.broke(error);
-      },
-    });
-    const head = headOf(blob, first.source.step, range !== undefined);
+    const head = headOf(blob, source.step, range !== undefined);
     let begun = false;
     const start = (): void => {
       if (!begun) begin(head);
@@ -113,9 +113,17 @@ export class BlobRelay {
     client.end();
   }
 
-  /** A range in absolute bytes: what counts from the end needs the size first. */
+  /** The first place that has the blob, which is open there. Throws PullFailure; of a range beyond its end it tells the size. */
+  async #opened(sources: readonly Source[], span: Parameters<Source['ask']>[0], request: BlobRequest) {
+    try {
+      return await this.#firstOf(sources, (source) => source.ask(span));
+    } catch (error) {
+      throw isOutside(error) ? outside((await this.head(request)).size) : error;
+    }
+  }
+
+  /** A range that counts from the end, in absolute bytes: it needs the size first. */
   async #absolute(asked: AskedRange, request: BlobRequest): Promise<{ first: number; last?: number }> {
-    if (!('suffix' in asked)) return asked;
     const { size } = await this.head(request);
     const range = satisfy(asked, size);
     if (range === 'unsatisfiable') throw outside(size);
@@ -146,7 +154,10 @@ export class BlobRelay {
   /** The plan of a digest, which needs no state. */
   #sources(request: BlobOfRequest): Source[] {
     const { repositories, digest } = request;
-    return route({ repositories, reference: { digest } }, [], 0).map((step) => this.#source(step, request));
+    const known = this.#plans.get(repositories);
+    const steps = known?.digest === digest ? known.steps : route({ repositories, reference: { digest } }, [], 0);
+    if (steps !== known?.steps) this.#plans.set(repositories, { digest, steps });
+    return steps.map((step) => this.#source(step, request));
   }
 
   #source(step: Step, { digest, requestId, range }: BlobOfRequest): Source {
