@@ -1,4 +1,5 @@
 import { AbortWatch } from './abort-watch.ts';
+import { BodyPump, type PumpSource } from './body-pump.ts';
 import { connect, type Dial } from './connect.ts';
 import { abortedError, networkError, RegistryError } from './errors.ts';
 import { Incoming } from './incoming.ts';
@@ -35,6 +36,7 @@ export class RawConnection {
   /** What the body under way has of the pool, from its head to its end. */
   #lent: Buffer[] = [];
   #pumping = false;
+  #pump: BodyPump | undefined;
 
   private constructor(name: string, encrypted: boolean, pool: BufferPool, onClosed: () => void) {
     this.#name = name;
@@ -44,7 +46,7 @@ export class RawConnection {
       name,
       encrypted,
       buffer: (rest) => this.#firstBuffer(rest),
-      onProgress: () => this.#patience.stir(),
+      onProgress: () => this.#stir(),
       onFailure: (error) => this.#fail(error),
     });
   }
@@ -145,58 +147,61 @@ export class RawConnection {
    */
   async pump(length: number, sink: ByteSink, options: PumpOptions): Promise<void> {
     const incoming = this.#incoming;
-    if (incoming.whole) return this.#deliverWhole(length, sink, options.signal);
-    if (!incoming.held) throw new RegistryError('aborted', `the body from ${this.#name} is gone`);
-    let delivered = 0;
+    const { whole } = incoming;
+    if (!whole && !incoming.held) throw new RegistryError('aborted', `the body from ${this.#name} is gone`);
+    let pump: BodyPump | undefined;
     this.#pumping = true;
     try {
       this.#aborts.watch(options.signal);
       const early = incoming.early(length);
-      this.#beginBody(length - early.length);
-      if (early.length > 0) {
-        const accepted = sink(early);
-        if (accepted !== undefined) await accepted;
-        delivered = early.length;
-      }
-      while (delivered < length) {
-        if (this.#failure?.code === 'aborted') throw this.#failure;
-        const chunk = incoming.take();
-        if (chunk === undefined) {
-          if (this.#failure !== undefined) throw this.#failure;
-          await this.#patience.wait(
-            options.idleMs,
-            () => `${this.#name} sent nothing more after ${delivered} of ${length} bytes`,
-          );
-          continue;
-        }
-        const accepted = sink(chunk);
-        if (accepted !== undefined) await accepted;
-        delivered += chunk.length;
-        if (incoming.release()) this.#socket?.resume();
-      }
+      // A body that came with its head: nothing is awaited of the peer, who may be gone by now.
+      if (!whole) this.#beginBody(length - early.length);
+      if (this.#failure?.code === 'aborted') throw this.#failure;
+      pump = this.#pump = new BodyPump(length, early, sink, this.#bytes(length, options.idleMs));
+      pump.drive();
+      await pump.done;
       // The last bytes may have come after the socket was told to stop; it has to hear the next answer.
       this.#socket?.resume();
     } catch (thrown) {
       const error = this.#broken(thrown, options.signal);
       if (error === this.#failure && error instanceof RegistryError && error.code !== 'aborted') {
+        const bytesDelivered = pump?.delivered ?? 0;
         const code = error.code === 'timeout' ? 'timeout' : 'truncated';
-        const message = `${this.#name} stopped after ${delivered} of ${length} bytes: ${error.message}`;
-        throw new RegistryError(code, message, { cause: error, bytesDelivered: delivered });
+        const message = `${this.#name} stopped after ${bytesDelivered} of ${length} bytes: ${error.message}`;
+        throw new RegistryError(code, message, { cause: error, bytesDelivered });
       }
       throw error;
     } finally {
       incoming.bodyOver();
       if (incoming.awaitsBody) this.destroy();
       this.#pumping = false;
+      this.#pump = undefined;
       this.#aborts.leave();
       this.#giveBack();
     }
   }
 
+  /** The body under way, as it comes out of the buffers. */
+  #bytes(length: number, idleMs: number): PumpSource {
+    const silent = (): string =>
+      `${this.#name} sent nothing more after ${this.#pump?.delivered ?? 0} of ${length} bytes`;
+    return {
+      take: () => {
+        if (this.#failure?.code === 'aborted') throw this.#failure;
+        const chunk = this.#incoming.take();
+        if (chunk === undefined && this.#failure !== undefined) throw this.#failure;
+        return chunk;
+      },
+      release: () => {
+        if (this.#incoming.release()) this.#socket?.resume();
+      },
+      lack: () => this.#patience.expect(idleMs, silent),
+    };
+  }
+
   #beginBody(rest: number): void {
     const lend = rest <= SMALL_BODY ? nothing : this.#secondBuffer;
     this.#incoming.expectBody(rest, () => this.#firstBuffer(rest), lend);
-    if (this.#failure?.code === 'aborted') throw this.#failure;
     if (this.#failure === undefined && !this.#incoming.full) this.#socket?.resume();
   }
 
@@ -216,23 +221,6 @@ export class RawConnection {
   #giveBack(): void {
     for (const buffer of this.#lent) this.#pool.release(buffer);
     this.#lent = [];
-  }
-
-  /** Delivers a body that came with its head: nothing is awaited of the peer, who may be gone by now. */
-  async #deliverWhole(length: number, sink: ByteSink, signal: AbortSignal | undefined): Promise<void> {
-    const bytes = this.#incoming.early(length);
-    if (signal?.aborted === true) this.destroy(abortedError(`request to ${this.#name}`, signal));
-    if (this.#failure?.code === 'aborted') throw this.#failure;
-    try {
-      await sink(bytes);
-    } catch (error) {
-      this.destroy();
-      throw error;
-    } finally {
-      this.#aborts.leave();
-      // Only now may the next head be read into the buffer that the sink had.
-      this.#incoming.bodyOver();
-    }
   }
 
   /** Gets ready for the next exchange; `request` and `send` call it. */
@@ -289,7 +277,12 @@ export class RawConnection {
       if (!this.#pumping && !this.#incoming.held) this.#giveBack();
       this.#onClosed();
     }
+    this.#stir();
+  }
+
+  #stir(): void {
     this.#patience.stir();
+    this.#pump?.drive();
   }
 }
 
