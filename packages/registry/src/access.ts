@@ -4,7 +4,7 @@ import { createAddressPolicy } from './address-policy.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { CacheAuthorizer, CacheTokens } from './cache-token.ts';
 import { lookupSystem, type Lookup } from './connect.ts';
-import { endpointOf, locateRegistry } from './endpoints.ts';
+import { endpointOf, locateRegistry, type RegistryLocation } from './endpoints.ts';
 import { RegistryError } from './errors.ts';
 import { foreignLayer } from './foreign-layer.ts';
 import { HttpClient } from './http-client.ts';
@@ -114,6 +114,15 @@ export function createRegistryAccess(
     endpoints.set(url.origin, endpoint);
     return endpoint;
   };
+  const sites = new Map<string, RegistryLocation>();
+  const siteOf = (host: string): RegistryLocation => {
+    const known = sites.get(host);
+    if (known !== undefined) return known;
+    const site = locateRegistry(host, registries);
+    if (sites.size > 10_000) sites.clear();
+    sites.set(host, site);
+    return site;
+  };
   const proxyOf = (url: URL, endpoint: RegistryEndpoint) => chooseProxy(url, endpoint, httpProxy).proxy;
   const upstream = transport(
     { ...UPSTREAM_TIMEOUTS, ...options.upstream },
@@ -184,7 +193,7 @@ export function createRegistryAccess(
 
   return {
     upstream(host, repository, credentials, { requestId } = {}) {
-      const site = locateRegistry(host, registries);
+      const site = siteOf(host);
       const auth = new UpstreamAuthorizer(site, host, repository, credentials, memory);
       return repositoryClient({ ...shared(upstream, host, repository), site, auth, requestId });
     },
@@ -216,6 +225,7 @@ export function createRegistryAccess(
       policy = createAddressPolicy(settings.addressPolicy ?? {});
       ({ registries = {}, httpProxy } = settings);
       endpoints.clear();
+      sites.clear();
       fronts.clear();
       upstream.http.renew();
       upstream.raw.renew();

@@ -2,12 +2,13 @@ import { describe, expect, it } from '@jest/globals';
 import { Incoming } from './incoming.ts';
 
 /** What a connection does with it: `read` is one read of the socket, wherever it was told to land. */
-function incoming(encrypted = false) {
+function incoming(encrypted = false, room?: number) {
   const failures: string[] = [];
   let progress = 0;
   const peer = new Incoming({
     name: 'peer',
     encrypted,
+    ...(room === undefined ? {} : { buffer: () => Buffer.alloc(room) }),
     onProgress: () => (progress += 1),
     onFailure: ({ message }) => void failures.push(message),
   });
@@ -72,12 +73,68 @@ describe('Incoming', () => {
     const { peer, read } = incoming();
     peer.expectHead();
     read(`${head(8)}the `);
-    peer.expectBody(4, Buffer.alloc(64), none);
+    peer.expectBody(4, () => Buffer.alloc(64), none);
     expect(read('bodyHTTP/1.1')).toBe(true);
     expect(peer.take()?.toString()).toBe('body');
     peer.release();
     peer.bodyOver();
     expect([peer.awaitsBody, peer.reusable]).toEqual([false, true]);
+  });
+
+  describe('a body that has room', () => {
+    const unused = (): never => {
+      throw new Error('it has its buffer since its head');
+    };
+
+    it('is read on while nobody takes it, up to its end, and counts as under way until it was taken', () => {
+      const { peer, read, failures } = incoming(false, 64);
+      peer.expectHead();
+      expect(read(`${head(12)}the `)).toBe(true);
+      expect([read('whole '), read('bo')]).toEqual([true, true]);
+      expect([peer.held, peer.reusable, peer.awaitsBody]).toEqual([true, false, false]);
+      expect(peer.early(12).toString()).toBe('the ');
+      peer.expectBody(8, unused, none);
+      expect(peer.take()?.toString()).toBe('whole bo');
+      peer.release();
+      peer.bodyOver();
+      expect([peer.reusable, failures]).toEqual([true, []]);
+    });
+
+    it('stops the peer when the room is used up, until some of it is taken', () => {
+      const { peer, read } = incoming(false, 8);
+      peer.expectHead();
+      expect(read(`${head(16)}the `)).toBe(true);
+      expect([read('whole bo'), peer.full]).toEqual([false, true]);
+      peer.expectBody(12, unused, none);
+      expect(peer.take()?.toString()).toBe('whole bo');
+      expect([peer.release(), peer.full]).toEqual([true, false]);
+      expect(read('dy..')).toBe(true);
+      expect(peer.take()?.toString()).toBe('dy..');
+    });
+
+    it('can be taken, as far as it came, when the connection is gone', () => {
+      const { peer, read } = incoming(false, 64);
+      peer.expectHead();
+      read(`${head(12)}the `);
+      read('who');
+      peer.close();
+      expect([peer.held, peer.reusable]).toEqual([true, false]);
+      peer.expectBody(8, unused, none);
+      expect([peer.take()?.toString(), peer.take(), peer.held]).toEqual(['who', undefined, false]);
+    });
+
+    it('is the last one on a connection on which more came than it', () => {
+      const { peer, read, failures } = incoming(false, 64);
+      peer.expectHead();
+      read(`${head(4)}bo`);
+      read('dy');
+      expect(read('evil')).toBe(false);
+      expect(failures).toEqual(['peer sent bytes that no request asked for']);
+      peer.close();
+      expect(peer.early(4).toString()).toBe('bo');
+      peer.expectBody(2, unused, none);
+      expect([peer.take()?.toString(), peer.reusable]).toEqual(['dy', false]);
+    });
   });
 
   it('is used once more after one answer, and not after one that was spoilt', () => {

@@ -6,7 +6,7 @@ import type { ResponseHead } from './response-head.ts';
 /** Node decrypts at most one TLS record at a time (RFC 8446 §5.1). */
 const TLS_RECORD = 16 * 1024;
 
-/** What the next bytes of the peer are: nothing that was asked for, a head, a body that nobody reads yet, a body; or there are none. */
+/** What the next bytes of the peer are: nothing that was asked for, a head, a body that nobody takes yet, a body; or there are none. */
 type Expected = 'nothing' | 'head' | 'held' | 'body' | 'closed';
 
 export interface IncomingOptions {
@@ -29,11 +29,11 @@ export class Incoming {
   #expected: Expected = 'nothing';
   readonly #reader = new HeadReader();
   #head: ResponseHead | undefined;
-  /** Where the body that is held begins, when that is known. */
-  #first: Buffer | undefined;
+  /** From a head whose body is read into buffers to the body's end. */
   #ring: BodyRing | undefined;
-  #lend: () => Buffer | undefined = () => undefined;
+  #lend: () => Buffer | undefined = nothing;
   #remaining = 0;
+  #begun = false;
   #whole = false;
   #clean = true;
   readonly #options: IncomingOptions;
@@ -62,9 +62,9 @@ export class Incoming {
     return this.#head;
   }
 
-  /** A head is there and its body was not begun. */
+  /** A head is there and its body was not begun: it can be, with what came of it, also when the connection is gone. */
   get held(): boolean {
-    return this.#expected === 'held';
+    return this.#expected === 'held' || (this.#expected === 'closed' && this.#ring !== undefined && !this.#begun);
   }
 
   /** The whole body came in the same reads as its head, and was not taken yet. */
@@ -77,20 +77,27 @@ export class Incoming {
     return this.#remaining > 0;
   }
 
+  /** There is no room for more of the body until some of it is taken. */
+  get full(): boolean {
+    return this.#ring?.full === true;
+  }
+
   /** Where the next read of the socket goes. */
   target(): Buffer {
-    if (this.#expected === 'body' && this.#remaining > 0) {
-      return this.#ring!.full && this.#aside !== undefined ? this.#aside : this.#ring!.target(this.#remaining);
+    const ring = this.#ring;
+    if (ring !== undefined && this.#remaining > 0 && this.#expected !== 'closed') {
+      return ring.full && this.#aside !== undefined ? this.#aside : ring.target(this.#remaining);
     }
     if (this.#expected === 'nothing') this.#reader.reset();
-    if (this.#expected !== 'held') return this.#reader.target();
-    return this.#first ?? this.#reader.targetBehind();
+    return this.#expected === 'held' ? this.#reader.targetBehind() : this.#reader.target();
   }
 
   /** Takes a read of `bytes` into `buffer`; false: the socket has to stop. */
   took(bytes: number, buffer: Buffer): boolean {
     if (this.#expected === 'head') return this.#tookHead(bytes, buffer);
     if (this.#expected === 'body') return this.#tookBody(buffer, bytes);
+    if (this.#expected === 'held' && this.#ring !== undefined && this.#remaining > 0)
+      return this.#tookBody(buffer, bytes);
     if (this.#expected === 'held' && this.#aside !== undefined) {
       this.#reader.keep(bytes, buffer);
       return false;
@@ -102,7 +109,8 @@ export class Incoming {
   /** The next bytes begin a head. */
   expectHead(): void {
     this.#expected = 'head';
-    this.#whole = false;
+    this.#whole = this.#begun = false;
+    this.#lend = nothing;
     this.#head = undefined;
     this.#reader.reset();
   }
@@ -115,18 +123,15 @@ export class Incoming {
     return early.subarray(0, length);
   }
 
-  /** The buffer that was asked for with the head. */
-  get first(): Buffer | undefined {
-    return this.#first;
-  }
-
-  /** The `rest` of a body is read from now on, into `first` and what `lend` gives. */
-  expectBody(rest: number, first: Buffer, lend: () => Buffer | undefined): void {
+  /** The `rest` of a body is taken from now on, as it came since its head, else through `first` from now on; `lend` may give a second buffer. */
+  expectBody(rest: number, first: () => Buffer, lend: () => Buffer | undefined): void {
+    this.#begun = true;
     this.#lend = lend;
-    this.#first = undefined;
-    this.#remaining = rest;
-    this.#expected = rest === 0 ? 'nothing' : 'body';
-    if (rest > 0) this.#ring = new BodyRing(first);
+    if (this.#ring === undefined && rest > 0) {
+      this.#ring = new BodyRing(first());
+      this.#remaining = rest;
+    }
+    if (this.#expected !== 'closed') this.#expected = this.#remaining === 0 ? 'nothing' : 'body';
   }
 
   /** What waits of the body; undefined when nothing does. One chunk at a time is out. */
@@ -142,11 +147,10 @@ export class Incoming {
   /** The body, or whatever of it was wanted, is over: its buffers are not touched any more. */
   bodyOver(): void {
     this.#ring = undefined;
-    this.#first = undefined;
     if (this.#expected === 'held') this.#expected = 'nothing';
   }
 
-  /** No more reads come. A body that came whole can be taken all the same. */
+  /** No more reads come. What came of a body can be taken all the same. */
   close(): void {
     this.#expected = 'closed';
   }
@@ -175,10 +179,14 @@ export class Incoming {
     const rest = (head.contentLength ?? Infinity) - this.#reader.rest.length;
     this.#whole = !empty && rest <= 0;
     // What is decrypted is given out at once, wherever there is room: it must not be where the body's order is decided.
-    this.#first = empty || rest <= 0 || rest === Infinity || this.#aside ? undefined : this.#options.buffer?.(rest);
+    const first = empty || rest <= 0 || rest === Infinity || this.#aside ? undefined : this.#options.buffer?.(rest);
+    if (first !== undefined) {
+      this.#ring = new BodyRing(first);
+      this.#remaining = rest;
+    }
     this.#options.onProgress();
-    // Nothing more is to come: to stop reading and to go on again would cost two system calls.
-    return empty || this.#whole;
+    // Nothing more is to come, or there is room for it: to stop reading and to go on again would cost a turn of the event loop.
+    return empty || this.#whole || first !== undefined;
   }
 
   /** Body bytes: in the ring already, or (those of the first read after the head) in the head's buffer and copied. */
@@ -196,13 +204,13 @@ export class Incoming {
       if (wanted > target.length) return this.#refuse(`: ${wanted} bytes do not fit into ${target.length}`);
       buffer.copy(target, 0, 0, wanted);
     }
-    ring.wrote(wanted, this.#lend);
+    ring.wrote(wanted, wanted < this.#remaining ? this.#lend : nothing);
     return this.#counted(wanted);
   }
 
   #counted(bytes: number): boolean {
     this.#remaining -= bytes;
-    if (this.#remaining === 0) this.#expected = 'nothing';
+    if (this.#remaining === 0 && this.#begun) this.#expected = 'nothing';
     this.#options.onProgress();
     return this.#remaining === 0 || this.#ring?.full !== true;
   }
@@ -212,3 +220,5 @@ export class Incoming {
     return false;
   }
 }
+
+const nothing = (): undefined => undefined;

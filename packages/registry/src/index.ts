@@ -34,7 +34,7 @@ export type { Timeouts } from './timeouts.ts';
 export type { RegistryEvent, UpstreamWord } from './repository-requests.ts';
 export type { Lookup } from './connect.ts';
 export { NO_CREDENTIALS } from './upstream-authorizer.ts';
-export { blobSource, openResuming, type BlobSource } from './resume.ts';
+export { blobSource, openResuming, resuming, type BlobSource } from './resume.ts';
 export { copyImage, describeImage, type CopyOptions, type CopyProgress, type CopyResult } from './copy.ts';
 export { copyReferrers, type CopiedReferrers } from './copy-referrers.ts';
 export { referrersIndex, referrersOf, taggedReferrers, type Referrers } from './referrers.ts';

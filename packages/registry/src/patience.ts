@@ -16,10 +16,15 @@ export class Patience {
 
   /** Resolves at the next `stir`. */
   wait(forMs: number, describe: () => string): Promise<void> {
+    this.expect(forMs, describe);
+    return new Promise((resolve) => (this.#wake = resolve));
+  }
+
+  /** Something has to happen in time; who expects it hears of it elsewhere. */
+  expect(forMs: number, describe: () => string): void {
     const untilMs = performance.now() + forMs;
     this.#limit = { untilMs, describe };
     if (this.#alarm === undefined || this.#alarm.atMs > untilMs) this.#set(untilMs, forMs);
-    return new Promise((resolve) => (this.#wake = resolve));
   }
 
   /** Something happened. */

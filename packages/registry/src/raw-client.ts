@@ -79,14 +79,15 @@ export class RawClient {
     const kept = this.#takeIdle(request.url.origin);
     if (kept !== undefined) {
       try {
-        return await this.#exchange(kept, text, request);
+        return this.#exchange(request, await this.#send(kept, text, request), kept);
       } catch (error) {
         // The source of an upload can be read once only: whoever uploads asks the session how far it is, and goes on from there.
         const again = error instanceof RegistryError && error.code === 'refused' && request.body === undefined;
         if (!again || request.signal?.aborted === true) throw error;
       }
     }
-    return this.#exchange(await this.#open(request), text, request);
+    const connection = await this.#open(request);
+    return this.#exchange(request, await this.#send(connection, text, request), connection);
   }
 
   /** Requests from now on get connections of their own; running ones end on theirs, which nobody takes up. */
@@ -118,14 +119,15 @@ export class RawClient {
     return connection;
   }
 
-  async #exchange(connection: RawConnection, text: string, request: RawRequest): Promise<RawResponse> {
+  #send(connection: RawConnection, text: string, request: RawRequest): Promise<ResponseHead> {
     const { idleMs, headersMs, commitMs } = this.#timeoutsOf(request);
-    const head =
-      request.body === undefined
-        ? await connection.request(text, headersMs, request.signal)
-        : await connection.send(text, request.body, { idleMs, answerMs: commitMs }, request.signal);
+    if (request.body === undefined) return connection.request(text, headersMs, request.signal);
+    return connection.send(text, request.body, { idleMs, answerMs: commitMs }, request.signal);
+  }
+
+  #exchange(request: RawRequest, head: ResponseHead, connection: RawConnection): RawResponse {
     if (head.contentLength === 0) this.#keep(request.url.origin, connection);
-    return new Exchange(request, head, connection, idleMs, this.#done);
+    return new Exchange(request, head, connection, this.#timeoutsOf(request).idleMs, this.#done);
   }
 
   readonly #done = (origin: string, connection: RawConnection): void => this.#keep(origin, connection);

@@ -1,3 +1,5 @@
+import { AbortWatch } from './abort-watch.ts';
+import { BodyPump, type PumpSource } from './body-pump.ts';
 import { connect, type Dial } from './connect.ts';
 import { abortedError, networkError, RegistryError } from './errors.ts';
 import { Incoming } from './incoming.ts';
@@ -25,6 +27,8 @@ export class RawConnection {
   #failure: RegistryError | undefined;
   /** Of the side that waits for bytes, a head or a failure. */
   readonly #patience = new Patience((what) => this.destroy(new RegistryError('timeout', what)));
+  /** From a request to the end of its body. */
+  readonly #aborts = new AbortWatch((signal) => this.destroy(abortedError(`request to ${this.#name}`, signal)));
   readonly #incoming: Incoming;
   readonly #name: string;
   readonly #onClosed: () => void;
@@ -32,6 +36,9 @@ export class RawConnection {
   /** What the body under way has of the pool, from its head to its end. */
   #lent: Buffer[] = [];
   #pumping = false;
+  #pump: BodyPump | undefined;
+  /** The pump that is driven at the end of this turn. */
+  #driven: BodyPump | undefined;
 
   private constructor(name: string, encrypted: boolean, pool: BufferPool, onClosed: () => void) {
     this.#name = name;
@@ -41,7 +48,7 @@ export class RawConnection {
       name,
       encrypted,
       buffer: (rest) => this.#firstBuffer(rest),
-      onProgress: () => this.#patience.stir(),
+      onProgress: () => this.#stir(),
       onFailure: (error) => this.#fail(error),
     });
   }
@@ -82,16 +89,19 @@ export class RawConnection {
 
   destroy(error?: RegistryError): void {
     this.#fail(error ?? new RegistryError('aborted', `connection to ${this.#name} was closed`));
+    if (this.#pumping) return;
+    // Nobody takes the body that was held.
+    this.#incoming.bodyOver();
+    this.#giveBack();
   }
 
   /** Sends a request head and reads the response head, skipping interim ones. Throws `timeout`, `refused`, `invalid-response`. */
   request(head: string, headersMs: number, signal?: AbortSignal): Promise<ResponseHead> {
     this.begin();
-    return this.#guarded(signal, () => {
-      // Not waited for: a write that fails ends the connection, one that hangs has no answer either.
-      this.#socket!.write(head, 'latin1');
-      return this.awaitHead(headersMs);
-    });
+    this.#aborts.watch(signal);
+    // Not waited for: a write that fails ends the connection, one that hangs has no answer either.
+    this.#socket!.write(head, 'latin1');
+    return this.#answer(headersMs, signal);
   }
 
   /**
@@ -105,7 +115,8 @@ export class RawConnection {
     signal?: AbortSignal,
   ): Promise<ResponseHead> {
     this.begin();
-    return this.#guarded(signal, async () => {
+    try {
+      this.#aborts.watch(signal);
       await this.#write(Buffer.from(head, 'latin1'), timeouts.idleMs);
       let sent = 0;
       try {
@@ -125,8 +136,10 @@ export class RawConnection {
         if (this.#incoming.head === undefined) throw error;
       }
       if (sent < body.length) this.#incoming.spoil();
-      return this.awaitHead(timeouts.answerMs);
-    });
+    } catch (error) {
+      throw this.#broken(error, signal);
+    }
+    return this.#answer(timeouts.answerMs, signal);
   }
 
   /**
@@ -136,60 +149,62 @@ export class RawConnection {
    */
   async pump(length: number, sink: ByteSink, options: PumpOptions): Promise<void> {
     const incoming = this.#incoming;
-    if (incoming.whole) return this.#deliverWhole(length, sink, options.signal);
-    if (!incoming.held) throw new RegistryError('aborted', `the body from ${this.#name} is gone`);
-    let delivered = 0;
+    const { whole } = incoming;
+    if (!whole && !incoming.held) throw new RegistryError('aborted', `the body from ${this.#name} is gone`);
+    let pump: BodyPump | undefined;
     this.#pumping = true;
     try {
-      await this.#guarded(options.signal, async () => {
-        const early = incoming.early(length);
-        const rest = length - early.length;
-        this.#beginBody(rest);
-        if (early.length > 0) {
-          const accepted = sink(early);
-          if (accepted !== undefined) await accepted;
-          delivered = early.length;
-        }
-        while (delivered < length) {
-          if (this.#failure?.code === 'aborted') throw this.#failure;
-          const chunk = incoming.take();
-          if (chunk === undefined) {
-            if (this.#failure !== undefined) throw this.#failure;
-            await this.#patience.wait(
-              options.idleMs,
-              () => `${this.#name} sent nothing more after ${delivered} of ${length} bytes`,
-            );
-            if (this.#incoming.encrypted) await restOfRead();
-            continue;
-          }
-          const accepted = sink(chunk);
-          if (accepted !== undefined) await accepted;
-          delivered += chunk.length;
-          if (incoming.release()) this.#socket?.resume();
-        }
-        // The last bytes may have come after the socket was told to stop; it has to hear the next answer.
-        this.#socket?.resume();
-      });
-    } catch (error) {
+      this.#aborts.watch(options.signal);
+      const early = incoming.early(length);
+      // A body that came with its head: nothing is awaited of the peer, who may be gone by now.
+      if (!whole) this.#beginBody(length - early.length);
+      if (this.#failure?.code === 'aborted') throw this.#failure;
+      pump = this.#pump = new BodyPump(length, early, sink, this.#bytes(length, options.idleMs));
+      pump.drive();
+      await pump.done;
+      // The last bytes may have come after the socket was told to stop; it has to hear the next answer.
+      this.#socket?.resume();
+    } catch (thrown) {
+      const error = this.#broken(thrown, options.signal);
       if (error === this.#failure && error instanceof RegistryError && error.code !== 'aborted') {
+        const bytesDelivered = pump?.delivered ?? 0;
         const code = error.code === 'timeout' ? 'timeout' : 'truncated';
-        const message = `${this.#name} stopped after ${delivered} of ${length} bytes: ${error.message}`;
-        throw new RegistryError(code, message, { cause: error, bytesDelivered: delivered });
+        const message = `${this.#name} stopped after ${bytesDelivered} of ${length} bytes: ${error.message}`;
+        throw new RegistryError(code, message, { cause: error, bytesDelivered });
       }
       throw error;
     } finally {
       incoming.bodyOver();
       if (incoming.awaitsBody) this.destroy();
       this.#pumping = false;
+      this.#pump = undefined;
+      this.#aborts.leave();
       this.#giveBack();
     }
   }
 
+  /** The body under way, as it comes out of the buffers. */
+  #bytes(length: number, idleMs: number): PumpSource {
+    const silent = (): string =>
+      `${this.#name} sent nothing more after ${this.#pump?.delivered ?? 0} of ${length} bytes`;
+    return {
+      take: () => {
+        if (this.#failure?.code === 'aborted') throw this.#failure;
+        const chunk = this.#incoming.take();
+        if (chunk === undefined && this.#failure !== undefined) throw this.#failure;
+        return chunk;
+      },
+      release: () => {
+        if (this.#incoming.release()) this.#socket?.resume();
+      },
+      lack: () => this.#patience.expect(idleMs, silent),
+    };
+  }
+
   #beginBody(rest: number): void {
-    if (this.#failure !== undefined) throw this.#failure;
-    const first = this.#incoming.first ?? this.#firstBuffer(rest);
-    this.#incoming.expectBody(rest, first, rest <= SMALL_BODY ? nothing : this.#secondBuffer);
-    this.#socket?.resume();
+    const lend = rest <= SMALL_BODY ? nothing : this.#secondBuffer;
+    this.#incoming.expectBody(rest, () => this.#firstBuffer(rest), lend);
+    if (this.#failure === undefined && !this.#incoming.full) this.#socket?.resume();
   }
 
   #firstBuffer(rest: number): Buffer {
@@ -210,57 +225,33 @@ export class RawConnection {
     this.#lent = [];
   }
 
-  /** Delivers a body that came with its head: nothing is awaited of the peer, who may be gone by now. */
-  async #deliverWhole(length: number, sink: ByteSink, signal: AbortSignal | undefined): Promise<void> {
-    const bytes = this.#incoming.early(length);
-    if (signal?.aborted === true) this.destroy(abortedError(`request to ${this.#name}`, signal));
-    if (this.#failure?.code === 'aborted') throw this.#failure;
-    try {
-      await sink(bytes);
-    } catch (error) {
-      this.destroy();
-      throw error;
-    } finally {
-      // Only now may the next head be read into the buffer that the sink had.
-      this.#incoming.bodyOver();
-    }
-  }
-
   /** Gets ready for the next exchange; `request` and `send` call it. */
   begin(): void {
     if (!this.reusable) throw this.#failure ?? new RegistryError('refused', `connection to ${this.#name} is in use`);
     this.#incoming.expectHead();
   }
 
-  async awaitHead(timeoutMs: number): Promise<ResponseHead> {
-    for (;;) {
-      const { head } = this.#incoming;
-      if (head !== undefined) return head;
-      if (this.#failure !== undefined) throw this.#failure;
-      await this.#patience.wait(timeoutMs, () => `${this.#name} did not answer within ${timeoutMs} ms`);
+  /** The head of the answer under way; whose exchange is over when it has no body. */
+  async #answer(timeoutMs: number, signal: AbortSignal | undefined): Promise<ResponseHead> {
+    try {
+      for (;;) {
+        const { head } = this.#incoming;
+        if (head !== undefined) {
+          if (head.contentLength === 0) this.#aborts.leave();
+          return head;
+        }
+        if (this.#failure !== undefined) throw this.#failure;
+        await this.#patience.wait(timeoutMs, () => `${this.#name} did not answer within ${timeoutMs} ms`);
+      }
+    } catch (error) {
+      throw this.#broken(error, signal);
     }
   }
 
-  async #guarded<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
-    if (signal === undefined) {
-      try {
-        return await work();
-      } catch (error) {
-        this.destroy();
-        throw error;
-      }
-    }
-    const abort = () => this.destroy(abortedError(`request to ${this.#name}`, signal));
-    if (signal.aborted) abort();
-    signal.addEventListener('abort', abort, { once: true });
-    try {
-      return await work();
-    } catch (error) {
-      this.destroy();
-      throw signal.aborted ? abortedError(`request to ${this.#name}`, signal) : error;
-    } finally {
-      signal.removeEventListener('abort', abort);
-    }
+  /** Ends the connection, for what went wrong in an exchange is its last word; gives what is to be thrown. */
+  #broken(error: unknown, signal: AbortSignal | undefined): unknown {
+    this.destroy();
+    return signal?.aborted === true ? abortedError(`request to ${this.#name}`, signal) : error;
   }
 
   #write(bytes: Buffer, timeoutMs: number): Promise<void> {
@@ -283,17 +274,32 @@ export class RawConnection {
       this.#incoming.close();
       this.#socket?.destroy();
       this.#patience.close();
-      // Nobody reads the body that was held; one that is being read is given back behind its last chunk.
-      if (!this.#pumping) this.#giveBack();
+      this.#aborts.leave();
+      // What came of a body that is held can still be taken; one that is being read is given back behind its last chunk.
+      if (!this.#pumping && !this.#incoming.held) this.#giveBack();
       this.#onClosed();
     }
+    this.#stir();
+  }
+
+  #stir(): void {
     this.#patience.stir();
+    if (this.#incoming.encrypted && this.#failure === undefined) this.#driveBehindRead();
+    else this.#pump?.drive();
+  }
+
+  /** A TLS socket hands out record by record, 16 KiB each, what one turn of the event loop reads: behind the last of them. */
+  #driveBehindRead(): void {
+    const pump = this.#pump;
+    if (pump === undefined || pump === this.#driven) return;
+    this.#driven = pump;
+    setImmediate(() => {
+      this.#driven = undefined;
+      if (pump === this.#pump) pump.drive();
+    });
   }
 }
 
 class EarlyAnswer extends Error {}
 
 const nothing = (): undefined => undefined;
-
-/** A TLS socket hands out record by record, 16 KiB each, what one turn of the event loop reads: behind the last of them. */
-const restOfRead = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -172,8 +172,7 @@ export class RepositoryRequests {
         const home = answer.url.host === this.context.site.base.host;
         const refused = home && (answer.status === 401 || answer.status === 403);
         if (!refused) this.context.auth.accepted(attempt);
-        const refusal = { status: answer.status, challenges: answer.headers('www-authenticate') };
-        const next = refused ? await this.#next(attempt, refusal, answer, call.signal) : undefined;
+        const next = refused ? await this.#next(attempt, answer, call.signal) : undefined;
         if (next === undefined) {
           this.#observe(call, started, { status: answer.status, ...this.#told(attempt, answer) });
           return answer;
@@ -187,12 +186,8 @@ export class RepositoryRequests {
     }
   }
 
-  async #next(
-    attempt: Parameters<Authorizer['next']>[0],
-    refusal: Parameters<Authorizer['next']>[1],
-    answer: Answer,
-    signal?: AbortSignal,
-  ) {
+  async #next(attempt: Attempt, answer: Answer, signal: AbortSignal | undefined): Promise<Attempt | undefined> {
+    const refusal = { status: answer.status, challenges: answer.headers('www-authenticate') };
     try {
       return await this.context.auth.next(attempt, refusal, signal);
     } catch (error) {

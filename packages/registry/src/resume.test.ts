@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { RegistryError } from './errors.ts';
 import { openBlobOver } from './open-blob.ts';
 import type { ByteSink } from './port.ts';
-import { openResuming, type BlobSource, type ResumeOptions } from './resume.ts';
+import { openResuming, resuming, type BlobSource, type Opened, type ResumeOptions } from './resume.ts';
 
 const body = randomBytes(1_000_000);
 const digest = digestOf(body);
@@ -52,13 +52,18 @@ function source(name: string, script: Script = {}) {
   return { made, opened };
 }
 
-async function deliverResuming(options: ResumeOptions, sink: ByteSink): Promise<{ bytes: number; source: string }> {
-  let source = (options.opened?.source ?? options.sources[0]!).name;
+async function deliverResuming(
+  options: ResumeOptions,
+  sink: ByteSink,
+  opened?: Opened,
+): Promise<{ bytes: number; source: string }> {
+  let source = (opened?.source ?? options.sources[0]!).name;
   const onSwitch: ResumeOptions['onSwitch'] = (info) => {
     source = info.next.name;
     options.onSwitch?.(info);
   };
-  const blob = await openResuming({ ...options, onSwitch });
+  const all = { ...options, onSwitch };
+  const blob = opened === undefined ? await openResuming(all) : resuming(all, opened);
   await blob.deliver(sink, options.signal);
   return { bytes: blob.length, source };
 }
@@ -136,8 +141,9 @@ describe('openResuming', () => {
     const blob = await upstream.made.open({ offset: 0 });
     const parts: Buffer[] = [];
     const { source: last } = await deliverResuming(
-      { sources: [cache.made, upstream.made], digest, opened: { source: upstream.made, blob } },
+      { sources: [cache.made, upstream.made], digest },
       (chunk) => void parts.push(Buffer.from(chunk)),
+      { source: upstream.made, blob },
     );
     expect(Buffer.concat(parts).equals(body)).toBe(true);
     expect([last, cache.opened, upstream.opened]).toEqual(['upstream', [], [{ offset: 0 }, { offset: 300_000 }]]);

@@ -29,8 +29,6 @@ export interface ResumeOptions {
   verify?: boolean;
   /** Continues a hash over several calls: bytes that it has seen are not hashed again, nor are those of a source that vouches for them. Used instead of `verify`. */
   gate?: DigestGate;
-  /** A source that is open already, at `offset`: it is read first. */
-  opened?: { readonly source: BlobSource; readonly blob: OpenBlob };
   /** Rounds over all sources without progress, once something was delivered, before it is given up. Default 3. */
   rounds?: number;
   signal?: AbortSignal;
@@ -42,6 +40,12 @@ export interface ResumeOptions {
     error: RegistryError;
     inBody: boolean;
   }) => void;
+}
+
+/** A source that is open already, at the offset that is wanted: it is read first. */
+export interface Opened {
+  readonly source: BlobSource;
+  readonly blob: OpenBlob;
 }
 
 /** A source over one repository of one registry. `verify` is off: who resumes hashes over all sources. */
@@ -58,7 +62,15 @@ export function blobSource(name: string, client: RepositoryClient, digest: strin
  */
 export async function openResuming(options: ResumeOptions): Promise<OpenBlob> {
   const reader = new ResumingReader(options);
-  const first = options.opened?.blob ?? (await reader.open());
+  return resumed(reader, options, await reader.open());
+}
+
+/** The same for a blob that is open already. */
+export function resuming(options: ResumeOptions, opened: Opened): OpenBlob {
+  return resumed(new ResumingReader(options, opened), options, opened.blob);
+}
+
+function resumed(reader: ResumingReader, options: ResumeOptions, first: OpenBlob): OpenBlob {
   return openBlobOver({
     totalSize: first.totalSize,
     offset: first.offset,
@@ -84,10 +96,9 @@ class ResumingReader {
   /** Next byte to deliver. */
   #at: number;
 
-  constructor(options: ResumeOptions) {
+  constructor(options: ResumeOptions, opened?: Opened) {
     this.#options = options;
     this.#at = options.offset ?? 0;
-    const { opened } = options;
     this.#first = this.#current = opened?.blob;
     this.#index = opened === undefined ? 0 : Math.max(0, options.sources.indexOf(opened.source));
     if (options.sources.length === 0) throw new RegistryError('not-found', `no source for blob ${options.digest}`);

@@ -34,7 +34,7 @@ interface Try extends Attempt {
   need: Need;
   /** Candidates still to be tried, this one first. */
   left: readonly { index: number; credential: Credential }[];
-  choiceKey: string;
+  choiceKey: string | undefined;
   /** Why an earlier candidate was passed over before the registry saw it. */
   problem?: RegistryError;
   /** The challenge this header answers; undefined for a probe, or a header that came ready-made. */
@@ -71,7 +71,7 @@ export class UpstreamAuthorizer implements Authorizer {
       .map((credential, index) => ({ credential, index }))
       .filter(({ credential }) => credential.kind !== 'bearer' || credential.expiresAtMs > this.#memory.now());
     const choiceKey = this.#choiceKey(need, list);
-    const chosen = this.#memory.choices.get(choiceKey);
+    const chosen = choiceKey === undefined ? undefined : this.#memory.choices.get(choiceKey);
     const left = [...usable.filter(({ index }) => index === chosen), ...usable.filter(({ index }) => index !== chosen)];
     return this.#attempt({ need, left, choiceKey }, signal);
   }
@@ -97,7 +97,8 @@ export class UpstreamAuthorizer implements Authorizer {
 
   accepted(attempt: Attempt): void {
     const { left, choiceKey } = attempt as Try;
-    if (left[0] !== undefined) this.#memory.choices.set(choiceKey, left[0].index, CHOICE_TTL_MS);
+    if (left[0] !== undefined && choiceKey !== undefined)
+      this.#memory.choices.set(choiceKey, left[0].index, CHOICE_TTL_MS);
   }
 
   /** The header for the first candidate that can be given one. A token server that refuses a candidate moves on to the next. */
@@ -181,7 +182,9 @@ export class UpstreamAuthorizer implements Authorizer {
     return [own, ...mount, ...(foreign ? [asked!] : [])];
   }
 
-  #choiceKey(need: Need, list: readonly Credential[]): string {
+  /** Where it is remembered which of several credentials worked. */
+  #choiceKey(need: Need, list: readonly Credential[]): string | undefined {
+    if (list.length === 1) return undefined;
     return createHash('sha256')
       .update(JSON.stringify([this.#host, this.#repository, need.actions, list]))
       .digest('base64');

@@ -58,6 +58,13 @@ describe('createLogger', () => {
     expect(lines[0]).toMatch(/INFO {2}gc\s+image removed bytes=3 error=\{"code":"E","message":"gone"\}$/);
   });
 
+  it.each(['json', 'pretty'] as const)('says when it happened of what is told later, %s', (format) => {
+    const { lines, log } = logged({ format });
+    log.info('image removed', { time: '2026-01-02T03:04:05.678Z' });
+    expect(lines[0]).toContain('03:04:05.678');
+    expect(lines[0]!.match(/time/g) ?? []).toHaveLength(format === 'json' ? 1 : 0);
+  });
+
   it.each([
     [{}, { level: 'info', format: 'json' }],
     [

@@ -117,10 +117,10 @@ function renderJson({ message, level, fields }: Line): string {
 }
 
 function renderPretty({ message, level, fields }: Line): string {
-  const { service, ...rest } = redact(fields) as Record<string, unknown>;
+  const { service, time: happened = new Date().toISOString(), ...rest } = redact(fields) as Record<string, unknown>;
   const pairs = Object.entries(rest).map(
     ([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
   );
-  const time = new Date().toISOString().slice(11, 23);
+  const time = String(happened).slice(11, 23);
   return [time, level.toUpperCase().padEnd(5), String(service).padEnd(12), redactText(message), ...pairs].join(' ');
 }

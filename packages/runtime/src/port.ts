@@ -1,4 +1,7 @@
-/** Structured log line: a stable phrase first, then fields. Values under secret-looking keys are redacted. */
+/**
+ * Structured log line: a stable phrase first, then fields. Values under secret-looking keys are redacted. A field `time` (ISO) is when it
+ * happened, of what is told later.
+ */
 export interface Logger {
   debug(message: string, fields?: Record<string, unknown>): void;
   info(message: string, fields?: Record<string, unknown>): void;

@@ -45,7 +45,7 @@ import { KnownHosts } from './known-hosts.ts';
 import type { ListenAddress } from './listen.ts';
 import { Owners } from './owners.ts';
 import { PullGuard } from './pull-guard.ts';
-import { PullLog } from './pull-record.ts';
+import { PullLog } from './pull-log.ts';
 import { PullServer } from './pull-server.ts';
 import { QuickPulls } from './quick-pulls.ts';
 import { BlobRelay } from './relay-blob.ts';
@@ -199,6 +199,7 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
     onResume: (from, to) => resumes.inc({ from, to }),
   });
   const served = new ServedTally(clock.now());
+  const pullLog = new PullLog(log, metrics, clock);
   const pullOptions = {
     manifests: find,
     blobs,
@@ -206,7 +207,7 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
     upstream,
     guard,
     served,
-    log: new PullLog(log, metrics, now),
+    log: pullLog,
     patienceMs,
     clientIdleMs,
     now,
@@ -238,6 +239,7 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
       await hosts.stop();
       await bus?.close();
       await registry.close();
+      pullLog.tell();
     },
   };
   const telling = loopPart({

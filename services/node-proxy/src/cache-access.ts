@@ -69,6 +69,8 @@ const AWAY: ReadonlySet<RegistryErrorCode> = new Set([
 export class CacheAccess {
   readonly #options: CacheAccessOptions;
   readonly #turns = new FewAtOnce(ASKED_AT_ONCE);
+  /** What repositories are called there: those of a pull are the same objects whenever it is asked for again. */
+  readonly #names = new WeakMap<Repository, string>();
   /** How often it failed. */
   #failures = 0;
 
@@ -86,43 +88,45 @@ export class CacheAccess {
     work: (client: RepositoryClient) => Promise<T>,
     { requestId, insist = false }: CacheAsk = {},
   ): Promise<T> {
-    const { breaker } = this.#options;
-    const name = toCacheRepository(repository);
+    const { registry, endpoint, breaker } = this.#options;
+    const name = this.#nameOf(repository);
     if (name === undefined) throw new CacheMiss(what);
     if (!breaker.admit() && !insist) throw spared();
     const failures = this.#failures;
-    return this.#turns.run(() => {
-      if (this.#failures > failures && breaker.open) throw spared();
-      return this.#ask(repository, name, what, work, requestId);
-    });
-  }
-
-  async #ask<T>(
-    repository: Repository,
-    name: string,
-    what: string,
-    work: (client: RepositoryClient) => Promise<T>,
-    requestId: string | undefined,
-  ): Promise<T> {
-    const { registry, endpoint, breaker, onMiss } = this.#options;
+    const turn = this.#turns.enter();
+    if (turn !== undefined) await turn;
     try {
+      if (this.#failures > failures && breaker.open) throw spared();
       const answer = await work(registry.cache(endpoint, name, { requestId }));
       breaker.succeeded();
       return answer;
     } catch (error) {
-      if (error instanceof RegistryError && (error.code === 'not-found' || error.code === 'range-not-satisfiable')) {
-        breaker.succeeded();
-        if (error.code !== 'not-found') throw error;
-        onMiss?.(repository, what);
-        throw new CacheMiss(what);
-      }
-      if (error instanceof RegistryError && error.code === 'digest-mismatch') {
-        this.wrong(repository, what);
-        throw new CacheMiss(what);
-      }
-      if (!(error instanceof RegistryError) || error.code === 'aborted') throw error;
-      throw this.broke(error);
+      throw this.#meaning(error, repository, what);
+    } finally {
+      this.#turns.leave();
     }
+  }
+
+  #nameOf(repository: Repository): string | undefined {
+    const known = this.#names.get(repository);
+    if (known !== undefined) return known;
+    const name = toCacheRepository(repository);
+    if (name !== undefined) this.#names.set(repository, name);
+    return name;
+  }
+
+  /** What a question's error says of the cache. */
+  #meaning(error: unknown, repository: Repository, what: string): unknown {
+    if (!(error instanceof RegistryError) || error.code === 'aborted') return error;
+    if (error.code === 'digest-mismatch') {
+      this.wrong(repository, what);
+      return new CacheMiss(what);
+    }
+    if (error.code !== 'not-found' && error.code !== 'range-not-satisfiable') return this.broke(error);
+    this.#options.breaker.succeeded();
+    if (error.code !== 'not-found') return error;
+    this.#options.onMiss?.(repository, what);
+    return new CacheMiss(what);
   }
 
   /** Tells of wrong bytes; they say nothing of what else the cache has. `what`: as it was asked for. */

@@ -1,12 +1,22 @@
 import { describe, expect, it } from '@jest/globals';
 import { FewAtOnce } from './few-at-once.ts';
 
+async function run<T>(turns: FewAtOnce, work: () => Promise<T>): Promise<T> {
+  const turn = turns.enter();
+  if (turn !== undefined) await turn;
+  try {
+    return await work();
+  } finally {
+    turns.leave();
+  }
+}
+
 /** Work that ends when it is told to. */
 function controlled(turns: FewAtOnce, count: number) {
   const begun: number[] = [];
   const ends: ((failed?: boolean) => void)[] = [];
   const results = Array.from({ length: count }, (_, at) =>
-    turns.run(() => {
+    run(turns, () => {
       begun.push(at);
       return new Promise<number>((resolve, reject) => {
         ends[at] = (failed = false) => (failed ? reject(new Error(`${at}`)) : resolve(at));
@@ -40,8 +50,8 @@ describe('FewAtOnce', () => {
       await Promise.resolve();
       running -= 1;
     };
-    await Promise.all(Array.from({ length: 50 }, () => turns.run(work)));
-    await Promise.all(Array.from({ length: 50 }, () => turns.run(work)));
+    await Promise.all(Array.from({ length: 50 }, () => run(turns, work)));
+    await Promise.all(Array.from({ length: 50 }, () => run(turns, work)));
     expect({ most, running }).toEqual({ most: 3, running: 0 });
   });
 });

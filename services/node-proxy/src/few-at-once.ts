@@ -11,17 +11,17 @@ export class FewAtOnce {
     this.#most = most;
   }
 
-  /** What `work` gives, once it had its turn. */
-  async run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#running >= this.#most) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    else this.#running += 1;
-    try {
-      return await work();
-    } finally {
-      const next = this.#waiting.shift();
-      // Its turn is handed on, not given up.
-      if (next === undefined) this.#running -= 1;
-      else next();
-    }
+  /** Takes a turn, which `leave` ends; undefined: at once. */
+  enter(): Promise<void> | undefined {
+    if (this.#running >= this.#most) return new Promise<void>((resolve) => this.#waiting.push(resolve));
+    this.#running += 1;
+    return undefined;
+  }
+
+  /** Ends a turn: it is handed on to who waits for longest. */
+  leave(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#running -= 1;
+    else next();
   }
 }

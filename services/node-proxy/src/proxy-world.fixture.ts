@@ -111,9 +111,13 @@ export async function startProxyWorld(): Promise<ProxyWorld> {
         port,
         url: `http://127.0.0.1:${port}`,
         metrics,
-        lines,
+        get lines() {
+          // A scrape tells of everything that ended before it.
+          void metrics.render();
+          return lines;
+        },
         lineOf: (answer) =>
-          lines.find(
+          proxy.lines.find(
             ({ message, requestId }) => message === 'pull answered' && requestId === answer.headers['x-request-id'],
           ),
         async close() {

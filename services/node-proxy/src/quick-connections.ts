@@ -112,13 +112,21 @@ class QuickConnection {
     this.#busy = false;
     this.#answer = undefined;
     if (socket.destroyed) return;
-    if (last) return void socket.destroySoon();
+    if (last) return this.#end();
     socket.setTimeout(this.#all.options.idleMs);
     const next = this.#next;
     if (next === undefined) return;
     this.#next = undefined;
     socket.resume();
     this.#take(next);
+  }
+
+  /** Behind the last answer: what the kernel has of it still goes out, and to say so first would cost a turn of the event loop. */
+  #end(): void {
+    const { socket } = this;
+    if (socket.writableLength > 0) socket.destroySoon();
+    // Behind what the last writes are about to be told.
+    else process.nextTick(() => socket.destroy());
   }
 
   /** The client sends nothing more: it has gone, whatever it was promised (as node:http sees it). */

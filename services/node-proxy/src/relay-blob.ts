@@ -1,4 +1,4 @@
-import { openResuming, RegistryError, type BlobSource, type OpenBlob, type RepositoryClient } from '@kuik/registry';
+import { RegistryError, resuming, type BlobSource, type OpenBlob, type RepositoryClient } from '@kuik/registry';
 import type { BlobTrust } from './blob-trust.ts';
 import type { AskedRange } from './byte-range.ts';
 import { satisfy } from './byte-range.ts';
@@ -44,6 +44,8 @@ export interface BlobRelayOptions {
  */
 export class BlobRelay {
   readonly #options: BlobRelayOptions;
+  /** Of what was asked for before: the meanings of a request's name are the same object each time. */
+  readonly #plans = new WeakMap<readonly Repository[], { readonly digest: string; readonly steps: readonly Step[] }>();
 
   constructor(options: BlobRelayOptions) {
     this.#options = options;
@@ -69,37 +71,35 @@ export class BlobRelay {
    */
   async deliver(request: BlobRequest, client: ClientStream, begin: (head: BlobHead) => void): Promise<void> {
     const { signal } = client;
-    const range = request.range === undefined ? undefined : await this.#absolute(request.range, request);
-    const { digest } = request;
+    const { digest, range: asked } = request;
+    const range = asked !== undefined && 'suffix' in asked ? await this.#absolute(asked, request) : asked;
     const span = { offset: range?.first ?? 0, ...(range?.last === undefined ? {} : { end: range.last }) };
     const sources = this.#sources(request);
-    const first = await this.#firstOf(sources, (source) => source.ask({ ...span, signal })).catch(
-      async (error: unknown) => {
-        throw isOutside(error) ? await this.head(request).then(({ size }) => outside(size)) : error;
-      },
-    );
+    const { source, answer } = await this.#opened(sources, { ...span, signal }, request);
     const { trust, cache } = this.#options;
-    const fromCache = first.source.step.from === 'cache';
+    const fromCache = source.step.from === 'cache';
     const doubted = fromCache && trust.of(digest) === 'doubted';
     const hashed = doubted || !fromCache;
     // Bytes of two places say nothing of either.
     let mixed = false;
-    const blob = await openResuming({
-      // A place that is in the plan once more is asked once a round.
-      sources: sources.filter((source) => source === first.source || source.step.lastResort !== true),
-      opened: { source: first.source, blob: first.answer },
-      digest,
-      ...span,
-      verify: hashed,
-      signal,
-      onSwitch: ({ from, next, error, inBody }) => {
-        this.#options.onResume(from.name, next.name);
-        // What did not open was counted when it was asked.
-        if (from.name === 'cache' && inBody && !this.#foundWrong(error, first.source, digest)) cache.broke(error);
-        mixed = true;
+    const blob = resuming(
+      {
+        // A place that is in the plan once more is asked once a round.
+        sources: sources.filter((other) => other === source || other.step.lastResort !== true),
+        digest,
+        ...span,
+        verify: hashed,
+        signal,
+        onSwitch: ({ from, next, error, inBody }) => {
+          this.#options.onResume(from.name, next.name);
+          // What did not open was counted when it was asked.
+          if (from.name === 'cache' && inBody && !this.#foundWrong(error, source, digest)) cache.broke(error);
+          mixed = true;
+        },
       },
-    });
-    const head = headOf(blob, first.source.step, range !== undefined);
+      { source, blob: answer },
+    );
+    const head = headOf(blob, source.step, range !== undefined);
     let begun = false;
     const start = (): void => {
       if (!begun) begin(head);
@@ -112,7 +112,7 @@ export class BlobRelay {
         return client.write(chunk);
       }, signal);
     } catch (error) {
-      if (fromCache && !mixed && this.#foundWrong(error, first.source, digest) && begun)
+      if (fromCache && !mixed && this.#foundWrong(error, source, digest) && begun)
         throw new PullFailure('cacheDamaged', `the cache registry holds other bytes as ${digest}`, { cause: error });
       if (begun || !(error instanceof RegistryError) || error.code === 'aborted') throw error;
       throw failureOf(
@@ -135,9 +135,17 @@ export class BlobRelay {
     return true;
   }
 
-  /** A range in absolute bytes: what counts from the end needs the size first. */
+  /** The first place that has the blob, which is open there. Throws PullFailure; of a range beyond its end it tells the size. */
+  async #opened(sources: readonly Source[], span: Parameters<Source['ask']>[0], request: BlobRequest) {
+    try {
+      return await this.#firstOf(sources, (source) => source.ask(span));
+    } catch (error) {
+      throw isOutside(error) ? outside((await this.head(request)).size) : error;
+    }
+  }
+
+  /** A range that counts from the end, in absolute bytes: it needs the size first. */
   async #absolute(asked: AskedRange, request: BlobRequest): Promise<{ first: number; last?: number }> {
-    if (!('suffix' in asked)) return asked;
     const { size } = await this.head(request);
     const range = satisfy(asked, size);
     if (range === 'unsatisfiable') throw outside(size);
@@ -168,7 +176,9 @@ export class BlobRelay {
   /** The plan of a digest, which needs no state. */
   #sources(request: BlobOfRequest): Source[] {
     const { repositories, digest } = request;
-    const steps = route({ repositories, reference: { digest } }, [], 0);
+    const known = this.#plans.get(repositories);
+    const steps = known?.digest === digest ? known.steps : route({ repositories, reference: { digest } }, [], 0);
+    if (steps !== known?.steps) this.#plans.set(repositories, { digest, steps });
     const right = this.#options.trust.of(digest) === 'wrong' ? steps.filter(({ from }) => from !== 'cache') : steps;
     return right.map((step) => this.#source(step, request));
   }
