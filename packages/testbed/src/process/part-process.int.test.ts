@@ -72,13 +72,14 @@ describe('a part', () => {
   it('comes back on the same port with another pid, and appends to its log', async () => {
     const part = await start();
     const first = part.pid;
+    // The port is open before the line about it is in the file.
+    const lines = (): number => readFileSync(part.logFile, 'utf8').match(/listening/g)?.length ?? 0;
+    await until(() => lines() === 1, { what: 'a line in its log' });
     await part.kill();
     expect([part.running(), part.pid]).toEqual([false, 0]);
     await part.restart();
     expect(part.pid).not.toBe(first);
     await accepts(part.port);
-    // The port is open before the line about it is in the file.
-    const lines = (): number => readFileSync(part.logFile, 'utf8').match(/listening/g)?.length ?? 0;
     await until(() => lines() === 2, { what: 'a second line in the same log' });
   });
 
