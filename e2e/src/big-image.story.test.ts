@@ -11,6 +11,9 @@ const MiB = 1024 * 1024;
 const BYTES = sized({ usual: 32, full: 1024 }) * MiB;
 const BYTES_PER_SECOND = sized({ usual: 16, full: 64 }) * MiB;
 const CLIENTS = 16;
+const DEATHS_AT = [0.4, 0.7];
+/** What a death costs does not shrink with the image: what was in sockets, and in memory while the disk stalled. */
+const IN_HAND = sized({ usual: 2, full: 0 }) * MiB;
 const TIMEOUT_MS = sized({ usual: 60_000, full: 600_000 });
 /** The product's own, longer than the time between the two deaths: nobody waits for it. */
 const LOCK = '10s';
@@ -76,7 +79,7 @@ it(
     await until(() => egress() > 0.25 * BYTES, { what: 'a quarter of the layer', timeoutMs: TIMEOUT_MS });
     const late = Array.from({ length: CLIENTS / 2 }, (_, client) => pull(client));
     const kills: string[] = [];
-    for (const part of [0.4, 0.7]) {
+    for (const part of DEATHS_AT) {
       await until(() => egress() > part * BYTES, { what: `${part} of the layer`, timeoutMs: TIMEOUT_MS });
       const owner = await until(
         async () =>
@@ -112,7 +115,7 @@ it(
       `${CLIENTS} clients, shared of all reads of each proxy ${joins.map((of) => of.join('/')).join(', ')}; upstream read ${spans.join(', ')} MiB: ${(egress() / BYTES).toFixed(3)} times the layer, killed ${kills.join(', ')}; ` +
         `first byte at most ${Math.max(...firstBytes).toFixed(0)} ms; proxies ${resident.map((mib) => mib.toFixed(0)).join(', ')} MiB`,
     );
-    expect(extra).toBeLessThanOrEqual(0.05 * BYTES);
+    expect(extra).toBeLessThanOrEqual(0.05 * BYTES + DEATHS_AT.length * IN_HAND);
     expect(Math.max(...firstBytes)).toBeLessThan(1_000);
     for (const mib of resident) expect(mib).toBeLessThanOrEqual(PROXY_MIB);
   },
