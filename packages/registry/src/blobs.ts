@@ -6,9 +6,6 @@ import type { RawResponse } from './raw-client.ts';
 import type { RepositoryRequests } from './repository-requests.ts';
 
 const PULL = { actions: ['pull'] } as const;
-/** Of blobs that are asked for again and again: nobody changes a URL. */
-const URLS = new Map<string, URL>();
-const URLS_MAX = 500;
 
 /** Size of a blob, or undefined when the repository does not have it. */
 export async function headBlob(
@@ -175,15 +172,8 @@ function contentTypeOf(answer: { header(name: string): string | undefined }): st
 }
 
 function blobUrl(requests: RepositoryRequests, digest: string): URL {
-  const { site, repository } = requests.context;
-  const key = `${site.base.href}${repository}@${digest}`;
-  const known = URLS.get(key);
-  if (known !== undefined) return known;
   if (!isDigest(digest)) throw new RegistryError('rejected', `"${digest.slice(0, 160)}" is not a digest`);
-  const url = requests.url(`blobs/${digest}`);
-  if (URLS.size >= URLS_MAX) URLS.clear();
-  URLS.set(key, url);
-  return url;
+  return requests.blobUrl(digest);
 }
 
 function nameOf({ context }: RepositoryRequests, digest: string): string {

@@ -20,7 +20,7 @@ class OneUrl extends RepositoryRequests {
     this.#url = url;
   }
 
-  override url(): URL {
+  override blobUrl(): URL {
     return this.#url;
   }
 }

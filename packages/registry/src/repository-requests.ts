@@ -10,6 +10,8 @@ const MAX_REDIRECTS = 5;
 /** Ids may come from others: nothing else goes into a header. */
 const REQUEST_ID = /^[\w.-]{1,128}$/;
 const ERROR_BODY_MAX = 64 * 1024;
+const BLOB_URLS = new Map<string, URL>();
+const BLOB_URLS_MAX = 500;
 
 /** One request that ended, for metrics. */
 export interface RegistryEvent {
@@ -86,6 +88,18 @@ export class RepositoryRequests {
   /** `/v2/<repository>/<path>` at the registry. */
   url(path: string): URL {
     return new URL(`/v2/${this.context.repository}/${path}`, this.context.site.base);
+  }
+
+  /** Of a blob: the same object for one that is asked for again, which nobody may change. */
+  blobUrl(digest: string): URL {
+    const { site, repository } = this.context;
+    const key = `${site.base.href}${repository}@${digest}`;
+    const known = BLOB_URLS.get(key);
+    if (known !== undefined) return known;
+    const url = this.url(`blobs/${digest}`);
+    if (BLOB_URLS.size >= BLOB_URLS_MAX) BLOB_URLS.clear();
+    BLOB_URLS.set(key, url);
+    return url;
   }
 
   /** A small request. */
