@@ -62,7 +62,10 @@ it(
       expect(await weekend.whyKept(imageOf(name))).toContain(`held by ${HOLDERS[name].kind} default/${name}\n`);
     }
     expect(await weekend.inCache('leaving')).toBe(false);
-    expect(await weekend.whyKept(imageOf('leaving'))).toContain('nobody holds it');
+    await until(async () => (await weekend.whyKept(imageOf('leaving'))).includes('nobody holds it'), {
+      what: 'pod-watcher to hear that it is gone',
+      timeoutMs: 20_000,
+    });
   },
   TIMEOUT_MS,
 );
