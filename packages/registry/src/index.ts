@@ -25,7 +25,7 @@ export {
   type RegistrySettings,
 } from './access.ts';
 export { Breaker } from './breaker.ts';
-export { OriginBreakers } from './origin-breakers.ts';
+export { toldBreakers } from './told-breakers.ts';
 export { FINAL_WORDS, RegistryError } from './errors.ts';
 export { readBlob } from './open-blob.ts';
 export { MANIFEST_TYPES } from './manifests.ts';

@@ -18,6 +18,7 @@ import {
   readTimeouts,
   registryFiles,
   UPSTREAM_SECTIONS,
+  toldBreakers,
 } from '@kuik/registry';
 import { composeParts, HealthServer, type App, type Part, type ServiceContext, followConfig } from '@kuik/runtime';
 import { cachedImages } from './cached-images.ts';
@@ -30,7 +31,6 @@ import { reportCopies } from './report-copies.ts';
 import { openTransfers } from './transfers/open-transfers.ts';
 import { tellOwner } from './transfers/tell-owner.ts';
 import { UnreadImages } from './unread-images.ts';
-import { upstreamBreakers } from './upstream-breakers.ts';
 
 /** The service, with the port of its health server (0 before `start`). */
 export interface CopierApp extends App {
@@ -53,7 +53,13 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
   const registry = createRegistryAccess({
     ...readRegistrySettings(config),
     upstream: readTimeouts(config.upstreamTimeouts),
-    breakers: upstreamBreakers(config, context),
+    breakers: toldBreakers(config.upstreamBreaker, {
+      log,
+      clock,
+      spared: metrics.counter(METRICS.copyUpstreamSpared),
+      open: metrics.gauge(METRICS.copySparedUpstreams),
+      onCollect: (collect) => metrics.onCollect(collect),
+    }),
     now: () => clock.now(),
     observe: ({ host, upstream }) => {
       if (upstream?.rateLimit !== undefined)

@@ -18,11 +18,12 @@ import {
   readSettingFile,
   readTimeouts,
   RegistryError,
+  registryFiles,
+  UPSTREAM_SECTIONS,
+  toldBreakers,
   type CacheEndpoint,
   type Reconfigurable,
   type RegistryAccess,
-  registryFiles,
-  UPSTREAM_SECTIONS,
 } from '@kuik/registry';
 import {
   composeParts,
@@ -62,7 +63,6 @@ import { NoTagKnowledge, TagKnowledge } from './tag-knowledge.ts';
 import { tellWrong } from './tell-wrong.ts';
 import { ToldUpstream } from './told-upstream.ts';
 import { UpstreamAccess } from './upstream-access.ts';
-import { upstreamBreakers } from './upstream-breakers.ts';
 
 /** What tests may put in place of a real part. */
 export interface AppDeps {
@@ -83,7 +83,13 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
   const now = (): number => clock.monotonic();
   const { proxy, cacheTimeouts, upstreamTimeouts } = config;
 
-  const breakers = upstreamBreakers(config, context);
+  const breakers = toldBreakers(config.upstreamBreaker, {
+    log,
+    clock,
+    spared: metrics.counter(METRICS.proxyUpstreamSpared),
+    open: metrics.gauge(METRICS.proxySparedUpstreams),
+    onCollect: (collect) => metrics.onCollect(collect),
+  });
   const registry =
     deps.registry ??
     createRegistryAccess({
