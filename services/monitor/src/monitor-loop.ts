@@ -80,14 +80,15 @@ export class Monitor {
     const byUid = new Map([...images.values()].map((image) => [image.metadata.uid, image]));
     await times.follow(new Set(byUid.keys()));
     for (const uid of this.#asked.keys()) if (!byUid.has(uid)) this.#asked.delete(uid);
-    const candidates = [...byUid.values()].flatMap((image) => candidateOf(image, times.at(image.metadata.uid)) ?? []);
-    const hosts = new Set(candidates.map(({ host }) => host));
+    const hosts = new Set([...byUid.values()].flatMap((image) => watchedReference(image)?.host ?? []));
     await budgets.follow(hosts, clock.now());
     const parked = new Map<string, number>();
     for (const host of hosts) parked.set(host, await this.#notBefore(host));
     signal.throwIfAborted();
 
+    // From here to the chains' start nothing is waited for: a check that ended meanwhile is known, and what it checked is not due again.
     const now = clock.now();
+    const candidates = [...byUid.values()].flatMap((image) => candidateOf(image, times.at(image.metadata.uid)) ?? []);
     const plans = this.#plan(candidates, parked, now);
     this.#measure(byUid.values(), plans);
     for (const plan of plans) {

@@ -195,6 +195,21 @@ describe('Monitor', () => {
     expect([world.state('dead'), world.state('dead-too')]).toContain('Unreachable');
   });
 
+  it('does not check again what a check of before told while the round was asking Redis', async () => {
+    world.add({ name: 'a' });
+    const { promise, resolve } = Promise.withResolvers<CheckResult>();
+    world.answer = () => promise;
+    await monitor.round(never, never);
+    const parkedUntil = world.pacer.parkedUntil.bind(world.pacer);
+    world.pacer.parkedUntil = async (...asked) => {
+      resolve({ kind: 'seen', digest: DIGEST });
+      await monitor.settled();
+      return parkedUntil(...asked);
+    };
+    await round();
+    expect(world.checked).toEqual(['a']);
+  });
+
   it('leaves a registry that cannot be reached alone for a while, longer each time', async () => {
     world.add({ name: 'a' });
     world.add({ name: 'b' });
