@@ -28,7 +28,7 @@ export const FRESH = 'fresh';
 
 /** One contestant. */
 export interface Target {
-  readonly name: 'node-proxy' | 'nginx' | 'bare relay' | 'registry';
+  readonly name: 'node-proxy' | 'other build' | 'nginx' | 'bare relay' | 'registry';
   readonly pid: number;
   readonly port: number;
   /** What its paths begin with: `/v2/<repository>`. */
@@ -51,8 +51,13 @@ export interface ProxyBed {
   stop(): Promise<void>;
 }
 
-/** `sizes`: bytes of the image's layers, whose blobs have exactly these sizes. */
-export async function startProxyBed(sizes: readonly number[]): Promise<ProxyBed> {
+const BUILD = path.join(import.meta.dirname, '../../services/node-proxy/dist/main.js');
+
+/**
+ * `sizes`: bytes of the image's layers, whose blobs have exactly these sizes. `otherBuild`: a bundle of another revision, which takes its turns
+ * beside this one's.
+ */
+export async function startProxyBed(sizes: readonly number[], otherBuild?: string): Promise<ProxyBed> {
   const folder = mkdtempSync(path.join(tmpdir(), 'kuik-bench-'));
   const children: ChildProcess[] = [];
   const [cache, upstream, nats] = await Promise.all([startCacheRegistry(), startUpstreamRegistry(), startNats()]);
@@ -65,11 +70,18 @@ export async function startProxyBed(sizes: readonly number[]): Promise<ProxyBed>
   const front = await startNginx(folder, 'nginx-cache', new URL(cache.readerUrl).host);
   const far = await startNginx(folder, 'nginx-upstream', upstream.host);
   const near = await startBareRelay(new URL(cache.readerUrl).port);
-  const proxy = await startProxy(folder, cache, upstream.host, nats);
+  const proxy = await startProxy(BUILD, folder, cache, upstream.host, nats);
+  const other = otherBuild === undefined ? undefined : await startProxy(otherBuild, folder, cache, upstream.host, nats);
   children.push(front.process, far.process, near.process, proxy.process);
+  if (other !== undefined) children.push(other.process);
 
   const reads = (): string => cache.authorization('reader', [{ repository: KEPT, actions: ['pull'] }]);
-  const proxyAt = (base: string): Target => ({ name: 'node-proxy', pid: proxy.process.pid!, port: proxy.port, base });
+  const proxiesAt = (base: string): Target[] => [
+    { name: 'node-proxy', pid: proxy.process.pid!, port: proxy.port, base },
+    ...(other === undefined
+      ? []
+      : [{ name: 'other build' as const, pid: other.process.pid!, port: other.port, base }]),
+  ];
   let version = 0;
   return {
     image,
@@ -77,13 +89,13 @@ export async function startProxyBed(sizes: readonly number[]): Promise<ProxyBed>
     nats,
     proxyUrl: `http://127.0.0.1:${proxy.port}`,
     hits: [
-      proxyAt(`/v2/${KEPT}`),
+      ...proxiesAt(`/v2/${KEPT}`),
       { name: 'nginx', pid: front.process.pid!, port: front.port, base: `/v2/${KEPT}`, authorization: reads },
       { name: 'bare relay', pid: near.process.pid!, port: near.port, base: `/v2/${KEPT}`, authorization: reads },
       { name: 'registry', pid: cache.reader.pid, port: cache.reader.port, base: `/v2/${KEPT}`, authorization: reads },
     ],
     misses: [
-      proxyAt(`/v2/${HOST}/${FRESH}`),
+      ...proxiesAt(`/v2/${HOST}/${FRESH}`),
       { name: 'nginx', pid: far.process.pid!, port: far.port, base: `/v2/${FRESH}` },
       { name: 'registry', pid: upstream.pid, port: upstream.port, base: `/v2/${FRESH}` },
     ],
@@ -119,15 +131,15 @@ async function startBareRelay(backendPort: string): Promise<{ process: ChildProc
 }
 
 /** The service as the chart runs it, with the readers' key and its own NATS user. */
-async function startProxy(folder: string, cache: CacheRegistry, upstream: string, nats: NatsServer) {
+async function startProxy(build: string, folder: string, cache: CacheRegistry, upstream: string, nats: NatsServer) {
   const [port, health] = [await freePort(), await freePort()];
   const file = (name: string, text: string): string => {
     const at = path.join(folder, name);
     writeFileSync(at, text, { mode: 0o600 });
     return at;
   };
-  const child = spawn(process.execPath, [path.join(import.meta.dirname, '../../services/node-proxy/dist/main.js')], {
-    stdio: ['ignore', openSync(path.join(folder, 'proxy.log'), 'w'), 'inherit'],
+  const child = spawn(process.execPath, [build], {
+    stdio: ['ignore', openSync(path.join(folder, 'proxy.log'), 'a'), 'inherit'],
     env: {
       PATH: process.env['PATH'],
       ...AS_THE_CHART,

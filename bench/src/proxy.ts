@@ -1,6 +1,7 @@
 // Pulls through the node proxy, beside nginx and the barest relay of Node in front of the same registry, and the registry alone: interleaved,
 // medians.
 // Run: node bench/src/proxy.ts [--rounds 5] [--largest 1024] (MiB) [--only '1024 MiB c=1,hit 1 MiB']   services/node-proxy must be built; needs nginx and wrk
+//      --against <dist/main.js of another revision>: that one takes turns with this one, which tells small differences
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { runBulk, type BulkCase, type BulkFigures } from './bulk-case.ts';
@@ -16,6 +17,7 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '5' },
     largest: { type: 'string', default: '1024' },
     only: { type: 'string', default: '' },
+    against: { type: 'string' },
   },
 });
 const wanted = chosenCases(values.only);
@@ -37,13 +39,13 @@ const bodies = sizes
 
 const line = (text: string): void => void process.stdout.write(`${text}\n`);
 // What no case asks for is not made.
-const bed = await startProxyBed([1024, ...new Set(bodies.map(({ size }) => size))]);
+const bed = await startProxyBed([1024, ...new Set(bodies.map(({ size }) => size))], values.against);
 try {
   line(`${cpus().length} x ${cpus()[0]?.model ?? 'unknown CPU'}, node ${process.version}, ${rounds} rounds`);
   const digestOf = (size: number): string => bed.image.blobs.find((blob) => blob.size === size)!.digest;
   await bed.tell('1', bed.image.digest);
 
-  line('\nsmall answers           contestant     req/s   ms CPU   p99 ms   x registry');
+  line('\nsmall answers           contestant      req/s   ms CPU   p99 ms   x registry');
   const small: [string, string, readonly Target[]][] = [
     ['manifest by digest', `/manifests/${bed.image.digest}`, bed.hits],
     ['manifest by tag', '/manifests/1', bed.hits],
@@ -57,7 +59,7 @@ try {
     }
   }
 
-  line('\nbodies                  contestant      GB/s  cpu-s/GB   x nginx   MiB');
+  line('\nbodies                  contestant       GB/s  cpu-s/GB   x nginx   MiB');
   for (const { kind, size, clients, title } of bodies) {
     const bulk = { digest: digestOf(size), bytes: size, clients, rounds: size * clients > 8192 * MiB ? 1 : rounds };
     const part: Partial<BulkCase> =
@@ -82,7 +84,7 @@ function printSmall(title: string, figures: readonly SmallFigures[]): void {
   for (const { name, perSecond, cpuMs, p99Ms } of figures) {
     line(
       title.padEnd(24) +
-        name.padEnd(11) +
+        name.padEnd(12) +
         perSecond.toFixed(0).padStart(9) +
         cpuMs.toFixed(3).padStart(9) +
         p99Ms.toFixed(2).padStart(9) +
@@ -103,7 +105,7 @@ function printBulk(title: string, figures: readonly BulkFigures[]): void {
   for (const { name, gbPerSecond, cpuPerGb, mib } of figures) {
     line(
       title.padEnd(24) +
-        name.padEnd(11) +
+        name.padEnd(12) +
         gbPerSecond.toFixed(2).padStart(9) +
         cpuPerGb.toFixed(2).padStart(10) +
         (cpuPerGb / base).toFixed(2).padStart(10) +
