@@ -3,7 +3,16 @@
 // Everything that tools keep goes into one cache folder; nothing else outside the checkout is written to.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { constants, homedir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -88,16 +97,39 @@ function shortVersion(version) {
 async function obtainPnpm(cache, env) {
   const folder = pnpmFolder(cache);
   const program = path.join(folder, 'node_modules', '.bin', 'pnpm');
-  if (existsSync(program)) return program;
-  // Installed beside its place and renamed: a broken-off download is never taken for pnpm.
+  await throughNpm(folder, program, `pnpm@${PNPM}`, env);
+  return program;
+}
+
+/** Node 24 for a machine whose package the lockfile does not have: from whichever registry npm is told of, into the cache folder. */
+async function obtainNode(cache, env) {
+  const name = `node-${process.platform}-${process.arch}`;
+  const { optionalDependencies = {} } = JSON.parse(readFileSync(path.join(CHECKOUT, 'package.json'), 'utf8'));
+  const version = optionalDependencies[name];
+  if (version === undefined) {
+    throw new CannotGoOn(
+      `no Node 24 package for ${process.platform}-${process.arch}: Linux and macOS, x64 and arm64 are supported`,
+    );
+  }
+  const folder = path.join(cache, `node-${version}`);
+  const program = path.join(folder, 'node_modules', name, 'bin', 'node');
+  await throughNpm(folder, program, `${name}@${version}`, env);
+  mkdirSync(path.dirname(nodeBinary()), { recursive: true });
+  symlinkSync(program, nodeBinary());
+}
+
+/** Installs one package into a folder of its own, unless its program is there. */
+async function throughNpm(folder, program, wanted, env) {
+  if (existsSync(program)) return;
+  // Installed beside its place and renamed: a broken-off download is never taken for the program.
   const unfinished = `${folder}.${process.pid}`;
   mkdirSync(unfinished, { recursive: true });
   try {
     await runQuietly(
       'npm',
-      ['install', '--prefix', unfinished, '--no-audit', '--no-fund', '--no-save', `pnpm@${PNPM}`],
+      ['install', '--prefix', unfinished, '--no-audit', '--no-fund', '--no-save', wanted],
       packageManagerEnvironment(env),
-      `pnpm ${PNPM} could not be had through npm. Is a package registry reachable (npm ping)?`,
+      `${wanted} could not be had through npm. Is a package registry reachable (npm ping)?`,
     );
     try {
       renameSync(unfinished, folder);
@@ -108,7 +140,6 @@ async function obtainPnpm(cache, env) {
   } finally {
     rmSync(unfinished, { recursive: true, force: true });
   }
-  return program;
 }
 
 /** Everything that decides what is in node_modules, as one hash. */
@@ -146,11 +177,7 @@ async function installDependencies(pnpm, cache, env) {
     { ...packageManagerEnvironment(env), CI: 'true' },
     'the dependencies could not be installed.',
   );
-  if (!existsSync(nodeBinary())) {
-    throw new CannotGoOn(
-      `no Node 24 package for ${process.platform}-${process.arch}: Linux and macOS, x64 and arm64 are supported`,
-    );
-  }
+  if (!existsSync(nodeBinary())) await obtainNode(cache, env);
   writeFileSync(stamp, wanted);
   return true;
 }

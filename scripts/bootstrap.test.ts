@@ -83,9 +83,26 @@ describe('the bootstrap', () => {
     expect(readFileSync(path.join(folder, 'calls'), 'utf8').trim().split('\n')).toHaveLength(3);
   });
 
+  it('gets Node by npm, once, where the lockfile has none for the machine', () => {
+    const name = `node-${process.platform}-${process.arch}`;
+    write('checkout/package.json', JSON.stringify({ private: true, optionalDependencies: { [name]: '24.0.9' } }));
+    pnpm('exit 0');
+    // As npm would, below the folder after --prefix.
+    program(
+      'bin/npm',
+      `echo "$@" >>"${folder}/npm"; /bin/mkdir -p "$3/node_modules/${name}/bin"; /bin/ln -s "${process.execPath}" "$3/node_modules/${name}/bin/node"`,
+    );
+    expect(run('test').stdout).toContain('ran');
+    write('checkout/pnpm-lock.yaml', 'lockfileVersion: 9\nchanged: true');
+    expect(run('test').stdout).toContain('ran');
+    expect(readFileSync(path.join(folder, 'npm'), 'utf8').match(/node-.*/g)).toEqual([
+      expect.stringContaining(`${name}@24.0.9`),
+    ]);
+  });
+
   it.each<[string, () => void, string[], RegExp]>([
     ['a command it does not know', () => undefined, ['build'], /cannot go on: usage: .*start\|test/],
-    ['no npm', () => undefined, ['test'], /cannot go on: pnpm 12\.21\.0 could not be had through npm.*ENOENT/],
+    ['no npm', () => undefined, ['test'], /cannot go on: pnpm@12\.21\.0 could not be had through npm.*ENOENT/],
     [
       'no package registry',
       () => program('bin/npm', 'echo "npm error network" >&2; exit 1'),
