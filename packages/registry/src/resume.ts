@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { abortedError, RegistryError } from './errors.ts';
-import { DigestGate } from './verify.ts';
+import { DigestGate, passOn } from './verify.ts';
 import { openBlobOver } from './open-blob.ts';
 import type { ByteSink, OpenBlob, RepositoryClient } from './port.ts';
 
@@ -143,15 +143,17 @@ class ResumingReader {
           failure = { error };
           throw new SinkFailed('the sink failed', { cause: error });
         };
-        await blob.deliver((chunk) => {
-          if (blob.vouched === true) gate?.trust();
-          else gate?.pass(chunk, this.#at);
-          let accepted: ReturnType<ByteSink>;
+        const taking: ByteSink = (chunk) => {
           try {
-            accepted = sink(chunk);
+            return sink(chunk);
           } catch (error) {
             return failed(error);
           }
+        };
+        const judge = blob.vouched === true ? undefined : gate;
+        await blob.deliver((chunk) => {
+          if (blob.vouched === true) gate?.trust();
+          const accepted = judge === undefined ? taking(chunk) : passOn(judge, chunk, this.#at, taking);
           if (accepted === undefined) return void (this.#at += chunk.length);
           return accepted.then(() => void (this.#at += chunk.length), failed);
         }, signal);

@@ -19,6 +19,20 @@ describe('DigestGate', () => {
     expect(got).toEqual([body.subarray(0, 10).toString()]);
   });
 
+  it('gives every chunk but the last away before it hashes it', () => {
+    const events: string[] = [];
+    const gate = new DigestGate(digestOf(body), body.length);
+    const pass = gate.pass.bind(gate);
+    gate.pass = (chunk, offset) => {
+      events.push(`hashed ${offset}`);
+      pass(chunk, offset);
+    };
+    const sink = gated(gate, (chunk) => void events.push(`given ${chunk.length}`));
+    void sink(body.subarray(0, 10));
+    void sink(body.subarray(10));
+    expect(events).toEqual(['given 10', 'hashed 0', 'hashed 10', `given ${body.length - 10}`]);
+  });
+
   it('does not hash again what it has seen, wherever a resumed reader begins', () => {
     const gate = new DigestGate(digestOf(body), body.length);
     gate.pass(body.subarray(0, 12), 0);

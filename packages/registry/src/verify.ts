@@ -34,6 +34,11 @@ export class DigestGate {
     this.#trusted = true;
   }
 
+  /** Whether a chunk that ends at this byte is judged, or only counted in. */
+  decidesBy(end: number): boolean {
+    return end >= this.#length;
+  }
+
   /** Takes the chunk that starts at `offset`; throws `digest-mismatch` instead of letting the last one pass. */
   pass(chunk: Buffer, offset: number): void {
     const known = Math.min(chunk.length, Math.max(0, this.#hashed - offset));
@@ -55,12 +60,26 @@ export class DigestGate {
   }
 }
 
-/** A sink that passes everything through `gate` first. */
+/**
+ * Hands a chunk on and hashes it. The one that holds the last byte is hashed first and may not pass (throws `digest-mismatch`); every other one is with the
+ * client while it is hashed. Returns what the sink returns.
+ */
+export function passOn(gate: DigestGate, chunk: Buffer, offset: number, sink: ByteSink): ReturnType<ByteSink> {
+  if (gate.decidesBy(offset + chunk.length)) {
+    gate.pass(chunk, offset);
+    return sink(chunk);
+  }
+  const accepted = sink(chunk);
+  gate.pass(chunk, offset);
+  return accepted;
+}
+
+/** A sink that passes everything on by way of `gate`. */
 export function gated(gate: DigestGate, sink: ByteSink, start = 0): ByteSink {
   let offset = start;
   return (chunk) => {
-    gate.pass(chunk, offset);
+    const at = offset;
     offset += chunk.length;
-    return sink(chunk);
+    return passOn(gate, chunk, at, sink);
   };
 }
