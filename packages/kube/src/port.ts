@@ -131,7 +131,7 @@ export interface KubeClientOptions {
   kubeconfig?: string | undefined;
   /** A context of the kubeconfig; default its current one. */
   context?: string | undefined;
-  /** Used without `kubeconfig`. Defaults: https://kubernetes.default.svc and the files that every pod has. */
+  /** Used without `kubeconfig`. Defaults: what kubelet tells every pod of the API server's address, and the files that every pod has. */
   inCluster?: { server?: string; tokenFile?: string; caFile?: string } | undefined;
   userAgent?: string;
   /** Time for one call, waiting for a socket included. Default 15 s. */

@@ -10,11 +10,7 @@ export function inClusterAccess(
   options: { server?: string; tokenFile?: string; caFile?: string },
   tokenMaxAgeMs: number,
 ): Access {
-  const {
-    server = 'https://kubernetes.default.svc',
-    tokenFile = `${FOLDER}/token`,
-    caFile = `${FOLDER}/ca.crt`,
-  } = options;
+  const { server = serverOf(process.env), tokenFile = `${FOLDER}/token`, caFile = `${FOLDER}/ca.crt` } = options;
   const token = new Remembered(() => readToken(tokenFile), tokenMaxAgeMs);
   return {
     server,
@@ -22,6 +18,16 @@ export function inClusterAccess(
     headers: async () => ({ authorization: `Bearer ${await token.get()}` }),
     forget: () => token.forget(),
   };
+}
+
+/**
+ * Where kubelet says that the API server is (https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/): an address, so that a cluster whose DNS is
+ * away does not stop us. Its name when the pod was given none.
+ */
+export function serverOf(env: Readonly<Record<string, string | undefined>>): string {
+  const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = env;
+  if (host === undefined || host === '' || port === undefined || port === '') return 'https://kubernetes.default.svc';
+  return `https://${host.includes(':') ? `[${host}]` : host}${port === '443' ? '' : `:${port}`}`;
 }
 
 /** The token in a file, trimmed. Throws KubeError 'unauthorized' naming the file. */

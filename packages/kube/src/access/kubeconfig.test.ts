@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { kubeconfigText } from '../testing/scripted-server.ts';
 import { temporaryFolder } from '../testing/temporary-folder.ts';
 import { accessOf } from './access-of.ts';
+import { serverOf } from './in-cluster.ts';
 import { kubeconfigAccess } from './kubeconfig-access.ts';
 import { parseKubeconfig } from './kubeconfig.ts';
 
@@ -123,9 +124,18 @@ describe('access by kubeconfig', () => {
     expect(await ca()).toBe('TWO');
   });
 
+  it.each([
+    [{}, 'https://kubernetes.default.svc'],
+    [{ KUBERNETES_SERVICE_HOST: '10.0.0.1', KUBERNETES_SERVICE_PORT: '443' }, 'https://10.0.0.1'],
+    [{ KUBERNETES_SERVICE_HOST: '10.0.0.1', KUBERNETES_SERVICE_PORT: '6443' }, 'https://10.0.0.1:6443'],
+    [{ KUBERNETES_SERVICE_HOST: 'fd00::1', KUBERNETES_SERVICE_PORT: '443' }, 'https://[fd00::1]'],
+    [{ KUBERNETES_SERVICE_HOST: '', KUBERNETES_SERVICE_PORT: '' }, 'https://kubernetes.default.svc'],
+  ])('asks the API server where kubelet says it is: %j', (env, server) => {
+    expect(serverOf(env)).toBe(server);
+  });
+
   it('says which file of a pod is missing', async () => {
     const access = accessOf({ inCluster: { tokenFile: '/no/token', caFile: '/no/ca.crt' } });
-    expect(access.server).toBe('https://kubernetes.default.svc');
     await expect(access.headers()).rejects.toMatchObject({
       code: 'unauthorized',
       message: expect.stringMatching(/^cannot read the token: \/no\/token: ENOENT; in a pod/) as unknown,
