@@ -78,9 +78,7 @@ export async function startProxyBed(sizes: readonly number[], otherBuild?: strin
   const reads = (): string => cache.authorization('reader', [{ repository: KEPT, actions: ['pull'] }]);
   const proxiesAt = (base: string): Target[] => [
     { name: 'node-proxy', pid: proxy.process.pid!, port: proxy.port, base },
-    ...(other === undefined
-      ? []
-      : [{ name: 'other build' as const, pid: other.process.pid!, port: other.port, base }]),
+    ...(other === undefined ? [] : [{ name: 'other build' as const, pid: other.process.pid!, port: other.port, base }]),
   ];
   let version = 0;
   return {

@@ -25,7 +25,8 @@ describe('tags that are checked when they are pulled', () => {
   const repository = 'checked';
   const settings = (tagSettings: object = {}): object => ({
     nats: { url: nats.url, nkeyFile: path.join(folder, 'node-proxy') },
-    proxy: { tagMemory: '60s' },
+    // What pod-watcher told of a tag is waited for, however slow the machine: that it is not is a matter of tags.int.test.ts.
+    proxy: { tagMemory: '60s', stateTimeout: '10s' },
     tags: { atMostEvery: `${EVERY_MS}ms`, patience: `${PATIENCE_MS}ms`, ...tagSettings },
   });
 
