@@ -115,6 +115,8 @@ async function obtainNode(cache, env) {
   const program = path.join(folder, 'node_modules', name, 'bin', 'node');
   await throughNpm(folder, program, `${name}@${version}`, env);
   mkdirSync(path.dirname(nodeBinary()), { recursive: true });
+  // What leads into a cache folder that was thrown away.
+  rmSync(nodeBinary(), { force: true });
   symlinkSync(program, nodeBinary());
 }
 

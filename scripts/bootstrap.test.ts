@@ -98,6 +98,8 @@ describe('the bootstrap', () => {
     expect(readFileSync(path.join(folder, 'npm'), 'utf8').match(/node-.*/g)).toEqual([
       expect.stringContaining(`${name}@24.0.9`),
     ]);
+    rmSync(path.join(cache, 'node-24.0.9'), { recursive: true });
+    expect(run('test').stdout).toContain('ran');
   });
 
   it.each<[string, () => void, string[], RegExp]>([
