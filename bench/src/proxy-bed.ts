@@ -70,16 +70,17 @@ export async function startProxyBed(sizes: readonly number[], otherBuild?: strin
   const front = await startNginx(folder, 'nginx-cache', new URL(cache.readerUrl).host);
   const far = await startNginx(folder, 'nginx-upstream', upstream.host);
   const near = await startBareRelay(new URL(cache.readerUrl).port);
-  const proxy = await startProxy(BUILD, folder, cache, upstream.host, nats);
-  const other = otherBuild === undefined ? undefined : await startProxy(otherBuild, folder, cache, upstream.host, nats);
-  children.push(front.process, far.process, near.process, proxy.process);
-  if (other !== undefined) children.push(other.process);
+  const start = async (name: Target['name'], build: string) => ({
+    name,
+    ...(await startProxy(build, folder, cache, upstream.host, nats)),
+  });
+  const proxy = await start('node-proxy', BUILD);
+  const proxies = otherBuild === undefined ? [proxy] : [proxy, await start('other build', otherBuild)];
+  children.push(front.process, far.process, near.process, ...proxies.map((each) => each.process));
 
   const reads = (): string => cache.authorization('reader', [{ repository: KEPT, actions: ['pull'] }]);
-  const proxiesAt = (base: string): Target[] => [
-    { name: 'node-proxy', pid: proxy.process.pid!, port: proxy.port, base },
-    ...(other === undefined ? [] : [{ name: 'other build' as const, pid: other.process.pid!, port: other.port, base }]),
-  ];
+  const proxiesAt = (base: string): Target[] =>
+    proxies.map(({ name, process: { pid }, port }) => ({ name, pid: pid!, port, base }));
   let version = 0;
   return {
     image,

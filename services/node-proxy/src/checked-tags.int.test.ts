@@ -25,7 +25,7 @@ describe('tags that are checked when they are pulled', () => {
   const repository = 'checked';
   const settings = (tagSettings: object = {}): object => ({
     nats: { url: nats.url, nkeyFile: path.join(folder, 'node-proxy') },
-    // What pod-watcher told of a tag is waited for, however slow the machine: that it is not is a matter of tags.int.test.ts.
+    // What pod-watcher told of a tag is waited for, however slow the machine: for how long it is has its own test, of `TagKnowledge`.
     proxy: { tagMemory: '60s', stateTimeout: '10s' },
     tags: { atMostEvery: `${EVERY_MS}ms`, patience: `${PATIENCE_MS}ms`, ...tagSettings },
   });

@@ -3,14 +3,17 @@ import { KubeError } from '../kube-error.ts';
 import type { Access } from './access.ts';
 import { Remembered } from './remembered.ts';
 
+type Environment = Readonly<Record<string, string | undefined>>;
+
 const FOLDER = '/var/run/secrets/kubernetes.io/serviceaccount';
 
-/** Access of a pod with its own service account. The kubelet rotates the token file about every 48 minutes; it is read again. */
+/** Access of a pod with its own service account. The kubelet rotates the token file about every 48 minutes; it is read again. `env`: what kubelet tells the pod. */
 export function inClusterAccess(
   options: { server?: string; tokenFile?: string; caFile?: string },
   tokenMaxAgeMs: number,
+  env: Environment = process.env,
 ): Access {
-  const { server = serverOf(process.env), tokenFile = `${FOLDER}/token`, caFile = `${FOLDER}/ca.crt` } = options;
+  const { server = serverOf(env), tokenFile = `${FOLDER}/token`, caFile = `${FOLDER}/ca.crt` } = options;
   const token = new Remembered(() => readToken(tokenFile), tokenMaxAgeMs);
   return {
     server,
@@ -24,7 +27,7 @@ export function inClusterAccess(
  * Where kubelet says that the API server is (https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/): an address, so that a cluster whose DNS is
  * away does not stop us. Its name when the pod was given none.
  */
-export function serverOf(env: Readonly<Record<string, string | undefined>>): string {
+function serverOf(env: Environment): string {
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = env;
   if (host === undefined || host === '' || port === undefined || port === '') return 'https://kubernetes.default.svc';
   return `https://${host.includes(':') ? `[${host}]` : host}${port === '443' ? '' : `:${port}`}`;

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { kubeconfigText } from '../testing/scripted-server.ts';
 import { temporaryFolder } from '../testing/temporary-folder.ts';
 import { accessOf } from './access-of.ts';
-import { serverOf } from './in-cluster.ts';
+import { inClusterAccess } from './in-cluster.ts';
 import { kubeconfigAccess } from './kubeconfig-access.ts';
 import { parseKubeconfig } from './kubeconfig.ts';
 
@@ -131,7 +131,7 @@ describe('access by kubeconfig', () => {
     [{ KUBERNETES_SERVICE_HOST: 'fd00::1', KUBERNETES_SERVICE_PORT: '443' }, 'https://[fd00::1]'],
     [{ KUBERNETES_SERVICE_HOST: '', KUBERNETES_SERVICE_PORT: '' }, 'https://kubernetes.default.svc'],
   ])('asks the API server where kubelet says it is: %j', (env, server) => {
-    expect(serverOf(env)).toBe(server);
+    expect(inClusterAccess({}, 60_000, env).server).toBe(server);
   });
 
   it('says which file of a pod is missing', async () => {
