@@ -1,6 +1,7 @@
 // The way in: `npm start` and `npm test` run this with whatever Node a machine has (>= 18), and it needs nothing else.
 // It gets pnpm and the dependencies, Node 24 among them, and runs scripts/start.ts or scripts/test.ts with that.
-// Everything that tools keep goes into one cache folder; nothing else outside the checkout is written to.
+// Everything that tools keep goes into one cache folder; outside it and the checkout pnpm alone leaves something, two empty lock files:
+// /tmp/pnpm-store-operation-locks-<uid>, whatever TMPDIR says.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {

@@ -27,7 +27,7 @@ const sizes = [MiB, 64 * MiB, 1024 * MiB].filter((size) => size <= Number(values
 const bodies = sizes
   .flatMap((size) =>
     CLIENTS.flatMap((clients) =>
-      (clients === 1 ? (['hit', 'miss', 'hit range'] as const) : (['hit', 'miss'] as const)).map((kind) => ({
+      (['hit', 'miss', 'hit range'] as const).map((kind) => ({
         kind,
         size,
         clients,

@@ -1,6 +1,6 @@
 // Time from a pod's creation until its image is pullable from the cache, on the whole local stack: one image of 100 MB, then 50 small ones
 // at once (1,000 with --full). Counts API calls and requests upstream per image.
-// Run: node bench/src/pullable.ts [--rounds 3] [--full] [--many 1000] [--only small] [--cpu-prof <folder>]
+// Run: node bench/src/pullable.ts [--rounds 5] [--full] [--many 1000] [--only small] [--cpu-prof <folder>]
 // (services must be built)
 import { parseArgs } from 'node:util';
 import { LocalStack, pod } from '@kuik/e2e';
@@ -14,7 +14,7 @@ const HOST = 'registry.example.test';
 const MB = 1_000_000;
 const { values } = parseArgs({
   options: {
-    rounds: { type: 'string', default: '3' },
+    rounds: { type: 'string', default: '5' },
     full: { type: 'boolean', default: false },
     many: { type: 'string', default: '1000' },
     only: { type: 'string' },

@@ -4,7 +4,7 @@ import tseslint from 'typescript-eslint';
 /** Typed lint for the whole tree; `tsconfigRootDir` is the folder that holds tsconfig.json. */
 export function config(tsconfigRootDir) {
   return tseslint.config(
-    { ignores: ['**/dist/**', '**/node_modules/**', '.kuik/**', '**/*.mjs', '**/*.cjs'] },
+    { ignores: ['**/dist/**', '**/node_modules/**', '.kuik/**', '**/*.mjs', '**/*.cjs', '!scripts/bootstrap.mjs'] },
     js.configs.recommended,
     tseslint.configs.recommendedTypeChecked,
     {
@@ -43,6 +43,18 @@ export function config(tsconfigRootDir) {
       // Conformance suites are test code, too: handlers of asynchronous ports.
       files: ['**/*.test.ts', 'packages/*/src/conformance/**'],
       rules: { '@typescript-eslint/require-await': 'off', '@typescript-eslint/unbound-method': 'off' },
+    },
+    {
+      // Runs on the Node that a machine has (>= 18), without types: its syntax and the names that it uses are looked at.
+      files: ['scripts/bootstrap.mjs'],
+      extends: [tseslint.configs.disableTypeChecked],
+      languageOptions: {
+        ecmaVersion: 2022,
+        globals: Object.fromEntries(
+          ['clearInterval', 'console', 'process', 'setInterval'].map((name) => [name, 'readonly']),
+        ),
+      },
+      rules: { 'no-undef': 'error' },
     },
   );
 }

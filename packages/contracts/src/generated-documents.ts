@@ -77,7 +77,7 @@ function metricsPage(): string {
   ]);
   return page(
     'Metrics',
-    'Every metric of ours, served at `/metrics` of each service beside those of Node.js. Units are in the names. `kube_image_keeper_*` are those of kuik v1 (see `docs/kuik-v1.md`).',
+    'Every metric of ours, served at `/metrics` of each service beside those of Node.js and `kuik_build_info` (constant 1; labels `service`, `version`, `node`). Units are in the names. `kube_image_keeper_*` are those of kuik v1 (see `docs/kuik-v1.md`).',
     ['metric', 'type', 'labels', 'what it tells'],
     rows,
   );

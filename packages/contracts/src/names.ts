@@ -41,9 +41,6 @@ export const FIELD_MANAGERS = {
   cache: 'kuik-image-copier',
   upstream: 'kuik-monitor',
   removal: 'kuik-gc',
-  /** Creation and metadata (labels, finalizer) of the resources. */
-  spec: 'kuik-pod-watcher',
-  webhook: 'kuik-webhook',
   /** The admission policy: rules that the API server goes by itself. */
   policy: 'kuik-webhook-policy',
 } as const;

@@ -84,6 +84,14 @@ describe('our CRDs on the real API server', () => {
     expect((await create(REPOSITORIES, spec)).spec).toEqual(spec);
   });
 
+  it.each([
+    { checkOnPull: 'Interval', checkInterval: '10m' },
+    { checkOnPull: 'Never' },
+  ])('takes a Repository with %j', async (policy) => {
+    const spec = { name: 'docker.io/library/nginx', ...policy };
+    expect((await create(REPOSITORIES, spec)).spec).toEqual(spec);
+  });
+
   it.each<[string, Resource, object, RegExp]>([
     ['no image', CACHED_IMAGES, {}, /spec.sourceImage: Required value/],
     ['an empty image', CACHED_IMAGES, { sourceImage: '' }, /spec.sourceImage.*at least 1/],
@@ -170,6 +178,18 @@ describe('our CRDs on the real API server', () => {
       REPOSITORIES,
       { name: 'docker.io/library/nginx:1' },
       /name is not a repository: write .* without tag or digest/,
+    ],
+    [
+      'a check interval of 0s',
+      REPOSITORIES,
+      { name: 'docker.io/library/nginx', checkInterval: '0s' },
+      /checkInterval is not a positive duration: write for example 30s/,
+    ],
+    [
+      'a way to check that is none',
+      REPOSITORIES,
+      { name: 'docker.io/library/nginx', checkOnPull: 'Sometimes' },
+      /spec.checkOnPull: Unsupported value: "Sometimes": supported values: "Always"/,
     ],
     ['a repository of port 70000', REPOSITORIES, { name: 'registry:70000/app' }, /name has a port that is none/],
     ['a repository of an IPv6 host', REPOSITORIES, { name: '[::1]/app' }, /name has a registry with an IPv6 address/],

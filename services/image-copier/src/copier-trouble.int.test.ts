@@ -65,12 +65,16 @@ describe('a copy that takes long', () => {
     expect(rest).toEqual({ forUid: image.metadata.uid });
     expect(copying!.bytesTotal).toBeGreaterThan(3 * MiB);
     expect(copying!.bytesDone).toBeLessThan(copying!.bytesTotal!);
+    expect(await copier.metric('kuik_copy_progress_bytes')).toBeGreaterThanOrEqual(copying!.bytesDone!);
     const told = Date.parse(copying!.until) - Date.parse(copying!.since);
     // Told after two seconds, and believed for two and a half of its paces.
     expect([told >= 152_000, told < 160_000]).toEqual([true, true]);
     const done = await world.told(image, ({ digest }) => digest !== undefined);
     expect(done.stanza).toMatchObject({ digest: made.digest });
     expect(done.stanza).not.toHaveProperty('copying');
+    await until(async () => (await copier.metric('kuik_copy_progress_bytes')) === 0, {
+      what: 'the progress of what ended to be forgotten',
+    });
   });
 });
 

@@ -177,6 +177,16 @@ describe('Monitor', () => {
     expect(new Set(world.checked).size).toBe(12);
   });
 
+  it('counts what was asked by a process that died before the answer', async () => {
+    for (let index = 0; index < 40; index++) world.add({ name: `app-${index}` });
+    world.answer = () => new Promise(() => undefined);
+    for (let processes = 0; processes < 10; processes++) {
+      await world.process().round(never, never);
+      await new Promise(setImmediate);
+    }
+    expect(world.checked).toHaveLength(6);
+  });
+
   it('is not held up by a registry that never answers', async () => {
     world.add({ name: 'dead', spec: { sourceImage: 'dead.test/a:1' } });
     world.add({ name: 'dead-too', spec: { sourceImage: 'dead.test/b:1' } });

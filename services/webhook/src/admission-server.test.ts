@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { Agent, request as httpsRequest } from 'node:https';
 import { connect } from 'node:tls';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { DEFAULTS } from '@kuik/contracts';
 import { createAuthority, issueCertificate } from '@kuik/runtime';
 import { admit, type Admission } from './admit.ts';
 import { AdmissionServer } from './admission-server.ts';
@@ -21,7 +22,6 @@ const certificateFor = (commonName: string) => {
   return { key: made.privateKey, certificate: made.certificate };
 };
 const decider = deciderOf();
-const LIMIT = 64 * 1024;
 
 let fault: Error | undefined;
 const answered: Admission[] = [];
@@ -30,7 +30,7 @@ const refused: number[] = [];
 const options = {
   host: '127.0.0.1',
   port: 0,
-  bodyLimitBytes: LIMIT,
+  bodyLimitBytes: DEFAULTS.listen.bodyLimitBytes,
   admit(request: AdmissionRequest) {
     if (fault !== undefined) throw fault;
     return admit(request, decider);
@@ -141,7 +141,7 @@ describe('POST /mutate', () => {
     ['a truncated one', 400, reviewOf(requestOf(podOf())).subarray(0, 99), {}],
     ['nothing', 400, '', {}],
     ['one without request', 400, reviewOf(undefined), {}],
-    ['9 MB', 413, Buffer.alloc(LIMIT * 3, 0x20), {}],
+    ['9 MB', 413, Buffer.alloc(9 * 1024 * 1024, 0x20), {}],
     ['another type', 415, reviewOf(requestOf(podOf())), { headers: { 'content-type': 'text/plain' } }],
     ['no type', 415, reviewOf(requestOf(podOf())), { headers: {} }],
     ['GET', 405, '', { method: 'GET' }],

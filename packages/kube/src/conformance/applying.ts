@@ -113,7 +113,7 @@ export function applyConformance(world: () => World): void {
       expect((await applyStatus(name, 'cache', { phase: 'Ready' })).status).toEqual({ phase: 'Ready' });
     });
 
-    it('loses no field of five managers, in every order', async () => {
+    it('loses no field of four managers, in every order', async () => {
       const inOrder = async (order: readonly Manager[]) => {
         const name = unique('order');
         const { uid } = (await client().create<CachedImage>(CACHED_IMAGES, image(name))).metadata;
@@ -128,7 +128,7 @@ export function applyConformance(world: () => World): void {
       for (let from = 0; from < orders.length; from += 8) await Promise.all(orders.slice(from, from + 8).map(inOrder));
     }, 60_000);
 
-    it('loses no field of five managers, in parallel', async () => {
+    it('loses no field of four managers, in parallel', async () => {
       const name = unique('parallel');
       const { uid } = (await client().create<CachedImage>(CACHED_IMAGES, image(name))).metadata;
       const all = stanzas(uid);

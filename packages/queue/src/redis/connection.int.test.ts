@@ -31,6 +31,12 @@ afterAll(async () => {
   await redis.stop();
 });
 
+/** What whoever looks at the job reads of it (BullMQ keeps a job as a hash). */
+async function progressOf(jobId: string): Promise<string | null> {
+  const [key] = await admin.keys(`kuik:*:${jobId}`);
+  return key === undefined ? null : admin.hget(key, 'progress');
+}
+
 describe('as the user of a service', () => {
   it('nothing that is done is refused, and every key is ours', async () => {
     await admin.call('ACL', 'LOG', 'RESET');
@@ -38,11 +44,17 @@ describe('as the user of a service', () => {
     const queue = freshQueue();
     const producer = keep(createProducer(queue, connection));
     let runs = 0;
+    let told: string | null = null;
     const worker = createWorker(
       queue,
       connection,
       async (job) => {
-        await job.progress({ bytesDone: 1, bytesTotal: 1, step: 'x' });
+        // What is told in the first half second is not written.
+        const tell = async (): Promise<boolean> => {
+          await job.progress({ bytesDone: 1, bytesTotal: 1, step: 'x' });
+          return (told = await progressOf(job.id)) !== null;
+        };
+        await until(tell, { what: 'progress in Redis' });
         return (runs += 1) === 1 ? { do: 'park', afterMs: 50, reason: 'HostPaced' } : DONE;
       },
       { concurrency: 1, lockMs: 400, stallCheckMs: 200 },
@@ -56,6 +68,7 @@ describe('as the user of a service', () => {
     await pacer.take('h:5000');
     await pacer.park('h:5000', Date.now() + 60_000, 'RateLimited');
     await times.set('checked', [['u', 1]]);
+    expect(JSON.parse(told!)).toEqual({ bytesDone: 1, bytesTotal: 1, step: 'x' });
     await worker.close(1_000);
     await Promise.all([producer.close(), pacer.close(), times.close()]);
     expect(await admin.call('ACL', 'LOG')).toEqual([]);

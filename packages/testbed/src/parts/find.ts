@@ -17,7 +17,7 @@ export class PartMissing extends Error {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** `$XDG_CACHE_HOME/kube-image-keeper`, else `~/.cache/kube-image-keeper`: the only place outside the checkout that is written to. */
+/** `$XDG_CACHE_HOME/kube-image-keeper`, else `~/.cache/kube-image-keeper`: where parts and what tools keep go. */
 export function cacheFolder(env: Environment = process.env): string {
   // The bootstrap gives tools a cache folder of their own, inside ours.
   if (env['KUIK_CACHE_FOLDER']) return env['KUIK_CACHE_FOLDER'];

@@ -14,8 +14,10 @@ export async function installSystemParts(
     throw new PartMissing(entries.map(howToGet).join('\n'));
   }
   say(`installing system packages ${packages.join(' ')} (apt-get)`);
+  const since = performance.now();
   await aptGet(['update', '-qq']);
   await aptGet(['install', '-y', '-qq', '--no-install-recommends', ...packages]);
+  say(`system packages installed in ${Math.round((performance.now() - since) / 1000)}s`);
 }
 
 async function aptGet(args: readonly string[]): Promise<void> {

@@ -1,4 +1,5 @@
 import {
+  ERROR_CODES,
   knownRegistry,
   METRICS,
   SHARED_MANIFEST_MAX_BYTES,
@@ -75,7 +76,7 @@ export class CountedManifests {
       const { code, message } = error;
       const limited = code === 'rate-limited';
       const retryAfterMs = limited
-        ? await pacer.limited(host, { retryAfterMs: error.retryAfterMs, reason: 'KUIK-REG-429' })
+        ? await pacer.limited(host, { retryAfterMs: error.retryAfterMs, reason: ERROR_CODES.rateLimited.code })
         : error.retryAfterMs;
       const after = retryAfterMs === undefined ? {} : { retryAfterMs: Math.ceil(retryAfterMs) };
       return { refused: { code, message: message.slice(0, 2_000), ...after } };
