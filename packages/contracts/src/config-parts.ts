@@ -135,6 +135,14 @@ export const addressPolicyConfig = z
 const perSecond = z.number().positive().max(10_000).describe('How many may begin per second, in the long run');
 const burst = z.number().int().min(1).max(100_000).describe('How many may begin at once after a quiet time');
 
+const concurrency = z
+  .number()
+  .int()
+  .min(1)
+  .max(1_000)
+  .optional()
+  .describe('Copies under way at once, over all copiers; absent: no more than half of what each copier does at once');
+
 const share = z.number().min(0).max(1);
 
 /** How fast registries of others are asked; one bucket per host for everybody, so copier and monitor have to be told the same. */
@@ -142,8 +150,9 @@ export const paceConfig = z
   .strictObject({
     perSecond: perSecond.default(DEFAULTS.pace.perSecond),
     burst: burst.default(DEFAULTS.pace.burst),
+    concurrency,
     hosts: z
-      .record(z.string(), z.strictObject({ perSecond, burst }))
+      .record(z.string(), z.strictObject({ perSecond, burst, concurrency }))
       .default({})
       .describe('Of single registries; well-known ones have a pace of their own, see docs/quotas.md'),
     floor: z

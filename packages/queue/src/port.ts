@@ -98,6 +98,14 @@ export interface Pace {
   readonly perSecond: number;
   /** Tokens at most; also what a host that was not called for long starts with. */
   readonly burst: number;
+  /** Work under way at once, over all processes. Absent: no bound. */
+  readonly concurrency?: number | undefined;
+}
+
+/** One of a host's places for work that is under way, held until it is left; that of a process that died is free after 15 s. */
+export interface Place {
+  /** Never throws. */
+  leave(): Promise<void>;
 }
 
 export interface PacerOptions {
@@ -149,6 +157,11 @@ export interface Pacer {
    * open, and `missed('take')`), unless this process itself parked the host. Bounded by 1 s.
    */
   take(host: string, options?: FloorOptions): Promise<number>;
+  /**
+   * Waits for a place among the work that may be under way at once with this host (`Pace.concurrency`). There is always one when that is not bounded, and
+   * when Redis is away. Throws the signal's reason.
+   */
+  place(host: string, signal: AbortSignal): Promise<Place>;
   /** Nobody may call this host before `untilMs` (epoch ms). Keeps the later of two. Never throws; known at least to this process. */
   park(host: string, untilMs: number, reason: string): Promise<void>;
   /** The host limited us: parks it, see `parkLengthMs`. Returns for how many ms. Never throws; known at least to this process. */

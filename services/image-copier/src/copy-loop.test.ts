@@ -81,6 +81,7 @@ async function run(bend: (world: World) => void = () => undefined, signal = new 
   let elapsedMs = 0;
   bend(world);
   let reads = 0;
+  const places = { taken: 0, left: 0 };
   const seen = {
     stanzas: [] as (CacheStanza | undefined)[],
     announced: [] as string[],
@@ -118,6 +119,10 @@ async function run(bend: (world: World) => void = () => undefined, signal = new 
       error instanceof Refusal ? { code: error.code, message: error.message, side: error.side } : undefined,
     announce: async (written) => void seen.announced.push(written.metadata.resourceVersion),
     pacer: {
+      place: async () => {
+        places.taken += 1;
+        return { leave: async () => void (places.left += 1) };
+      },
       take: async (_host, { floor = 0 } = {}) => (floor > 0 ? world.backgroundMs : world.waitMs),
       limited: async (host, { retryAfterMs = 60_000 }) => {
         seen.parked.push([host, NOW + retryAfterMs]);
@@ -141,7 +146,8 @@ async function run(bend: (world: World) => void = () => undefined, signal = new 
     takenOver: world.takenOver,
     progress: async () => undefined,
   };
-  const outcome = await workOn(job, parts);
+  // However it ends.
+  const outcome = await workOn(job, parts).finally(() => expect(places).toEqual({ taken: 1, left: 1 }));
   return { outcome, reads, ...seen };
 }
 

@@ -22,7 +22,7 @@ export interface CopyParts extends ProgressTellerParts {
   failureOf(error: unknown): CopyFailure | undefined;
   announce(image: CachedImage): Promise<void>;
   readonly unread: Pick<UnreadImages, 'of' | 'failed'>;
-  readonly pacer: Pick<Pacer, 'take' | 'limited'>;
+  readonly pacer: Pick<Pacer, 'place' | 'take' | 'limited'>;
   /** Share of a quota that copies leave when nobody waits for them. */
   readonly backgroundFloor: number;
   readonly count: {
@@ -38,11 +38,20 @@ const LOOKED_AT_LATELY_MS = 1_000;
 const API_RETRY_MS = 2_000;
 
 /**
- * One job: take a token of the host's pace, read the object (unless the job says all of it), decide, copy, write the stanza, announce the state, report once.
+ * One job: wait for a place among the host's copies, take a token of its pace, read the object (unless the job says all of it), decide, copy, write the stanza, announce the state, report once.
  * Repeating it never harms: a copy that is already there costs two requests. The job never fails for what upstream does: the stanza
  * remembers it, and `nextStep` says when to try again.
  */
 export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outcome> {
+  const place = await parts.pacer.place(job.payload.host, job.signal);
+  try {
+    return await inPlace(job, parts);
+  } finally {
+    await place.leave();
+  }
+}
+
+async function inPlace(job: Job<CopyJob>, parts: CopyParts): Promise<Outcome> {
   const { name, reference, host, requestId } = job.payload;
   const log = parts.log.child({
     image: reference,
@@ -101,7 +110,7 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
     parts.count.bytes('copied', result.bytesCopied);
     parts.count.bytes('shared', result.bytes - result.bytesCopied);
     const outcome = await tell((of) => copied(of, target, result, copiedAt));
-    if (outcome === 'begin anew') return workOn(toBeRead(job), parts);
+    if (outcome === 'begin anew') return inPlace(toBeRead(job), parts);
     if (outcome.do !== 'done') return outcome;
     ended('copied', '');
     log.info('image copied', {
@@ -136,7 +145,7 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
       ...(held === undefined ? kept(of, lost, failure.damaged) : described(of, target, held)),
       error: judged.error,
     }));
-    return outcome === 'begin anew' ? workOn(toBeRead(job), parts) : outcome;
+    return outcome === 'begin anew' ? inPlace(toBeRead(job), parts) : outcome;
   } finally {
     parts.count.progress(job.id, undefined);
   }

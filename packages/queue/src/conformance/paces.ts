@@ -31,6 +31,28 @@ export function describePaces(room: Room): void {
       expect(await paced.take(host)).toBeGreaterThan(0);
     });
 
+    it('has places for what is under way at once, over all processes', async () => {
+      const host = freshHost();
+      const hosts = { [host]: { perSecond: 100, burst: 100, concurrency: 2 } };
+      const [one, two] = [pacer({ hosts }), pacer({ hosts })];
+      const never = new AbortController().signal;
+      const [first] = await Promise.all([one.place(host, never), two.place(host, never)]);
+      const waiting = new AbortController();
+      const third = two.place(host, waiting.signal);
+      const fourth = one.place(host, never);
+      expect(await Promise.race([third, fourth, one.place(freshHost(), never).then(() => 'another')])).toBe('another');
+      waiting.abort(new Error('told to stop'));
+      await expect(third).rejects.toThrow('told to stop');
+      await first.leave();
+      await (await fourth).leave();
+    });
+
+    it('has no bound to what is under way when none is set', async () => {
+      const one = pacer();
+      const host = freshHost();
+      for (let taken = 0; taken < 50; taken += 1) await one.place(host, new AbortController().signal);
+    });
+
     it('is nothing while a host is parked, until the later of two times', async () => {
       const [one, two] = [pacer(), pacer()];
       const host = freshHost();

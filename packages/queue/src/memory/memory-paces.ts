@@ -1,5 +1,6 @@
 import { floorWaitMs, foldWord } from '../host-quota.ts';
 import { LocalParks, paceOf } from '../pace.ts';
+import { NO_PLACE, takePlace } from '../places.ts';
 import { PARKS_FORGOTTEN_MS, parkLengthMs } from '../park-length.ts';
 import type { FloorOptions, HostFacts, KnownQuota, Missed, Pace, Pacer, PacerOptions, QueueReports } from '../port.ts';
 import { QueueError } from '../queue-error.ts';
@@ -18,6 +19,7 @@ export class MemoryPaces {
   readonly #limits = new Map<string, { times: number; atMs: number }>();
   readonly #quotas = new Map<string, Map<string, KnownQuota>>();
   readonly #hosts = new Set<string>();
+  readonly #places = new Map<string, Set<string>>();
 
   constructor(now: () => number) {
     this.#now = now;
@@ -49,6 +51,19 @@ export class MemoryPaces {
         const heldMs = floorMs(host, floor);
         const waitMs = heldMs > 0 || !shared ? heldMs : this.#take(host, paceOf(options, host));
         return Math.max(waitMs, own.leftMs(host, this.#now()));
+      },
+      place: async (host, signal) => {
+        const { concurrency } = paceOf(options, host);
+        if (concurrency === undefined) return NO_PLACE;
+        const taken = this.#places.get(host) ?? new Set();
+        this.#places.set(host, taken);
+        const enter = async (who: string): Promise<boolean> => {
+          if (!(await there('take'))) return true;
+          if (!taken.has(who) && taken.size >= concurrency) return false;
+          taken.add(who);
+          return true;
+        };
+        return takePlace({ enter, leave: (who) => Promise.resolve(void taken.delete(who)) }, signal);
       },
       park: async (host, untilMs, reason) => park(host, untilMs, reason, await there('park')),
       limited: async (host, { retryAfterMs, reason }) => {

@@ -1,12 +1,13 @@
 import { within } from '../bounded.ts';
 import { floorWaitMs, foldWord, resetAtOf } from '../host-quota.ts';
 import { LocalParks, paceOf } from '../pace.ts';
+import { NO_PLACE, PLACE_LOCK_MS, takePlace } from '../places.ts';
 import { PARKS_FORGOTTEN_MS, parkLengthMs } from '../park-length.ts';
 import type { FloorOptions, HostFacts, KnownQuota, Missed, Pacer, PacerOptions, QueueReports } from '../port.ts';
 import { QueueError } from '../queue-error.ts';
 import { RedisLink } from './connection.ts';
 import type { RedisSettings } from './connection.ts';
-import { LIMITED, PARK, PARKED, SPEND, TAKE } from './pace-scripts.ts';
+import { ENTER, LIMITED, PARK, PARKED, SPEND, TAKE } from './pace-scripts.ts';
 
 const TIMEOUT_MS = 1_000;
 const PREFIX = 'kuik';
@@ -57,6 +58,18 @@ export function createPacer(connection: RedisSettings, options: PacerOptions & Q
       const { perSecond, burst } = paceOf(options, host);
       const waitMs = await evaluate('take', TAKE, [bucketKey(host), parkKey(host)], [perSecond / 1000, burst]);
       return Math.max(Number(waitMs ?? 0), parks.leftMs(host, Date.now()));
+    },
+    async place(host, signal) {
+      const { concurrency } = paceOf(options, host);
+      if (concurrency === undefined) return NO_PLACE;
+      const keys = [placesKey(host)];
+      return takePlace(
+        {
+          enter: async (who) => (await evaluate('take', ENTER, keys, [who, concurrency, PLACE_LOCK_MS])) !== 0,
+          leave: async (who) => void (await ask('take', () => client.zrem(placesKey(host), who))),
+        },
+        signal,
+      );
     },
     park: (host, untilMs, reason) => park(host, untilMs - Date.now(), reason),
     async limited(host, { retryAfterMs, reason }) {
@@ -141,5 +154,6 @@ function readQuota(text: string | null): KnownQuota | undefined {
 }
 
 const bucketKey = (host: string): string => `${PREFIX}:pace:${host}`;
+const placesKey = (host: string): string => `${PREFIX}:places:${host}`;
 const parkKey = (host: string): string => `${PREFIX}:park:${host}`;
 const quotaKey = (host: string): string => `${PREFIX}:quota:${host}`;
