@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { freePort, makeImage, until, type ServiceProcess } from '@kuik/testbed';
 import { sized } from '@kuik/tooling';
@@ -41,6 +42,11 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => stack?.stop());
 
+/** The most that was ever resident, MiB; what is resident now where the system does not tell. */
+const peakMiB = async (process: ServiceProcess): Promise<number> =>
+  globalThis.process.platform === 'linux'
+    ? Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${process.pid}/status`, 'utf8'))![1]) / 1024
+    : (await stack.metric(process, 'process_resident_memory_bytes')) / MiB;
 const active = (copier: ServiceProcess) => stack.metric(copier, 'kuik_transfers_active');
 
 it(
@@ -102,9 +108,7 @@ it(
       const from = Number(/\d+/.exec(range)![0]);
       return `${(from / MiB).toFixed(2)} to ${((from + bytes) / MiB).toFixed(2)}`;
     });
-    const resident = await Promise.all(
-      proxies.map(async ({ process }) => (await stack.metric(process, 'process_resident_memory_bytes')) / MiB),
-    );
+    const peaks = await Promise.all(proxies.map(({ process }) => peakMiB(process)));
     const joins = await Promise.all(
       proxies.map(async ({ process }) => [
         await stack.metric(process, 'kuik_proxy_shared_reads_total', { result: 'shared' }),
@@ -113,11 +117,11 @@ it(
     );
     console.log(
       `${CLIENTS} clients, shared of all reads of each proxy ${joins.map((of) => of.join('/')).join(', ')}; upstream read ${spans.join(', ')} MiB: ${(egress() / BYTES).toFixed(3)} times the layer, killed ${kills.join(', ')}; ` +
-        `first byte at most ${Math.max(...firstBytes).toFixed(0)} ms; proxies ${resident.map((mib) => mib.toFixed(0)).join(', ')} MiB`,
+        `first byte at most ${Math.max(...firstBytes).toFixed(0)} ms; proxies ${peaks.map((mib) => mib.toFixed(0)).join(', ')} MiB at most`,
     );
     expect(extra).toBeLessThanOrEqual(0.05 * BYTES + DEATHS_AT.length * IN_HAND);
     expect(Math.max(...firstBytes)).toBeLessThan(1_000);
-    for (const mib of resident) expect(mib).toBeLessThanOrEqual(PROXY_MIB);
+    for (const mib of peaks) expect(mib).toBeLessThanOrEqual(PROXY_MIB);
   },
   TIMEOUT_MS,
 );
