@@ -7,6 +7,7 @@ import { silentLogger } from '@kuik/runtime';
 import { AccessBroker } from './access-broker.ts';
 import { AccessRecords } from './access-records.ts';
 import { AccessSources } from './access-sources.ts';
+import type { LoginProviders } from './choose-credential.ts';
 import { ClusterView } from './cluster-view.ts';
 import type { ProvingRegistry } from './prove-access.ts';
 import { SecretReader } from './secret-reader.ts';
@@ -17,7 +18,7 @@ type Who = AccessVerdictRequest['who'];
 type Upstream = 'up' | 'down' | 'gone' | 'limited' | 'silent';
 
 /** A registry that knows some passwords, a bucket, and replicas of the broker between them. */
-function setup({ granted = {} }: { granted?: Record<string, string[]> } = {}) {
+function setup({ granted = {}, providers }: { granted?: Record<string, string[]>; providers?: LoginProviders } = {}) {
   const kube = memoryKube();
   const clock = { now: NOW };
   const now = () => clock.now;
@@ -71,7 +72,7 @@ function setup({ granted = {} }: { granted?: Record<string, string[]> } = {}) {
           ),
       },
       view,
-      sources: new AccessSources({ view, secrets: new SecretReader(kube, 1, now) }),
+      sources: new AccessSources({ view, secrets: new SecretReader(kube, 1, now), providers }),
       records: new AccessRecords(bucket, silentLogger),
       registry,
       rules: { publicForMs: 60 * MINUTE, verdictForMs: 10 * MINUTE, graceMs: 60 * MINUTE, unknownWhenDown: 'deny' },
@@ -256,6 +257,22 @@ describe('AccessBroker', () => {
     view.putRepository(repository({ spec: { pullSecretNames: ['shared'], pullSecretsNamespace: 'infra' } }));
     expect(await ask(b)).toBe('allowed ClusterCredential');
     expect(await ask('anyone')).toBe('allowed ClusterCredential');
+  });
+
+  it.each([
+    ['registry.example.test', 'allowed ClusterCredential', ['anonymous', 'of-cloud']],
+    ['another.example.test', 'denied NoGrant', ['anonymous']],
+  ])('counts an identity that the cluster itself has at %s for everybody: %s', async (host, expected, asked) => {
+    const credential = { kind: 'basic', username: 'cloud', password: 'of-cloud' } as const;
+    const providers: LoginProviders = {
+      covers: (of, repository) => of === host && repository === 'shop',
+      logins: () => Promise.resolve({ candidates: [{ of: 'provider', label: 'cloud', credential }], mistakes: [] }),
+    };
+    const { ask, pod, upstream } = setup({ providers });
+    upstream.accepts.add('of-cloud');
+    pod('b', { pullSecrets: [] });
+    expect(await ask('anyone')).toBe(expected);
+    expect(upstream.asked).toEqual(asked);
   });
 
   it('takes the word of the operator', async () => {

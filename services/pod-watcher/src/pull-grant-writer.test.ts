@@ -38,21 +38,23 @@ describe('PullGrantWriter', () => {
   beforeEach(() => {
     writeFileSync(keyFile, pair.privateKey);
     writeFileSync(certificateFile, pair.certificate);
-    world = createWorld({
-      KUIK_PRIVATE_IMAGES_KEY_FILE: keyFile,
-      KUIK_PRIVATE_IMAGES_CERTIFICATE_FILE: certificateFile,
-      KUIK_PRIVATE_IMAGES_GRANT_FOR: '1h',
-    });
-    for (const name of ['default', 'robot'])
-      world.kube.put<KubeObject>(SERVICE_ACCOUNTS, {
-        metadata: { name, namespace: 'shop', uid: `uid-${name}` },
-      });
+    world = grantingFor('1h');
   });
   afterEach(async () => {
     await world.close();
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
+  const grantingFor = (grantFor: string) => {
+    const created = createWorld({
+      KUIK_PRIVATE_IMAGES_KEY_FILE: keyFile,
+      KUIK_PRIVATE_IMAGES_CERTIFICATE_FILE: certificateFile,
+      KUIK_PRIVATE_IMAGES_GRANT_FOR: grantFor,
+    });
+    for (const name of ['default', 'robot'])
+      created.kube.put<KubeObject>(SERVICE_ACCOUNTS, { metadata: { name, namespace: 'shop', uid: `uid-${name}` } });
+    return created;
+  };
   const account = (name: string) => world.kube.find<KubeObject>(SERVICE_ACCOUNTS, { namespace: 'shop', name })!;
   const found = (name: string) => world.kube.find<Secret>(SECRETS, { namespace: 'shop', name });
   const grantOf = (secret: Secret) => {
@@ -132,5 +134,27 @@ describe('PullGrantWriter', () => {
       return now?.data === undefined ? undefined : now;
     });
     expect(grantOf(secret).grant).not.toHaveProperty('mistake');
+  });
+
+  it('renews it at half of its life, while a pod shows it', async () => {
+    await world.close();
+    world = grantingFor('2s');
+    usedBy('web', 'default');
+    await world.replica().start();
+    const lifeOf = (secret: Secret) => {
+      const { grant } = grantOf(secret);
+      if ('mistake' in grant) throw new Error(grant.mistake);
+      // What a reader allows for clocks that differ is no part of its life.
+      return { halfMs: Date.parse(secret.metadata.annotations![HALF]!), endMs: grant.expiresAtMs - 60_000 };
+    };
+    const first = lifeOf(await eventually('the first grant', () => found('kuik-pull-default')));
+    // Half of two seconds, less what is left out since an end is told in whole seconds.
+    expect(first.endMs - first.halfMs).toBeGreaterThan(0);
+    expect(first.endMs - first.halfMs).toBeLessThan(1_100);
+    const later = await eventually('a later grant', () => {
+      const secret = found('kuik-pull-default')!;
+      return lifeOf(secret).endMs > first.endMs ? secret : undefined;
+    });
+    expect(lifeOf(later).halfMs).toBeGreaterThanOrEqual(first.halfMs + 1000);
   });
 });
