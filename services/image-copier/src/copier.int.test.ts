@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { COPY_QUEUE } from '@kuik/contracts';
+import { COPY_QUEUE, ERROR_CODES } from '@kuik/contracts';
 import { anchorTag, parseReference, toCacheRepository } from '@kuik/image';
 import { createProducer } from '@kuik/queue';
 import { indexOf, makeImage, makeIndex, pushImage, until, type MadeImage } from '@kuik/testbed';
@@ -114,6 +114,21 @@ describe('what is copied', () => {
     await push(repository, [tag], made);
     const { stanza } = await world.copied(`${HOST}/${repository}:${tag}`);
     expect(stanza).toMatchObject({ digest: made.digest, tag });
+  });
+});
+
+describe('the configuration file of a running copier', () => {
+  it('says how the next copy reaches its registry', async () => {
+    const made = await makeImage({ seed: 'configured' });
+    await push('configured', ['1'], made);
+    const registries = world.faults.registries();
+    const { ca: _ca, ...distrusted } = registries[HOST]!;
+    await copier.change({ registries: { [HOST]: distrusted } });
+    const image = await world.copied(`${HOST}/configured:1`);
+    await copier.change({ registries });
+    expect(image.stanza.error?.code).toBe(ERROR_CODES.tls.code);
+    await world.enqueue(image);
+    await world.told(image, ({ digest }) => digest === made.digest);
   });
 });
 

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { connectBus, type Bus } from '@kuik/bus';
-import { CREDENTIALS, CRDS, sealCredential, type CachedImage } from '@kuik/contracts';
+import { CREDENTIALS, CRDS, ERROR_CODES, sealCredential, type CachedImage } from '@kuik/contracts';
 import { createMetrics, loadConfig, silentLogger, systemClock } from '@kuik/runtime';
 import {
   leaseTestbed,
@@ -79,23 +79,31 @@ function chartRole(): string {
     .replaceAll('{{ .Release.Namespace }}', NAMESPACE);
 }
 
-async function start(replica: string): Promise<void> {
-  const file = path.join(identity.folder, `${replica}.json`);
+const configOf = (replica: string): string => path.join(identity.folder, replica, 'config.json');
+
+function settingsOf(replica: string, registries: object = faults.registries()): object {
   const { nats, redis, kubeconfig, brokerTokenFile } = identity;
-  const settings = {
+  return {
     http: { host: '127.0.0.1', port: 0 },
     nats,
     redis,
     kube: { kubeconfig },
     lease: { namespace: NAMESPACE, identity: replica, duration: '2s', renew: '400ms' },
     broker: { tokenFile: brokerTokenFile },
-    registries: faults.registries(),
+    registries,
     monitor: { interval: '1h', budgetPerInterval: BUDGET, timeout: '1s', idle: '50ms' },
   };
-  await writeFile(file, JSON.stringify(settings));
-  const config = loadConfig({ name: 'monitor', schema: monitorConfig, env: {}, file });
+}
+
+async function start(replica: string): Promise<void> {
+  // In a folder of its own: whoever follows a file looks at its folder.
+  const file = configOf(replica);
+  await mkdir(path.dirname(file));
+  await writeFile(file, JSON.stringify(settingsOf(replica)));
+  const load = () => loadConfig({ name: 'monitor', schema: monitorConfig, env: {}, file });
   const metrics = createMetrics({ service: 'monitor', defaults: false });
-  const app = createApp(config, { name: 'monitor', log: silentLogger, metrics, clock: systemClock });
+  const context = { name: 'monitor', log: silentLogger, metrics, clock: systemClock, source: { file, load } };
+  const app = createApp(load(), context);
   apps.push(app);
   await app.start();
 }
@@ -183,6 +191,28 @@ describe('monitor on a real API server, Redis, NATS and upstream', () => {
       { what: 'the dead registry to be recorded' },
     );
     expect(faults.log.requests({ host: DEAD })).toHaveLength(1);
+  });
+
+  it('asks upstream as its configuration file says now, without a restart', async () => {
+    const image = await makeImage({ seed: 'configured' });
+    await faults.push(HOST, 'configured', ['1', '2'], image);
+    const registries = faults.registries();
+    const { ca: _ca, ...distrusted } = registries[HOST]!;
+    const pages = () =>
+      Promise.all(apps.map(async (app) => (await fetch(`http://127.0.0.1:${app.healthPort}/metrics`)).text()));
+    const change = async (changed: object, count: number) => {
+      for (const replica of ['monitor-1', 'monitor-2'])
+        await writeFile(configOf(replica), JSON.stringify(settingsOf(replica, changed)));
+      const taken = new RegExp(`kuik_settings_reload_total\\{result="applied"[^}]*\\} ${count}`);
+      await until(async () => (await pages()).every((page) => taken.test(page)), { what: 'the changed settings' });
+    };
+    await change({ ...registries, [HOST]: distrusted }, 1);
+    await add('distrusted', `${HOST}/configured:1`, image.digest);
+    const before = await recorded('distrusted');
+    await change(registries, 2);
+    await add('trusted', `${HOST}/configured:2`, image.digest);
+    expect(before.error?.code).toBe(ERROR_CODES.tls.code);
+    expect(await recorded('trusted')).toMatchObject({ state: 'Available' });
   });
 
   it('leaves a registry alone for as long as it says, and then asks again', async () => {

@@ -75,6 +75,18 @@ describe('node-proxy between a cache and an upstream', () => {
     }
   });
 
+  it('asks upstream as its configuration file says now, without a restart', async () => {
+    // By TLS, which this upstream does not speak.
+    const wrong = { [HOST]: { address: world.faults.host(HOST).address } };
+    const changing = await world.start({ settings: { registries: wrong } });
+    const pull = () => ask(`${changing.url}/v2/${HOST}/fresh/manifests/${fresh.digest}`);
+    expect((await pull()).status).toBeGreaterThanOrEqual(500);
+    await changing.change({ registries: world.faults.registries() });
+    const answer = await pull();
+    expect([answer.status, digestOf(answer.body)]).toEqual([200, fresh.digest]);
+    await changing.close();
+  });
+
   it("serves the cache's own tag, marked stale, when upstream is down", async () => {
     await world.faults.host(HOST).down();
     const answer = await ask(url('shop/manifests/1.0'));

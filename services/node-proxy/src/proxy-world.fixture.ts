@@ -1,15 +1,16 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Bus } from '@kuik/bus';
 import { toCacheRepository } from '@kuik/image';
-import { createLogger, createMetrics, systemClock, type Metrics } from '@kuik/runtime';
+import { createLogger, createMetrics, loadConfig, systemClock, type Metrics } from '@kuik/runtime';
 import {
   pushImage,
   startCacheRegistry,
   startFaultProxy,
   startUpstreamRegistry,
+  until,
   type CacheRegistry,
   type FaultProxy,
   type MadeImage,
@@ -43,6 +44,8 @@ export interface RunningProxy {
   readonly lines: LogLine[];
   /** The log line of an answer, by its X-Request-Id. */
   lineOf(answer: Answer): LogLine | undefined;
+  /** Writes these settings over its own into its configuration file; resolves when it has read them. */
+  change(settings: object): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -72,6 +75,7 @@ export async function startProxyWorld(): Promise<ProxyWorld> {
   writeFileSync(path.join(folder, 'key.pem'), cache.readerKey.privateKey);
   writeFileSync(path.join(folder, 'certificate.pem'), cache.readerKey.certificate);
   const running = new Set<RunningProxy>();
+  let started = 0;
   return {
     cache,
     upstream,
@@ -89,7 +93,7 @@ export async function startProxyWorld(): Promise<ProxyWorld> {
         write: (line) => lines.push(JSON.parse(line) as LogLine),
       });
       const metrics = createMetrics({ service: 'node-proxy', defaults: false });
-      const config = configSchema.parse({
+      const own = {
         listen: ['127.0.0.1:0'],
         http: { host: '127.0.0.1', port: 0 },
         node: 'node-1',
@@ -101,8 +105,14 @@ export async function startProxyWorld(): Promise<ProxyWorld> {
         },
         registries: faults.registries(),
         ...settings,
-      });
-      const context = { name: 'node-proxy', log, metrics, clock: systemClock };
+      };
+      // In a folder of its own: whoever follows a file looks at its folder.
+      const file = path.join(folder, `proxy-${(started += 1)}`, 'config.yaml');
+      mkdirSync(path.dirname(file));
+      writeFileSync(file, JSON.stringify(own));
+      const load = () => loadConfig({ name: 'node-proxy', schema: configSchema, env: {}, file });
+      const config = load();
+      const context = { name: 'node-proxy', log, metrics, clock: systemClock, source: { file, load } };
       const app = createApp(config, context, bus === undefined ? {} : { bus });
       await app.start();
       const { port } = app.addresses()[0]!;
@@ -120,6 +130,12 @@ export async function startProxyWorld(): Promise<ProxyWorld> {
           proxy.lines.find(
             ({ message, requestId }) => message === 'pull answered' && requestId === answer.headers['x-request-id'],
           ),
+        async change(changed) {
+          const reloads = () => lines.filter(({ message }) => message === 'settings reloaded').length;
+          const before = reloads();
+          writeFileSync(file, JSON.stringify({ ...own, ...changed }));
+          await until(() => reloads() > before || undefined, { what: 'the changed settings to be read' });
+        },
         async close() {
           running.delete(proxy);
           await app.close();

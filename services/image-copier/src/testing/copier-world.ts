@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { connectBus, type Bus } from '@kuik/bus';
 import { COPY_QUEUE, CRDS, IMAGE_STATE, project, type CachedImage, type CacheStanza } from '@kuik/contracts';
 import { cachedImageName, parseReference, toCacheRepository } from '@kuik/image';
 import { createProducer } from '@kuik/queue';
-import { createMetrics, silentLogger, systemClock } from '@kuik/runtime';
+import { createMetrics, loadConfig, silentLogger, systemClock } from '@kuik/runtime';
 import {
   freePort,
   leaseTestbed,
@@ -33,6 +33,8 @@ type Image = CachedImage & KubeObject;
 export interface Copier extends CopierApp {
   /** The sum of a metric's samples that hold this text among their labels. */
   metric(name: string, labels?: string): Promise<number>;
+  /** Writes these settings over its own into its configuration file; resolves when they are in force. */
+  change(settings: object): Promise<void>;
 }
 
 /**
@@ -109,9 +111,21 @@ export async function startCopierWorld(hosts: readonly string[]) {
 
     /** A copier in this process; `settings` are those that are not the world's own. */
     async start(copy: object = {}, settings: object = {}): Promise<Copier> {
-      const config = copierConfig.parse({ ...settingsOf(copy, 0), ...settings });
+      const own = { ...settingsOf(copy, 0), ...settings };
+      // In a folder of its own: whoever follows a file looks at its folder.
+      const file = path.join(identity.folder, `copier-of-spool-${spools}`, 'config.yaml');
+      await mkdir(path.dirname(file));
+      await writeFile(file, JSON.stringify(own));
+      const load = () => loadConfig({ name: 'image-copier', schema: copierConfig, env: {}, file });
+      const config = load();
       const metrics = createMetrics({ service: 'image-copier', defaults: false });
-      const context = { name: 'image-copier', log: silentLogger, metrics, clock: systemClock };
+      const context = {
+        name: 'image-copier',
+        log: silentLogger,
+        metrics,
+        clock: systemClock,
+        source: { file, load },
+      };
       const app = createApp(config, context);
       await app.start();
       const copier: Copier = {
@@ -127,6 +141,12 @@ export async function startCopierWorld(hosts: readonly string[]) {
           const text = await (await fetch(`http://127.0.0.1:${app.healthPort}/metrics`)).text();
           const lines = text.split('\n').filter((line) => line.startsWith(name) && line.includes(labels));
           return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
+        },
+        async change(changed) {
+          const taken = () => copier.metric('kuik_settings_reload_total', 'applied');
+          const before = await taken();
+          await writeFile(file, JSON.stringify({ ...own, ...changed }));
+          await until(async () => (await taken()) > before || undefined, { what: 'the changed settings' });
         },
       };
       apps.push(copier);

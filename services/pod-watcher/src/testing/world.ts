@@ -3,6 +3,7 @@ import { memoryBus, MemoryServer } from '@kuik/bus/memory';
 import type { CachedImage, CacheStanza, CopyJob, Phase, Repository } from '@kuik/contracts';
 import { CACHED_IMAGES, PODS, REPOSITORIES } from '@kuik/kube';
 import { memoryKube } from '@kuik/kube/memory';
+import type { RegistrySettings } from '@kuik/registry';
 import { type Clock, createMetrics, silentLogger, systemClock } from '@kuik/runtime';
 import { createApp, type PodWatcherApp } from '../app.ts';
 import { loadPodWatcherConfig } from '../config.ts';
@@ -29,10 +30,11 @@ export function createWorld(env: Record<string, string> = {}, clock: Clock = sys
   const jobs: CopyJob[] = [];
   const redis = { away: false };
   const pulled = new Map<string, number>();
+  const registries: (RegistrySettings['registries'] | undefined)[] = [];
   const apps: PodWatcherApp[] = [];
 
   const replica = (identity = 'one'): PodWatcherApp => {
-    const config = loadPodWatcherConfig({
+    const settings = {
       KUIK_NATS_URL: 'nats://127.0.0.1:1',
       KUIK_REDIS_URL: 'redis://127.0.0.1:1',
       KUIK_HTTP_HOST: '127.0.0.1',
@@ -44,7 +46,10 @@ export function createWorld(env: Record<string, string> = {}, clock: Clock = sys
       KUIK_RECONCILE_SETTLE: '1ms',
       KUIK_RECONCILE_HOLDERS: '1ms',
       ...env,
-    });
+    };
+    const load = () => loadPodWatcherConfig(settings);
+    const file = env['KUIK_CONFIG'];
+    const config = load();
     const app = createApp(
       config,
       {
@@ -52,6 +57,7 @@ export function createWorld(env: Record<string, string> = {}, clock: Clock = sys
         log: silentLogger,
         metrics: createMetrics({ service: 'pod-watcher', defaults: false }),
         clock,
+        ...(file === undefined ? {} : { source: { file, load } }),
       },
       {
         kube,
@@ -62,6 +68,7 @@ export function createWorld(env: Record<string, string> = {}, clock: Clock = sys
           upstream: () => {
             throw new Error('there is no upstream here');
           },
+          reconfigure: (changed) => void registries.push(changed.registries),
           close: () => Promise.resolve(),
         },
         redis: {
@@ -103,6 +110,8 @@ export function createWorld(env: Record<string, string> = {}, clock: Clock = sys
     jobs,
     redis,
     pulled,
+    /** Where registries are, as the service was told while it ran. */
+    registries,
     replica,
     /** Another service's end of the bus. */
     bus: (): Bus => memoryBus(server),
