@@ -78,6 +78,44 @@ describe('a registry in trouble', () => {
     await expect(client(HUB).openBlob(layer)).rejects.toMatchObject({ code });
   });
 
+  it('takes no manifest, and no list of what refers to one, that is larger than it may be', async () => {
+    const { size } = image.root;
+    expect((await client(HUB, [], { manifestMaxBytes: size }).openManifest('v1')).bytes).toHaveLength(size);
+    const app = client(HUB, [], { manifestMaxBytes: size - 1 });
+    const refusal = {
+      code: 'too-large',
+      retry: false,
+      message: expect.stringContaining(`larger than ${size - 1} bytes`),
+    };
+    await expect(app.openManifest('v1')).rejects.toMatchObject(refusal);
+    await expect(app.openManifest(image.digest)).rejects.toMatchObject(refusal);
+    faults.host(HUB).on({ kind: 'manifest-tag', method: 'GET' }).chunked();
+    await expect(app.openManifest('v1')).rejects.toMatchObject(refusal);
+    const body = JSON.stringify({ schemaVersion: 2, manifests: [], annotations: { long: 'x'.repeat(size) } });
+    const contentType = 'application/vnd.oci.image.index.v1+json';
+    faults.host(HUB).on({ kind: 'referrers' }).answer(200, { body, contentType });
+    expect(await client(HUB).listReferrers(image.digest)).toEqual([]);
+    await expect(app.listReferrers(image.digest)).rejects.toMatchObject(refusal);
+  });
+
+  it('does not take a manifest for written that the registry confirms under another digest', async () => {
+    faults.host(HUB).on({ kind: 'manifest-tag', method: 'PUT' }).wrongDigest();
+    const { bytes, mediaType } = image.root;
+    await expect(client(HUB).putManifest('put', bytes, mediaType)).rejects.toMatchObject({ code: 'digest-mismatch' });
+  });
+
+  it('looks once what the tag names when the registry confirms no digest', async () => {
+    faults.host(HUB).on({ kind: 'manifest-tag', method: 'PUT' }).noDigest();
+    const { bytes, mediaType } = image.root;
+    expect(await client(HUB).putManifest('put', bytes, mediaType)).toBe(image.digest);
+    expect(upstreams.requests(HUB).map(({ method, reference }) => [method, reference])).toEqual([
+      ['PUT', 'put'],
+      ['HEAD', 'put'],
+    ]);
+    faults.host(HUB).on({ kind: 'manifest-tag', method: 'HEAD' }).wrongDigest();
+    await expect(client(HUB).putManifest('put', bytes, mediaType)).rejects.toMatchObject({ code: 'digest-mismatch' });
+  });
+
   it('does not take a captive portal for a manifest', async () => {
     faults.host(HUB).on({ kind: 'manifest-digest' }).answer(200, { body: '<html>log in</html>' });
     await expect(client(HUB).openManifest(image.digest)).rejects.toMatchObject({ code: 'digest-mismatch' });

@@ -35,6 +35,21 @@ describe('reading over TLS', () => {
     expect((await readBlob(part, 1e7)).equals(bytesOf(layer).subarray(LAYER - 1000, LAYER - 899))).toBe(true);
   });
 
+  it('reads a registry whose API answers under another name there, and signs in there', async () => {
+    const [name, api] = ['moved.example.test', 'registry.example.org'];
+    await faults.host(api).auth({ scheme: 'bearer', users });
+    const registries = { [name]: { ...faults.registries()[api]!, apiHost: api } };
+    const app = client(name, [alice], { registries });
+    expect((await app.openManifest('v1')).bytes.equals(image.root.bytes)).toBe(true);
+    expect((await readBlob(await app.openBlob(layer), 1e7)).equals(bytesOf(layer))).toBe(true);
+    expect(upstreams.requests(api).map(({ kind, auth }) => [kind, auth])).toEqual([
+      ['manifest-tag', 'none'],
+      ['token', 'basic'],
+      ['manifest-tag', 'bearer'],
+      ['blob', 'bearer'],
+    ]);
+  });
+
   it('does not trust a certificate of nobody known', async () => {
     const { address } = faults.host(HUB);
     const app = client(HUB, [], { registries: { [HUB]: { address } } });
@@ -104,6 +119,40 @@ describe('authorisation', () => {
       code: 'untrusted-host',
     });
     expect(upstreams.requests('auth.evil.test').filter(({ auth }) => auth !== 'none')).toEqual([]);
+  });
+});
+
+describe('a token realm at an address of ours', () => {
+  const challenge = (realm: string) =>
+    faults
+      .host(HUB)
+      .on()
+      .answer(401, { headers: { 'www-authenticate': `Bearer realm="${realm}",service="x"` } });
+
+  it.each([
+    ['https://127.0.0.1:1/token', 'address-refused'],
+    ['https://10.0.0.7/token', 'address-refused'],
+    ['https://169.254.169.254/token', 'address-refused'],
+    ['https://[::ffff:10.0.0.7]/token', 'address-refused'],
+    ['http://10.0.0.7/token', 'untrusted-host'],
+  ])('is not asked: %s', async (realm, code) => {
+    challenge(realm);
+    await expect(client(HUB).headManifest('v1')).rejects.toMatchObject({ code, retry: false });
+    await expect(client(HUB).openBlob(layer)).rejects.toMatchObject({ code });
+    await expect(client(HUB, [alice]).headManifest('v1')).rejects.toMatchObject({ code });
+  });
+
+  it('gets no credential either when its name is of the registry’s own trust', async () => {
+    challenge('https://auth.docker.io/token');
+    const asked: string[] = [];
+    const lookup = (name: string) => {
+      asked.push(name);
+      return Promise.resolve([{ address: '127.0.0.1', family: 4 }]);
+    };
+    await expect(client(HUB, [alice], { lookup }).headManifest('v1')).rejects.toMatchObject({
+      code: 'address-refused',
+    });
+    expect(asked).toEqual(['auth.docker.io']);
   });
 });
 
@@ -258,6 +307,26 @@ describe('uploads', () => {
     faults.host(HUB).clear();
     start().answer(202, { headers: { location: `http://${HUB}/upload` } });
     await expect(client(HUB, [alice]).startUpload()).rejects.toMatchObject({ code: 'untrusted-host' });
+  });
+
+  it.each([
+    ['https://10.0.0.7/upload', 'untrusted-host'],
+    ['https://[::ffff:127.0.0.1]/upload', 'untrusted-host'],
+    // Of the registry’s own trust by its name: the address decides.
+    ['https://uploads.docker.io/upload', 'address-refused'],
+    ['https://docker.io:1/upload', 'address-refused'],
+  ])('sends nothing to a Location at an address of ours: %s', async (location, code) => {
+    faults.host(HUB).on({ kind: 'upload', method: 'POST' }).answer(202, { headers: { location } });
+    const lookup = () => Promise.resolve([{ address: '10.0.0.7', family: 4 }]);
+    const app = client(HUB, [], { lookup });
+    let sent = false;
+    const send = async () => {
+      const answer = await app.startUpload();
+      if (answer.mounted) throw new Error('mounted');
+      await answer.upload.putWhole(() => Promise.resolve(void (sent = true)), 1, digestOf(Buffer.from('x')));
+    };
+    await expect(send()).rejects.toMatchObject({ code, retry: false });
+    expect(sent).toBe(false);
   });
 
   it('authorises a push, and hears an early refusal while it sends', async () => {
