@@ -155,10 +155,12 @@ describe('copying into Distribution', () => {
       .drip(24 * MiB);
     let done = 0;
     const running = copy({ onProgress: ({ bytesDone }) => (done = bytesDone), concurrency: 1 });
-    await until(() => (done > 8 * MiB ? true : undefined), { timeoutMs: 20_000, what: '8 MiB to be sent' });
+    await until(() => (done > 32 * MiB ? true : undefined), { timeoutMs: 20_000, what: '32 MiB to be sent' });
     await cache.writer.kill('SIGKILL');
     await cache.writer.restart();
     expect((await running).digest).toBe(image.digest);
+    // Sent again from the start, the source would have been read for 80 MiB.
+    expect(faults.log.total({ kind: 'blob' }).bytes).toBeLessThan(64 * MiB);
     await holds();
   });
 
