@@ -78,6 +78,18 @@ describe('a registry in trouble', () => {
     await expect(client(HUB).openBlob(layer)).rejects.toMatchObject({ code });
   });
 
+  it('believes the bytes of a manifest, never the digest that is announced for them', async () => {
+    faults.host(HUB).on({ kind: 'manifest', method: 'GET' }).wrongDigest();
+    await expect(client(HUB).openManifest('v1')).rejects.toMatchObject({ code: 'digest-mismatch' });
+    expect((await client(HUB).openManifest(image.digest)).bytes.equals(image.root.bytes)).toBe(true);
+    faults.host(HUB).clear();
+    faults.host(HUB).on({ kind: 'manifest', method: 'GET' }).flip(5);
+    for (const reference of ['v1', image.digest])
+      await expect(client(HUB).openManifest(reference)).rejects.toMatchObject({ code: 'digest-mismatch' });
+    faults.host(HUB).on({ kind: 'manifest', method: 'GET' }).noDigest();
+    expect((await client(HUB).openManifest('v1')).digest).not.toBe(image.digest);
+  });
+
   it('takes no manifest, and no list of what refers to one, that is larger than it may be', async () => {
     const { size } = image.root;
     expect((await client(HUB, [], { manifestMaxBytes: size }).openManifest('v1')).bytes).toHaveLength(size);

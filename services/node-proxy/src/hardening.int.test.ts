@@ -3,6 +3,7 @@ import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { MANIFEST_TYPES } from '@kuik/testbed';
 import { ask, startProxyWorld, type ProxyWorld, type RunningProxy } from './proxy-world.fixture.ts';
 
 const ONE = 'one.example.test';
@@ -153,6 +154,24 @@ describe('what leaves for a registry, and what comes back from it', () => {
         const { body } = await ask(`${proxy.url}/v2/${host}/app/manifests/1`, { headers: { host: other } });
         expect(JSON.parse(body.toString())).toMatchObject({ annotations: { host } });
       }
+  });
+
+  it('the types that a client takes change neither what is asked for nor what is answered', async () => {
+    sent.length = 0;
+    const takes = [
+      {},
+      ...['text/html', 'application/vnd.docker.distribution.manifest.v2+json'].map((accept) => ({ accept })),
+    ];
+    for (const [at, headers] of takes.entries()) {
+      const { body, headers: got } = await ask(`${proxy.url}/v2/${ONE}/app/manifests/taken-${at}`, { headers });
+      expect([digestOf(body), got['content-type']]).toEqual([
+        digestOf(manifestOf(ONE)),
+        'application/vnd.oci.image.manifest.v1+json',
+      ]);
+    }
+    const asked = sent.map(({ headers }) => headers.accept!.split(', ').sort());
+    expect(asked).toEqual(asked.map(() => [...MANIFEST_TYPES].sort()));
+    expect(asked.length).toBeGreaterThanOrEqual(takes.length);
   });
 
   it('a body that came with a GET is not the next request', async () => {

@@ -88,6 +88,8 @@ describe('requests that nobody should send', () => {
       400,
       'KUIK-PRX-400',
     ],
+    ['a line feed alone', `GET /v2/ HTTP/1.1\r\nHost: x\nContent-Length: 1\r\n\r\n`, 400, 'KUIK-PRX-400'],
+    ['a carriage return alone', `GET /v2/ HTTP/1.1\r\nHost: x\rX-Y: z\r\n\r\n`, 400, 'KUIK-PRX-400'],
     ['a head of 100 KiB', get('/v2/', `X-Large: ${'x'.repeat(100_000)}\r\n`), 400, 'KUIK-PRX-400'],
     ['our own loopback as upstream', get('/v2/localhost__1/a/manifests/1'), 403, 'KUIK-REG-530'],
     ['an address as upstream', get('/v2/169.254.169.254/a/manifests/1'), 403, 'KUIK-REG-530'],

@@ -67,6 +67,7 @@ describe('parsePull refuses', () => {
     ['an unknown algorithm', `/v2/quay.io/a/blobs/md5:${'a'.repeat(32)}`, 'digestInvalid'],
     ['user info in the host', '/v2/user@evil.example/a/manifests/v1', 'nameInvalid'],
     ['an IPv6 host', '/v2/[::1]:5000/a/manifests/v1', 'nameInvalid'],
+    ['an empty label in the host', '/v2/quay..io/a/manifests/v1', 'nameInvalid'],
     ['a backslash', '/v2/quay.io\\a/manifests/v1', 'nameInvalid'],
     ['referrers of no digest', '/v2/quay.io/a/referrers/v1', 'digestInvalid'],
   ])('%s', (_what, target, refused) => {
