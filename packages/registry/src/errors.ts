@@ -1,4 +1,4 @@
-import type { RegistryErrorCode } from './port.ts';
+import type { RateLimit, RegistryErrorCode } from './port.ts';
 
 /** Which codes mean that the same request may succeed later without anybody changing anything. */
 const RETRY: Record<RegistryErrorCode, boolean> = {
@@ -40,6 +40,8 @@ export interface RegistryErrorDetails {
   cause?: unknown;
   status?: number;
   retryAfterMs?: number;
+  /** What the answer said of a quota. */
+  rateLimit?: RateLimit;
   /** The registry's own code for it (OCI distribution spec, "Error Codes"), when it named one. */
   said?: string;
   /** Bytes of a blob that the sink had accepted when it broke. */
@@ -55,6 +57,7 @@ export class RegistryError extends Error {
   readonly retry: boolean;
   readonly status?: number;
   readonly retryAfterMs?: number;
+  readonly rateLimit?: RateLimit;
   readonly said?: string;
   readonly bytesDelivered?: number;
 
@@ -65,6 +68,7 @@ export class RegistryError extends Error {
     this.retry = RETRY[code];
     if (details.status !== undefined) this.status = details.status;
     if (details.retryAfterMs !== undefined) this.retryAfterMs = details.retryAfterMs;
+    if (details.rateLimit !== undefined) this.rateLimit = details.rateLimit;
     if (details.said !== undefined) this.said = details.said;
     if (details.bytesDelivered !== undefined) this.bytesDelivered = details.bytesDelivered;
   }

@@ -148,10 +148,12 @@ export class RepositoryRequests {
   async failure(doing: string, answer: Answer & { read?: unknown }): Promise<RegistryError> {
     const { said, words } = errorOf(await bodyOf(answer as HttpResponse | RawResponse));
     const retryAfterMs = parseRetryAfter(answer.header('retry-after'), this.context.now());
+    const rateLimit = parseRateLimit((name) => answer.header(name));
     return new RegistryError(codeOfStatus(answer.status), `${doing}: status ${answer.status}${words}`, {
       status: answer.status,
       ...(said === undefined ? {} : { said }),
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+      ...(rateLimit === undefined ? {} : { rateLimit }),
     });
   }
 

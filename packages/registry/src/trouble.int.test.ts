@@ -52,7 +52,14 @@ describe('a registry in trouble', () => {
     faults.host(HUB).on().quota(1);
     const app = client(HUB);
     expect((await app.openManifest('v1')).rateLimit).toEqual({ limit: 1, remaining: 0, windowSeconds: 21_600 });
-    await expect(app.openManifest('v1')).rejects.toMatchObject({ code: 'rate-limited', retry: true, status: 429 });
+    const spent = { limit: 1, remaining: 0, windowSeconds: 21_600 };
+    await expect(app.openManifest('v1')).rejects.toMatchObject({
+      code: 'rate-limited',
+      retry: true,
+      status: 429,
+      rateLimit: spent,
+    });
+    await expect(app.headManifest('absent')).rejects.toMatchObject({ code: 'not-found', rateLimit: spent });
     faults.host(HUB).clear();
     faults.host(HUB).on().rateLimited({ retryAfter: 120 });
     await expect(app.headManifest('v1')).rejects.toMatchObject({ code: 'rate-limited', retryAfterMs: 120_000 });

@@ -137,12 +137,13 @@ describe('checkUpstream', () => {
 
   describe('the tag that lies: its manifest answers 200, what it names 404', () => {
     const OTHER = `sha256:${'b'.repeat(64)}`;
-    const lying = (method: 'HEAD' | 'GET', ask: Ask, remaining?: number) => {
+    const lying = (method: 'HEAD' | 'GET', ask: Ask, remaining = 5) => {
       const asked: string[] = [];
       const look = (by: string) => (reference: string) => {
         asked.push(`${by} ${reference}`);
-        if (reference === OTHER) return Promise.reject(new RegistryError('not-found', 'upstream said 404'));
-        return Promise.resolve({ digest: OTHER, mediaType: 'x', size: 1, rateLimit: { remaining } });
+        const rateLimit = { remaining };
+        if (reference === OTHER) return Promise.reject(new RegistryError('not-found', 'said 404', { rateLimit }));
+        return Promise.resolve({ digest: OTHER, mediaType: 'x', size: 1, rateLimit });
       };
       const client = { headManifest: look('HEAD'), openManifest: look('GET') };
       const registry = { upstream: () => client } as unknown as Pick<RegistryAccess, 'upstream'>;
@@ -171,6 +172,9 @@ describe('checkUpstream', () => {
         result: { kind: 'seen', digest: OTHER, exhausted: true },
         asked: ['GET 1'],
       });
+      const refused = (remaining: number) => lying('GET', { by: 'digest', digest: OTHER }, remaining);
+      expect((await refused(0)).result).toEqual({ ...lie, message: 'said 404', exhausted: true });
+      expect((await refused(5)).result).not.toHaveProperty('exhausted');
     });
   });
 

@@ -80,6 +80,7 @@ export async function checkUpstream(
         message: error.message,
         retryAfterMs: error.retryAfterMs,
         tried: secrets,
+        ...(error.rateLimit?.remaining === 0 ? { exhausted: true } : {}),
         ...(asked === undefined ? {} : { digest: asked }),
       };
     }

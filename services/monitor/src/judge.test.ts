@@ -119,6 +119,18 @@ describe('judge', () => {
     expect(judgement.host).toEqual({ do: 'go-on' });
   });
 
+  it.each<RegistryErrorCode>(['not-found', 'unauthorized', 'forbidden', 'server-error'])(
+    'believes no %s of a registry that says that nothing is left of the quota',
+    (code) => {
+      const image = withUpstream(stanza({ lastSeen: at(-99) }));
+      const { state, stanza: made, host } = judge(image, { ...failed(code), digest: DIGEST, exhausted: true }, NOW);
+      expect([state, host]).toEqual(['RateLimited', { do: 'go-on' }]);
+      expect(made).toMatchObject({ digest: DIGEST, lastSeen: at(-99), error: { code: 'KUIK-REG-429' } });
+      expect(made.error?.message).toContain('nothing is left of the quota (it said so)');
+      expect(made.error).not.toHaveProperty('retryAt');
+    },
+  );
+
   it('says which digest a tag names in vain', () => {
     const { error } = judge(imageOf(), { ...failed('not-found'), digest: OTHER }, NOW).stanza;
     expect(error?.message).toContain(`the tag names ${OTHER}, which the registry does not have`);

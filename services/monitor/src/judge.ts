@@ -27,6 +27,8 @@ export type CheckResult =
       readonly code: RegistryErrorCode;
       readonly message: string;
       readonly retryAfterMs?: number | undefined;
+      /** Nothing is left of the quota, whatever else the registry said. */
+      readonly exhausted?: boolean | undefined;
       /** Pull secrets that were tried (names), when the broker said so. */
       readonly tried?: readonly string[] | undefined;
       /** The digest that was asked for, which the tag names. */
@@ -65,7 +67,7 @@ const RECORD_MS = 24 * 3_600_000;
 
 /**
  * The stanza that a check makes, and whether it is worth a write. An answer is Available, or Moved when a tag's digest is not the cached
- * one; a refusal keeps what was last seen. 429 parks the registry by its own word, no answer at all makes it back off.
+ * one; a refusal keeps what was last seen, and one without any quota left is RateLimited, as in kuik v2. 429 parks the registry by its own word, no answer at all makes it back off.
  */
 export function judge(image: CachedImage, result: Exclude<CheckResult, { kind: 'undecided' }>, now: number): Judgement {
   const before = stanzaOf(image, 'upstream');
@@ -78,7 +80,7 @@ export function judge(image: CachedImage, result: Exclude<CheckResult, { kind: '
   const { digest = before?.digest } = result;
   const [state, name] = failureOf(result);
   const parkMs = result.retryAfterMs ?? DEFAULT_PARK_MS;
-  const limited = state === 'RateLimited';
+  const limited = result.code === 'rate-limited';
   const stanza: UpstreamStanza = {
     forUid,
     state,
@@ -128,8 +130,13 @@ function seenStanza(
   return { ...stanza, state: 'RateLimited', error: { code, message, at } };
 }
 
-/** A digest that is not there although the tag names it: the image cannot be had, whatever the tag says. */
-function failureOf({ code, digest }: Extract<CheckResult, { kind: 'failed' }>): readonly [UpstreamState, ErrorName] {
+/** Without a quota nothing else counts. A digest that is not there although the tag names it: the image cannot be had, whatever the tag says. */
+function failureOf({
+  code,
+  digest,
+  exhausted,
+}: Extract<CheckResult, { kind: 'failed' }>): readonly [UpstreamState, ErrorName] {
+  if (exhausted === true) return ['RateLimited', 'rateLimited'];
   if (code === 'not-found' && digest !== undefined) return ['Deleted', 'tagLies'];
   return FAILURES[code] ?? ['Error', 'upstreamFailed'];
 }
@@ -137,7 +144,12 @@ function failureOf({ code, digest }: Extract<CheckResult, { kind: 'failed' }>): 
 function explainFailure(name: ErrorName, result: Extract<CheckResult, { kind: 'failed' }>, image: string): string {
   const doing = `cannot check ${image}`;
   const told = result.message.replace(/^cannot (?:read|access) \S+: /, '');
-  const said = name === 'tagLies' ? `the tag names ${result.digest}, which the registry does not have (${told})` : told;
+  const said =
+    name === 'tagLies'
+      ? `the tag names ${result.digest}, which the registry does not have (${told})`
+      : name === 'rateLimited' && result.code !== 'rate-limited'
+        ? `nothing is left of the quota (${told})`
+        : told;
   const reference = tryParseReference(image);
   if (reference === undefined) return explain(doing, said, ERROR_CODES[name].remedy);
   if (result.tried !== undefined && (name === 'unauthorized' || name === 'forbidden')) {
