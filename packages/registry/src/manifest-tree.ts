@@ -1,5 +1,5 @@
 import { RegistryError } from './errors.ts';
-import { isBlobDescriptor, platformOf, readManifest, type Descriptor } from './plan.ts';
+import { attestedBy, isBlobDescriptor, platformOf, readManifest, type Descriptor } from './plan.ts';
 import { readBlob } from './open-blob.ts';
 import { formatPlatform } from '@kuik/image';
 import { inParallel } from './in-parallel.ts';
@@ -27,12 +27,17 @@ export interface ManifestTree {
   descendants: Manifest[];
   blobs: Descriptor[];
   platforms: ImagePlatform[];
+  /** Digests of children that were not wanted and are not in the tree: platforms, and what attests them. */
+  left: ReadonlySet<string>;
   /** Bytes already read on the way (an image's config): no second request for them. */
   inline: Map<string, Buffer>;
 }
 
 export interface WalkOptions {
-  /** Which platforms of an index to take; what belongs to no platform is always taken. */
+  /**
+   * Which platforms of an index to take. What attests a platform is taken with it, or when it is wanted itself; nothing else is asked about:
+   * what belongs to no platform is always taken.
+   */
   wants?: ((descriptor: Descriptor) => boolean) | undefined;
   /** Tries unwanted platforms, too: what is there is told as held. For a source that costs nothing. */
   lookAtAll?: boolean | undefined;
@@ -53,7 +58,8 @@ export async function walkManifests(
   const content = readManifest(root);
   await walk.visit(root, 0);
   if (content.kind === 'image') await walk.describeImage(root, content.blobs[0]);
-  return { root, descendants: walk.found, blobs: walk.blobs, platforms: walk.platforms, inline: walk.inline };
+  const { found: descendants, blobs, platforms, left, inline } = walk;
+  return { root, descendants, blobs, platforms, left, inline };
 }
 
 /** What is listed in an index of the tree and is not in it: left out, or not there. */
@@ -67,6 +73,7 @@ class Walk {
   readonly found: Manifest[] = [];
   readonly blobs: Descriptor[] = [];
   readonly platforms: ImagePlatform[] = [];
+  readonly left = new Set<string>();
   readonly inline = new Map<string, Buffer>();
   readonly #seen = new Set<string>();
   readonly #source: RepositoryClient;
@@ -83,17 +90,20 @@ class Walk {
     if (children.length > 0 && depth >= MAX_DEPTH) {
       throw new RegistryError('rejected', `manifest ${manifest.digest}: indexes nest deeper than ${MAX_DEPTH}`);
     }
-    const opened = await inParallel(children, PARALLEL, (child) => this.#open(child));
-    for (const [at, child] of children.entries()) await this.#child(child, opened[at], depth);
+    const wanted = children.map((child) => this.#wanted(child, children));
+    const opened = await inParallel([...children.entries()], PARALLEL, ([at, child]) => this.#open(child, wanted[at]!));
+    for (const [at, child] of children.entries()) await this.#child(child, opened[at], wanted[at]!, depth);
   }
 
-  async #child(child: Descriptor, manifest: Manifest | undefined, depth: number): Promise<void> {
+  async #child(child: Descriptor, manifest: Manifest | undefined, wanted: boolean, depth: number): Promise<void> {
     const platform = platformOf(child);
     const note = (state: ImagePlatform['state']) => {
       if (platform !== undefined) this.platforms.push({ platform, digest: child.digest, state });
     };
-    const wanted = this.#wanted(child);
-    if (!wanted && manifest === undefined) return note('left');
+    if (!wanted && manifest === undefined) {
+      this.left.add(child.digest);
+      return note('left');
+    }
     if (isBlobDescriptor(child)) return void this.blobs.push(child);
     if (manifest === undefined) return note('absent');
     if (this.#seen.has(child.digest)) return note('held');
@@ -105,13 +115,17 @@ class Walk {
     note('held');
   }
 
-  #wanted(child: Descriptor): boolean {
-    return platformOf(child) === undefined || this.#options.wants?.(child) !== false;
+  #wanted(child: Descriptor, siblings: readonly Descriptor[]): boolean {
+    const { wants = () => true } = this.#options;
+    if (platformOf(child) !== undefined) return wants(child);
+    const attested = attestedBy(child);
+    const about = siblings.filter((one) => one.digest === attested && platformOf(one) !== undefined);
+    return about.length === 0 || wants(child) || about.some((one) => wants(one));
   }
 
-  async #open(child: Descriptor): Promise<Manifest | undefined> {
+  async #open(child: Descriptor, wanted: boolean): Promise<Manifest | undefined> {
     const { near, lookAtAll = false } = this.#options;
-    if ((!lookAtAll && !this.#wanted(child)) || isBlobDescriptor(child)) return undefined;
+    if ((!lookAtAll && !wanted) || isBlobDescriptor(child)) return undefined;
     const nearby = near === undefined ? undefined : await this.#read(near, child).catch(unlessAborted);
     return nearby ?? this.#read(this.#source, child);
   }

@@ -71,6 +71,12 @@ export function platformOf(descriptor: Descriptor): string | undefined {
   return formatPlatform(platform);
 }
 
+/** Digest of the manifest that this one attests: BuildKit lists provenance and SBOMs beside what they are about. Undefined for anything else. */
+export function attestedBy({ annotations = {} }: Descriptor): string | undefined {
+  if (annotations['vnd.docker.reference.type'] !== 'attestation-manifest') return undefined;
+  return annotations['vnd.docker.reference.digest'];
+}
+
 /** Whether an index lists this as a layer or config instead of a manifest (build caches do). */
 export function isBlobDescriptor(descriptor: Descriptor): boolean {
   return /\.layer\.|rootfs\.diff|\.config\.|buildkit\.cacheconfig|container\.image\.v1/.test(descriptor.mediaType);

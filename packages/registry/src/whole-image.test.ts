@@ -3,10 +3,15 @@ import { makeImage, makeIndex, type MadeImage } from '@kuik/testbed';
 import { copyImage } from './copy.ts';
 import { RegistryError } from './errors.ts';
 import { memoryRegistry, type MemoryRequest } from './memory.ts';
-import { holdsWholeImage } from './whole-image.ts';
+import { platformOf } from './plan.ts';
+import { holdsWholeImage, type LookOptions } from './whole-image.ts';
 
 /** A copy of `image` in a registry; `lacks` decides which requests find nothing from then on. */
-async function world(image: MadeImage, lacks: (request: MemoryRequest) => boolean = () => false) {
+async function world(
+  image: MadeImage,
+  lacks: (request: MemoryRequest) => boolean = () => false,
+  wants?: LookOptions['wants'],
+) {
   let armed = false;
   const registry = memoryRegistry({
     intercept: (request) => {
@@ -18,7 +23,7 @@ async function world(image: MadeImage, lacks: (request: MemoryRequest) => boolea
   for (const blob of image.blobs) registry.putBlob('up.test', 'app', Buffer.concat([...blob.open()]), blob.digest);
   for (const { digest, bytes, mediaType } of image.manifests) await source.putManifest(digest, bytes, mediaType);
   await source.putManifest('v1', image.root.bytes, image.root.mediaType);
-  await copyImage({ source, reference: 'v1', target: client, targetTag: 'v1' });
+  await copyImage({ source, reference: 'v1', target: client, targetTag: 'v1', wants });
   armed = true;
   return { registry, client };
 }
@@ -52,6 +57,20 @@ describe('holdsWholeImage', () => {
       expect(await holdsWholeImage(client, image.digest)).toBe(false);
     },
   );
+
+  it('of one platform holds that and what attests it, and is not whole for all', async () => {
+    const wants: LookOptions['wants'] = (child) => platformOf(child) === 'linux/arm64';
+    const { registry, client } = await world(index, () => false, wants);
+    expect(await holdsWholeImage(client, index.digest, { wants })).toBe(true);
+    expect(await holdsWholeImage(client, index.digest)).toBe(false);
+    for (const { digest } of index.blobs) {
+      const had = await client.headBlob(digest);
+      registry.dropBlob('cache.test', 'app', digest);
+      expect(await holdsWholeImage(client, index.digest, { wants })).toBe(had === undefined);
+      const { open } = index.blobs.find((blob) => blob.digest === digest)!;
+      if (had !== undefined) registry.putBlob('cache.test', 'app', Buffer.concat([...open()]), digest);
+    }
+  });
 
   it('does not know when the registry cannot be asked', async () => {
     const { registry } = await world(single);

@@ -28,8 +28,7 @@ export async function holdsWholeImage(
   try {
     const root = await client.openManifest(digest, options);
     const tree = await walkManifests(client, root, { wants, ...options });
-    const left = new Set(tree.platforms.flatMap(({ digest, state }) => (state === 'left' ? [digest] : [])));
-    if (lackingOf(tree).some(({ digest }) => !left.has(digest))) return false;
+    if (lackingOf(tree).some(({ digest }) => !tree.left.has(digest))) return false;
     let whole = true;
     await inParallel(blobsToCopy(tree.blobs, foreignLayers), PARALLEL, async (blob) => {
       if (whole && (await client.headBlob(blob.digest, options)) === undefined) whole = false;

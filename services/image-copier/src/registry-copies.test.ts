@@ -16,6 +16,8 @@ const alone: BlobTurns = {
 };
 const platforms = ['linux/amd64', 'linux/arm64', 'linux/s390x'];
 const image = await makeIndex({ seed: 'platforms', platforms });
+/** Listed behind the platforms, one for each, in their order. */
+const attestations = image.manifests.slice(platforms.length).map(({ digest }) => digest);
 const signature = await makeArtifact({ seed: 'signature', subject: image.root });
 
 const ROUTE: Omit<CopyRoute, 'registry'> = {
@@ -85,7 +87,7 @@ describe('a copy into the cache', () => {
     expect(told(grown)).toEqual({ held: ['linux/amd64', 'linux/arm64'], onDemand: ['linux/s390x'], pulled: [] });
     const arm64 = image.platforms['linux/arm64'];
     const manifests = readUpstream(before).filter(({ operation }) => operation === 'open-manifest');
-    expect(manifests.map(({ reference }) => reference)).toEqual([image.digest, arm64]);
+    expect(manifests.map(({ reference }) => reference)).toEqual([image.digest, arm64, attestations[1]]);
     expect(grown.digest).toBe(image.digest);
   });
 
@@ -120,6 +122,20 @@ describe('a copy into the cache', () => {
       onDemand: ['linux/s390x'],
       pulled: ['linux/arm64'],
     });
+  });
+
+  it('keeps an attestation that was pulled by itself', async () => {
+    await copy(wanting('linux/amd64'));
+    const [, ofArm64, ofS390x] = attestations;
+    await expect(cache.headManifest(ofArm64!)).rejects.toMatchObject({ code: 'not-found' });
+    const wanted = { platforms: ['linux/amd64'], pulled: [ofArm64!], pulledBefore: [] };
+    expect(told(await copy({ wanted, verify: image.digest }))).toEqual({
+      held: ['linux/amd64'],
+      onDemand: ['linux/arm64', 'linux/s390x'],
+      pulled: [],
+    });
+    expect((await cache.headManifest(ofArm64!)).digest).toBe(ofArm64);
+    await expect(cache.headManifest(ofS390x!)).rejects.toMatchObject({ code: 'not-found' });
   });
 
   it('is whole where the cache registry takes nothing less, also for the next image', async () => {

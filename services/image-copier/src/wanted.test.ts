@@ -19,8 +19,8 @@ describe('wantsOf', () => {
   it.each<[string, Wanted, Descriptor, boolean]>([
     ['a platform of the nodes', wanted(), child('amd64', 'sha256:1'), true],
     ['another platform', wanted(), child('arm64', 'sha256:2'), false],
-    ['an attestation', wanted(), child('unknown', 'sha256:3'), true],
-    ['what names no platform', wanted(), { ...child('arm64', 'sha256:4'), platform: undefined } as never, true],
+    ['an attestation, for itself', wanted(), child('unknown', 'sha256:3'), false],
+    ['an attestation that was pulled', wanted({ pulled: ['sha256:3'] }), child('unknown', 'sha256:3'), true],
     ['what was pulled through', wanted({ pulled: ['sha256:2'] }), child('arm64', 'sha256:2'), true],
     [
       'what was pulled through under an older digest',

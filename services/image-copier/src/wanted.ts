@@ -11,14 +11,14 @@ export interface Wanted {
   readonly pulled: readonly string[];
 }
 
-/** Which children of an index to copy; what belongs to no platform always is. Undefined: all. */
+/** Which platforms of an index to copy, and what attests one that was pulled by itself (`WalkOptions.wants` has the rest). Undefined: all. */
 export function wantsOf(wanted: Wanted | undefined): ((child: Descriptor) => boolean) | undefined {
   if (wanted === undefined) return undefined;
   const platforms = [...wanted.platforms, ...wanted.pulledBefore];
   const digests = new Set(wanted.pulled);
   return (child) => {
     const platform = platformOf(child);
-    return platform === undefined || digests.has(child.digest) || wantsPlatform(platforms, platform);
+    return digests.has(child.digest) || (platform !== undefined && wantsPlatform(platforms, platform));
   };
 }
 
