@@ -10,10 +10,15 @@ import { pod } from '../story/pods.ts';
 export const HUB = 'docker.io';
 
 const PACE = { hosts: { [HUB]: { perSecond: 200, burst: 500 } } };
+/** The shortest time between two checks of one image. */
+export const CHECK_EVERY_MS = 250;
 /** Checks as often as they come: a day of monitoring in a moment. */
 const SETTINGS: Partial<Record<ServiceName, object>> = {
   'image-copier': { pace: PACE },
-  monitor: { pace: PACE, monitor: { interval: '250ms', budgetPerInterval: 1_000, idle: '50ms', tellHosts: '100ms' } },
+  monitor: {
+    pace: PACE,
+    monitor: { interval: `${CHECK_EVERY_MS}ms`, budgetPerInterval: 1_000, idle: '50ms', tellHosts: '100ms' },
+  },
 };
 
 /** Time is not what the story is about: on a busy machine a node waits for its copier as well. */
@@ -25,7 +30,7 @@ interface NodeOfCluster {
   readonly proxy: string;
 }
 
-/** A cluster whose nodes share one address, before a Docker Hub that counts: what keeps images, and the proxies of some nodes. */
+/** A cluster whose nodes, all linux/amd64, share one address, before a Docker Hub that counts: what keeps images, and the proxies of some nodes. */
 export class QuotaWorld {
   readonly parts: LocalParts & { stop(): Promise<void> };
   readonly monitor: ServiceProcess;
@@ -45,6 +50,12 @@ export class QuotaWorld {
 
   static async start(nodes: number): Promise<QuotaWorld> {
     const parts = await leaseLocalParts();
+    await parts.controlPlane.api.request(
+      'PATCH',
+      '/api/v1/nodes/node-1',
+      { metadata: { labels: { 'kubernetes.io/os': 'linux', 'kubernetes.io/arch': 'amd64' } } },
+      { contentType: 'application/merge-patch+json' },
+    );
     const identities = await Promise.all(
       (['pod-watcher', 'image-copier', 'monitor', 'node-proxy'] as const).map((name) => identityOf(name, parts)),
     );
@@ -90,9 +101,9 @@ export class QuotaWorld {
     return this.parts.faults.host(HUB);
   }
 
-  /** Puts an image with one platform upstream: an index and its manifest, each of which counts when it is read. */
+  /** Puts an image upstream as BuildKit makes it, for two platforms, each with an attestation: five manifests, each of which counts when it is read. */
   async push(name: string, host = HUB): Promise<{ index: string; child: string }> {
-    const image = await makeIndex({ seed: name, platforms: ['linux/amd64'], attestation: false });
+    const image = await makeIndex({ seed: name, platforms: ['linux/amd64', 'linux/arm64'], attestation: true });
     const { digest } = await this.parts.faults.push(host, `library/${name}`, ['1'], image);
     return { index: digest, child: image.platforms['linux/amd64']! };
   }
@@ -141,8 +152,8 @@ export class QuotaWorld {
     return readMetric(this.monitor.metricsUrl, name, { host });
   }
 
-  async until(what: string, check: () => Promise<boolean>): Promise<void> {
-    await until(check, { what, timeoutMs: 30_000, everyMs: 25 });
+  async until(what: string, check: () => Promise<boolean>, timeoutMs = 30_000): Promise<void> {
+    await until(check, { what, timeoutMs, everyMs: 25 });
   }
 }
 
