@@ -82,16 +82,20 @@ it('pinned, mixed, sparse: every digest is what was asked for, and nothing is st
   );
   const edgeOnly = await makeImage({ seed: 'edge', platform: 'linux/arm64', layers: LAYERS });
   const edge = indexOf([{ image: edgeOnly, platform: platform(1) }], { json: 'pretty' });
-  const child = await makeImage({ seed: 'child', platform: 'linux/arm64', layers: LAYERS });
+  // Two of one family; the one that the cluster's node cannot run is what a pod names.
+  const [sibling, child] = (await Promise.all(
+    [0, 1].map((at) => makeImage({ seed: `family/${at}`, platform: platforms[at]!, layers: LAYERS })),
+  )) as [MadeImage, MadeImage];
+  const family = indexOf([sibling, child].map((image, at) => ({ image, platform: platform(at) })));
   await world.push('app', ['1'], app);
   await world.push('edge', ['1'], edge);
-  await world.push('child', ['1'], child);
+  await world.push('family', ['1'], family);
 
   const pinned = imageIn(`app:1@${app.digest}`);
   await world.hold('pinned', pinned);
   await world.hold('tagged', imageIn('app:1'));
   await world.hold('edge', imageIn('edge:1'));
-  await world.hold('child', imageIn(`child@${child.digest}`));
+  await world.hold('child', imageIn(`family@${child.digest}`));
   expect(await world.cached(pinned)).toMatchObject({
     digest: app.digest,
     platforms: ['linux/amd64'],
@@ -101,7 +105,8 @@ it('pinned, mixed, sparse: every digest is what was asked for, and nothing is st
     digest: edge.digest,
     platformsOnDemand: ['linux/arm64'],
   });
-  expect(await world.cached(imageIn(`child@${child.digest}`))).toMatchObject({ platforms: ['linux/arm64'] });
+  const held = { digest: child.digest, platforms: ['linux/arm64'] };
+  expect(await world.cached(imageIn(`family@${child.digest}`))).toMatchObject(held);
   await world.cached(imageIn('app:1'));
 
   // By digest, never pulled by tag before; the bytes of the index are the index.
@@ -109,11 +114,14 @@ it('pinned, mixed, sparse: every digest is what was asked for, and nothing is st
   expect(await blobsHeld('app', amd64)).toEqual([true, true]);
   expect(await blobsHeld('app', arm64)).toEqual([false, false]);
   expect(await blobsHeld('edge', edgeOnly)).toEqual([false, false]);
+  expect(await blobsHeld('family', child)).toEqual([true, true]);
+  expect(await blobsHeld('family', sibling)).toEqual([false, false]);
   const pull = async (reference: string, arch: string) =>
     (await pullWithSkopeo(world.proxyPrefix, imageIn(reference), { arch })).digest;
   expect(await pull(`app@${app.digest}`, 'amd64')).toBe(amd64.digest);
+  expect(await pull(`edge@${edge.digest}`, 'arm64')).toBe(edgeOnly.digest);
   expect(await pull('edge:1', 'arm64')).toBe(edgeOnly.digest);
-  expect(await pull(`child@${child.digest}`, 'arm64')).toBe(child.digest);
+  expect(await pull(`family@${child.digest}`, 'arm64')).toBe(child.digest);
 
   // The arm64 node: fetched through, and kept from then on, by the image whose copy is more than 5 s old first (before that it counts as on its way).
   const kept = await world.cached(
@@ -142,3 +150,23 @@ it('pinned, mixed, sparse: every digest is what was asked for, and nothing is st
     expect(await pull(`app@${app.digest}`, arch)).toBe(digest);
   expect((await world.pull('app', `manifests/${app.digest}`)).digest).toBe(app.digest);
 }, 90_000);
+
+it('lost: a layer of a platform that is kept comes back though nobody pulls it, and what is on demand stays there', async () => {
+  await world.upstream('up');
+  const [amd64, arm64] = (await Promise.all(
+    ['linux/amd64', 'linux/arm64'].map((platform) => makeImage({ seed: `lost/${platform}`, platform, layers: LAYERS })),
+  )) as [MadeImage, MadeImage];
+  const image = indexOf([
+    { image: amd64, platform: { os: 'linux', architecture: 'amd64' } },
+    { image: arm64, platform: { os: 'linux', architecture: 'arm64' } },
+  ]);
+  await world.push('lost', ['1'], image);
+  await world.hold('lost', imageIn('lost:1'));
+  const before = await world.cached(imageIn('lost:1'), ({ platformsOnDemand }) => platformsOnDemand !== undefined);
+  const layer = amd64.blobs.at(-1)!;
+  world.loseFromCache('lost', layer.digest);
+  expect(await blobsHeld('lost', amd64)).toEqual([true, false]);
+  await world.cached(imageIn('lost:1'), ({ copiedAt }) => copiedAt! > before.copiedAt!);
+  expect(await blobsHeld('lost', amd64)).toEqual([true, true]);
+  expect(await blobsHeld('lost', arm64)).toEqual([false, false]);
+}, 60_000);

@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { rmSync } from 'node:fs';
+import path from 'node:path';
 import type { CachedImage, ServiceName } from '@kuik/contracts';
 import { MANIFEST_TYPES, pushImage, until, type MadeImage, type ServiceProcess } from '@kuik/testbed';
 import { beginService } from '../stack/begin-service.ts';
@@ -10,7 +12,10 @@ import { HOST } from '../story/world.ts';
 const PODS = '/api/v1/namespaces/default/pods';
 const SETTINGS: Partial<Record<ServiceName, object>> = {
   'pod-watcher': { expiry: { unused: '1s' }, reconcile: { spacing: '20ms', settle: '50ms', holders: '50ms' } },
-  gc: { removal: { grace: '100ms', check: '50ms', confirmTimeout: '1s' } },
+  gc: {
+    removal: { grace: '100ms', check: '50ms', confirmTimeout: '1s' },
+    presence: { every: '1s', check: '100ms' },
+  },
   'node-proxy': { proxy: { servedInterval: '200ms', patience: '500ms' } },
 };
 const STARTED = ['pod-watcher', 'gc', 'image-copier', 'node-proxy'] as const;
@@ -113,6 +118,14 @@ export class ExactBytes {
     const authorization = cache.authorization('reader', [{ repository: name, actions: ['pull'] }]);
     const headers = { authorization, accept: MANIFEST_TYPES.join(', ') };
     return fetch(`${cache.readerUrl}/v2/${name}/${what}`, { method, headers });
+  }
+
+  /** Takes a blob's bytes out of the cache's storage, and the repository's word that it has them. */
+  loseFromCache(repository: string, digest: string): void {
+    const hex = digest.slice('sha256:'.length);
+    const storage = path.join(this.parts.stack.cache.folder, 'docker/registry/v2');
+    rmSync(path.join(storage, 'repositories', HOST, repository, '_layers/sha256', hex), { recursive: true });
+    rmSync(path.join(storage, 'blobs/sha256', hex.slice(0, 2), hex), { recursive: true });
   }
 
   /** What a client of the proxy gets, with the digest of the bytes that came. */

@@ -8,9 +8,9 @@ import {
 } from '@kuik/contracts';
 import type { Leadership, Reflector } from '@kuik/kube';
 import { repositoryName, toCacheRepository, tryParseReference } from '@kuik/image';
-import { holdsWholeImage, RegistryError, type RepositoryClient } from '@kuik/registry';
+import { holdsWholeImage, type RepositoryClient } from '@kuik/registry';
 import type { Clock, Logger, Metrics } from '@kuik/runtime';
-import { dueForALook } from './presence.ts';
+import { dueForALook, keptPlatforms } from './presence.ts';
 
 export interface PresenceOptions {
   readonly images: Pick<Reflector<CachedImage>, 'values' | 'synced'>;
@@ -27,7 +27,8 @@ export interface PresenceOptions {
 
 /**
  * Looks, a few images at a time, whether the cache still has what resources say it has, and tells pod-watcher what is missing, as a node proxy
- * does that met it: a wiped cache fills itself again without waiting for pulls. Costs upstream nothing. When each was looked at is known to this
+ * does that met it: a wiped cache fills itself again without waiting for pulls. Costs upstream nothing, and the cache a GET per manifest that is
+ * kept and a HEAD per blob. When each was looked at is known to this
  * process alone: a new leader begins with those copied longest ago.
  */
 export class Presence {
@@ -57,6 +58,8 @@ export class Presence {
         log.warn('cache lacks what its resource says is there', { image: image.spec.sourceImage, digest: lost.digest });
         missing.push(lost);
       } catch (error) {
+        // It stays due, behind the others: one that the cache always fails on holds none of them up.
+        this.#lookedAt.set(image.metadata.uid, clock.now() - everyMs);
         failure = { error };
         break;
       }
@@ -71,31 +74,15 @@ export class Presence {
     const { cache, clock } = this.#options;
     const reference = tryParseReference(image.spec.sourceImage);
     const name = reference === undefined ? undefined : toCacheRepository(reference);
-    const { digest, platformsOnDemand = [] } = stanzaOf(image, 'cache') ?? {};
+    const { digest, ...held } = stanzaOf(image, 'cache') ?? {};
     if (reference === undefined || name === undefined || digest === undefined) return undefined;
-    const client = cache(name);
-    // An index whose other platforms stay on demand is not whole, and is not meant to be.
-    const there =
-      platformsOnDemand.length === 0
-        ? await holdsWholeImage(client, digest, { signal })
-        : await has(client, digest, signal);
-    if (there) return undefined;
+    if (await holdsWholeImage(cache(name), digest, { wants: keptPlatforms(held), signal })) return undefined;
     return { repository: repositoryName(reference), digest, at: new Date(clock.now()).toISOString() };
   }
 
   #forgetAllBut(images: readonly CachedImage[]): void {
     const uids = new Set(images.map(({ metadata }) => metadata.uid));
     for (const uid of this.#lookedAt.keys()) if (!uids.has(uid)) this.#lookedAt.delete(uid);
-  }
-}
-
-async function has(client: RepositoryClient, digest: string, signal: AbortSignal): Promise<boolean> {
-  try {
-    await client.headManifest(digest, { signal });
-    return true;
-  } catch (error) {
-    if (error instanceof RegistryError && error.code === 'not-found') return false;
-    throw error;
   }
 }
 

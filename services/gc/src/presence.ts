@@ -1,4 +1,5 @@
-import { stanzaOf, type CachedImage } from '@kuik/contracts';
+import { stanzaOf, type CachedImage, type CacheStanza } from '@kuik/contracts';
+import { platformOf, type LookOptions } from '@kuik/registry';
 
 /**
  * Which images' content is looked for in the cache now: those that their resource calls cached and that are not on their way out, not looked at
@@ -23,4 +24,17 @@ export function dueForALook(
     .sort((a, b) => a.at - b.at)
     .slice(0, Math.ceil((kept.length * roundMs) / everyMs))
     .map(({ image }) => image);
+}
+
+/**
+ * Which platforms of an image's index the cache has to hold: those that its stanza names and that are not (of another manifest of theirs) on
+ * demand. What upstream did not have either is in neither list. Undefined: all, since the stanza names none.
+ */
+export function keptPlatforms({
+  platforms,
+  platformsOnDemand = [],
+}: Pick<CacheStanza, 'platforms' | 'platformsOnDemand'>): LookOptions['wants'] {
+  if (platforms === undefined) return undefined;
+  const kept = new Set<string | undefined>(platforms.filter((platform) => !platformsOnDemand.includes(platform)));
+  return (child) => kept.has(platformOf(child));
 }
