@@ -19,7 +19,7 @@ import { HOST } from './story/world.ts';
  *   writes through the proxy; upstream hangs; cache frozen or killed; empty patches at start; webhook down;
  *   private images; deleting and expiring; tags that change     here
  *   malformed AdmissionReviews, ephemeral containers, dry run    webhook admit, review and webhook.int
- *   a moved tag for ever `upToDate: true`                        monitor.int, pod-watcher summary; the policy itself comes later
+ *   a moved tag for ever `upToDate: true`                        monitor.int, pod-watcher summary; how it is served: moving-tags.story
  * The broker answers for the pods of the proxy's node. Who may pull what is cached: private-images.story.
  */
 const MiB = 1024 * 1024;
