@@ -11,8 +11,9 @@ import {
 import { sized } from '@kuik/tooling';
 import { ask, type Answer } from './behaviours/raw-client.ts';
 import { leaseLocalParts, type LocalParts } from './stack/local-parts.ts';
+import { readMetric } from './stack/metric.ts';
 import { startReplicas } from './stack/start-replicas.ts';
-import { cachedImages } from './story/cached-images.ts';
+import { cachedImages, untilReady } from './story/cached-images.ts';
 import { pod, type Pod } from './story/pods.ts';
 import { HOST } from './story/world.ts';
 
@@ -23,9 +24,14 @@ const LIVES = 10;
 const PULLERS = 4;
 const TAGS = Array.from({ length: 40 }, (_, index) => `v${index}`);
 
+/** A copy that takes more than two lives of a token: so many layers, two at once, each of which upstream sends after a fifth of a life. */
+const LAYERS = 26;
+const BLOBS_AT_ONCE = 2;
+
 let parts: LocalParts & { stop(): Promise<void> };
 let ecr: FakeEcr;
 let services: ServiceProcess[] = [];
+let known: LocalParts;
 let image: PushedImage;
 
 beforeAll(async () => {
@@ -37,7 +43,6 @@ beforeAll(async () => {
   const made = await makeImage({ seed: 'cloud-tokens', layers: [2_000] });
   image = await faults.push(ECR, 'team/app', TAGS, made);
   await faults.push(HOST, 'first/app', TAGS, made);
-  const known = { ...parts, facts: { ...parts.facts, registries: faults.registries() } };
   // An identity as Amazon's own webhook would bring it, and times that are shorter than a cluster's.
   const environment = {
     AWS_ACCESS_KEY_ID: 'made-up',
@@ -47,6 +52,7 @@ beforeAll(async () => {
     KUIK_BROKER_HEADER_TTL: '1s',
     KUIK_RECONCILE_RESYNC: '500ms',
   };
+  known = { ...parts, facts: { ...parts.facts, registries: faults.registries() } };
   await controlPlane.namespace('first');
   const [watchers, proxies] = await Promise.all([
     startReplicas('pod-watcher', { ...known, environment }),
@@ -109,9 +115,43 @@ describe('an image of a cloud registry, by the identity of the cluster alone', (
 
   it('is pulled on when every token is withdrawn before its time', async () => {
     expect((await pull(ECR, 'team/app', 'manifests/v1')).status).toBe(200);
+    // A login that is refused within a tenth of its life is not asked for again yet: that is how a registry which refuses everything is met.
+    await until(() => Date.now() - ecr.issued.at(-1)! > LIFE_MS / 10, {
+      what: 'the last login to have been used a while',
+    });
     ecr.revoke();
     expect((await pull(ECR, 'team/app', 'manifests/v2')).status).toBe(200);
   });
+
+  it(
+    'is copied with one login after the other, when that takes longer than each of them lives',
+    async () => {
+      const reference = `${ECR}/team/large:1`;
+      const layers = Array.from({ length: LAYERS }, () => 500);
+      const large = await parts.faults.push(ECR, 'team/large', ['1'], await makeImage({ seed: 'large', layers }));
+      const slow = parts.faults
+        .host(ECR)
+        .on({ kind: 'blob', repository: 'team/large' })
+        .latency(LIFE_MS / 5);
+      const environment = { KUIK_COPY_BLOBS_PER_IMAGE: String(BLOBS_AT_ONCE) };
+      const [copier] = await startReplicas('image-copier', { ...known, environment }, { replicas: 1 });
+      try {
+        const [begun, issued] = [Date.now(), ecr.issued.length];
+        await use('default', 'large', reference);
+        const [copied] = await untilReady(parts.controlPlane.api, [reference], () => undefined, 4 * LIFE_MS + 60_000);
+        expect(copied?.status?.cache).toMatchObject({ digest: large.digest, blobs: LAYERS + 1 });
+        expect(Date.now() - begun).toBeGreaterThan(2 * LIFE_MS);
+        expect(ecr.issued.length - issued).toBeGreaterThanOrEqual(2);
+        const copies = (result: string) => readMetric(copier!.metricsUrl, 'kuik_copies_total', { result });
+        expect(await copies('copied')).toBeGreaterThan(0);
+        expect(await copies('failed')).toBe(0);
+      } finally {
+        slow.clear();
+        await copier?.stop();
+      }
+    },
+    4 * LIFE_MS + 90_000,
+  );
 });
 
 describe('a pull secret', () => {
