@@ -24,9 +24,8 @@ const LIVES = 10;
 const PULLERS = 4;
 const TAGS = Array.from({ length: 40 }, (_, index) => `v${index}`);
 
-/** A copy that takes more than two lives of a token: so many layers, two at once, each of which upstream sends after a fifth of a life. */
+/** A copy that takes more than two lives of a token: so many layers, one by one, each of which upstream sends after a tenth of a life. */
 const LAYERS = 26;
-const BLOBS_AT_ONCE = 2;
 
 let parts: LocalParts & { stop(): Promise<void> };
 let ecr: FakeEcr;
@@ -132,8 +131,8 @@ describe('an image of a cloud registry, by the identity of the cluster alone', (
       const slow = parts.faults
         .host(ECR)
         .on({ kind: 'blob', repository: 'team/large' })
-        .latency(LIFE_MS / 5);
-      const environment = { KUIK_COPY_BLOBS_PER_IMAGE: String(BLOBS_AT_ONCE) };
+        .latency(LIFE_MS / 10);
+      const environment = { KUIK_COPY_BLOBS_PER_IMAGE: '1' };
       const [copier] = await startReplicas('image-copier', { ...known, environment }, { replicas: 1 });
       try {
         const [begun, issued] = [Date.now(), ecr.issued.length];
