@@ -22,7 +22,7 @@ const OVERHEAD_MS = 1_700;
 const FRESH_WITHIN_MS = sized({ usual: 20_000, full: 60_000 });
 /** How often the monitor looks at an image, and how soon after its publisher deleted them all the last is known to be an orphan. */
 const PERIOD_MS = 2_000;
-const ORPHANED_WITHIN_MS = 5 * PERIOD_MS;
+const ORPHANED_WITHIN_MS = 10 * PERIOD_MS;
 const EVENTS = '/api/v1/namespaces/default/events';
 const TAGS_PAGE = readFileSync(new URL('../../docs/tags.md', import.meta.url), 'utf8');
 

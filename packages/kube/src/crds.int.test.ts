@@ -84,13 +84,13 @@ describe('our CRDs on the real API server', () => {
     expect((await create(REPOSITORIES, spec)).spec).toEqual(spec);
   });
 
-  it.each([
-    { checkOnPull: 'Interval', checkInterval: '10m' },
-    { checkOnPull: 'Never' },
-  ])('takes a Repository with %j', async (policy) => {
-    const spec = { name: 'docker.io/library/nginx', ...policy };
-    expect((await create(REPOSITORIES, spec)).spec).toEqual(spec);
-  });
+  it.each([{ checkOnPull: 'Interval', checkInterval: '10m' }, { checkOnPull: 'Never' }])(
+    'takes a Repository with %j',
+    async (policy) => {
+      const spec = { name: 'docker.io/library/nginx', ...policy };
+      expect((await create(REPOSITORIES, spec)).spec).toEqual(spec);
+    },
+  );
 
   it.each<[string, Resource, object, RegExp]>([
     ['no image', CACHED_IMAGES, {}, /spec.sourceImage: Required value/],
