@@ -6,6 +6,8 @@ import type { Holder } from './usage.ts';
 
 const HOLDER: Holder = { kind: 'Pod', namespace: 'default', name: 'web', pullSecrets: [] };
 const ADMITTED = 'a pod that names it was admitted a moment ago (request r1)';
+const GOING = { deletionTimestamp: '2026-01-01T00:00:00Z' };
+const DELETED = [cachedImage({ metadata: GOING })];
 
 describe('confirmHolders', () => {
   it.each<[string, object, string, string | undefined]>([
@@ -20,6 +22,25 @@ describe('confirmHolders', () => {
     ['another object of that image', { objects: [cachedImage({ metadata: { uid: 'uid-2' } })] }, 'unknown', undefined],
     ['an object made anew meanwhile', { fresh: cachedImage({ metadata: { uid: 'uid-2' } }) }, 'unknown', undefined],
     ['an object that cannot be read', { fresh: undefined }, 'unknown', undefined],
+    ['a pod, of an object that was deleted', { held: true, objects: DELETED }, 'held', 'held by Pod default/web'],
+    [
+      'an announced pod alone, of an object that was deleted',
+      { expected: true, objects: DELETED },
+      'unknown',
+      undefined,
+    ],
+    [
+      'a pod that is announced while a deleted object is read',
+      { lateHint: true, fresh: cachedImage({ metadata: GOING }) },
+      'unknown',
+      undefined,
+    ],
+    [
+      'spec.retain of an object that was deleted',
+      { fresh: cachedImage({ metadata: GOING, spec: { retain: true } }) },
+      'free',
+      undefined,
+    ],
     ['what is no reference', { reference: 'a:b:c' }, 'unknown', undefined],
   ])('%s: %s', async (_name, change, verdict, holder) => {
     const given = {
