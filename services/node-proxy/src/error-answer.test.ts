@@ -25,6 +25,18 @@ describe('errorAnswer', () => {
     },
   );
 
+  it.each([
+    ['registry.example.test__5000/a/b', 'registries["registry.example.test:5000"].ca'],
+    ['nginx', 'registries["docker.io"].ca'],
+    [undefined, 'registries.<host>.ca'],
+  ])('names the setting of the host itself: %s', (repository, setting) => {
+    const asked = { requestId: 'r-1', ...(repository === undefined ? {} : { repository }) };
+    const { errors } = JSON.parse(errorAnswer(new PullFailure('tls', 'x'), asked).body.toString()) as {
+      errors: { message: string }[];
+    };
+    expect(errors[0]!.message).toContain(`. Set ${setting}.`);
+  });
+
   it('says the same beside the status, in one line that HTTP allows', () => {
     const { reason } = errorAnswer(new PullFailure('upstreamUnreachable', 'no “way”\r\nX: y'), context);
     expect(reason).toMatch(/^KUIK-REG-503: no way X: y\. Check that the registry is up/);

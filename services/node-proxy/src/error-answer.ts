@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { ERROR_CODES, explain, remedyFor } from '@kuik/contracts';
+import { repositoriesOf } from '@kuik/image';
 import type { PullFailure } from './failure.ts';
 
 /** What the failure was about: goes into `detail`, never holds a secret. */
@@ -30,7 +31,9 @@ export const API_VERSION = { 'Docker-Distribution-Api-Version': 'registry/2.0' }
  */
 export function errorAnswer(failure: PullFailure, context: AnswerContext): ErrorAnswer {
   const { code, http, oci } = ERROR_CODES[failure.failure];
-  const remedy = remedyFor(ERROR_CODES[failure.failure], context.repository?.split('/')[0]);
+  // What was asked for is as pods name it (`host__5000`); settings name the host itself.
+  const [asked] = repositoriesOf(context.repository ?? '');
+  const remedy = remedyFor(ERROR_CODES[failure.failure], asked?.host);
   const message = explain(code, failure.message, remedy);
   const body = Buffer.from(
     `${JSON.stringify({ errors: [{ code: oci, message, detail: { code, remedy, ...context } }] })}\n`,
