@@ -614,6 +614,18 @@ describe('judgeFailure', () => {
       'cannot read a.b/c:1: secret acme/x is not JSON (tried: anonymous); without it: status 401. Fix the secret named in the message.',
     ],
     [
+      'what the broker met as well, once',
+      {
+        code: 'dns',
+        message: 'cannot connect to a.b: cannot resolve a.b: ENOTFOUND',
+        broker: {
+          failure: 'upstreamUnreachable',
+          message: 'no credential for a.b/c: cannot connect to a.b: cannot resolve a.b: ENOTFOUND',
+        },
+      },
+      'cannot read a.b/c:1: cannot connect to a.b: cannot resolve a.b: ENOTFOUND. Check that the registry is up and that the cluster can reach it.',
+    ],
+    [
       'a certificate',
       { code: 'tls', message: 'GET https://a.b/v2/: self-signed certificate' },
       'cannot read a.b/c:1: GET https://a.b/v2/: self-signed certificate. Set registries["a.b"].ca.',

@@ -104,8 +104,12 @@ function explainFailure(name: ErrorName, failure: CopyFailure, reference: Refere
     const { why, remedy } = explainRefusal(reference, failure.tried, said);
     return explain(doing, why, remedy);
   }
-  const why = failure.broker === undefined ? said : `${failure.broker.message}; without it: ${said}`;
-  return explain(doing, why, remedyFor(ERROR_CODES[name], reference.host));
+  return explain(doing, reasonOf(said, failure.broker?.message), remedyFor(ERROR_CODES[name], reference.host));
+}
+
+/** What the registry said, and why there was no credential for it; once when the broker met the same. */
+function reasonOf(said: string, broker: string | undefined): string {
+  return broker === undefined || broker.endsWith(`: ${said}`) ? said : `${broker}; without it: ${said}`;
 }
 
 /** The registry client's words without what our own sentence says already. */
