@@ -13,18 +13,32 @@ import { z } from 'zod';
 /** Pull secrets (`namespace/name`) whose logins were tried, refused ones and the one that this credential is of. Names only. */
 export const triedSecrets = z.array(z.string().max(512)).max(64).optional();
 
+/** Pull secrets that may be meant for a repository and gave no login: each with what is wrong with it, never with what it holds. */
+export const unreadSecrets = z
+  .array(z.object({ name: z.string().max(512), mistake: z.string().max(512) }))
+  .max(8)
+  .optional();
+export type UnreadSecret = NonNullable<z.infer<typeof unreadSecrets>>[number];
+
 /** What the broker hands out: pull-only, short-lived where the registry allows it. In memory only, never logged. */
 export const brokeredCredential = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('anonymous'), tried: triedSecrets }),
+  z.object({ kind: z.literal('anonymous'), tried: triedSecrets, unread: unreadSecrets }),
   z.object({
     kind: z.literal('bearer'),
     token: z.string(),
     expiresAtMs: z.number(),
     tried: triedSecrets,
+    unread: unreadSecrets,
     /** The registry gave it to nobody in particular. */
     anonymous: z.literal(true).optional(),
   }),
-  z.object({ kind: z.literal('header'), value: z.string(), expiresAtMs: z.number(), tried: triedSecrets }),
+  z.object({
+    kind: z.literal('header'),
+    value: z.string(),
+    expiresAtMs: z.number(),
+    tried: triedSecrets,
+    unread: unreadSecrets,
+  }),
 ]);
 export type BrokeredCredential = z.infer<typeof brokeredCredential>;
 

@@ -605,6 +605,31 @@ describe('judgeFailure', () => {
         'Add a pull secret for a.b to the pod or its service account, or check the name.',
     ],
     [
+      'a refusal with a secret that cannot be read',
+      {
+        code: 'unauthorized',
+        message: 'cannot read a.b/c:1: status 401',
+        tried: [],
+        unread: [{ name: 'acme/x', mistake: 'its .dockerconfigjson is not JSON' }],
+      },
+      'cannot read a.b/c:1: the registry refused anonymous access, and a pull secret gave no login (secret acme/x: its .dockerconfigjson is not JSON): ' +
+        'status 401. Fix secret acme/x, and check that its login can read c.',
+    ],
+    [
+      'a refusal of one secret, with others that cannot be read',
+      {
+        code: 'forbidden',
+        message: 'cannot read a.b/c:1: status 403',
+        tried: ['acme/regcred'],
+        unread: [
+          { name: 'acme/x', mistake: 'has no key .dockercfg' },
+          { name: 'acme/y', mistake: 'kuik may not read it' },
+        ],
+      },
+      'cannot read a.b/c:1: the registry refused every credential (pull secret acme/regcred; anonymous), and a pull secret gave no login ' +
+        '(secret acme/x: has no key .dockercfg, secret acme/y: kuik may not read it): status 403. Fix secret acme/x, and check that its login can read c.',
+    ],
+    [
       'a broken secret',
       {
         code: 'unauthorized',

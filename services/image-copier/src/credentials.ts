@@ -1,4 +1,5 @@
 import { CredentialError, type CredentialClient } from '@kuik/bus';
+import type { UnreadSecret } from '@kuik/contracts';
 import { credentialsOf, NO_CREDENTIALS, type CredentialSource } from '@kuik/registry';
 
 /** The credentials of one copy, and what a person should know of them when it is refused. */
@@ -7,6 +8,8 @@ export interface CopyCredentials extends CredentialSource {
   failure(): CredentialError | undefined;
   /** Pull secrets that were tried (names), as the broker said; undefined when nobody knows. */
   tried(): readonly string[] | undefined;
+  /** Pull secrets that gave no login, with what is wrong with each. */
+  unread(): readonly UnreadSecret[];
   /** Whether nothing was given that names anybody: what upstream showed so far it shows to all. */
   anonymous(): boolean;
 }
@@ -26,22 +29,26 @@ export function brokeredCredentials(client: CredentialClient): (origin: CopyOrig
   return (origin) => {
     let failure: CredentialError | undefined;
     let tried: readonly string[] | undefined;
+    let unread: readonly UnreadSecret[] = [];
     let anonymous = true;
     return {
       anonymous: () => anonymous,
       failure: () => failure,
       tried: () => tried,
+      unread: () => unread,
       async credentials({ host, repository }) {
         try {
           const given = await client.credential(host, repository, origin);
           failure = undefined;
           tried = given.tried ?? [];
+          unread = given.unread ?? [];
           anonymous &&= given.kind === 'anonymous' || (given.kind === 'bearer' && given.anonymous === true);
           return credentialsOf(given);
         } catch (error) {
           if (!(error instanceof CredentialError)) throw error;
           failure = error;
           tried = error.failure === 'unauthorized' ? error.tried : undefined;
+          unread = [];
           return [];
         }
       },
@@ -54,6 +61,7 @@ export function noCredentials(): CopyCredentials {
   return {
     failure: () => undefined,
     tried: () => undefined,
+    unread: () => [],
     anonymous: () => true,
     ...NO_CREDENTIALS,
   };

@@ -6,6 +6,7 @@ import {
   explainRefusal,
   remedyFor,
   type StanzaError,
+  type UnreadSecret,
 } from '@kuik/contracts';
 import { formatReference, type Reference } from '@kuik/image';
 
@@ -22,6 +23,8 @@ export interface CopyFailure {
   readonly broker?: { readonly failure: ErrorName; readonly message: string };
   /** Pull secrets that were tried (names), when the broker said so. */
   readonly tried?: readonly string[];
+  /** Pull secrets that gave no login, with what is wrong with each. */
+  readonly unread?: readonly UnreadSecret[];
 }
 
 export interface FailureVerdict {
@@ -101,7 +104,7 @@ function explainFailure(name: ErrorName, failure: CopyFailure, reference: Refere
   }
   const doing = `cannot read ${image}`;
   if (failure.tried !== undefined && REFUSALS.has(failure.code)) {
-    const { why, remedy } = explainRefusal(reference, failure.tried, said);
+    const { why, remedy } = explainRefusal(reference, failure.tried, said, failure.unread);
     return explain(doing, why, remedy);
   }
   return explain(doing, reasonOf(said, failure.broker?.message), remedyFor(ERROR_CODES[name], reference.host));

@@ -61,7 +61,7 @@ export function registryCopies({
   const sides = new Sides();
   const about = new ReferrersCopy(now);
   const sparse = new SparseIndexes(now);
-  const credentialsTold = new WeakMap<RegistryError, Pick<CopyFailure, 'broker' | 'tried'>>();
+  const credentialsTold = new WeakMap<RegistryError, Pick<CopyFailure, 'broker' | 'tried' | 'unread'>>();
   return {
     async copy(target, onProgress, signal) {
       const { host, path } = target.reference;
@@ -177,11 +177,11 @@ export function registryCopies({
   };
 }
 
-function toldOf(credentials: CopyCredentials): Pick<CopyFailure, 'broker' | 'tried'> {
+function toldOf(credentials: CopyCredentials): Pick<CopyFailure, 'broker' | 'tried' | 'unread'> {
   const [broker, tried] = [credentials.failure(), credentials.tried()];
   return {
     ...(broker === undefined ? {} : { broker: { failure: broker.failure, message: broker.message } }),
-    ...(tried === undefined ? {} : { tried }),
+    ...(tried === undefined ? {} : { tried, unread: credentials.unread() }),
   };
 }
 

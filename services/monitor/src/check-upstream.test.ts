@@ -86,6 +86,15 @@ describe('checkUpstream', () => {
     expect(result.kind).toBe('seen');
   });
 
+  it('tells which secrets were tried, and which gave no login', async () => {
+    const told = { tried: ['acme/a'], unread: [{ name: 'acme/b', mistake: 'has no key .dockercfg' }] };
+    const { result } = await check(
+      () => 'unauthorized',
+      brokerOf(() => ({ ...bearer('t'), ...told })),
+    );
+    expect(result).toMatchObject(told);
+  });
+
   it('renews a credential that was refused, once', async () => {
     const broker = brokerOf((renew) => bearer(renew ? 'new' : 'old'));
     const { result, asked } = await check((shown) => (tokenOf(shown) === 'new' ? 'ok' : 'unauthorized'), broker);

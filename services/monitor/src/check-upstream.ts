@@ -1,4 +1,5 @@
 import { CredentialError, type CredentialClient } from '@kuik/bus';
+import type { UnreadSecret } from '@kuik/contracts';
 import type { Reference } from '@kuik/image';
 import {
   credentialsOf,
@@ -38,6 +39,7 @@ export async function checkUpstream(
   const either = AbortSignal.any([signal, deadline]);
   let brokerFailure: CredentialError | undefined;
   let secrets: readonly string[] | undefined;
+  let unread: readonly UnreadSecret[] | undefined;
   /** The digest that is being asked for, when it is one that a tag named. */
   let asked: string | undefined;
 
@@ -46,6 +48,7 @@ export async function checkUpstream(
     try {
       const given = await credentials.credential(host, path, { renew });
       secrets = given.tried ?? [];
+      unread = given.unread;
       return credentialsOf(given);
     } catch (error) {
       if (!(error instanceof CredentialError)) throw error;
@@ -80,6 +83,7 @@ export async function checkUpstream(
         message: error.message,
         retryAfterMs: error.retryAfterMs,
         tried: secrets,
+        unread,
         ...(error.rateLimit?.remaining === 0 ? { exhausted: true } : {}),
         ...(asked === undefined ? {} : { digest: asked }),
       };

@@ -65,6 +65,14 @@ describe('judge', () => {
     expect(judgement.stanza.error?.message).toMatch(/^cannot check registry\.example\.test\/app:1: it said so\. [A-Z]/);
   });
 
+  it('names the secrets of a refusal', () => {
+    const told = { tried: [], unread: [{ name: 'acme/b', mistake: 'has no key .dockercfg' }] };
+    const judgement = judge(imageOf(), { ...failed('unauthorized'), ...told }, NOW);
+    expect(judgement.stanza.error?.message).toContain(
+      'gave no login (secret acme/b: has no key .dockercfg): it said so.',
+    );
+  });
+
   it('parks a registry by its own word, and says when it is asked again', () => {
     const judgement = judge(imageOf(), failed('rate-limited', 900_000), NOW);
     expect(judgement.host).toEqual({ do: 'park', parkMs: 900_000 });

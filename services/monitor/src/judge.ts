@@ -6,6 +6,7 @@ import {
   stanzaOf,
   type CachedImage,
   type ErrorName,
+  type UnreadSecret,
   type UpstreamStanza,
   type UpstreamState,
 } from '@kuik/contracts';
@@ -31,6 +32,8 @@ export type CheckResult =
       readonly exhausted?: boolean | undefined;
       /** Pull secrets that were tried (names), when the broker said so. */
       readonly tried?: readonly string[] | undefined;
+      /** Pull secrets that gave no login, with what is wrong with each. */
+      readonly unread?: readonly UnreadSecret[] | undefined;
       /** The digest that was asked for, which the tag names. */
       readonly digest?: string | undefined;
     }
@@ -153,7 +156,7 @@ function explainFailure(name: ErrorName, result: Extract<CheckResult, { kind: 'f
   const reference = tryParseReference(image);
   if (reference === undefined) return explain(doing, said, ERROR_CODES[name].remedy);
   if (result.tried !== undefined && (name === 'unauthorized' || name === 'forbidden')) {
-    const { why, remedy } = explainRefusal(reference, result.tried, said);
+    const { why, remedy } = explainRefusal(reference, result.tried, said, result.unread);
     return explain(doing, why, remedy);
   }
   return explain(doing, said, remedyFor(ERROR_CODES[name], reference.host));

@@ -1,8 +1,15 @@
-import { ERROR_CODES, type ErrorCode, type ExplainedRepository, explainRefusal } from '@kuik/contracts';
+import {
+  ERROR_CODES,
+  type ErrorCode,
+  type ExplainedRepository,
+  explainRefusal,
+  type UnreadSecret,
+} from '@kuik/contracts';
 import type { RegistryError } from '@kuik/registry';
 import { ANONYMOUS, type LoginMistake } from './candidates.ts';
 
 const TRIED_MAX = 64;
+const UNREAD_MAX = 8;
 
 /**
  * A refusal that may leave the process: a code and one line. `message` names secrets at most, for our own services; `anonymised` names none: a
@@ -65,6 +72,12 @@ export function refusedAll(
 /** Each secret once (it may hold several logins), and no more than an answer may hold. */
 export function secretNames(secrets: readonly string[]): string[] {
   return [...new Set(secrets)].slice(0, TRIED_MAX);
+}
+
+/** The secrets among what could not be tried, no more than an answer may hold. */
+export function unreadSecretsOf(mistakes: readonly LoginMistake[]): UnreadSecret[] {
+  const ofSecrets = mistakes.filter(({ of }) => of === 'secret');
+  return ofSecrets.slice(0, UNREAD_MAX).map(({ label, mistake }) => ({ name: label, mistake }));
 }
 
 /** The registry, or its token server, could not be asked. */

@@ -98,6 +98,14 @@ describe('CredentialChooser', () => {
     expect(registry.asked).toEqual(asked);
   });
 
+  it.each<[string, string[], ReadSecret[], object]>([
+    ['anonymous', ['anonymous'], [broken], {}],
+    ['another secret', ['u1'], [broken, secret('s1', 'u1')], { tried: ['shop/s1'] }],
+  ])('says which secrets gave no login beside a token for %s', async (_whom, allowed, secrets, told) => {
+    const given = await setup(allowed).choose(secrets);
+    expect(given).toMatchObject({ ...told, unread: [{ name: 'shop/broken', mistake: 'kuik may not read it' }] });
+  });
+
   it('asks once for many who ask at once, and again when its word is old', async () => {
     const { choose, asked, clock } = setup(['u1']);
     await Promise.all([1, 2, 3].map(() => choose([secret('s1', 'u1')])));

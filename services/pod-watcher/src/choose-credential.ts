@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { BrokeredCredential } from '@kuik/contracts';
 import { type PullToken, type PullTokenExchange, RegistryError } from '@kuik/registry';
 import { BriefMemory } from '@kuik/runtime';
-import { failed, refusedAll, secretNames } from './broker-refusal.ts';
+import { failed, refusedAll, secretNames, unreadSecretsOf } from './broker-refusal.ts';
 import { ANONYMOUS, type Candidate, type Candidates, candidatesOf, type LoginMistake } from './candidates.ts';
 import { refusesLogin } from './refuses-login.ts';
 import type { ReadSecret } from './secret-reader.ts';
@@ -84,7 +84,7 @@ export class CredentialChooser {
     if (given !== undefined) return given;
     if (trial.unproven !== undefined) {
       const token = await this.#exchange(trial, trial.unproven, { verify: false }).catch(() => undefined);
-      if (token !== undefined) return this.#brokered(token, trial.unproven, trial.tried);
+      if (token !== undefined) return this.#brokered(token, trial.unproven, trial, trial.tried);
     }
     throw refusedAll({ host, path: repository }, trial.tried, trial.mistakes);
   }
@@ -118,7 +118,7 @@ export class CredentialChooser {
     try {
       const token = await this.#exchange(trial, candidate, { verify: trial.verify && candidate !== ANONYMOUS });
       if (candidate.of === 'secret') this.#worked.remember(trial.wanted, candidate);
-      return this.#brokered(token, candidate, [...trial.tried, ...named]);
+      return this.#brokered(token, candidate, trial, [...trial.tried, ...named]);
     } catch (error) {
       if (!(error instanceof RegistryError)) throw error;
       if (!refusesLogin(error)) throw failed(host, repository, error);
@@ -155,12 +155,17 @@ export class CredentialChooser {
   #brokered(
     token: PullToken,
     { credential, expiresAtMs = Infinity }: Candidate,
+    { mistakes }: Trial,
     secrets: readonly string[],
   ): BrokeredCredential {
-    const tried = secrets.length === 0 ? {} : { tried: secretNames(secrets) };
-    if (token.kind === 'anonymous') return { ...token, ...tried };
+    const unread = unreadSecretsOf(mistakes);
+    const told = {
+      ...(secrets.length === 0 ? {} : { tried: secretNames(secrets) }),
+      ...(unread.length === 0 ? {} : { unread }),
+    };
+    if (token.kind === 'anonymous') return { ...token, ...told };
     const until = token.kind === 'bearer' ? token.expiresAtMs : this.#options.now() + this.#options.headerTtlMs;
-    const kept = { expiresAtMs: Math.min(until, expiresAtMs), ...tried };
+    const kept = { expiresAtMs: Math.min(until, expiresAtMs), ...told };
     if (token.kind !== 'bearer' || credential.kind !== 'anonymous') return { ...token, ...kept };
     return { ...token, ...kept, anonymous: true };
   }

@@ -11,7 +11,11 @@ import { TokenReviews } from './token-reviews.ts';
 import { cachedImage, deciderOf, NOW, podView } from './testing/objects.ts';
 
 const TOKEN: BrokeredCredential = { kind: 'bearer', token: 'pull-me', expiresAtMs: NOW + 1000 };
-const CHOSEN: BrokeredCredential = { ...TOKEN, tried: ['default/regcred'] };
+const CHOSEN: BrokeredCredential = {
+  ...TOKEN,
+  tried: ['default/regcred'],
+  unread: [{ name: 'default/broken', mistake: 'is not JSON' }],
+};
 const PROXY = {
   authenticated: true,
   audiences: ['kuik-broker'],
@@ -116,7 +120,7 @@ describe('CredentialBroker', () => {
     expect(await ask(token)).toEqual({ error: { code: 'KUIK-REG-401', message, retry: false, ...tried } });
   });
 
-  it('tells our own services which secrets were tried for a credential', async () => {
+  it('tells our own services which secrets were tried for a credential, and which gave no login', async () => {
     const { view, ask, key } = setup();
     view.putImage(cachedImage());
     const { sealed } = (await ask('of-monitor')) as { sealed: string };

@@ -59,8 +59,8 @@ export class CredentialBroker {
       const requester = await this.#parts.reviews.requester(request.token);
       asker = requester.kind;
       const credential = await this.#credential(request, requester);
-      // The names of what was tried before are for our own services alone.
-      const { tried: _names, ...unnamed } = credential;
+      // The names of what was tried, or could not be, are for our own services alone.
+      const { tried: _names, unread: _secrets, ...unnamed } = credential;
       const sealed = seal(asker === 'service' ? credential : unnamed, request.publicKey);
       count(asker, credential.kind);
       log.debug('credential given', {
