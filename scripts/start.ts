@@ -19,6 +19,7 @@ const FOLDER = process.env['KUIK_LOCAL_FOLDER'] ?? path.join(CHECKOUT, '.kuik');
 const WRONG_ARGUMENTS = 2;
 const ending = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => ending.abort());
+const INTERRUPTED = 130;
 
 const list = new Checklist({
   isTTY: process.stdout.isTTY,
@@ -47,18 +48,23 @@ async function start(asked: StartRequest): Promise<void> {
     () => buildServices(),
     (_, ms) => `services bundled   ${seconds(ms)}`,
   );
+  // turbo calls an interrupted build a success.
+  ending.signal.throwIfAborted();
   const held = await runLocal(asked, list, FOLDER, ending.signal);
   process.exitCode = held ? 0 : 1;
+}
+
+function wordsOf(error: unknown): string {
+  const told = error instanceof PartMissing || error instanceof NoNodeHere || !(error instanceof Error);
+  return told ? String((error as Error).message) : (error.stack ?? error.message);
 }
 
 try {
   const asked = request();
   if (asked !== undefined) await start(asked);
 } catch (error) {
-  console.error(
-    error instanceof PartMissing || error instanceof NoNodeHere || !(error instanceof Error)
-      ? String((error as Error).message)
-      : (error.stack ?? error.message),
-  );
-  process.exitCode = 1;
+  // Ctrl-C reaches every process of the terminal: what it was at fails of that.
+  const said = ending.signal.aborted ? 'npm start: interrupted' : wordsOf(error);
+  console.error(said);
+  process.exitCode = ending.signal.aborted ? INTERRUPTED : 1;
 }

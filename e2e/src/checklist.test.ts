@@ -51,6 +51,16 @@ describe('Checklist', () => {
     expect(text()).toContain('boom');
   });
 
+  it('calls no step a failure that was cut short', async () => {
+    const { screen: out, text } = screen(false);
+    const list = new Checklist(out, () => 0);
+    const cut = (signal: AbortSignal) => list.step(1, () => Promise.reject(new Error('killed')), 'pulled', signal);
+    expect(await cut(AbortSignal.abort())).toBe(false);
+    expect(text()).toBe('   1 --   pulled  (interrupted after 0.0 s)\n');
+    expect(await cut(new AbortController().signal)).toBe(false);
+    expect(text()).toContain('FAIL pulled');
+  });
+
   it('does not swallow a failed section', async () => {
     const { screen: out, text } = screen(false);
     await expect(

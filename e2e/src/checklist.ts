@@ -69,11 +69,12 @@ export class Checklist {
     }
   }
 
-  /** Runs one numbered step; returns whether it held. */
+  /** Runs one numbered step; returns whether it held. What was cut short by `signal` is not called a failure. */
   async step(
     number: number,
     work: (waitingFor: (what: string) => void) => Promise<{ problems: Problem[]; lines: string[] }>,
     title: string,
+    signal?: AbortSignal,
   ): Promise<boolean> {
     const head = `  ${String(number).padStart(2)} `;
     const since = this.#begin(`${head}...  ${title}`);
@@ -85,6 +86,10 @@ export class Checklist {
       problems = [{ what: title, expected: 'no error', seen: error instanceof Error ? error.message : String(error) }];
     }
     const took = seconds(this.#now() - since);
+    if (problems.length > 0 && signal?.aborted === true) {
+      this.#end(`${head}--   ${title}  (interrupted after ${took})`);
+      return false;
+    }
     this.#end(`${head}${problems.length === 0 ? 'ok  ' : 'FAIL'} ${title}  (${took})`);
     for (const text of lines) this.line(`          ${text}`);
     for (const problem of problems) {

@@ -32,7 +32,9 @@ describe('readRequest', () => {
   it.each([
     [['--upstream', 'nowhere'], 'must be builtin or none'],
     [['--registries', 'x.yaml'], 'goes with --upstream none'],
-    [['--what'], 'what'],
+    [['--what'], "'--what'; known are --once,"],
+    [['--help'], '--registries FILE'],
+    [['once'], "Unexpected argument 'once'; known are --once,"],
   ])('refuses %j', (args, message) => {
     expect(() => readRequest(args)).toThrow(message);
   });

@@ -26,18 +26,11 @@ export interface StartRequest {
   readonly broken: string | undefined;
 }
 
+const KNOWN = 'known are --once, --node, --upstream none, --registries FILE (README.md), after npm start --';
+
 /** Reads the arguments of `npm start`. Throws Error with what is wrong. */
 export function readRequest(args: readonly string[]): StartRequest {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      once: { type: 'boolean', default: false },
-      upstream: { type: 'string', default: 'builtin' },
-      node: { type: 'boolean', default: false },
-      registries: { type: 'string' },
-      break: { type: 'string' },
-    },
-  });
+  const values = parsed(args);
   if (values.upstream !== 'builtin' && values.upstream !== 'none')
     throw new Error(`--upstream ${values.upstream}: must be builtin or none`);
   if (values.registries !== undefined && values.upstream !== 'none') {
@@ -50,6 +43,23 @@ export function readRequest(args: readonly string[]): StartRequest {
     registries: values.registries === undefined ? undefined : readOwnRegistries(values.registries),
     broken: values.break,
   };
+}
+
+function parsed(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        once: { type: 'boolean', default: false },
+        upstream: { type: 'string', default: 'builtin' },
+        node: { type: 'boolean', default: false },
+        registries: { type: 'string' },
+        break: { type: 'string' },
+      },
+    }).values;
+  } catch (error) {
+    throw new Error(`${(error as Error).message.split('. ')[0]!}; ${KNOWN}`, { cause: error });
+  }
 }
 
 /**
@@ -76,6 +86,10 @@ export async function runLocal(
     ({ stack, controlPlane, node }, ms) =>
       `apiserver :${controlPlane.apiserver.port} · nats :${stack.nats.port} · redis :${stack.redis.port} · cache :${stack.cache.reader.port} · upstream :${stack.upstream.port}${node ? ` · node ${node.name} ${node.address}` : ''}   ${seconds(ms)}`,
   );
+  if (signal.aborted) {
+    await ended(parts, list);
+    return false;
+  }
   const stack = await list.section(
     'services',
     (waitingFor) => LocalStack.onParts(parts, () => parts.stop(), { waitingFor }),
@@ -84,6 +98,7 @@ export async function runLocal(
   );
   let held = true;
   try {
+    if (signal.aborted) return false;
     await list.section(
       'leaders',
       (waitingFor) => (waitingFor('leaders to be elected'), leadersOf(stack.services)),
@@ -106,12 +121,16 @@ export async function runLocal(
     });
     return held;
   } finally {
-    await list.section(
-      'stop',
-      () => stack.stop(),
-      (_, ms) => `everything stopped   ${seconds(ms)}`,
-    );
+    await ended(stack, list);
   }
+}
+
+function ended(running: { stop(): Promise<unknown> }, list: Checklist): Promise<unknown> {
+  return list.section(
+    'stop',
+    () => running.stop(),
+    (_, ms) => `everything stopped   ${seconds(ms)}`,
+  );
 }
 
 /** The main job; where pods really start, what they do. */

@@ -32,16 +32,19 @@ export async function tellStory<W>(
       `no such breakage: ${options.broken}; there are ${steps.flatMap((step) => step.breakages.map((name) => `"${step.id}:${name}"`)).join(', ')}`,
     );
   }
+  const interrupted = (): boolean => options.signal?.aborted === true;
   list.line();
   list.line('The story');
   for (const [index, step] of steps.entries()) {
-    if (options.signal?.aborted === true) return false;
+    if (interrupted()) return false;
     const held = await list.step(
       index + 1,
       (waitingFor) => step.run(world, waitingFor, step.id === brokenStep ? breakage : undefined),
       step.title,
+      options.signal,
     );
     if (held) continue;
+    if (interrupted()) return false;
     for (const line of lastLogLines(world, step.logs)) list.line(`          ${line}`);
     list.line(`Step ${index + 1} of ${steps.length} did not hold.`);
     return false;
