@@ -158,8 +158,14 @@ export const cachedImageStatus = z.object({
 
 export const repositorySpec = z.object({
   name: z.string().min(1).max(512).describe('The repository: host/path. Immutable.'),
-  pullSecretNames: z.array(z.string().max(253)).max(256).optional(),
-  pullSecretsNamespace: z.string().max(63).optional(),
+  pullSecretNames: z
+    .array(z.string().max(253))
+    .max(256)
+    .optional()
+    .describe(
+      'Pull secrets in pullSecretsNamespace (ignored without one) that are tried beside those of pods. What they open is served to every pod of the cluster.',
+    ),
+  pullSecretsNamespace: z.string().max(63).optional().describe('Where the secrets of pullSecretNames are.'),
   updateInterval: z.string().max(32).optional().describe('Check upstream this often: 1h, 30m, 7d.'),
   updateFilters: z
     .array(z.string().min(1).max(512))

@@ -33,7 +33,10 @@ const schema = z.object({
   }),
   redis: z.object({ passwordFile: z.string().optional(), db: z.number().int().default(0) }),
   registries: z
-    .record(z.string(), z.object({ insecure: z.boolean().optional(), caFile: z.string().optional() }))
+    .record(
+      z.string().regex(/^[a-z.]+$/, 'must be a host'),
+      z.object({ insecure: z.boolean().optional(), caFile: z.string().optional() }),
+    )
     .default({}),
   rules: z
     .array(z.object({ match: z.string().refine((text) => !text.includes('('), 'not a valid pattern') }))
@@ -94,7 +97,7 @@ describe('loadConfig', () => {
   it('reports every mistake at once, of the file and of the environment', () => {
     const yaml = [
       'cache: { connectTimeout: 5, memory: much }',
-      'registries: { quay.io: { insecur: true }, ghcr.io: { caFile: /nowhere/ca.pem } }',
+      'registries: { quay.io: { insecur: true }, ghcr.io: { caFile: /nowhere/ca.pem }, A b: {} }',
       'rules: [{ match: a }, { match: "(" }, {}]',
       'mode: maybe',
       'helth: {}',
@@ -107,6 +110,7 @@ describe('loadConfig', () => {
       'cache.connectTimeout': '5 is not a duration',
       'cache.memory': 'must be a number',
       'registries["quay.io"]': 'unknown key "insecur"; did you mean "insecure"?',
+      'registries["A b"]': 'must be a host',
       'rules[1].match': 'not a valid pattern',
       'rules[2].match': 'missing',
       mode: 'must be on or off',

@@ -98,6 +98,8 @@ function reasonOf(issue: z.core.$ZodIssue, tree: Tree): string {
     return 'missing';
   if (issue.code === 'invalid_value') return `must be ${issue.values.map((value) => String(value)).join(' or ')}`;
   if (issue.code === 'invalid_type') return `must be ${article(issue.expected)}`;
+  // The key of a map: what is wrong is said of the key itself.
+  if (issue.code === 'invalid_key') return issue.issues[0]?.message ?? issue.message;
   return issue.message;
 }
 

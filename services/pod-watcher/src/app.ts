@@ -259,7 +259,7 @@ export function createApp(
       const ofOwners = crowded === undefined ? [] : [{ part: 'spared-owners', reason: crowded }];
       return [...watches.warnings(), ...platforms.warnings(), ...ofOwners];
     },
-    routes: whyKeptRoute({ view, watches, hints, now }),
+    routes: whyKeptRoute({ view, watches, hints, proxyPrefixes, now }),
   });
   const parts = composeParts(
     [

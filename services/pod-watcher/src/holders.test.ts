@@ -245,6 +245,12 @@ describe('GET /why-kept', () => {
       200,
       `${IMAGE} is kept\nInUse           held by Deployment shop/web\nInUse           held by Pod default/web-1\n`,
     ],
+    [
+      'of an image as a running pod names it',
+      `localhost:7439/${IMAGE}`,
+      200,
+      `${IMAGE} is kept\nInUse           held by Deployment shop/web\nInUse           held by Pod default/web-1\n`,
+    ],
     ['what nobody knows', 'quay.io/a/b:1', 404, 'no CachedImage stands for quay.io/a/b:1, and nobody holds it\n'],
     [
       'what is no reference',

@@ -1,5 +1,5 @@
 import { type RemovalStanza, stanzaOf } from '@kuik/contracts';
-import { formatReference, tryParseReference } from '@kuik/image';
+import { formatReference, fromProxyImage, tryParseReference } from '@kuik/image';
 import type { HealthServerOptions } from '@kuik/runtime';
 import type { ClusterView } from './cluster-view.ts';
 import type { HintBook } from './hint-book.ts';
@@ -10,6 +10,8 @@ export interface WhyKeptParts {
   readonly view: ClusterView;
   readonly watches: Pick<Watches, 'state'>;
   readonly hints: Pick<HintBook, 'expected'>;
+  /** How running pods name images: such a name is read back. */
+  readonly proxyPrefixes: readonly string[];
   readonly now: () => number;
 }
 
@@ -35,8 +37,12 @@ interface Body {
   readonly removal?: RemovalStanza;
 }
 
-function answer(asked: unknown, { view, watches, hints, now }: WhyKeptParts): { status: number; body: Body } {
-  const reference = typeof asked === 'string' ? tryParseReference(asked) : undefined;
+function answer(
+  asked: unknown,
+  { view, watches, hints, proxyPrefixes, now }: WhyKeptParts,
+): { status: number; body: Body } {
+  const reference =
+    typeof asked === 'string' ? (fromProxyImage(asked, proxyPrefixes)[0] ?? tryParseReference(asked)) : undefined;
   if (reference === undefined) {
     const error = 'image is missing or no reference: ask for example /why-kept?image=docker.io/library/nginx:1.27';
     return { status: 400, body: { error } };
