@@ -265,6 +265,10 @@ export const leaseConfig = z
     duration: atLeast1ms.default(DEFAULTS.lease.durationMs).describe('A leader silent for this long is replaced'),
     renew: atLeast1ms.default(DEFAULTS.lease.renewMs).describe('How often a leader says that it is there'),
   })
+  .refine(({ duration, renew }) => renew < duration, {
+    path: ['renew'],
+    message: 'must be shorter than lease.duration, or every leader is replaced before it renews',
+  })
   .prefault({})
   .describe('Leader election');
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { addressPolicyConfig, cacheConfig, natsConfig, redisConfig } from './config-parts.ts';
+import { addressPolicyConfig, cacheConfig, leaseConfig, natsConfig, redisConfig } from './config-parts.ts';
 import { ERROR_CODES } from './error-codes.ts';
 import { generatedDocuments } from './generated-documents.ts';
 import { DECLARED_SERVICES } from './generated/services.ts';
@@ -14,6 +14,16 @@ import { COPY_QUEUE } from './queues.ts';
 import { unansweredRoles } from './who-says-what.ts';
 
 const repeated = (values: string[]): string[] => values.filter((value, index) => values.indexOf(value) !== index);
+
+describe('leaseConfig', () => {
+  it.each([
+    [{ duration: '5s' }, ['renew']],
+    [{ duration: '1s', renew: '5s' }, ['renew']],
+    [{ duration: '6s' }, undefined],
+  ])('lets no leader renew later than it is replaced: %j', (written, path) => {
+    expect(leaseConfig.safeParse(written).error?.issues[0]?.path).toEqual(path);
+  });
+});
 
 describe('tables', () => {
   it('give every code, metric and subject once', () => {
