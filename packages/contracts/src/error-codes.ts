@@ -183,6 +183,13 @@ export const ERROR_CODES = {
     'a credential provider (cloud identity, exec plugin) gave no login',
     'see the reason in the message, and the role or plugin that it names',
   ),
+  pinMissing: define(
+    'KUIK-CPY-404',
+    404,
+    'MANIFEST_UNKNOWN',
+    'neither the cache nor the upstream registry has the digest that spec.pin names',
+    'correct spec.pin of the CachedImage, or take it off: until then every pull of the tag asks for that digest',
+  ),
   cacheUnavailable: define(
     'KUIK-CPY-503',
     503,

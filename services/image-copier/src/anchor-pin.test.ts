@@ -83,7 +83,8 @@ describe('anchorPin', () => {
 
   it.each(['not-found', 'server-error'] as const)('fails when nobody has it: %s', async (code) => {
     upstream(code);
-    await expect(anchor()).rejects.toMatchObject({ code });
+    const failure = code === 'not-found' ? { code, name: 'PinMissing', digest: pin.digest } : { code };
+    await expect(anchor()).rejects.toMatchObject(failure);
     await expect(anchored()).rejects.toMatchObject({ code: 'not-found' });
   });
 });

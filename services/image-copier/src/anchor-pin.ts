@@ -9,6 +9,17 @@ import {
 } from '@kuik/registry';
 import type { CopyTarget } from './decide.ts';
 
+/** Neither the cache nor upstream has what `spec.pin` names. That says nothing about the image's own tag. */
+export class PinMissing extends RegistryError {
+  readonly digest: string;
+
+  constructor(digest: string, cause: RegistryError) {
+    super('not-found', cause.message, { cause });
+    this.name = 'PinMissing';
+    this.digest = digest;
+  }
+}
+
 export interface AnchorPinOptions {
   readonly source: RepositoryClient;
   /** The cache's copy of the repository. */
@@ -23,7 +34,7 @@ export interface AnchorPinOptions {
 
 /**
  * Gives a pinned digest a tag of its own in the cache, before the image's tag may move away from it: from what the cache holds under any tag,
- * else from upstream. Throws RegistryError; what upstream does not have any more is no failure while the cache has it.
+ * else from upstream. Throws RegistryError, PinMissing when nobody has it; what upstream does not have any more is no failure while the cache has it.
  */
 export async function anchorPin(
   pin: NonNullable<CopyTarget['pin']>,
@@ -38,7 +49,8 @@ export async function anchorPin(
     const reference = pin.digest;
     await copyImage({ source, reference, target: to, targetTag: pin.tag, wants, thorough: true, concurrency, signal });
   } catch (error) {
-    if (held === undefined || !(error instanceof RegistryError) || error.code !== 'not-found') throw error;
+    if (!(error instanceof RegistryError) || error.code !== 'not-found') throw error;
+    if (held === undefined) throw new PinMissing(pin.digest, error);
   }
 }
 

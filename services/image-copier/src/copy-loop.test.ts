@@ -651,6 +651,11 @@ describe('judgeFailure', () => {
       'cannot read a.b/c:1: cannot connect to a.b: cannot resolve a.b: ENOTFOUND. Check that the registry is up and that the cluster can reach it.',
     ],
     [
+      'a pin that nobody has',
+      { code: 'not-found', message: 'cannot read a.b/c@sha256:1: status 404', pin: 'sha256:1' },
+      'cannot keep sha256:1 for a.b/c:1: status 404. Correct spec.pin of the CachedImage, or take it off: until then every pull of the tag asks for that digest.',
+    ],
+    [
       'a certificate',
       { code: 'tls', message: 'GET https://a.b/v2/: self-signed certificate' },
       'cannot read a.b/c:1: GET https://a.b/v2/: self-signed certificate. Set registries["a.b"].ca.',

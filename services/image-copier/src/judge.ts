@@ -16,6 +16,8 @@ export interface CopyFailure {
   readonly message: string;
   /** What the cache registry holds with wrong bytes. */
   readonly damaged?: readonly string[];
+  /** What `spec.pin` names, and nobody has. */
+  readonly pin?: string;
   /** Which side failed. */
   readonly side: 'upstream' | 'cache';
   readonly retryAfterMs?: number;
@@ -56,7 +58,7 @@ const LONGEST_FLOOR_MS = 60_000;
 /**
  * Turns a failed copy into the stanza's error, in this order: wrong bytes that it holds are `cacheDamaged`; whatever else the cache registry refused is `cacheUnavailable`; a refusal
  * for which no credential could be had is the broker's failure ("not found" only while the broker is away: it may be hiding a private
- * image); an upstream code has its own name; anything else is `upstreamFailed`. `attempts` counts failures in a row of the same
+ * image); a pin that nobody has is `pinMissing`; an upstream code has its own name; anything else is `upstreamFailed`. `attempts` counts failures in a row of the same
  * object; when the next try is due is `nextStep`'s to say unless upstream said it, or its host is parked.
  */
 export function judgeFailure(
@@ -80,11 +82,12 @@ export function judgeFailure(
   return { error, name };
 }
 
-function nameOf({ damaged, side, code, broker }: CopyFailure): ErrorName {
+function nameOf({ damaged, pin, side, code, broker }: CopyFailure): ErrorName {
   if (damaged !== undefined) return 'cacheDamaged';
   if (side === 'cache') return 'cacheUnavailable';
   const hidden = code === 'not-found' && broker?.failure === 'brokerUnavailable';
   if (broker !== undefined && (REFUSALS.has(code) || hidden)) return broker.failure;
+  if (pin !== undefined) return 'pinMissing';
   return UPSTREAM_ERRORS[code] ?? 'upstreamFailed';
 }
 
@@ -102,6 +105,7 @@ function explainFailure(name: ErrorName, failure: CopyFailure, reference: Refere
   if (name === 'cacheUnavailable') {
     return explain(`cannot store ${image}`, `the cache registry does not take it: ${said}`, ERROR_CODES[name].remedy);
   }
+  if (name === 'pinMissing') return explain(`cannot keep ${failure.pin} for ${image}`, said, ERROR_CODES[name].remedy);
   const doing = `cannot read ${image}`;
   if (failure.tried !== undefined && REFUSALS.has(failure.code)) {
     const { why, remedy } = explainRefusal(reference, failure.tried, said, failure.unread);

@@ -161,6 +161,28 @@ describe('a copy into the cache', () => {
     expect(refused).toBe(1);
   });
 
+  it('that lacks what is pinned says so, and nothing of the tag', async () => {
+    const digest = `sha256:${'1'.repeat(64)}`;
+    const failed: unknown = await copy({ pin: { digest, tag: 'kuik-sha256-1' } }).catch((error: unknown) => error);
+    expect(copies.failureOf(failed)).toMatchObject({ code: 'not-found', side: 'upstream', pin: digest });
+  });
+
+  it('that is refused tells which pull secrets were tried, and which gave no login', async () => {
+    const names = { tried: ['acme/a'], unread: [{ name: 'acme/b', mistake: 'has no key .dockercfg' }] };
+    const client = { credential: () => Promise.resolve<BrokeredCredential>({ kind: 'anonymous', ...names }) };
+    const upstream: CopyRoute['registry']['upstream'] = (host, repository, source) => ({
+      ...registry.repository(host, repository),
+      openManifest: async () => {
+        await source.credentials({ host, repository, actions: ['pull'] });
+        throw new RegistryError('unauthorized', 'no');
+      },
+    });
+    const credentials = brokeredCredentials(client);
+    copies = registryCopies({ ...ROUTE, credentials, registry: { ...registry.access, upstream } });
+    const failed: unknown = await copy().catch((error: unknown) => error);
+    expect(copies.failureOf(failed)).toMatchObject({ code: 'unauthorized', ...names });
+  });
+
   it('looks at what is said to be wrong in the cache, and fails as long as it is, whatever else it brings', async () => {
     await copy();
     const [bad, lost] = image.blobs.map(({ digest }) => digest) as [string, string];

@@ -10,7 +10,7 @@ import {
   type RepositoryClient,
   type UploadSessions,
 } from '@kuik/registry';
-import { anchorLeft, anchorPin } from './anchor-pin.ts';
+import { anchorLeft, anchorPin, PinMissing } from './anchor-pin.ts';
 import type { CopyParts } from './copy-loop.ts';
 import { CacheDamaged, damagedOf } from './damaged-content.ts';
 import type { CopyTarget } from './decide.ts';
@@ -170,6 +170,7 @@ export function registryCopies({
         code,
         message,
         ...(error instanceof CacheDamaged ? { side: 'cache', damaged: error.digests } : { side: sides.of(error) }),
+        ...(error instanceof PinMissing ? { side: 'upstream', pin: error.digest } : {}),
         ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
         ...credentialsTold.get(error),
       };
