@@ -70,6 +70,24 @@ describe('UpstreamAuthorizer', () => {
     expect((await authorizer().first(need)).header).toBe('Bearer anonymous');
   });
 
+  it.each([
+    [404, undefined],
+    [410, undefined],
+    [503, 'server-error'],
+    [undefined, 'server-error'],
+  ])(
+    'asks a registry anew whose token server answers %s, where that says that it is there no more',
+    async (status, code) => {
+      const { authorizer, memory } = world([basic('alice')], { users: ['alice'] });
+      await authorizer().next(await authorizer().first(need), { status: 401, challenges: BEARER });
+      memory.tokens.get = () =>
+        Promise.reject(new RegistryError('server-error', 'no token', status === undefined ? {} : { status }));
+      const first = authorizer().first(need);
+      if (code === undefined) expect((await first).header).toBeUndefined();
+      else await expect(first).rejects.toMatchObject({ code });
+    },
+  );
+
   it('answers a Basic challenge with the pair', async () => {
     const { auth } = world([basic('alice')]);
     const next = await auth.next(await auth.first(need), { status: 401, challenges: ['Basic realm="x"'] });

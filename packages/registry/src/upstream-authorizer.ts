@@ -73,7 +73,14 @@ export class UpstreamAuthorizer implements Authorizer {
     const choiceKey = this.#choiceKey(need, list);
     const chosen = choiceKey === undefined ? undefined : this.#memory.choices.get(choiceKey);
     const left = [...usable.filter(({ index }) => index === chosen), ...usable.filter(({ index }) => index !== chosen)];
-    return this.#attempt({ need, left, choiceKey }, signal);
+    try {
+      return await this.#attempt({ need, left, choiceKey }, signal);
+    } catch (error) {
+      if (!isGone(error)) throw error;
+      // Its token server has moved, or it asks for tokens no more: it says so itself when it is asked as a stranger.
+      this.#memory.challenges.delete(this.#site.base.origin);
+      return this.#attempt({ need, left, choiceKey }, signal);
+    }
   }
 
   async next(attempt: Attempt, refusal: Refusal, signal?: AbortSignal): Promise<Attempt | undefined> {
@@ -197,6 +204,11 @@ function sameChallenge(a: Challenge, b: Challenge): boolean {
   const realm = (challenge: Challenge) =>
     challenge.scheme === 'bearer' ? [challenge.realm, challenge.service].join(' ') : '';
   return a.scheme === b.scheme && realm(a) === realm(b);
+}
+
+/** There is nothing any more where a token was to be had. */
+function isGone(error: unknown): boolean {
+  return error instanceof RegistryError && (error.status === 404 || error.status === 410);
 }
 
 function lastSegment(repository: string): string {
