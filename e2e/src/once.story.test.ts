@@ -38,6 +38,7 @@ describe('npm start -- --once', () => {
     const code = await good.ended();
     expect(good.output).toContain(`All ${MAIN_JOB.length} steps held.`);
     expect(code).toBe(0);
+    expect(good.leftData).toBe(false);
     const env = good.environment();
     const metrics = SERVICES.map((service) => `METRICS_${service.toUpperCase().replaceAll('-', '_')}`);
     expect([...env.keys()]).toEqual(expect.arrayContaining([...WHERE, ...metrics]));

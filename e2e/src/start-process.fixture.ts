@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { until } from '@kuik/testbed';
 
-const START = path.resolve(import.meta.dirname, '../../scripts/start.ts');
+const CHECKOUT = path.resolve(import.meta.dirname, '../..');
+const START = path.join(CHECKOUT, 'scripts/start.ts');
 
 /** `npm start` as a process: what a person gets, without the bootstrap. */
 export class StartProcess {
@@ -34,6 +35,11 @@ export class StartProcess {
   environment(): Map<string, string> {
     const lines = readFileSync(path.join(this.#folder, 'local.env'), 'utf8').trimEnd().split('\n');
     return new Map(lines.map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]));
+  }
+
+  /** Whether anything is left of its servers' data and of what its services prove themselves with. */
+  get leftData(): boolean {
+    return existsSync(path.join(CHECKOUT, '.kuik/data', String(this.#child.pid)));
   }
 
   /** Ends it if it still runs, and removes what it wrote. */

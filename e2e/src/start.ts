@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { needs, SERVICES } from '@kuik/contracts';
+import { removeData } from '@kuik/testbed';
 import { seconds, type Checklist } from './checklist.ts';
 import { readOwnRegistries, type OwnRegistries } from './own-registries.ts';
 import { leadersOf } from './stack/leaders.ts';
@@ -128,7 +129,7 @@ export async function runLocal(
 function ended(running: { stop(): Promise<unknown> }, list: Checklist): Promise<unknown> {
   return list.section(
     'stop',
-    () => running.stop(),
+    () => running.stop().finally(removeData),
     (_, ms) => `everything stopped   ${seconds(ms)}`,
   );
 }

@@ -19,6 +19,6 @@ export { freePort } from './process/free-port.ts';
 export { until, WaitTimeout } from './process/until.ts';
 export * from './images/index.ts';
 export * from './faults/index.ts';
-export { runFolder } from './process/folders.ts';
+export { removeData, runFolder } from './process/folders.ts';
 export { NoNodeHere, startNode } from './node/start-node.ts';
 export { whyNoNode, whyNotHere } from './node/why-no-node.ts';

@@ -195,5 +195,5 @@ export class ServePull {
 }
 
 function refusal({ refused, what }: { refused: PullFailure['failure']; what: string }): PullFailure {
-  return new PullFailure(refused, `${what} is refused here`);
+  return new PullFailure(refused, `${what === '' ? 'an empty reference' : what} is refused here`);
 }

@@ -41,6 +41,11 @@ export function dataFolder(name: string): string {
   return mkdtempSync(path.join(mine, `${name}-`));
 }
 
+/** Throws away the data of this process's servers, keys included: none of them runs any more. */
+export function removeData(): void {
+  rmSync(path.join(STATE, 'data', String(process.pid)), { recursive: true, force: true });
+}
+
 /** Opens a log file of its own in the run's folder: `nats.log`, `nats-2.log`, ... */
 export function openLog(name: string): { fd: number; file: string } {
   const folder = runFolder();
