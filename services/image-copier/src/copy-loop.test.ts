@@ -189,6 +189,14 @@ describe('workOn', () => {
     expect(stanzas.map((stanza) => stanza?.history)).toEqual([history]);
   });
 
+  it('records what the image was pinned to', async () => {
+    const pin = `sha256:${'ef'.repeat(32)}`;
+    const { stanzas } = await run((world) => {
+      world.object = { ...image(), spec: { sourceImage: 'shop.example/app:1', pin } };
+    });
+    expect(stanzas.map((stanza) => stanza?.pinned)).toEqual([pin]);
+  });
+
   it('copies, records, announces', async () => {
     const { outcome, stanzas, announced, ended } = await run();
     expect(outcome).toEqual({ do: 'done' });

@@ -39,6 +39,7 @@ export function copied(image: CachedImage, target: CopyTarget, result: CopyResul
     ...described(image, target, result),
     ...historyOf(image, result.digest, now),
     copiedAt: now.toISOString(),
+    ...(target.pin === undefined ? {} : { pinned: target.pin.digest }),
     ...(forced === undefined ? {} : { forced }),
   };
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import type { CachedImage } from '@kuik/contracts';
+import type { CachedImage, CacheStanza } from '@kuik/contracts';
 import { backOff, nextStep, type StepContext } from './next-step.ts';
 import {
   at,
@@ -23,6 +23,22 @@ const nothing = (reason: string) => ({ do: 'nothing', reason });
 const wait = (ms: number, reason: string) => ({ do: 'wait', until: NOW + ms, reason });
 
 describe('nextStep', () => {
+  it.each<[string, Partial<CacheStanza>, object]>([
+    ['the cache does not keep', {}, copy('PinChanged')],
+    ['its tag names', { digest: OTHER_DIGEST }, nothing('Cached')],
+    ['its tag named before', { history: [{ digest: OTHER_DIGEST, at: at(0) }] }, nothing('Cached')],
+    ['was copied for that', { pinned: OTHER_DIGEST }, nothing('Cached')],
+    ['was not the one that was copied for a pin', { pinned: `sha256:${'0'.repeat(64)}` }, copy('PinChanged')],
+    [
+      'could not be copied: it keeps the pace of failures',
+      { error: failedCopy({ at: at(0), retryAt: at(MINUTE) }).error! },
+      wait(MINUTE, 'BackOff'),
+    ],
+  ])('of an image that is pinned to a digest which %s', (_what, cache, expected) => {
+    const image = cachedImage({ spec: { pin: OTHER_DIGEST }, status: { cache: cacheStanza(cache) } });
+    expect(step(image)).toEqual(expected);
+  });
+
   it.each<[string, CachedImage, Partial<StepContext>, object]>([
     ['a new image', cachedImage(), {}, copy('NotCached')],
     ['a new image that nobody uses', cachedImage(), { held: false }, copy('NotCached')],
@@ -123,6 +139,12 @@ describe('nextStep', () => {
         status: { cache: cacheStanza({ platformsOnDemand: ['linux/arm64'] }), removal: removalStanza() },
       }),
       { platforms: ['linux/arm64'] },
+      nothing('Cached'),
+    ],
+    [
+      'one pinned to a digest that the cache does not keep, on its way out',
+      cachedImage({ spec: { pin: OTHER_DIGEST }, status: { cache: cacheStanza(), removal: removalStanza() } }),
+      {},
       nothing('Cached'),
     ],
     [

@@ -8,7 +8,7 @@ import {
   stanzaOf,
   type StanzaError,
 } from '@kuik/contracts';
-import { wantsPlatform } from '@kuik/image';
+import { isDigest, wantsPlatform } from '@kuik/image';
 import { holdingOf } from './cached.ts';
 import { NEVER_REASONS, neverCached } from './never-cached.ts';
 
@@ -21,6 +21,7 @@ export const STEP_REASONS = {
   contentMissing: 'ContentMissing',
   tagMoved: 'TagMoved',
   platformsChanged: 'PlatformsChanged',
+  pinChanged: 'PinChanged',
   condemned: 'Condemned',
   removed: 'Removed',
   removedAndUsed: 'RemovedAndUsed',
@@ -71,7 +72,7 @@ export interface RetryTimes {
  * What has to be done for an image now. The first rule that applies:
  * 1. it is being deleted; 2. it can never be cached; 3. it is a duplicate: nothing; 4. a person forces a copy: copy;
  * 5. gc removed it and nobody uses it: nothing; 6. it is cached, but a node missed it in the cache, or saw its tag on another digest, or it
- * lacks a platform that is wanted by now: copy; 7. it is cached, and no forced
+ * lacks a platform that is wanted by now, or the digest that it is pinned to: copy; 7. it is cached, and no forced
  * copy failed, nor any later one for a reason that passes (an intent may come twice, and fail the second time), nor is an update due: nothing until one is;
  * 8. it is condemned: nothing, to un-condemn it is gc's; 9. no copy was tried yet, or the last one worked: copy; 10. the last try failed, and the
  * monitor saw the image upstream since: copy; 11. copy when its time has come, else wait until then. An image that upstream does not have
@@ -91,6 +92,8 @@ export function nextStep(image: CachedImage, context: StepContext, now: number):
   const lacks = cached && removal === undefined && lacksWanted(cache, context.platforms);
   // A back-fill that failed keeps the pace of failures.
   if (lacks && cache?.error === undefined) return { do: 'copy', reason: STEP_REASONS.platformsChanged };
+  const lacksItsPin = cache?.error === undefined && cache !== undefined && lacksPin(image.spec.pin, cache);
+  if (cached && removal === undefined && lacksItsPin) return { do: 'copy', reason: STEP_REASONS.pinChanged };
   const failed = cache?.error !== undefined && (forceWish(image) !== undefined || isWorthAnother(cache, cache.error));
   const { updateAt } = context;
   const due = cached && removal === undefined && updateAt !== undefined && updateAt <= now;
@@ -117,6 +120,12 @@ function lacksWanted(cache: CacheStanza | undefined, wanted: StepContext['platfo
   const { platformsOnDemand = [] } = cache ?? {};
   if (wanted === undefined) return false;
   return platformsOnDemand.some((platform) => wanted === 'all' || wantsPlatform(wanted, platform));
+}
+
+/** A person pinned it to a digest that the cache does not keep: it is neither what the tag names, nor what it named before, nor was it copied for that pin. */
+function lacksPin(pin: string | undefined, { digest, history = [], pinned }: CacheStanza): boolean {
+  if (pin === undefined || !isDigest(pin)) return false;
+  return ![digest, pinned, ...history.map((before) => before.digest)].includes(pin);
 }
 
 /** What was copied once rests on upstream's last word; what was only found in the cache goes on being asked for. */
