@@ -10,6 +10,7 @@ import { ANONYMOUS, type LoginMistake } from './candidates.ts';
 
 const TRIED_MAX = 64;
 const UNREAD_MAX = 8;
+const MISTAKE_MAX = 512;
 
 /**
  * A refusal that may leave the process: a code and one line. `message` names secrets at most, for our own services; `anonymised` names none: a
@@ -77,7 +78,9 @@ export function secretNames(secrets: readonly string[]): string[] {
 /** The secrets among what could not be tried, no more than an answer may hold. */
 export function unreadSecretsOf(mistakes: readonly LoginMistake[]): UnreadSecret[] {
   const ofSecrets = mistakes.filter(({ of }) => of === 'secret');
-  return ofSecrets.slice(0, UNREAD_MAX).map(({ label, mistake }) => ({ name: label, mistake }));
+  return ofSecrets
+    .slice(0, UNREAD_MAX)
+    .map(({ label, mistake }) => ({ name: label, mistake: mistake.slice(0, MISTAKE_MAX) }));
 }
 
 /** The registry, or its token server, could not be asked. */
