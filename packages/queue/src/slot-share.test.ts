@@ -19,7 +19,8 @@ describe('SlotShare', () => {
     const share = new SlotShare<string>(2);
     expect(share.enter('a')).toBe(true);
     expect(share.enter('a')).toBe(false);
-    expect(share.leave('a', 0)).toBeUndefined();
+    share.leave('a', 0);
+    expect(share.call('a', 0)).toEqual([]);
     expect(share.enter('a')).toBe(true);
   });
 
@@ -28,9 +29,19 @@ describe('SlotShare', () => {
     share.enter('a');
     for (const job of ['one', 'two', 'three']) share.hold('a', job, 0, 0);
     share.hold('b', 'other', 0, 0);
-    expect(share.leave('a', 10)).toBe('one');
-    expect(share.leave('a', 20)).toBe('two');
-    expect(share.leave('a', 10_000)).toBeUndefined();
+    expect(share.call('a', 5)).toEqual([]);
+    share.leave('a', 10);
+    expect(share.call('a', 10)).toEqual(['one']);
+    expect(share.call('a', 20)).toEqual(['two']);
+    expect([share.holds('a', 20), share.holds('a', 10_000)]).toEqual([true, false]);
+    expect(share.call('a', 10_000)).toEqual([]);
+  });
+
+  it('calls as many as there are free slots', () => {
+    const share = new SlotShare<string>(6);
+    for (const job of ['one', 'two', 'three', 'four']) share.hold('a', job, 0, 0);
+    share.enter('a');
+    expect(share.call('a', 10)).toEqual(['one', 'two']);
   });
 
   it('holds longer the more are held, between 300 ms and a minute, each at a time of its own', () => {

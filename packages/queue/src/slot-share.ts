@@ -13,8 +13,8 @@ const APART_MS = 5_000;
 /**
  * Which jobs may have a slot of one worker: no pace key more than half of them (rounded up, at least one). A job that may not is held back
  * with jitter for about as long as those before it take, as the last ones did, so that a thousand jobs of one host do not spin: a job that comes back too soon is
- * taken and held back again, which costs more of Redis and worker than all else about it. A slot that gets free calls
- * the one that was held first. The time only matters when nobody calls: this worker is gone, or another one has a slot for it.
+ * taken and held back again, which costs more of Redis and worker than all else about it. Slots that are free call
+ * those that were held first (`call-held.ts`). The time only matters when nobody calls: this worker is gone, or another one has a slot for it.
  */
 export class SlotShare<J> {
   readonly #most: number;
@@ -35,16 +35,25 @@ export class SlotShare<J> {
     return true;
   }
 
-  /** Gives the slot back; returns a job of that key that is held and may come now. */
-  leave(key: string, nowMs: number): J | undefined {
+  /** Gives the slot back. */
+  leave(key: string, nowMs: number): void {
     const running = this.#running.get(key) ?? 0;
     if (running > 1) this.#running.set(key, running - 1);
     else this.#running.delete(key);
     this.#noteLeave(key, nowMs);
+  }
+
+  /** The jobs of that key that are held and may come now, those first that were held first: no more than there are free slots. They are held no longer. */
+  call(key: string, nowMs: number): J[] {
     const held = this.#pending(key, nowMs);
-    const next = held.shift();
+    const called = held.splice(0, this.#most - (this.#running.get(key) ?? 0));
     this.#keep(key, held);
-    return next?.job;
+    return called.map(({ job }) => job);
+  }
+
+  /** Whether any job of that key is held. */
+  holds(key: string, nowMs: number): boolean {
+    return this.#pending(key, nowMs).length > 0;
   }
 
   /** How long a refused job is held back, in ms; `random` in [0, 1). */

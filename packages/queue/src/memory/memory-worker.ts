@@ -1,4 +1,5 @@
 import type { JobQueue } from '@kuik/contracts';
+import { CallHeld } from '../call-held.ts';
 import { readPayload } from '../payload.ts';
 import type { QueueReports, Work, Worker, WorkerOptions } from '../port.ts';
 import { runJob } from '../run-job.ts';
@@ -17,6 +18,7 @@ export class MemoryWorker<T> implements Worker {
   readonly #options: WorkerOptions & QueueReports;
   readonly #running = new RunningJobs();
   readonly #share: SlotShare<MemoryJob>;
+  readonly #held: CallHeld<MemoryJob>;
   readonly #stopListening: () => void;
   #closing: Promise<void> | undefined;
 
@@ -26,6 +28,7 @@ export class MemoryWorker<T> implements Worker {
     this.#work = work;
     this.#options = options;
     this.#share = new SlotShare(options.concurrency);
+    this.#held = new CallHeld(this.#share, (job) => jobs.promote(job));
     this.#stopListening = jobs.onWork(() => this.#takeAll());
     queueMicrotask(() => this.#takeAll());
   }
@@ -45,6 +48,7 @@ export class MemoryWorker<T> implements Worker {
 
   async #close(deadlineMs: number): Promise<void> {
     this.#stopListening();
+    this.#held.close();
     if (await this.#running.idleWithin(deadlineMs)) return;
     this.#running.abortAll('the worker stops');
     await this.#running.idleWithin(UNWIND_MS);
@@ -74,8 +78,8 @@ export class MemoryWorker<T> implements Worker {
     const running = this.#running.begin(job.id)!;
     this.#settle(job, await runJob(running, read.payload, this.#work, () => undefined, this.#options));
     this.#running.end(running);
-    const next = this.#share.leave(key, Date.now());
-    if (next !== undefined) this.#jobs.promote(next);
+    this.#share.leave(key, Date.now());
+    this.#held.freed(key);
     this.#takeAll();
   }
 

@@ -3,6 +3,7 @@ import type { Job as BullJob } from 'bullmq';
 import { FIXED } from '@kuik/contracts';
 import type { JobQueue } from '@kuik/contracts';
 import { settledWithin } from '../bounded.ts';
+import { CallHeld } from '../call-held.ts';
 import { readPayload } from '../payload.ts';
 import type { QueueReports, Work, Worker, WorkerOptions } from '../port.ts';
 import { runJob } from '../run-job.ts';
@@ -47,6 +48,7 @@ class RedisWorker<T> implements Worker {
   readonly #bull: Bull;
   readonly #running = new RunningJobs();
   readonly #share: SlotShare<BullJob>;
+  readonly #held: CallHeld<BullJob>;
   #closing: Promise<void> | undefined;
 
   constructor(queue: JobQueue<T>, connection: RedisSettings, work: Work<T>, options: WorkerOptions & QueueReports) {
@@ -56,6 +58,7 @@ class RedisWorker<T> implements Worker {
     this.#reports = options;
     this.#lockMs = lockMs;
     this.#share = new SlotShare(concurrency);
+    this.#held = new CallHeld(this.#share, (job) => void job.promote().catch(() => undefined));
     this.#link = new RedisLink(connection, { patient: true, purpose: `work ${queue.queue}` }, options);
     this.#bull = new Bull(queue.queue, (job, token) => this.#process(job, token ?? ''), {
       connection: this.#link.client,
@@ -86,6 +89,7 @@ class RedisWorker<T> implements Worker {
   }
 
   async #close(deadlineMs: number): Promise<void> {
+    this.#held.close();
     const drained = this.#bull.close();
     if (!(await this.#running.idleWithin(deadlineMs))) {
       this.#reports.log?.warn('jobs aborted at the drain deadline', { jobs: this.#running.size });
@@ -133,10 +137,8 @@ class RedisWorker<T> implements Worker {
         this.#running.end(running);
       }
     } finally {
-      this.#share
-        .leave(key, Date.now())
-        ?.promote()
-        .catch(() => undefined);
+      this.#share.leave(key, Date.now());
+      this.#held.freed(key);
     }
   }
 
