@@ -3,7 +3,7 @@ import { treeCpuSeconds, treeResidentMiB } from './process-tree.ts';
 import type { Target } from './proxy-bed.ts';
 
 const MiB = 1024 * 1024;
-/** A run moves about this much, so that CPU clocks of 10 ms are precise enough. */
+/** A run moves about this much. */
 const RUN_BYTES = 512 * MiB;
 
 export interface BulkCase {

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { cpuSeconds, residentMiB } from './process-cpu.ts';
+import { residentMiB, scheduledSeconds } from './process-cpu.ts';
 
 /** A process and everything it started that still runs; Linux only. */
 export function processTree(root: number): number[] {
@@ -20,7 +20,7 @@ export function processTree(root: number): number[] {
 
 /** CPU seconds of a process tree so far. */
 export function treeCpuSeconds(root: number): number {
-  return processTree(root).reduce((sum, pid) => sum + cpuSeconds(pid), 0);
+  return processTree(root).reduce((sum, pid) => sum + scheduledSeconds(pid), 0);
 }
 
 /** Resident memory of a process tree in MiB. */
