@@ -4,6 +4,7 @@ import path from 'node:path';
 import type { CachedImage, ServiceName } from '@kuik/contracts';
 import { MANIFEST_TYPES, pushImage, until, type MadeImage, type ServiceProcess } from '@kuik/testbed';
 import { beginService } from '../stack/begin-service.ts';
+import { labelNode } from '../stack/label-node.ts';
 import { type LocalParts, leaseLocalParts } from '../stack/local-parts.ts';
 import { cachedImages } from '../story/cached-images.ts';
 import { pod } from '../story/pods.ts';
@@ -32,12 +33,7 @@ export class ExactBytes {
 
   static async start(): Promise<ExactBytes> {
     const parts = await leaseLocalParts();
-    await parts.controlPlane.api.request(
-      'PATCH',
-      '/api/v1/nodes/node-1',
-      { metadata: { labels: { 'kubernetes.io/os': 'linux', 'kubernetes.io/arch': 'amd64' } } },
-      { contentType: 'application/merge-patch+json' },
-    );
+    await labelNode(parts.controlPlane.api);
     const begin = (name: (typeof STARTED)[number]) => beginService(name, parts, { settings: SETTINGS[name] ?? {} });
     return new ExactBytes(parts, await Promise.all(STARTED.map(begin)));
   }

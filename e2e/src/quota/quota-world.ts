@@ -1,6 +1,7 @@
 import type { CachedImage, ServiceName } from '@kuik/contracts';
 import { freePort, makeIndex, until, type ServiceIdentity, type ServiceProcess } from '@kuik/testbed';
 import { ask, type Answer } from '../behaviours/raw-client.ts';
+import { labelNode } from '../stack/label-node.ts';
 import { type LocalParts, leaseLocalParts } from '../stack/local-parts.ts';
 import { readMetric } from '../stack/metric.ts';
 import { identityOf, startReplica } from '../stack/start-replicas.ts';
@@ -50,12 +51,7 @@ export class QuotaWorld {
 
   static async start(nodes: number): Promise<QuotaWorld> {
     const parts = await leaseLocalParts();
-    await parts.controlPlane.api.request(
-      'PATCH',
-      '/api/v1/nodes/node-1',
-      { metadata: { labels: { 'kubernetes.io/os': 'linux', 'kubernetes.io/arch': 'amd64' } } },
-      { contentType: 'application/merge-patch+json' },
-    );
+    await labelNode(parts.controlPlane.api);
     const identities = await Promise.all(
       (['pod-watcher', 'image-copier', 'monitor', 'node-proxy'] as const).map((name) => identityOf(name, parts)),
     );

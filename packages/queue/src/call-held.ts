@@ -30,7 +30,7 @@ export class CallHeld<J> {
     this.#looks.set(key, look.unref());
   }
 
-  /** Calls nobody any more. */
+  /** Looks no more by itself; a slot that gets free still calls: other workers have room. */
   close(): void {
     this.#closed = true;
     for (const look of this.#looks.values()) clearTimeout(look);

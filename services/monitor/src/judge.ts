@@ -144,15 +144,17 @@ function failureOf({
   return FAILURES[code] ?? ['Error', 'upstreamFailed'];
 }
 
+/** The registry's words without what our own sentence says already, and what they mean where they do not tell. */
+function wordsOf(name: ErrorName, { message, code, digest }: Extract<CheckResult, { kind: 'failed' }>): string {
+  const told = message.replace(/^cannot (?:read|access) \S+: /, '');
+  if (name === 'tagLies') return `the tag names ${digest}, which the registry does not have (${told})`;
+  if (name === 'rateLimited' && code !== 'rate-limited') return `nothing is left of the quota (${told})`;
+  return told;
+}
+
 function explainFailure(name: ErrorName, result: Extract<CheckResult, { kind: 'failed' }>, image: string): string {
   const doing = `cannot check ${image}`;
-  const told = result.message.replace(/^cannot (?:read|access) \S+: /, '');
-  const said =
-    name === 'tagLies'
-      ? `the tag names ${result.digest}, which the registry does not have (${told})`
-      : name === 'rateLimited' && result.code !== 'rate-limited'
-        ? `nothing is left of the quota (${told})`
-        : told;
+  const said = wordsOf(name, result);
   const reference = tryParseReference(image);
   if (reference === undefined) return explain(doing, said, ERROR_CODES[name].remedy);
   if (result.tried !== undefined && (name === 'unauthorized' || name === 'forbidden')) {

@@ -134,7 +134,7 @@ export async function startProxyWorld(): Promise<ProxyWorld> {
           const reloads = () => lines.filter(({ message }) => message === 'settings reloaded').length;
           const before = reloads();
           writeFileSync(file, JSON.stringify({ ...own, ...changed }));
-          await until(() => reloads() > before || undefined, { what: 'the changed settings to be read' });
+          await until(() => reloads() > before, { what: 'the changed settings to be read' });
         },
         async close() {
           running.delete(proxy);

@@ -87,16 +87,16 @@ export function nextStep(image: CachedImage, context: StepContext, now: number):
 
   const { cache, removal, cached, removed } = holdingOf(image);
   if (removed && !context.held) return nothing(STEP_REASONS.removed);
-  if (cached && removal === undefined && context.missing) return { do: 'copy', reason: STEP_REASONS.contentMissing };
-  if (cached && removal === undefined && context.moved) return { do: 'copy', reason: STEP_REASONS.tagMoved };
-  const lacks = cached && removal === undefined && lacksWanted(cache, context.platforms);
+  const kept = cached && removal === undefined;
+  if (kept && context.missing) return { do: 'copy', reason: STEP_REASONS.contentMissing };
+  if (kept && context.moved) return { do: 'copy', reason: STEP_REASONS.tagMoved };
   // A back-fill that failed keeps the pace of failures.
-  if (lacks && cache?.error === undefined) return { do: 'copy', reason: STEP_REASONS.platformsChanged };
-  const lacksItsPin = cache?.error === undefined && cache !== undefined && lacksPin(image.spec.pin, cache);
-  if (cached && removal === undefined && lacksItsPin) return { do: 'copy', reason: STEP_REASONS.pinChanged };
+  const worked = kept && cache?.error === undefined;
+  if (worked && lacksWanted(cache, context.platforms)) return { do: 'copy', reason: STEP_REASONS.platformsChanged };
+  if (worked && lacksPin(image.spec.pin, cache)) return { do: 'copy', reason: STEP_REASONS.pinChanged };
   const failed = cache?.error !== undefined && (forceWish(image) !== undefined || isWorthAnother(cache, cache.error));
   const { updateAt } = context;
-  const due = cached && removal === undefined && updateAt !== undefined && updateAt <= now;
+  const due = kept && updateAt !== undefined && updateAt <= now;
   if (cached && !failed && !due) {
     if (updateAt === undefined || removal !== undefined) return nothing(STEP_REASONS.cached);
     return { do: 'wait', until: updateAt, reason: STEP_REASONS.updateScheduled };
@@ -123,7 +123,8 @@ function lacksWanted(cache: CacheStanza | undefined, wanted: StepContext['platfo
 }
 
 /** A person pinned it to a digest that the cache does not keep: it is neither what the tag names, nor what it named before, nor was it copied for that pin. */
-function lacksPin(pin: string | undefined, { digest, history = [], pinned }: CacheStanza): boolean {
+function lacksPin(pin: string | undefined, cache: CacheStanza | undefined): boolean {
+  const { digest, history = [], pinned } = cache ?? {};
   if (pin === undefined || !isDigest(pin)) return false;
   return ![digest, pinned, ...history.map((before) => before.digest)].includes(pin);
 }

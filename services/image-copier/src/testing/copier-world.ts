@@ -146,7 +146,7 @@ export async function startCopierWorld(hosts: readonly string[]) {
           const taken = () => copier.metric('kuik_settings_reload_total', 'applied');
           const before = await taken();
           await writeFile(file, JSON.stringify({ ...own, ...changed }));
-          await until(async () => (await taken()) > before || undefined, { what: 'the changed settings' });
+          await until(async () => (await taken()) > before, { what: 'the changed settings' });
         },
       };
       apps.push(copier);
