@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { sized } from '@kuik/tooling';
-import { CHECK_EVERY_MS, QuotaWorld } from './quota/quota-world.ts';
+import { CHECK_EVERY_MS, HUB, QuotaWorld } from './quota/quota-world.ts';
 import { HOST } from './story/world.ts';
 
 const NODES = sized({ usual: 3, full: 36 });
@@ -73,7 +73,7 @@ it('thirty-six workers, three images: each manifest that they need is counted on
 
   // The bucket is empty.
   quota.clear();
-  world.hub.on().quota(0);
+  const empty = world.hub.on().quota(0);
   const fresh = await world.push('fresh');
   await world.use('fresh');
   await world.until('the Hub to be parked', async () => (await world.gauge('kuik_upstream_parked_seconds')) > 0);
@@ -87,4 +87,39 @@ it('thirty-six workers, three images: each manifest that they need is counted on
   expect(world.counted()).toBe(counted);
   expect((await world.image('fresh'))?.status?.cache?.error?.code).toBe('KUIK-REG-429');
   expect(counted).toBeLessThanOrEqual(spent + 2);
+  empty.clear();
 }, 420_000);
+
+it('whoever has a login has a quota of its own: what strangers or another login used up holds nobody else up', async () => {
+  const users = ['alice', 'bob'].map((username) => ({
+    username,
+    password: 'pw',
+    repositories: [`library/${username}-*`],
+  }));
+  await world.hub.auth({
+    scheme: 'bearer',
+    users,
+    anonymous: ['library/fresh', ...IMAGES.map((name) => `library/${name}`)],
+  });
+  for (const { username } of users) await world.tenant(username);
+  for (const name of ['alice-1', 'alice-2', 'alice-3', 'bob-1']) await world.push(name);
+  const parked = (identity: string) => world.gauge('kuik_upstream_parked_seconds', HUB, { identity });
+  const errorOf = async (name: string) => (await world.image(name))?.status?.cache?.error?.code;
+
+  // Strangers rest, and go on resting.
+  expect(await parked('anonymous')).toBeGreaterThan(0);
+  const counted = world.counted('fresh');
+  await world.use('alice-1', HUB, 'alice');
+  await world.ready('alice-1');
+
+  // Now alice has used up hers.
+  world.hub.on({ kind: 'manifest', repository: 'library/alice-2' }).quota(0);
+  await world.use('alice-2', HUB, 'alice');
+  await world.until('alice to rest', async () => (await parked('credential')) > 0);
+  await world.until('the resource to say so', async () => (await errorOf('alice-2')) === 'KUIK-REG-429');
+  await world.use('alice-3', HUB, 'alice');
+  await world.use('bob-1', HUB, 'bob');
+  await world.ready('bob-1');
+  expect([world.counted('alice-3'), world.counted('fresh')]).toEqual([0, counted]);
+  expect((await world.image('alice-3'))?.status?.cache?.digest).toBeUndefined();
+}, 120_000);

@@ -10,6 +10,8 @@ import { pod } from '../story/pods.ts';
 
 export const HUB = 'docker.io';
 
+const SECRET = 'regcred';
+
 const PACE = { hosts: { [HUB]: { perSecond: 200, burst: 500 } } };
 /** The shortest time between two checks of one image. */
 export const CHECK_EVERY_MS = 250;
@@ -104,12 +106,27 @@ export class QuotaWorld {
     return { index: digest, child: image.platforms['linux/amd64']! };
   }
 
-  /** A pod that uses the image; its pull is not waited for. */
-  async use(name: string, host = HUB): Promise<void> {
-    await this.parts.controlPlane.api.create(
-      '/api/v1/namespaces/default/pods',
-      pod(name, [{ name: 'app', image: this.reference(name, host) }]),
-    );
+  /** A pod that uses the image, with its namespace's login if there is one; its pull is not waited for. */
+  async use(name: string, host = HUB, namespace = 'default'): Promise<void> {
+    const made = pod(name, [{ name: 'app', image: this.reference(name, host) }], [], namespace);
+    const secrets = namespace === 'default' ? {} : { imagePullSecrets: [{ name: SECRET }] };
+    await this.parts.controlPlane.api.create(`/api/v1/namespaces/${namespace}/pods`, {
+      ...made,
+      spec: { ...made.spec, ...secrets },
+    });
+  }
+
+  /** A namespace with a login to the Hub, both of this name. */
+  async tenant(username: string): Promise<void> {
+    await this.parts.controlPlane.namespace(username);
+    const auth = Buffer.from(`${username}:pw`).toString('base64');
+    await this.parts.controlPlane.api.create(`/api/v1/namespaces/${username}/secrets`, {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: SECRET },
+      type: 'kubernetes.io/dockerconfigjson',
+      stringData: { '.dockerconfigjson': JSON.stringify({ auths: { 'https://index.docker.io/v1/': { auth } } }) },
+    });
   }
 
   reference(name: string, host = HUB): string {
@@ -144,8 +161,8 @@ export class QuotaWorld {
     return heads.filter(({ repository }) => repository === `library/${name}`).length;
   }
 
-  gauge(name: string, host = HUB): Promise<number> {
-    return readMetric(this.monitor.metricsUrl, name, { host });
+  gauge(name: string, host = HUB, labels: Readonly<Record<string, string>> = {}): Promise<number> {
+    return readMetric(this.monitor.metricsUrl, name, { host, ...labels });
   }
 
   async until(what: string, check: () => Promise<boolean>, timeoutMs = 30_000): Promise<void> {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { sealCredential, type BrokeredCredential, type CredentialReply, type CredentialRequest } from '@kuik/contracts';
-import { createCredentialClient, CredentialError } from './credential-client.ts';
+import { accountFor, createCredentialClient, CredentialError } from './credential-client.ts';
 import type { Bus } from './port.ts';
 
 type Answer = BrokeredCredential | Error | { error: { code: string; message: string; retry: boolean } };
@@ -118,4 +118,16 @@ describe('createCredentialClient', () => {
     const client = createCredentialClient(bus, { readToken: () => 't', timeoutMs: 10 });
     await expect(client.credential('a.example', 'b')).rejects.toMatchObject({ failure: 'brokerUnavailable' });
   });
+});
+
+it.each<[string, Answer, string | undefined]>([
+  ['a login', { kind: 'header', value: 'Basic x', expiresAtMs: 2_000_000, account: 'a'.repeat(32) }, 'a'.repeat(32)],
+  ['strangers', { kind: 'anonymous' }, undefined],
+  ['nobody while none can be had', new Error('no responders'), undefined],
+])('the account of requests is that of %s', async (_whom, answer, account) => {
+  const w = world();
+  w.answers.push(answer);
+  expect(await accountFor(w.client, 'quay.io', 'acme/api')).toBe(account);
+  await ask(w).catch(() => undefined);
+  expect(w.requests).toHaveLength(1);
 });

@@ -146,6 +146,25 @@ export function createCredentialClient(bus: Pick<Bus, 'request'>, options: Crede
   };
 }
 
+/**
+ * Whom the registry counts requests for this repository for: the account of the credential that is in hand, or would be had now. Undefined: nobody in
+ * particular, also while no credential can be had.
+ */
+export async function accountFor(
+  client: Pick<CredentialClient, 'credential'>,
+  host: string,
+  repository: string,
+  options: { requestId?: string } = {},
+): Promise<string | undefined> {
+  try {
+    const given = await client.credential(host, repository, options);
+    return given.kind === 'anonymous' ? undefined : given.account;
+  } catch (error) {
+    if (error instanceof CredentialError) return undefined;
+    throw error;
+  }
+}
+
 function silence(why: string, cause?: unknown): CredentialError {
   return new CredentialError('brokerUnavailable', `no credential could be had: ${why}`, { retry: true, cause });
 }

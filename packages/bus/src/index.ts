@@ -17,5 +17,5 @@ export { connectBus } from './nats/nats-bus.ts';
 export { openBus, type BusHost } from './open-bus.ts';
 export type { ConnectOptions } from './nats/nats-bus.ts';
 export { announceState } from './announce-state.ts';
-export { createCredentialClient, CredentialError } from './credential-client.ts';
+export { accountFor, createCredentialClient, CredentialError } from './credential-client.ts';
 export type { CredentialClient, CredentialClientOptions } from './credential-client.ts';

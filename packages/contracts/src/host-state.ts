@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { account } from './sealed-credential.ts';
 import type { RequestSubject, StateBucket, Subject } from './wire.ts';
 
 const host = z.string().min(1).max(255);
@@ -39,6 +40,7 @@ export const upstreamTold = z.object({
     .array(
       z.object({
         host,
+        account,
         /** Manifests that were asked for by GET. */
         requests: count,
         quotas: z

@@ -180,8 +180,9 @@ export const METRICS = {
   ),
   upstreamParked: gauge(
     'kuik_upstream_parked_seconds',
-    'Time for which nobody asks a registry that limited us',
+    'Time for which nobody asks a registry that limited us: `anonymous`, or with a `credential` (of several the one that rests longest)',
     'host',
+    'identity',
   ),
   proxyUpstreamParked: counter(
     'kuik_proxy_upstream_parked_total',

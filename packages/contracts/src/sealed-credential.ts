@@ -20,6 +20,15 @@ export const unreadSecrets = z
   .optional();
 export type UnreadSecret = NonNullable<z.infer<typeof unreadSecrets>>[number];
 
+/**
+ * Whom a registry counts requests with a credential for: an opaque hash of its login, the same for every repository and whoever asks. Absent: nobody in
+ * particular.
+ */
+export const account = z
+  .string()
+  .regex(/^[0-9a-f]{32}$/)
+  .optional();
+
 /** What the broker hands out: pull-only, short-lived where the registry allows it. In memory only, never logged. */
 export const brokeredCredential = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('anonymous'), tried: triedSecrets, unread: unreadSecrets }),
@@ -27,6 +36,7 @@ export const brokeredCredential = z.discriminatedUnion('kind', [
     kind: z.literal('bearer'),
     token: z.string(),
     expiresAtMs: z.number(),
+    account,
     tried: triedSecrets,
     unread: unreadSecrets,
     /** The registry gave it to nobody in particular. */
@@ -36,6 +46,7 @@ export const brokeredCredential = z.discriminatedUnion('kind', [
     kind: z.literal('header'),
     value: z.string(),
     expiresAtMs: z.number(),
+    account,
     tried: triedSecrets,
     unread: unreadSecrets,
   }),

@@ -2,7 +2,6 @@ export type {
   BlobTurns,
   BlobTurnsOptions,
   FloorOptions,
-  HostFacts,
   Job,
   JobCounts,
   JobEnd,
@@ -16,6 +15,8 @@ export type {
   Pace,
   Pacer,
   PacerOptions,
+  Payer,
+  PayerFacts,
   Producer,
   QueueLog,
   QueueOf,
@@ -37,6 +38,7 @@ export { QueueError } from './queue-error.ts';
 export type { QueueErrorCode } from './queue-error.ts';
 export type { RedisSettings } from './redis/connection.ts';
 export { createBlobTurns } from './redis/blob-turns.ts';
+export { payerKey } from './pace.ts';
 export { createPacer } from './redis/pacer.ts';
 export { createProducer } from './redis/producer.ts';
 export { createReadOnce } from './redis/read-once.ts';

@@ -123,6 +123,13 @@ export interface QuotaWord {
   readonly windowSeconds?: number | undefined;
 }
 
+/** Whose pace and quota a request is of: with a registry host, whoever shows the same login; without an account, all who show none. */
+export interface Payer {
+  readonly host: string;
+  /** An opaque hash of a login, see `brokeredCredential`. */
+  readonly account?: string | undefined;
+}
+
 /** What is known of one identity's quota; times in epoch ms. */
 export interface KnownQuota {
   readonly limit?: number;
@@ -136,9 +143,8 @@ export interface KnownQuota {
   readonly background?: true;
 }
 
-/** What everybody together knows of one registry host. */
-export interface HostFacts {
-  readonly host: string;
+/** What everybody together knows of one payer. */
+export interface PayerFacts extends Payer {
   /** Epoch ms. */
   readonly parkedUntilMs?: number;
   readonly why?: string;
@@ -150,33 +156,36 @@ export interface FloorOptions {
   readonly floor?: number | undefined;
 }
 
-/** A token bucket per host in Redis, and what the host said of its limits, shared by everybody who talks to that host. */
+/**
+ * A token bucket per payer in Redis, and what its host said of its limits, shared by everybody who talks to that host as that payer: what one login has used up
+ * holds up neither another nor those who show none.
+ */
 export interface Pacer {
   /**
-   * Takes one token. 0 = go; otherwise how many ms to wait before asking again (a parked host included). When Redis is away: 0 (fail
-   * open, and `missed('take')`), unless this process itself parked the host. Bounded by 1 s.
+   * Takes one token. 0 = go; otherwise how many ms to wait before asking again (a parked payer included). When Redis is away: 0 (fail
+   * open, and `missed('take')`), unless this process itself parked the payer. Bounded by 1 s.
    */
-  take(host: string, options?: FloorOptions): Promise<number>;
+  take(payer: Payer, options?: FloorOptions): Promise<number>;
   /**
-   * Waits for a place among the work that may be under way at once with this host (`Pace.concurrency`). There is always one when that is not bounded, and
+   * Waits for a place among the work that may be under way at once with this host (`Pace.concurrency`), whoever pays: it is the host that is spared. There is always one when that is not bounded, and
    * when Redis is away. Throws the signal's reason.
    */
   place(host: string, signal: AbortSignal): Promise<Place>;
-  /** Nobody may call this host before `untilMs` (epoch ms). Keeps the later of two. Never throws; known at least to this process. */
-  park(host: string, untilMs: number, reason: string): Promise<void>;
-  /** The host limited us: parks it, see `parkLengthMs`. Returns for how many ms. Never throws; known at least to this process. */
+  /** Nobody may call the host as this payer before `untilMs` (epoch ms). Keeps the later of two. Never throws; known at least to this process. */
+  park(payer: Payer, untilMs: number, reason: string): Promise<void>;
+  /** The host limited this payer, who is parked, see `parkLengthMs`. Returns for how many ms. Never throws; known at least to this process. */
   limited(
-    host: string,
+    payer: Payer,
     limit: { readonly retryAfterMs?: number | undefined; readonly reason: string },
   ): Promise<number>;
-  /** Epoch ms, undefined when the host is not parked. */
-  parkedUntil(host: string, options?: FloorOptions): Promise<number | undefined>;
+  /** Epoch ms, undefined when the payer is not parked. */
+  parkedUntil(payer: Payer, options?: FloorOptions): Promise<number | undefined>;
   /** The host told of a quota. `background`: a copy or a check met it. Never throws, bounded by 1 s; lost when Redis is away. */
-  told(host: string, word: QuotaWord, options?: { readonly background?: boolean }): Promise<void>;
+  told(payer: Payer, word: QuotaWord, options?: { readonly background?: boolean }): Promise<void>;
   /** Requests that were made without asking for tokens: pulls wait for nobody, but others shall for them. Never throws. */
-  spent(host: string, requests: number): Promise<void>;
-  /** Hosts that limited us or told of a quota, the last 200. Throws QueueError `unavailable`. */
-  facts(): Promise<HostFacts[]>;
+  spent(payer: Payer, requests: number): Promise<void>;
+  /** Payers that were limited or told of a quota, the last 500. Throws QueueError `unavailable`. */
+  facts(): Promise<PayerFacts[]>;
   close(): Promise<void>;
 }
 

@@ -15,6 +15,8 @@ export interface Attempt {
   readonly header: string | undefined;
   /** Of a registry of others: whether no credential stands behind it. */
   readonly anonymous?: boolean;
+  /** The account of its credential, when it names one. */
+  readonly account?: string;
 }
 
 /** The refusal of an attempt, as the registry worded it. */

@@ -40,9 +40,14 @@ export type Credential =
   | { kind: 'basic'; username: string; password: string }
   /** An OAuth2 refresh token (`identitytoken` of a docker config), spent at the registry's token server. */
   | { kind: 'identity'; token: string }
-  | { kind: 'bearer'; token: string; expiresAtMs: number }
+  | ({ kind: 'bearer'; token: string; expiresAtMs: number } & OfAccount)
   /** A finished header value, for Basic-only registries through the broker. */
-  | { kind: 'header'; value: string };
+  | ({ kind: 'header'; value: string } & OfAccount);
+
+interface OfAccount {
+  /** Whom the registry counts its requests for, as the broker names it. */
+  account?: string;
+}
 
 /** Gives the credentials to try for a repository, most specific first. The client adds anonymous at the end when none worked. */
 export interface CredentialSource {

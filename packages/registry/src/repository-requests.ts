@@ -30,6 +30,8 @@ export interface UpstreamWord {
   identity: string;
   /** No credential was shown. */
   anonymous: boolean;
+  /** Of the credential that was shown, when it names one. */
+  account?: string;
   rateLimit?: RateLimit;
   retryAfterMs?: number;
 }
@@ -250,13 +252,14 @@ export class RepositoryRequests {
     return to;
   }
 
-  #told({ anonymous }: Attempt, answer: Answer): Pick<RegistryEvent, 'upstream'> {
+  #told({ anonymous, account }: Attempt, answer: Answer): Pick<RegistryEvent, 'upstream'> {
     if (anonymous === undefined || this.context.observe === undefined) return {};
     const rateLimit = parseRateLimit((name) => answer.header(name));
     const retryAfterMs = parseRetryAfter(answer.header('retry-after'), this.context.now());
     const upstream: UpstreamWord = {
       identity: quotaIdentity(answer.header('docker-ratelimit-source'), anonymous),
       anonymous,
+      ...(account === undefined ? {} : { account }),
       ...(rateLimit === undefined ? {} : { rateLimit }),
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     };

@@ -97,5 +97,9 @@ describe('credentialsOf', () => {
     [{ kind: 'anonymous' }, []],
     [{ kind: 'bearer', token: 't', expiresAtMs: 1 }, [{ kind: 'bearer', token: 't', expiresAtMs: 1 }]],
     [{ kind: 'header', value: 'Basic x', expiresAtMs: 1 }, [{ kind: 'header', value: 'Basic x' }]],
+    [
+      { kind: 'header', value: 'Basic x', expiresAtMs: 1, account: 'a' },
+      [{ kind: 'header', value: 'Basic x', account: 'a' }],
+    ],
   ] as const)('%j', (brokered, expected) => expect(credentialsOf(brokered)).toEqual(expected));
 });

@@ -134,12 +134,10 @@ export function readSettingFile(setting: string, file: string): string {
 
 /** What the broker handed out, as what is tried: nothing for anonymous, which the client tries anyway. */
 export function credentialsOf(brokered: BrokeredCredential): readonly Credential[] {
-  switch (brokered.kind) {
-    case 'anonymous':
-      return [];
-    case 'bearer':
-      return [{ kind: 'bearer', token: brokered.token, expiresAtMs: brokered.expiresAtMs }];
-    case 'header':
-      return [{ kind: 'header', value: brokered.value }];
-  }
+  if (brokered.kind === 'anonymous') return [];
+  const { account } = brokered;
+  const of = account === undefined ? {} : { account };
+  return brokered.kind === 'bearer'
+    ? [{ kind: 'bearer', token: brokered.token, expiresAtMs: brokered.expiresAtMs, ...of }]
+    : [{ kind: 'header', value: brokered.value, ...of }];
 }

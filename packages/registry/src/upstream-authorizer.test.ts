@@ -180,6 +180,15 @@ describe('UpstreamAuthorizer', () => {
     expect(asked[0]!.scopes).toEqual(['repository:team/app:pull,push', 'repository:team/base:pull']);
   });
 
+  it('says whose account stands behind a header that came ready-made, and nobody behind the stranger who comes next', async () => {
+    const { auth } = world([{ kind: 'header', value: 'Basic x', account: 'alice' }]);
+    const first = await auth.first(need);
+    expect(first).toMatchObject({ header: 'Basic x', account: 'alice', anonymous: false });
+    const next = await auth.next(first, { status: 401, challenges: [] });
+    expect(next).toMatchObject({ anonymous: true });
+    expect(next).not.toHaveProperty('account');
+  });
+
   it('lets a token server that is down be a reason to try later, not the next credential', async () => {
     const { auth, memory } = world([basic('alice')]);
     (memory.tokens as { get: unknown }).get = () =>

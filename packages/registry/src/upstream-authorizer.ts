@@ -144,8 +144,11 @@ export class UpstreamAuthorizer implements Authorizer {
     signal: AbortSignal | undefined,
     refused: string | undefined,
   ): Promise<Try> {
-    if (credential.kind === 'bearer') return { ...current, header: `Bearer ${credential.token}` };
-    if (credential.kind === 'header') return { ...current, header: credential.value };
+    if (credential.kind === 'bearer' || credential.kind === 'header') {
+      const header = credential.kind === 'bearer' ? `Bearer ${credential.token}` : credential.value;
+      const { account } = credential;
+      return { ...current, header, ...(account === undefined ? {} : { account }) };
+    }
     const challenge = this.#memory.challenges.get(this.#site.base.origin);
     if (challenge === undefined) return { ...current, header: undefined };
     if (challenge.scheme === 'basic') {

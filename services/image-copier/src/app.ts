@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { announceState, createCredentialClient, openBus, type Bus } from '@kuik/bus';
+import { accountFor, announceState, createCredentialClient, openBus, type Bus } from '@kuik/bus';
 import { COPY_QUEUE, IMAGE_STATE, MANIFEST_READ, METRICS } from '@kuik/contracts';
 import { openKube, type KubeClient } from '@kuik/kube';
 import {
@@ -63,17 +63,22 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
     now: () => clock.now(),
     observe: ({ host, upstream }) => {
       if (upstream?.rateLimit !== undefined)
-        void pacer.told(host, { identity: upstream.identity, ...upstream.rateLimit }, { background: true });
+        void pacer.told(
+          { host, account: upstream.account },
+          { identity: upstream.identity, ...upstream.rateLimit },
+          { background: true },
+        );
     },
   });
   const specs = { ...METRICS, reloads: METRICS.settingsReloads };
   const settings = followConfig({ context, config, applied: UPSTREAM_SECTIONS, files: registryFiles, specs });
   settings.onChange((changed) => registry.reconfigure(readRegistrySettings(changed)));
   const { tokenFile, timeout: timeoutMs } = config.broker;
-  const credentials =
+  const broker =
     tokenFile === undefined
-      ? noCredentials
-      : brokeredCredentials(createCredentialClient(bus, { readToken: () => readFile(tokenFile, 'utf8'), timeoutMs }));
+      ? undefined
+      : createCredentialClient(bus, { readToken: () => readFile(tokenFile, 'utf8'), timeoutMs });
+  const credentials = broker === undefined ? noCredentials : brokeredCredentials(broker);
   const pacer = createPacer(config.redis, { pace: config.pace, hosts: config.pace.hosts, log });
   const states = bus.bucket(IMAGE_STATE);
   const { concurrency, blobsPerImage, lock: lockMs, stallCheck: stallCheckMs, drain: drainMs } = config.copy;
@@ -96,7 +101,7 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
     monotonic: () => clock.monotonic(),
   });
   const copies = registryCopies({
-    shared: (client) => counted.shared(client),
+    shared: (client, payer) => counted.shared(client, payer),
     registry,
     cache,
     credentials,
@@ -111,6 +116,8 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
   const parts: CopyParts = {
     ...cachedImages(kube),
     ...copies,
+    account: ({ host, path }, origin) =>
+      broker === undefined ? Promise.resolve(undefined) : accountFor(broker, host, path, origin),
     announce: (image) =>
       announceState(states, image).catch((error: unknown) =>
         log.warn('state not announced', { object: image.metadata.name, error }),

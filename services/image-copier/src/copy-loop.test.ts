@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { CachedImage, CacheStanza, CopyJob } from '@kuik/contracts';
 import { parseReference } from '@kuik/image';
-import type { Job } from '@kuik/queue';
+import type { Job, Payer } from '@kuik/queue';
 import { silentLogger } from '@kuik/runtime';
 import { type CopyParts, workOn } from './copy-loop.ts';
 import type { CopyResult } from './copy-stanza.ts';
@@ -46,6 +46,8 @@ interface World {
   copy: CopyParts['copy'];
   lost: CopyParts['lost'];
   held: CopyParts['held'];
+  /** Whom upstream counts its requests for. */
+  account: string | undefined;
   waitMs: number;
   /** The same, for what nobody waits for. */
   backgroundMs: number;
@@ -67,6 +69,7 @@ async function run(bend: (world: World) => void = () => undefined, signal = new 
     copy: async () => result,
     lost: async () => false,
     held: async () => undefined,
+    account: undefined,
     waitMs: 0,
     backgroundMs: 0,
     reason: payload.reason,
@@ -85,6 +88,7 @@ async function run(bend: (world: World) => void = () => undefined, signal = new 
   const seen = {
     stanzas: [] as (CacheStanza | undefined)[],
     announced: [] as string[],
+    payers: [] as Payer[],
     parked: [] as [string, number][],
     ended: [] as string[],
   };
@@ -113,19 +117,30 @@ async function run(bend: (world: World) => void = () => undefined, signal = new 
       elapsedMs += world.copyTakesMs;
       return world.copy(...call);
     },
+    account: async () => world.account,
     lost: world.lost,
     held: (target) => world.held(target),
     failureOf: (error) =>
-      error instanceof Refusal ? { code: error.code, message: error.message, side: error.side } : undefined,
+      error instanceof Refusal
+        ? {
+            code: error.code,
+            message: error.message,
+            side: error.side,
+            ...(world.account === undefined ? {} : { account: world.account }),
+          }
+        : undefined,
     announce: async (written) => void seen.announced.push(written.metadata.resourceVersion),
     pacer: {
       place: async () => {
         places.taken += 1;
         return { leave: async () => void (places.left += 1) };
       },
-      take: async (_host, { floor = 0 } = {}) => (floor > 0 ? world.backgroundMs : world.waitMs),
-      limited: async (host, { retryAfterMs = 60_000 }) => {
-        seen.parked.push([host, NOW + retryAfterMs]);
+      take: async (payer, { floor = 0 } = {}) => {
+        seen.payers.push(payer);
+        return floor > 0 ? world.backgroundMs : world.waitMs;
+      },
+      limited: async ({ host, account }, { retryAfterMs = 60_000 }) => {
+        seen.parked.push([account === undefined ? host : `${host} ${account}`, NOW + retryAfterMs]);
         return retryAfterMs;
       },
     },
@@ -376,6 +391,15 @@ describe('workOn', () => {
     expect(outcome).toEqual({ do: 'done' });
     expect(parked).toEqual([['shop.example', NOW + 60_000]]);
     expect(stanzas[0]!.error!.retryAt).toBe('2026-11-21T10:01:00.000Z');
+  });
+
+  it('is of the pace of whoever pays for it, who is parked alone', async () => {
+    const { payers, parked } = await run((world) => {
+      world.account = 'alice';
+      world.copy = () => Promise.reject(new Refusal('rate-limited'));
+    });
+    expect(payers).toEqual([{ host: 'shop.example', account: 'alice' }]);
+    expect(parked).toEqual([['shop.example alice', NOW + 60_000]]);
   });
 
   it('waits for its host without copying', async () => {

@@ -1,4 +1,5 @@
 import { type CachedImage, type CacheStanza, type CopyJob, ERROR_CODES, stanzaOf } from '@kuik/contracts';
+import { type Reference, tryParseReference } from '@kuik/image';
 import { asksForTime, type Job, type Outcome, type Pacer } from '@kuik/queue';
 import { isBackground } from './background.ts';
 import { copied, type CopyResult, described, kept } from './copy-stanza.ts';
@@ -18,6 +19,8 @@ export interface CopyParts extends ProgressTellerParts {
   lost(target: CopyTarget): Promise<boolean>;
   /** What the cache holds whole under the image's own tag, whoever brought it; undefined when there is nothing. Throws when it cannot be asked. */
   held(target: CopyTarget): Promise<CopyResult | undefined>;
+  /** Whom upstream will count the copy's requests for; undefined: nobody in particular. */
+  account(reference: Reference, origin: { requestId?: string }): Promise<string | undefined>;
   /** Reads a thrown error; undefined when it is none of a registry's (a mistake of ours, an abort). */
   failureOf(error: unknown): CopyFailure | undefined;
   announce(image: CachedImage): Promise<void>;
@@ -53,11 +56,12 @@ export async function workOn(job: Job<CopyJob>, parts: CopyParts): Promise<Outco
 
 async function inPlace(job: Job<CopyJob>, parts: CopyParts): Promise<Outcome> {
   const { name, reference, host, requestId } = job.payload;
+  const origin = requestId === undefined ? {} : { requestId };
   const log = parts.log.child({
     image: reference,
     object: name,
     job: job.id,
-    ...(requestId === undefined ? {} : { requestId }),
+    ...origin,
   });
   const started = parts.clock.monotonic();
   const ended = (result: string, code: string): void =>
@@ -65,7 +69,9 @@ async function inPlace(job: Job<CopyJob>, parts: CopyParts): Promise<Outcome> {
 
   // First, so that a job which has to wait costs the API server nothing.
   const floor = isBackground(job.payload) ? parts.backgroundFloor : 0;
-  const waitMs = await parts.pacer.take(host, { floor });
+  const upstream = tryParseReference(reference);
+  const account = upstream === undefined ? undefined : await parts.account(upstream, origin);
+  const waitMs = await parts.pacer.take({ host, account }, { floor });
   if (waitMs > 0) {
     log.debug('copy waits for its host', { host, ms: waitMs });
     return { do: 'park', afterMs: waitMs, reason: 'HostPaced' };
@@ -151,12 +157,12 @@ async function inPlace(job: Job<CopyJob>, parts: CopyParts): Promise<Outcome> {
   }
 }
 
-/** A registry that asks for time is parked for everybody: the failure then says for how long. */
+/** A registry that asks for time is asked no more for whoever the copy was for: the failure then says for how long. */
 async function parked(failure: CopyFailure, host: string, { pacer }: CopyParts): Promise<CopyFailure> {
   const asked = failure.side === 'upstream' ? asksForTime(failure) : undefined;
   if (asked === undefined) return failure;
   const { code: reason } = ERROR_CODES.rateLimited;
-  const parkedMs = await pacer.limited(host, { ...asked, reason });
+  const parkedMs = await pacer.limited({ host, account: failure.account }, { ...asked, reason });
   return { ...failure, retryAfterMs: Math.max(parkedMs, failure.retryAfterMs ?? 0) };
 }
 

@@ -4,12 +4,16 @@ import { credentialsOf, NO_CREDENTIALS, type CredentialSource } from '@kuik/regi
 
 /** The credentials of one copy, and what a person should know of them when it is refused. */
 export interface CopyCredentials extends CredentialSource {
+  /** The same, for what upstream refused: the broker is asked in any case. Absent: there is no broker. */
+  readonly renewed?: CredentialSource;
   /** Why the broker gave none; undefined when it answered (or there is no broker). */
   failure(): CredentialError | undefined;
   /** Pull secrets that were tried (names), as the broker said; undefined when nobody knows. */
   tried(): readonly string[] | undefined;
   /** Pull secrets that gave no login, with what is wrong with each. */
   unread(): readonly UnreadSecret[];
+  /** Whom the registry counts what was given last for; undefined: nobody in particular. */
+  account(): string | undefined;
   /** Whether nothing was given that names anybody: what upstream showed so far it shows to all. */
   anonymous(): boolean;
 }
@@ -17,8 +21,6 @@ export interface CopyCredentials extends CredentialSource {
 /** The request that a copy follows, from admission on. */
 export interface CopyOrigin {
   readonly requestId?: string;
-  /** What was given last did not work: the broker is asked in any case. */
-  readonly renew?: boolean;
 }
 
 /**
@@ -31,15 +33,14 @@ export function brokeredCredentials(client: CredentialClient): (origin: CopyOrig
     let tried: readonly string[] | undefined;
     let unread: readonly UnreadSecret[] = [];
     let anonymous = true;
-    return {
-      anonymous: () => anonymous,
-      failure: () => failure,
-      tried: () => tried,
-      unread: () => unread,
-      async credentials({ host, repository }) {
+    let account: string | undefined;
+    const ask =
+      (renewing: { renew?: true }): CredentialSource['credentials'] =>
+      async ({ host, repository }) => {
         try {
-          const given = await client.credential(host, repository, origin);
+          const given = await client.credential(host, repository, { ...origin, ...renewing });
           failure = undefined;
+          account = given.kind === 'anonymous' ? undefined : given.account;
           tried = given.tried ?? [];
           unread = given.unread ?? [];
           anonymous &&= given.kind === 'anonymous' || (given.kind === 'bearer' && given.anonymous === true);
@@ -51,7 +52,15 @@ export function brokeredCredentials(client: CredentialClient): (origin: CopyOrig
           unread = [];
           return [];
         }
-      },
+      };
+    return {
+      credentials: ask({}),
+      renewed: { credentials: ask({ renew: true }) },
+      account: () => account,
+      anonymous: () => anonymous,
+      failure: () => failure,
+      tried: () => tried,
+      unread: () => unread,
     };
   };
 }
@@ -62,6 +71,7 @@ export function noCredentials(): CopyCredentials {
     failure: () => undefined,
     tried: () => undefined,
     unread: () => [],
+    account: () => undefined,
     anonymous: () => true,
     ...NO_CREDENTIALS,
   };

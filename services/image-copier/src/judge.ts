@@ -23,6 +23,8 @@ export interface CopyFailure {
   readonly retryAfterMs?: number;
   /** Why upstream was asked without a credential, when one could not be had. */
   readonly broker?: { readonly failure: ErrorName; readonly message: string };
+  /** Whom upstream counted the copy's requests for. */
+  readonly account?: string;
   /** Pull secrets that were tried (names), when the broker said so. */
   readonly tried?: readonly string[];
   /** Pull secrets that gave no login, with what is wrong with each. */

@@ -183,6 +183,33 @@ describe('a copy into the cache', () => {
     expect(copies.failureOf(failed)).toMatchObject({ code: 'unauthorized', ...names });
   });
 
+  it('asks the broker anew for a login that upstream refuses, once, and goes on with that', async () => {
+    const given: BrokeredCredential[] = [];
+    const credentials = brokeredCredentials({
+      credential: async (_host, _repository, { renew = false } = {}) => {
+        if (renew || given.length === 0)
+          given.push({ kind: 'header', value: `login ${given.length}`, expiresAtMs: 9e15 });
+        return given.at(-1)!;
+      },
+    });
+    const withdrawn = new Set(['login 0']);
+    const upstream: CopyRoute['registry']['upstream'] = (host, repository, source) => {
+      const client = registry.repository(host, repository);
+      return {
+        ...client,
+        openManifest: async (...request) => {
+          const [credential] = await source.credentials({ host, repository, actions: ['pull'] });
+          if (credential?.kind !== 'header' || withdrawn.has(credential.value))
+            throw new RegistryError('unauthorized', 'no');
+          return client.openManifest(...request);
+        },
+      };
+    };
+    copies = registryCopies({ ...ROUTE, credentials, registry: { ...registry.access, upstream } });
+    expect((await copy()).digest).toBe(image.digest);
+    expect(given).toHaveLength(2);
+  });
+
   it('looks at what is said to be wrong in the cache, and fails as long as it is, whatever else it brings', async () => {
     await copy();
     const [bad, lost] = image.blobs.map(({ digest }) => digest) as [string, string];

@@ -1,3 +1,4 @@
+import type { Payer } from '@kuik/queue';
 import {
   copyImage,
   describeImage,
@@ -17,6 +18,7 @@ import type { CopyTarget } from './decide.ts';
 import type { CopyCredentials, CopyOrigin } from './credentials.ts';
 import type { CopyFailure } from './judge.ts';
 import { headOf, refill } from './refill.ts';
+import { renewedOnRefusal } from './renewed-on-refusal.ts';
 import { ReferrersCopy } from './referrers.ts';
 import { shownToAnyone } from './shown-to-anyone.ts';
 import { Sides } from './sides.ts';
@@ -26,7 +28,7 @@ import { platformsOf, wantsOf } from './wanted.ts';
 export interface CopyRoute {
   readonly registry: RegistryAccess;
   /** An upstream client that reads together with others where its registry counts what is asked. */
-  readonly shared: (client: RepositoryClient) => RepositoryClient;
+  readonly shared: (client: RepositoryClient, payer: () => Payer) => RepositoryClient;
   readonly cache: CacheEndpoint;
   readonly credentials: (origin: CopyOrigin) => CopyCredentials;
   /** What all workers know of the cache's blobs, by upstream host. */
@@ -61,15 +63,22 @@ export function registryCopies({
   const sides = new Sides();
   const about = new ReferrersCopy(now);
   const sparse = new SparseIndexes(now);
-  const credentialsTold = new WeakMap<RegistryError, Pick<CopyFailure, 'broker' | 'tried' | 'unread'>>();
+  const credentialsTold = new WeakMap<RegistryError, CredentialsTold>();
   return {
     async copy(target, onProgress, signal) {
       const { host, path } = target.reference;
       const { requestId } = target;
       const origin = requestId === undefined ? {} : { requestId };
       const own = credentials(origin);
-      const upstream = shownToAnyone(registry.upstream(host, path, own, origin), own, now);
-      const source = sides.watch(share(shared(upstream.client), { host, path, ...origin }), 'upstream');
+      const client = renewedOnRefusal(own, (given) => registry.upstream(host, path, given, origin));
+      const upstream = shownToAnyone(client, own, now);
+      const source = sides.watch(
+        share(
+          shared(upstream.client, () => ({ host, account: own.account() })),
+          { host, path, ...origin },
+        ),
+        'upstream',
+      );
       const to = sides.watch(registry.cache(cache, target.cacheRepository, origin), 'cache');
       // What is about an image is looked for while its blobs are copied: it takes requests, and hardly any bytes.
       const failed = new AbortController();
@@ -178,9 +187,12 @@ export function registryCopies({
   };
 }
 
-function toldOf(credentials: CopyCredentials): Pick<CopyFailure, 'broker' | 'tried' | 'unread'> {
-  const [broker, tried] = [credentials.failure(), credentials.tried()];
+type CredentialsTold = Pick<CopyFailure, 'account' | 'broker' | 'tried' | 'unread'>;
+
+function toldOf(credentials: CopyCredentials): CredentialsTold {
+  const [account, broker, tried] = [credentials.account(), credentials.failure(), credentials.tried()];
   return {
+    ...(account === undefined ? {} : { account }),
     ...(broker === undefined ? {} : { broker: { failure: broker.failure, message: broker.message } }),
     ...(tried === undefined ? {} : { tried, unread: credentials.unread() }),
   };

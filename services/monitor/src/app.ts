@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { createCredentialClient, openBus } from '@kuik/bus';
+import { accountFor, createCredentialClient, openBus } from '@kuik/bus';
 import { HOST_STATE, METRICS, UPSTREAM_TOLD } from '@kuik/contracts';
 import { followCachedImages, openKube, openLeadership } from '@kuik/kube';
 import { createPacer, createTimeStore } from '@kuik/queue';
@@ -44,7 +44,11 @@ export function createApp(config: MonitorConfig, context: ServiceContext): Monit
     now: () => clock.now(),
     observe: ({ host, upstream }) => {
       if (upstream?.rateLimit !== undefined)
-        void pacer.told(host, { identity: upstream.identity, ...upstream.rateLimit }, { background: true });
+        void pacer.told(
+          { host, account: upstream.account },
+          { identity: upstream.identity, ...upstream.rateLimit },
+          { background: true },
+        );
     },
   });
   const specs = { ...METRICS, reloads: METRICS.settingsReloads };
@@ -67,6 +71,10 @@ export function createApp(config: MonitorConfig, context: ServiceContext): Monit
     times: new CheckTimes(store),
     budgets: new HostBudgets(store, policy),
     pacer,
+    payerOf: async ({ host, path }) => ({
+      host,
+      account: credentials === undefined ? undefined : await accountFor(credentials, host, path),
+    }),
     check: (reference, ask, signal) =>
       checkUpstream(reference, ask, { registry, credentials, ...policy(reference.host) }, signal),
     record: (image, stanza, signal) => recordUpstream(kube, image, stanza, signal),

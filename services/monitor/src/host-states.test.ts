@@ -15,17 +15,31 @@ const parked = { parkedUntilMs: NOW + 60_000, why: 'KUIK-REG-429' };
 
 describe('hostStateOf', () => {
   it.each([
-    ['nothing to tell', { host, quotas: [] }, undefined],
-    ['a park', { host, quotas: [], ...parked }, { host, parkedUntil: at(1), why: 'KUIK-REG-429' }],
-    ['a park that is over', { host, quotas: [], parkedUntilMs: NOW, why: 'x' }, undefined],
+    ['nothing to tell', [{ host, quotas: [] }], undefined],
+    ['a park', [{ host, quotas: [], ...parked }], { host, parkedUntil: at(1), why: 'KUIK-REG-429' }],
+    ['a park that is over', [{ host, quotas: [], parkedUntilMs: NOW, why: 'x' }], undefined],
     [
       'the quota with least left, and when it is whole again',
-      { host, quotas: [quota(50), quota(7, -20)] },
+      [{ host, quotas: [quota(50), quota(7, -20)] }],
       { host, limit: 100, remaining: 7, resetAt: at(40) },
     ],
-    ['a window that is over', { host, quotas: [quota(0, -60)] }, undefined],
+    ['a window that is over', [{ host, quotas: [quota(0, -60)] }], undefined],
+    ['a park of somebody in particular', [{ host, account: 'a', quotas: [], ...parked }], undefined],
+    [
+      'what is left for strangers, not for somebody in particular',
+      [
+        { host, account: 'a', quotas: [quota(1)] },
+        { host, quotas: [quota(50)], ...parked },
+      ],
+      { host, parkedUntil: at(1), why: 'KUIK-REG-429', limit: 100, remaining: 50, resetAt: at(60) },
+    ],
+    [
+      'that it counts, by the word it gave somebody',
+      [{ host, account: 'a', quotas: [quota(1)] }],
+      { host, limit: 100, remaining: 1, resetAt: at(60) },
+    ],
   ])('%s', (_, facts, expected) => {
-    expect(hostStateOf(facts, NOW)).toEqual(expected);
+    expect(hostStateOf(host, facts, NOW)).toEqual(expected);
   });
 });
 

@@ -1,10 +1,30 @@
 import type { HostState } from '@kuik/contracts';
-import { resetAtOf, scarcest, type HostFacts } from '@kuik/queue';
+import { resetAtOf, scarcest, type PayerFacts } from '@kuik/queue';
 
-/** What nodes are told of a host at `now` (epoch ms); undefined: nothing that they have to know. */
-export function hostStateOf({ host, parkedUntilMs, why, quotas }: HostFacts, now: number): HostState | undefined {
+/** The payers of each host, in the order in which hosts come up. */
+export function byHost(facts: readonly PayerFacts[]): Map<string, PayerFacts[]> {
+  const hosts = new Map<string, PayerFacts[]>();
+  for (const known of facts) {
+    const others = hosts.get(known.host);
+    if (others === undefined) hosts.set(known.host, [known]);
+    else others.push(known);
+  }
+  return hosts;
+}
+
+/**
+ * What nodes are told of a host at `now` (epoch ms); undefined: nothing that they have to know. They leave it alone only when they ask without a credential,
+ * so of parks and quotas those count that are nobody's in particular; an account's quota tells at least that the host counts.
+ */
+export function hostStateOf(host: string, payers: readonly PayerFacts[], now: number): HostState | undefined {
+  const { parkedUntilMs, why, quotas = [] } = payers.find(({ account }) => account === undefined) ?? {};
   const parked = parkedUntilMs !== undefined && parkedUntilMs > now;
-  const least = scarcest(quotas, now);
+  const least =
+    scarcest(quotas, now) ??
+    scarcest(
+      payers.flatMap((payer) => payer.quotas),
+      now,
+    );
   if (!parked && least === undefined) return undefined;
   return {
     host,

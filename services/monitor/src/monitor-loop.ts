@@ -8,7 +8,7 @@ import {
 } from '@kuik/contracts';
 import type { Reference } from '@kuik/image';
 import { isKubeError, type Leadership, type Reflector } from '@kuik/kube';
-import { asksForTime, type Pacer } from '@kuik/queue';
+import { asksForTime, payerKey, type Pacer, type Payer } from '@kuik/queue';
 import { backoffMs, wait, type Clock, type Logger, type Metrics } from '@kuik/runtime';
 import { candidateOf, watchedReference } from './candidates.ts';
 import type { CheckTimes } from './check-times.ts';
@@ -25,6 +25,8 @@ export interface MonitorOptions {
   readonly times: CheckTimes;
   readonly budgets: HostBudgets;
   readonly pacer: Pick<Pacer, 'take' | 'limited' | 'parkedUntil'>;
+  /** Who pays for its check. Never throws. */
+  readonly payerOf: (reference: Reference) => Promise<Payer>;
   readonly check: (reference: Reference, ask: Ask, signal: AbortSignal) => Promise<CheckResult>;
   readonly record: (image: CachedImage, stanza: UpstreamStanza, signal: AbortSignal) => Promise<void>;
   readonly policyOf: (host: string) => HostPolicy;
@@ -61,6 +63,8 @@ export class Monitor {
   readonly #counted = new Set<string>();
   /** By which name each image was asked for last, by uid. */
   readonly #asked = new Map<string, Ask['by']>();
+  /** Who paid for each image's check last, by uid. */
+  readonly #payers = new Map<string, Payer>();
 
   constructor(options: MonitorOptions) {
     this.#options = options;
@@ -79,17 +83,20 @@ export class Monitor {
     }
     const byUid = new Map([...images.values()].map((image) => [image.metadata.uid, image]));
     await times.follow(new Set(byUid.keys()));
-    for (const uid of this.#asked.keys()) if (!byUid.has(uid)) this.#asked.delete(uid);
+    for (const known of [this.#asked, this.#payers])
+      for (const uid of known.keys()) if (!byUid.has(uid)) known.delete(uid);
     const hosts = new Set([...byUid.values()].flatMap((image) => watchedReference(image)?.host ?? []));
     await budgets.follow(hosts, clock.now());
-    const parked = new Map<string, number>();
-    for (const host of hosts) parked.set(host, await this.#notBefore(host));
+    const parked = await this.#parks(hosts);
     signal.throwIfAborted();
 
     // From here to the chains' start nothing is waited for: a check that ended meanwhile is known, and what it checked is not due again.
     const now = clock.now();
-    const candidates = [...byUid.values()].flatMap((image) => candidateOf(image, times.at(image.metadata.uid)) ?? []);
-    const plans = this.#plan(candidates, parked, now);
+    const candidates = [...byUid.values()].flatMap((image) => {
+      const candidate = candidateOf(image, times.at(image.metadata.uid));
+      return candidate === undefined ? [] : { ...candidate, notBefore: this.#notBefore(image, candidate.host, parked) };
+    });
+    const plans = this.#plan(candidates, now);
     this.#measure(byUid.values(), plans);
     for (const plan of plans) {
       if (plan.now.length === 0 || this.#chains.has(plan.host) || this.#chains.size >= this.#options.hostsAtOnce)
@@ -113,39 +120,69 @@ export class Monitor {
     while (this.#chains.size > 0) await Promise.all(this.#chains.values());
   }
 
-  #plan(candidates: readonly Candidate[], parked: ReadonlyMap<string, number>, now: number): HostSchedule[] {
+  #plan(candidates: readonly Candidate[], now: number): HostSchedule[] {
     const { policyOf, budgets } = this.#options;
-    const stateOf = (host: string) => ({ spent: budgets.spent(host), notBefore: parked.get(host) });
+    const stateOf = (host: string) => ({
+      spent: budgets.spent(host),
+      notBefore: this.#unreachable.get(host)?.until,
+    });
     return schedule({ images: candidates, policyOf, stateOf }, now);
   }
 
-  async #notBefore(host: string): Promise<number> {
-    const { pacer, floor } = this.#options;
-    const parkedUntil = (await pacer.parkedUntil(host, { floor })) ?? 0;
-    return Math.max(parkedUntil, this.#unreachable.get(host)?.until ?? 0);
+  /** Until when whoever pays for its check may not ask. Of an image that was never checked and has no pull secrets that is presumed to be nobody. */
+  #notBefore(image: CachedImage, host: string, parked: ReadonlyMap<string, number | undefined>): number | undefined {
+    const payer = this.#payers.get(image.metadata.uid);
+    if (payer !== undefined) return parked.get(payerKey(payer));
+    return (image.status?.pullSecrets?.length ?? 0) > 0 ? undefined : parked.get(payerKey({ host }));
   }
 
-  /** Checks these images of one registry in order, until it limits us, cannot be reached, or something of ours fails. Never throws. */
+  /** Until when nobody in particular may ask these hosts, and those who paid for checks theirs, by `payerKey`. */
+  async #parks(hosts: Iterable<string>): Promise<Map<string, number | undefined>> {
+    const { pacer, floor } = this.#options;
+    const all = [...[...hosts].map((host): Payer => ({ host })), ...this.#payers.values()];
+    const payers = new Map(all.map((payer) => [payerKey(payer), payer]));
+    const parked = new Map<string, number | undefined>();
+    for (const [key, payer] of payers) parked.set(key, await pacer.parkedUntil(payer, { floor }));
+    return parked;
+  }
+
+  /**
+   * Checks these images of one registry in order, until it cannot be reached or something of ours fails; those of a payer whom it limits are passed
+   * over. Never throws.
+   */
   async #chain(host: string, images: readonly CachedImage[], signal: AbortSignal): Promise<void> {
     const { leadership, pacer, budgets, clock, log, floor } = this.#options;
+    const resting = new Set<string>();
     try {
       for (const planned of images) {
-        const paceMs = await pacer.take(host, { floor });
-        if (paceMs > PACE_WAIT_MAX_MS || (paceMs > 0 && !(await wait(paceMs, signal)))) return;
+        const reference = watchedReference(planned);
+        if (reference === undefined) continue;
+        const payer = await this.#options.payerOf(reference);
+        this.#payers.set(planned.metadata.uid, payer);
+        if (resting.has(payerKey(payer))) continue;
+        const paceMs = await pacer.take(payer, { floor });
+        if (paceMs > PACE_WAIT_MAX_MS) {
+          resting.add(payerKey(payer));
+          continue;
+        }
+        if (paceMs > 0 && !(await wait(paceMs, signal))) return;
         const image = this.#current(planned);
         if (image === undefined) continue;
         if (signal.aborted || !leadership.isLeader() || !(await budgets.spend(host, clock.now()))) return;
-        if (!(await this.#one(host, image, signal))) return;
+        const next = await this.#one(payer, image, signal);
+        if (next === 'leave-host') return;
+        if (next === 'leave-payer') resting.add(payerKey(payer));
       }
     } catch (error) {
       if (!signal.aborted) log.warn('checks of a registry ended early', { host, error });
     }
   }
 
-  /** One check. False: leave this registry alone for now. */
-  async #one(host: string, image: CachedImage, signal: AbortSignal): Promise<boolean> {
+  /** One check, and who is to leave the registry alone after it. */
+  async #one(payer: Payer, image: CachedImage, signal: AbortSignal): Promise<'go-on' | 'leave-payer' | 'leave-host'> {
     const { times, check, clock, log, metrics } = this.#options;
-    const result = await this.#parked(host, await check(...this.#asking(image), signal));
+    const { host } = payer;
+    const result = await this.#parked(payer, await check(...this.#asking(image), signal));
     const now = clock.now();
     const checks = metrics.counter(METRICS.monitorChecks);
     this.#counted.add(host);
@@ -156,7 +193,7 @@ export class Monitor {
         reason: result.message,
       });
       await times.record(image.metadata.uid, now - Math.max(0, this.#options.policyOf(host).intervalMs - UNDECIDED_MS));
-      return true;
+      return 'go-on';
     }
     const judgement = judge(image, result, now);
     checks.inc({ host, result: judgement.state });
@@ -165,19 +202,19 @@ export class Monitor {
     switch (judgement.host.do) {
       case 'park':
         // Not counted as a check of the image: it has told nothing about it.
-        return false;
+        return 'leave-payer';
       case 'back-off': {
         const failures = (this.#unreachable.get(host)?.failures ?? 0) + 1;
         // Between half and all of the step: a full jitter of zero would ask again at once.
         const waitMs = backoffMs(failures, BACKOFF, 0.5 + Math.random() / 2);
         this.#unreachable.set(host, { failures, until: now + waitMs });
         await times.record(image.metadata.uid, now);
-        return false;
+        return 'leave-host';
       }
       case 'go-on':
         this.#unreachable.delete(host);
         await times.record(image.metadata.uid, now);
-        return true;
+        return 'go-on';
     }
   }
 
@@ -191,12 +228,12 @@ export class Monitor {
     return [reference, ask];
   }
 
-  /** A registry that asks for time is parked for everybody: the result then says for how long. */
-  async #parked(host: string, result: CheckResult): Promise<CheckResult> {
+  /** A registry that asks for time is asked no more by this payer: the result then says for how long. */
+  async #parked(payer: Payer, result: CheckResult): Promise<CheckResult> {
     const asked = result.kind === 'failed' ? asksForTime(result) : undefined;
     if (result.kind !== 'failed' || asked === undefined) return result;
     const { code: reason } = ERROR_CODES.rateLimited;
-    const parkedMs = await this.#options.pacer.limited(host, { ...asked, reason });
+    const parkedMs = await this.#options.pacer.limited(payer, { ...asked, reason });
     return { ...result, retryAfterMs: Math.max(parkedMs, result.retryAfterMs ?? 0) };
   }
 

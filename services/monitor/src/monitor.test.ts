@@ -28,6 +28,8 @@ class World {
   readonly underWay = new Map<string, number>();
   mostAtOnce = 0;
   leader = true;
+  /** Whom registries count the checks of an image for, by its path. */
+  readonly accounts = new Map<string, string>();
   answer: (image: string) => CheckResult | Promise<CheckResult> = () => ({ kind: 'seen', digest: DIGEST });
 
   add(change: ImageChange): void {
@@ -75,6 +77,7 @@ class World {
       times: new CheckTimes(store),
       budgets: new HostBudgets(store, policyOf),
       pacer: this.pacer,
+      payerOf: async ({ host, path }) => ({ host, account: this.accounts.get(path) }),
       check: (reference) => this.check(reference),
       record: (image, stanza, signal) => recordUpstream(this.kube, image, stanza, signal),
       policyOf,
@@ -242,7 +245,7 @@ describe('Monitor', () => {
     await round();
     const [first] = world.checked;
     expect(world.state(first!)).toBe('RateLimited');
-    expect(await world.pacer.parkedUntil('registry.example.test')).toBe(NOW + 120_000);
+    expect(await world.pacer.parkedUntil({ host: 'registry.example.test' })).toBe(NOW + 120_000);
     world.now += 119_000;
     expect(await round()).toBe(1_000);
     expect(world.checked).toHaveLength(1);
@@ -253,12 +256,39 @@ describe('Monitor', () => {
     expect([world.state('a'), world.state('b')]).toEqual(['Available', 'Available']);
   });
 
+  it('leaves alone whom a registry limits, and goes on for everybody else', async () => {
+    for (const name of ['a', 'b', 'c', 'd']) world.add({ name });
+    for (const name of ['b', 'c']) world.accounts.set(name, 'alice');
+    world.accounts.set('d', 'bob');
+    world.answer = (image) =>
+      /\/[bc]:/.test(image) ? failed('rate-limited', 120_000) : { kind: 'seen', digest: DIGEST };
+    await round();
+    expect(world.checked.filter((name) => ['b', 'c'].includes(name))).toHaveLength(1);
+    expect([world.state('a'), world.state('d')]).toEqual(['Available', 'Available']);
+    expect(await world.pacer.parkedUntil({ host: 'registry.example.test' })).toBeUndefined();
+    await round();
+    expect(world.checked).toHaveLength(3);
+    world.now += 120_000;
+    world.answer = () => ({ kind: 'seen', digest: DIGEST });
+    await round();
+    expect([world.state('b'), world.state('c')]).toEqual(['Available', 'Available']);
+  });
+
+  it('finds out who pays for an image with pull secrets although strangers are limited', async () => {
+    world.add({ name: 'a' });
+    world.add({ name: 'b', status: { pullSecrets: [{ namespace: 'team', name: 'regcred' }] } });
+    world.accounts.set('b', 'alice');
+    await world.pacer.park({ host: 'registry.example.test' }, NOW + 3_600_000, 'KUIK-REG-429');
+    await round();
+    expect(world.checked).toEqual(['b']);
+  });
+
   it('leaves what little is left of a quota to others, looks again after five minutes, and goes on when it is refilled', async () => {
     world.add({ name: 'a' });
     world.add({ name: 'b' });
     const told = (remaining: number) =>
       world.pacer.told(
-        'registry.example.test',
+        { host: 'registry.example.test' },
         { identity: 'i', limit: 100, remaining, windowSeconds: 21_600 },
         { background: true },
       );

@@ -4,6 +4,8 @@ export interface Candidate {
   readonly host: string;
   /** When upstream was last asked about it (by a check or a copy), epoch ms; undefined: never. */
   readonly seenAt: number | undefined;
+  /** Whoever pays for its check may not ask before this time. */
+  readonly notBefore?: number | undefined;
   /** How much more than others it is worth a look: its waiting counts so many times. Default 1. */
   readonly weight?: number;
 }
@@ -43,7 +45,7 @@ export interface HostSchedule {
 
 /**
  * Which images may be checked at `now` (epoch ms): per host those that are due (never asked about, or the interval ago), the longest
- * unasked first (its time counts by its weight; of those never asked about the heaviest) and by uid among equals, as many as are left of the host's budget; none while the host is parked. Pure: hosts in the
+ * unasked first (its time counts by its weight; of those never asked about the heaviest) and by uid among equals, as many as are left of the host's budget; none while the host, or who pays, is to be left alone. Pure: hosts in the
  * order of their names.
  */
 export function schedule(input: ScheduleInput, now: number): HostSchedule[] {
@@ -66,11 +68,17 @@ function scheduleHost(host: string, images: readonly Candidate[], input: Schedul
   const due = images
     .filter((image) => dueAt(image) <= now)
     .sort((a, b) => urgencyOf(b, now) - urgencyOf(a, now) || tie(a, b));
-  const chosen = notBefore > now ? [] : due.slice(0, left);
+  const free = due.filter((image) => (image.notBefore ?? 0) <= now);
+  const chosen = notBefore > now ? [] : free.slice(0, left);
 
-  // What is not chosen waits for the park to end, for the budget, or for its interval; what is, for its next interval.
+  // What is not chosen waits for a park to end, for the budget, or for its interval; what is, for its next interval.
   const nextDueAt = Math.min(
-    due.length > chosen.length ? now : Infinity,
+    free.length > chosen.length ? now : Infinity,
+    firstOf(
+      due,
+      (image) => !free.includes(image),
+      ({ notBefore: at = 0 }) => at,
+    ),
     chosen.length === 0 ? Infinity : now + intervalMs,
     firstOf(images, (image) => dueAt(image) > now, dueAt),
   );

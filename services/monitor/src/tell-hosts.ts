@@ -1,9 +1,9 @@
 import type { Bucket } from '@kuik/bus';
 import { ERROR_CODES, hostStateKey, METRICS, type HostState, type UpstreamTold } from '@kuik/contracts';
 import type { Leadership } from '@kuik/kube';
-import { resetAtOf, scarcest, type HostFacts, type Pacer } from '@kuik/queue';
+import { resetAtOf, scarcest, type PayerFacts, type Pacer } from '@kuik/queue';
 import type { Clock, Metrics } from '@kuik/runtime';
-import { hostStateOf, saysTheSame } from './host-states.ts';
+import { byHost, hostStateOf, saysTheSame } from './host-states.ts';
 
 export interface TellHostsOptions {
   readonly pacer: Pick<Pacer, 'facts' | 'told' | 'spent' | 'limited'>;
@@ -33,10 +33,11 @@ export class TellHosts {
   async heard({ hosts }: UpstreamTold): Promise<void> {
     const { pacer, leadership } = this.#options;
     if (!leadership.isLeader()) return;
-    for (const { host, requests, quotas, limited } of hosts) {
-      for (const word of quotas) await pacer.told(host, word);
-      if (requests > 0) await pacer.spent(host, requests);
-      if (limited !== undefined) await pacer.limited(host, { ...limited, reason: ERROR_CODES.rateLimited.code });
+    for (const { host, account, requests, quotas, limited } of hosts) {
+      const payer = { host, account };
+      for (const word of quotas) await pacer.told(payer, word);
+      if (requests > 0) await pacer.spent(payer, requests);
+      if (limited !== undefined) await pacer.limited(payer, { ...limited, reason: ERROR_CODES.rateLimited.code });
     }
   }
 
@@ -50,13 +51,13 @@ export class TellHosts {
     const { pacer, leadership, clock } = this.#options;
     if (!leadership.isLeader()) {
       this.#told = undefined;
-      this.#measure([]);
+      this.#measure(new Map());
       return;
     }
-    const facts = await pacer.facts();
+    const facts = byHost(await pacer.facts());
     this.#measure(facts);
     const now = clock.now();
-    const states = facts.flatMap((known) => hostStateOf(known, now) ?? []);
+    const states = [...facts].flatMap(([host, payers]) => hostStateOf(host, payers, now) ?? []);
     const told = this.#told ?? (await this.#begin(states));
     for (const state of states) {
       if (saysTheSame(told.get(state.host), state)) continue;
@@ -78,7 +79,7 @@ export class TellHosts {
     return new Map();
   }
 
-  #measure(facts: readonly HostFacts[]): void {
+  #measure(facts: ReadonlyMap<string, readonly PayerFacts[]>): void {
     const { metrics, clock } = this.#options;
     const now = clock.now();
     const gauges = {
@@ -88,12 +89,19 @@ export class TellHosts {
       parked: metrics.gauge(METRICS.upstreamParked),
     };
     for (const gauge of Object.values(gauges)) gauge.reset();
-    for (const { host, quotas, parkedUntilMs } of facts.slice(-NAMED_MAX)) {
-      const least = scarcest(quotas, now);
+    for (const [host, payers] of [...facts].slice(-NAMED_MAX)) {
+      const least = scarcest(
+        payers.flatMap(({ quotas }) => quotas),
+        now,
+      );
       if (least?.limit !== undefined) gauges.limit.set(least.limit, { host });
       if (least?.remaining !== undefined) gauges.remaining.set(least.remaining, { host });
       if (least !== undefined) gauges.refill.set(Math.ceil((resetAtOf(least) - now) / 1000), { host });
-      if (parkedUntilMs !== undefined) gauges.parked.set(Math.ceil((parkedUntilMs - now) / 1000), { host });
+      for (const identity of ['anonymous', 'credential'] as const) {
+        const parked = payers.filter(({ account }) => (account === undefined) === (identity === 'anonymous'));
+        const untilMs = Math.max(...parked.map(({ parkedUntilMs = 0 }) => parkedUntilMs));
+        if (untilMs > now) gauges.parked.set(Math.ceil((untilMs - now) / 1000), { host, identity });
+      }
     }
   }
 }

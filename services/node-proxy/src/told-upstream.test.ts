@@ -11,6 +11,7 @@ const event = (change: Partial<RegistryEvent>): RegistryEvent => ({
   upstream: { identity: 'a', anonymous: true, rateLimit: { limit: 100, remaining: 9, windowSeconds: 60 } },
   ...change,
 });
+const ALICE = 'a'.repeat(32);
 const quiet = { identity: 'a', anonymous: true };
 
 it('tells how many manifests were asked for, the last word about each quota, and limits; once', () => {
@@ -22,6 +23,9 @@ it('tells how many manifests were asked for, the last word about each quota, and
   );
   told.add(event({ host: 'q.example', status: 429, operation: 'blob-get', upstream: { ...quiet, retryAfterMs: 7 } }));
   told.add(event({ host: 'silent.example', operation: 'blob-get', upstream: quiet }));
+  const alice = { identity: 'b', anonymous: false, account: ALICE };
+  told.add(event({ upstream: { ...alice, rateLimit: { remaining: 5 } } }));
+  told.add(event({ status: 429, operation: 'manifest-head', upstream: { ...alice, retryAfterMs: 9 } }));
   const { upstream: _cache, ...ours } = event({ host: 'cache' });
   told.add(ours);
   const message = told.take('n');
@@ -37,8 +41,16 @@ it('tells how many manifests were asked for, the last word about each quota, and
         ],
       },
       { host: 'q.example', requests: 0, quotas: [], limited: { retryAfterMs: 7 } },
+      {
+        host: 'docker.io',
+        account: ALICE,
+        requests: 1,
+        quotas: [{ identity: 'b', remaining: 5 }],
+        limited: { retryAfterMs: 9 },
+      },
     ],
   });
+  expect(upstreamTold.parse(message)).toEqual(message);
   expect(told.take('n')).toBeUndefined();
 });
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { type Credential, type PullToken, RegistryError } from '@kuik/registry';
 import type { BrokerRefusal } from './broker-refusal.ts';
-import { CredentialChooser } from './choose-credential.ts';
+import { CredentialChooser, type LoginProviders } from './choose-credential.ts';
 import type { ReadSecret } from './secret-reader.ts';
 import { NOW } from './testing/objects.ts';
 
@@ -22,7 +22,7 @@ const refusal = () =>
 const who = (credential: Credential): string => (credential.kind === 'basic' ? credential.username : credential.kind);
 
 /** A registry that lets these users in; `hollow` ones get a token that opens nothing. */
-function setup(allowed: string[], hollow: string[] = []) {
+function setup(allowed: string[], hollow: string[] = [], providers?: LoginProviders) {
   const asked: string[] = [];
   const clock = { now: NOW };
   const exchange = {
@@ -44,8 +44,10 @@ function setup(allowed: string[], hollow: string[] = []) {
     token: `for-${name}`,
     expiresAtMs: clock.now + 100_000,
   });
-  const chooser = new CredentialChooser({ exchange, now: () => clock.now, headerTtlMs: 60_000 });
+  const options = { exchange, now: () => clock.now, headerTtlMs: 60_000 };
+  const chooser = new CredentialChooser(providers === undefined ? options : { ...options, providers });
   return {
+    chooser,
     asked,
     clock,
     exchange,
@@ -204,10 +206,43 @@ describe('CredentialChooser', () => {
       kind: 'header',
       value: 'Basic x',
       expiresAtMs: NOW + 60_000,
+      account: expect.stringMatching(/^[0-9a-f]{32}$/),
       tried: ['shop/s1'],
     });
     exchange.exchangePullToken = () => Promise.resolve({ kind: 'anonymous' });
     await expect(choose([])).resolves.toEqual({ kind: 'anonymous' });
+  });
+});
+
+describe('the account of a credential', () => {
+  const accountOf = async (secrets: ReadSecret[], host = 'quay.io', repository = 'a/b') => {
+    const { chooser } = setup(['u1', 'u2', 'anonymous']);
+    return (await chooser.choose(host, repository, secrets)) as { account?: string };
+  };
+
+  it('is that of its login at this registry, whatever the secret and the repository are', async () => {
+    const { account } = await accountOf([secret('s1', 'u1')]);
+    expect(account).toBe((await accountOf([secret('other', 'u1')], 'quay.io', 'c/d')).account);
+    expect(account).not.toBe((await accountOf([secret('s1', 'u2')])).account);
+    expect(account).not.toBe((await accountOf([secret('s1', 'u1', 'ghcr.io')], 'ghcr.io')).account);
+  });
+
+  it('is nobody where strangers get a token', async () => {
+    expect(await accountOf([])).not.toHaveProperty('account');
+  });
+
+  it('stays that of a provider however often its password is renewed', async () => {
+    let password = 0;
+    const { chooser } = setup(['AWS'], [], {
+      covers: () => true,
+      logins: async () => {
+        const credential = { kind: 'basic', username: 'AWS', password: `${(password += 1)}` } as const;
+        return { candidates: [{ label: 'ecr', of: 'provider', credential }], mistakes: [] };
+      },
+    });
+    const accounts = [await chooser.choose('quay.io', 'a/b', []), await chooser.choose('quay.io', 'a/b', [])];
+    expect(password).toBe(2);
+    expect(accounts[0]).toMatchObject({ account: (accounts[1] as { account: string }).account });
   });
 });
 

@@ -154,10 +154,11 @@ export class CredentialChooser {
 
   #brokered(
     token: PullToken,
-    { credential, expiresAtMs = Infinity }: Candidate,
-    { mistakes }: Trial,
+    candidate: Candidate,
+    { mistakes, wanted }: Trial,
     secrets: readonly string[],
   ): BrokeredCredential {
+    const { credential, expiresAtMs = Infinity } = candidate;
     const unread = unreadSecretsOf(mistakes);
     const told = {
       ...(secrets.length === 0 ? {} : { tried: secretNames(secrets) }),
@@ -166,8 +167,8 @@ export class CredentialChooser {
     if (token.kind === 'anonymous') return { ...token, ...told };
     const until = token.kind === 'bearer' ? token.expiresAtMs : this.#options.now() + this.#options.headerTtlMs;
     const kept = { expiresAtMs: Math.min(until, expiresAtMs), ...told };
-    if (token.kind !== 'bearer' || credential.kind !== 'anonymous') return { ...token, ...kept };
-    return { ...token, ...kept, anonymous: true };
+    if (token.kind === 'bearer' && credential.kind === 'anonymous') return { ...token, ...kept, anonymous: true };
+    return { ...token, ...kept, account: accountOf(wanted.host, candidate) };
   }
 }
 
@@ -203,6 +204,20 @@ function keyOf({ host, repository }: Wanted): string {
 function loginHash({ label, credential }: Candidate): string {
   const { expiresAtMs: _end, ...identity } = { expiresAtMs: 0, ...credential };
   return hash([label, identity]);
+}
+
+/**
+ * Whom the registry counts for: the same for every repository and secret with this login. What a provider gives is the cluster's, however often it is
+ * renewed; a password is part of what is hashed, so that nobody finds the name by trying.
+ */
+function accountOf(host: string, { of, label, credential }: Candidate): string {
+  const { expiresAtMs: _end, ...login } = { expiresAtMs: 0, ...credential };
+  const username = 'username' in login ? login.username : undefined;
+  const identity = of === 'provider' ? { of, label, username } : login;
+  return createHash('sha256')
+    .update(JSON.stringify([host, identity]))
+    .digest('hex')
+    .slice(0, 32);
 }
 
 function hash(parts: readonly unknown[]): string {

@@ -24,11 +24,11 @@ export function describeAway(room: Room): void {
       const startedMs = performance.now();
       expect(await producer.enqueue(copy('b'), { timeoutMs: 300 })).toBe(false);
       await expect(producer.counts({ timeoutMs: 300 })).rejects.toMatchObject({ code: 'unavailable', retry: true });
-      expect(await pacer.take('x.example')).toBe(0);
-      expect(await pacer.take('x.example')).toBe(0);
-      await pacer.park('y.example', Date.now() + 60_000, 'RateLimited');
-      expect(await pacer.take('y.example')).toBeGreaterThan(50_000);
-      await pacer.told('x.example', { identity: 'i', remaining: 0 }, { background: true });
+      expect(await pacer.take({ host: 'x.example' })).toBe(0);
+      expect(await pacer.take({ host: 'x.example' })).toBe(0);
+      await pacer.park({ host: 'y.example' }, Date.now() + 60_000, 'RateLimited');
+      expect(await pacer.take({ host: 'y.example' })).toBeGreaterThan(50_000);
+      await pacer.told({ host: 'x.example' }, { identity: 'i', remaining: 0 }, { background: true });
       await expect(pacer.facts()).rejects.toMatchObject({ code: 'unavailable', retry: true });
       await expect(times.get('checked', ['u1'])).rejects.toMatchObject({ code: 'unavailable' });
       expect([await leases.claim('blob', { address: 'a', spool: 's' }), await leases.noted('upload')]).toEqual([

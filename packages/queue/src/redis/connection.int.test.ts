@@ -66,14 +66,14 @@ describe('as the user of a service', () => {
     await producer.enqueue(copy('a'));
     await until(() => runs === 2, { what: 'both runs' });
     await producer.counts();
-    await pacer.take('h:5000');
+    await pacer.take({ host: 'h:5000' });
     // One whose holder was not heard of again is free.
     await admin.zadd('kuik:places:h:5000', Date.now() - 1, 'gone');
     const place = await pacer.place('h:5000', AbortSignal.timeout(2_000));
     expect(await admin.zcard('kuik:places:h:5000')).toBe(1);
     expect(await admin.pttl('kuik:places:h:5000')).toBeGreaterThan(0);
     await place.leave();
-    await pacer.park('h:5000', Date.now() + 60_000, 'RateLimited');
+    await pacer.park({ host: 'h:5000' }, Date.now() + 60_000, 'RateLimited');
     await times.set('checked', [['u', 1]]);
     expect(JSON.parse(told!)).toEqual({ bytesDone: 1, bytesTotal: 1, step: 'x' });
     await worker.close(1_000);

@@ -40,7 +40,7 @@ redis.call('PEXPIRE', KEYS[1], math.ceil(2 * burst / rate) + 1000)
 return 1`;
 
 /**
- * KEYS: park, bucket, hosts. ARGV: ms from now, reason, host, ms for which limits in a row are remembered, hosts remembered. Keeps the
+ * KEYS: park, bucket, payers. ARGV: ms from now, reason, payer, ms for which limits in a row are remembered, payers remembered. Keeps the
  * later of two. Afterwards one may go at once, the others at the host's pace.
  */
 export const PARK = `

@@ -1,9 +1,18 @@
 import { within } from '../bounded.ts';
 import { floorWaitMs, foldWord, resetAtOf } from '../host-quota.ts';
-import { LocalParks, paceOf } from '../pace.ts';
+import { LocalParks, paceOf, payerKey, payerOf } from '../pace.ts';
 import { NO_PLACE, PLACE_LOCK_MS, takePlace } from '../places.ts';
 import { PARKS_FORGOTTEN_MS, parkLengthMs } from '../park-length.ts';
-import type { FloorOptions, HostFacts, KnownQuota, Missed, Pacer, PacerOptions, QueueReports } from '../port.ts';
+import type {
+  FloorOptions,
+  KnownQuota,
+  Missed,
+  Pacer,
+  PacerOptions,
+  Payer,
+  PayerFacts,
+  QueueReports,
+} from '../port.ts';
 import { QueueError } from '../queue-error.ts';
 import { RedisLink } from './connection.ts';
 import type { RedisSettings } from './connection.ts';
@@ -11,12 +20,12 @@ import { ENTER, LIMITED, PARK, PARKED, SPEND, TAKE } from './pace-scripts.ts';
 
 const TIMEOUT_MS = 1_000;
 const PREFIX = 'kuik';
-const HOSTS_KEY = `${PREFIX}:hosts`;
-const HOSTS_MAX = 200;
-/** Identities remembered per host: each node may have an address of its own. */
+const PAYERS_KEY = `${PREFIX}:payers`;
+const PAYERS_MAX = 500;
+/** Identities remembered per payer: each node may have an address of its own. */
 const IDENTITIES_MAX = 500;
 
-/** The pace of each host, and what it said of its limits, in Redis. */
+/** The pace of each payer, and what its host said of its limits, in Redis. */
 export function createPacer(connection: RedisSettings, options: PacerOptions & QueueReports = {}): Pacer {
   const link = new RedisLink(connection, { patient: false, purpose: 'pace' }, options);
   const parks = new LocalParks();
@@ -38,26 +47,27 @@ export function createPacer(connection: RedisSettings, options: PacerOptions & Q
   const evaluate = (what: Missed, script: string, keys: string[], values: (string | number)[]) =>
     ask(what, () => client.eval(script, keys.length, ...keys, ...values));
 
-  const floorMs = async (host: string, { floor = 0 }: FloorOptions): Promise<number> => {
+  const floorMs = async (payer: string, { floor = 0 }: FloorOptions): Promise<number> => {
     if (floor <= 0) return 0;
-    const kept = await ask('quota', () => client.hgetall(quotaKey(host)));
+    const kept = await ask('quota', () => client.hgetall(quotaKey(payer)));
     return kept === undefined ? 0 : floorWaitMs(readQuotas(kept), floor, Date.now());
   };
-  const park = async (host: string, ms: number, reason: string): Promise<void> => {
+  const park = async (payer: string, ms: number, reason: string): Promise<void> => {
     const now = Date.now();
     if (!(ms > 0)) return;
-    parks.park(host, now + ms, now, reason);
-    const keys = [parkKey(host), bucketKey(host), HOSTS_KEY];
-    await evaluate('park', PARK, keys, [Math.ceil(ms), reason, host, PARKS_FORGOTTEN_MS, HOSTS_MAX]);
+    parks.park(payer, now + ms, now, reason);
+    const keys = [parkKey(payer), bucketKey(payer), PAYERS_KEY];
+    await evaluate('park', PARK, keys, [Math.ceil(ms), reason, payer, PARKS_FORGOTTEN_MS, PAYERS_MAX]);
   };
 
   return {
-    async take(host, floor = {}) {
-      const heldMs = await floorMs(host, floor);
-      if (heldMs > 0) return Math.max(heldMs, parks.leftMs(host, Date.now()));
-      const { perSecond, burst } = paceOf(options, host);
-      const waitMs = await evaluate('take', TAKE, [bucketKey(host), parkKey(host)], [perSecond / 1000, burst]);
-      return Math.max(Number(waitMs ?? 0), parks.leftMs(host, Date.now()));
+    async take(of, floor = {}) {
+      const payer = payerKey(of);
+      const heldMs = await floorMs(payer, floor);
+      if (heldMs > 0) return Math.max(heldMs, parks.leftMs(payer, Date.now()));
+      const { perSecond, burst } = paceOf(options, of.host);
+      const waitMs = await evaluate('take', TAKE, [bucketKey(payer), parkKey(payer)], [perSecond / 1000, burst]);
+      return Math.max(Number(waitMs ?? 0), parks.leftMs(payer, Date.now()));
     },
     async place(host, signal) {
       const { concurrency } = paceOf(options, host);
@@ -71,27 +81,30 @@ export function createPacer(connection: RedisSettings, options: PacerOptions & Q
         signal,
       );
     },
-    park: (host, untilMs, reason) => park(host, untilMs - Date.now(), reason),
-    async limited(host, { retryAfterMs, reason }) {
-      const told = (await evaluate('park', LIMITED, [parkKey(host)], [PARKS_FORGOTTEN_MS])) as number[] | undefined;
-      const [leftMs = parks.leftMs(host, Date.now()), times = 1] = told ?? [];
-      // One of many that were under way when the host was parked: nothing new, unless the host says so.
+    park: (of, untilMs, reason) => park(payerKey(of), untilMs - Date.now(), reason),
+    async limited(of, { retryAfterMs, reason }) {
+      const payer = payerKey(of);
+      const told = (await evaluate('park', LIMITED, [parkKey(payer)], [PARKS_FORGOTTEN_MS])) as number[] | undefined;
+      const [leftMs = parks.leftMs(payer, Date.now()), times = 1] = told ?? [];
+      // One of many that were under way when the payer was parked: nothing new, unless the host says so.
       if (leftMs > 0 && (retryAfterMs ?? 0) <= leftMs) {
-        parks.park(host, Date.now() + leftMs, Date.now(), reason);
+        parks.park(payer, Date.now() + leftMs, Date.now(), reason);
         return leftMs;
       }
       const ms = parkLengthMs({ retryAfterMs, times }, Math.random());
-      await park(host, ms, reason);
+      await park(payer, ms, reason);
       return ms;
     },
-    async parkedUntil(host, floor = {}) {
-      const shared = Number((await evaluate('parkedUntil', PARKED, [parkKey(host)], [])) ?? 0);
-      const left = Math.max(parks.leftMs(host, Date.now()), shared, await floorMs(host, floor));
+    async parkedUntil(of, floor = {}) {
+      const payer = payerKey(of);
+      const shared = Number((await evaluate('parkedUntil', PARKED, [parkKey(payer)], [])) ?? 0);
+      const left = Math.max(parks.leftMs(payer, Date.now()), shared, await floorMs(payer, floor));
       return left > 0 ? Date.now() + left : undefined;
     },
-    async told(host, word, { background = false } = {}) {
+    async told(of, word, { background = false } = {}) {
+      const payer = payerKey(of);
       await ask('quota', async () => {
-        const key = quotaKey(host);
+        const key = quotaKey(payer);
         const [kept, identities] = await Promise.all([client.hget(key, word.identity), client.hlen(key)]);
         const next = foldWord(readQuota(kept), word, background, Date.now());
         const full = kept === null && identities >= IDENTITIES_MAX;
@@ -100,26 +113,26 @@ export function createPacer(connection: RedisSettings, options: PacerOptions & Q
           .pipeline()
           .hset(key, word.identity, JSON.stringify(next))
           .pexpireat(key, Math.ceil(resetAtOf(next)))
-          .zadd(HOSTS_KEY, Date.now(), host)
-          .zremrangebyrank(HOSTS_KEY, 0, -1 - HOSTS_MAX)
+          .zadd(PAYERS_KEY, Date.now(), payer)
+          .zremrangebyrank(PAYERS_KEY, 0, -1 - PAYERS_MAX)
           .exec();
       });
     },
-    async spent(host, requests) {
-      const { perSecond, burst } = paceOf(options, host);
-      await evaluate('quota', SPEND, [bucketKey(host)], [perSecond / 1000, burst, requests]);
+    async spent(of, requests) {
+      const { perSecond, burst } = paceOf(options, of.host);
+      await evaluate('quota', SPEND, [bucketKey(payerKey(of))], [perSecond / 1000, burst, requests]);
     },
     async facts() {
       const found = await ask('quota', async () => {
-        const hosts = await client.zrange(HOSTS_KEY, 0, -1);
+        const payers = await client.zrange(PAYERS_KEY, 0, -1);
         return Promise.all(
-          hosts.map(async (host) => {
+          payers.map(async (payer) => {
             const [left, why, quotas] = await Promise.all([
-              client.eval(PARKED, 1, parkKey(host)),
-              client.hget(parkKey(host), 'reason'),
-              client.hgetall(quotaKey(host)),
+              client.eval(PARKED, 1, parkKey(payer)),
+              client.hget(parkKey(payer), 'reason'),
+              client.hgetall(quotaKey(payer)),
             ]);
-            return factsOf(host, Number(left), why, readQuotas(quotas));
+            return factsOf(payerOf(payer), Number(left), why, readQuotas(quotas));
           }),
         );
       });
@@ -133,9 +146,9 @@ export function createPacer(connection: RedisSettings, options: PacerOptions & Q
   };
 }
 
-function factsOf(host: string, leftMs: number, why: string | null, quotas: KnownQuota[]): HostFacts {
-  if (leftMs <= 0) return { host, quotas };
-  return { host, quotas, parkedUntilMs: Date.now() + leftMs, ...(why === null ? {} : { why }) };
+function factsOf(payer: Payer, leftMs: number, why: string | null, quotas: KnownQuota[]): PayerFacts {
+  if (leftMs <= 0) return { ...payer, quotas };
+  return { ...payer, quotas, parkedUntilMs: Date.now() + leftMs, ...(why === null ? {} : { why }) };
 }
 
 function readQuotas(kept: Record<string, string>): KnownQuota[] {
@@ -153,7 +166,7 @@ function readQuota(text: string | null): KnownQuota | undefined {
   }
 }
 
-const bucketKey = (host: string): string => `${PREFIX}:pace:${host}`;
+const bucketKey = (payer: string): string => `${PREFIX}:pace:${payer}`;
 const placesKey = (host: string): string => `${PREFIX}:places:${host}`;
-const parkKey = (host: string): string => `${PREFIX}:park:${host}`;
-const quotaKey = (host: string): string => `${PREFIX}:quota:${host}`;
+const parkKey = (payer: string): string => `${PREFIX}:park:${payer}`;
+const quotaKey = (payer: string): string => `${PREFIX}:quota:${payer}`;

@@ -7,7 +7,7 @@ import {
   type ManifestReadRequest,
 } from '@kuik/contracts';
 import { isDigest } from '@kuik/image';
-import type { Pacer, ReadOnce } from '@kuik/queue';
+import type { Pacer, Payer, ReadOnce } from '@kuik/queue';
 import {
   NO_CREDENTIALS,
   RegistryError,
@@ -45,14 +45,14 @@ export class CountedManifests {
     this.#shown = new BriefMemory({ forMs: SHOWN_FOR_MS, entries: SHOWN_MAX, now: options.monotonic });
   }
 
-  /** The same client, which reads manifests together with everybody else when its registry counts them. */
-  shared(client: RepositoryClient): RepositoryClient {
+  /** The same client, which reads manifests together with everybody else when its registry counts them; `payer`: whom it counts them for. */
+  shared(client: RepositoryClient, payer: () => Payer): RepositoryClient {
     if (knownRegistry(client.host)?.countsManifests !== true) return client;
     return {
       ...client,
       openManifest: async (reference, request) => {
         const digest = isDigest(reference) ? reference : (await client.headManifest(reference, request)).digest;
-        return this.#read(client, digest, async () => {
+        return this.#read(client, digest, payer(), async () => {
           await client.headManifest(digest, request);
         });
       },
@@ -67,7 +67,7 @@ export class CountedManifests {
       const prove = async (): Promise<void> => {
         await this.#shown.get(`${host}/${repository}@${digest}`, () => client.headManifest(digest).then(() => true));
       };
-      const { mediaType, bytes } = await this.#read(client, digest, prove);
+      const { mediaType, bytes } = await this.#read(client, digest, { host }, prove);
       if (bytes.length > SHARED_MANIFEST_MAX_BYTES) return { readYourself: true };
       return { mediaType, bytes: bytes.toString('base64') };
     } catch (error) {
@@ -76,18 +76,18 @@ export class CountedManifests {
       const { code, message } = error;
       const limited = code === 'rate-limited';
       const retryAfterMs = limited
-        ? await pacer.limited(host, { retryAfterMs: error.retryAfterMs, reason: ERROR_CODES.rateLimited.code })
+        ? await pacer.limited({ host }, { retryAfterMs: error.retryAfterMs, reason: ERROR_CODES.rateLimited.code })
         : error.retryAfterMs;
       const after = retryAfterMs === undefined ? {} : { retryAfterMs: Math.ceil(retryAfterMs) };
       return { refused: { code, message: message.slice(0, 2_000), ...after } };
     }
   }
 
-  async #read(client: RepositoryClient, digest: string, prove: () => Promise<void>): Promise<Manifest> {
+  async #read(client: RepositoryClient, digest: string, payer: Payer, prove: () => Promise<void>): Promise<Manifest> {
     const { once, pacer, metrics, now } = this.#options;
     const { host } = client;
     const { mine, mediaType, bytes } = await once.read(`${host}:${digest}`, async () => {
-      const parkedUntil = await pacer.parkedUntil(host);
+      const parkedUntil = await pacer.parkedUntil(payer);
       if (parkedUntil !== undefined) {
         const message = `cannot read ${host}/${client.repository}: ${host} limits our requests`;
         throw new RegistryError('rate-limited', message, { retryAfterMs: parkedUntil - now() });

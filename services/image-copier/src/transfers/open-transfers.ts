@@ -7,20 +7,19 @@ import {
   NO_CREDENTIALS,
   readReadersCertificate,
   type CacheEndpoint,
-  type CredentialSource,
   type RegistryAccess,
   type RepositoryClient,
   type UploadSessions,
 } from '@kuik/registry';
 import type { Part, ServiceContext } from '@kuik/runtime';
 import type { CopierConfig } from '../config.ts';
-import type { CopyOrigin } from '../credentials.ts';
+import type { CopyCredentials, CopyOrigin } from '../credentials.ts';
 import { bringingTurns } from './bringing-turns.ts';
 import { FormerSpools } from './former-spools.ts';
 import { answers, ownerAlive, processName } from './owner-alive.ts';
 import type { TransferReader } from './proof.ts';
 import { ReaderTokens } from './reader-token.ts';
-import { renewedOnRefusal } from './renewed-on-refusal.ts';
+import { renewedOnRefusal } from '../renewed-on-refusal.ts';
 import { settleSpool } from './settle-spool.ts';
 import { sharedSource } from './shared-source.ts';
 import { SpoolRoom } from './spool-room.ts';
@@ -42,7 +41,7 @@ export interface OpenTransfersParts {
   readonly context: ServiceContext;
   readonly registry: RegistryAccess;
   readonly cache: CacheEndpoint;
-  readonly credentials: (origin: CopyOrigin) => CredentialSource;
+  readonly credentials: (origin: CopyOrigin) => CopyCredentials;
   readonly turns: Pick<BlobTurns, 'of'>;
   readonly leases: TransferLeases;
 }
@@ -125,9 +124,7 @@ export function openTransfers(parts: OpenTransfersParts): OpenedTransfers {
     upstream: ({ host: from, path, access, requestId }) => {
       const origin = requestId === undefined ? {} : { requestId };
       if (access === 'anonymous') return registry.upstream(from, path, NO_CREDENTIALS, origin);
-      return renewedOnRefusal((renewing) =>
-        registry.upstream(from, path, credentials({ ...origin, ...renewing }), origin),
-      );
+      return renewedOnRefusal(credentials(origin), (source) => registry.upstream(from, path, source, origin));
     },
     cache: cacheOf,
     leftBy: (left, { digest, ...repository }) =>
