@@ -130,7 +130,7 @@ describe('an upstream that', () => {
     expect(stanza.error).toBeUndefined();
   });
 
-  it('limits: its host is parked for everybody until the time it named, others go on', async () => {
+  it('limits: its host is left alone by all who ask as it did until the time it named, others go on', async () => {
     const made = await push(LIMITED, 'first');
     await push(LIMITED, 'second');
     await push(HOST, 'elsewhere');
