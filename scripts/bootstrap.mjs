@@ -5,6 +5,8 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
+  accessSync,
+  constants as fsConstants,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -31,6 +33,33 @@ function cacheFolder() {
   if (process.env.KUIK_CACHE_FOLDER) return process.env.KUIK_CACHE_FOLDER;
   const base = process.env.XDG_CACHE_HOME ?? '';
   return path.join(path.isAbsolute(base) ? base : path.join(homedir(), '.cache'), 'kube-image-keeper');
+}
+
+/** Makes both folders that something is written to, or says which cannot be and what to do. */
+function checkFolders(cache) {
+  for (const [folder, remedy] of [
+    [CHECKOUT, 'copy the checkout to where you may write'],
+    [cache, 'name another one in KUIK_CACHE_FOLDER'],
+  ]) {
+    try {
+      makeFolder(folder);
+      accessSync(folder, fsConstants.W_OK);
+    } catch (error) {
+      throw new CannotGoOn(`${folder} cannot be written to (${error.code}): ${remedy}`);
+    }
+  }
+}
+
+/** One by one: in some places (below /proc) Node 20's `recursive` never ends. */
+function makeFolder(folder) {
+  try {
+    mkdirSync(folder);
+  } catch (error) {
+    if (error.code === 'EEXIST' || existsSync(folder)) return;
+    if (error.code !== 'ENOENT' || existsSync(path.dirname(folder))) throw error;
+    makeFolder(path.dirname(folder));
+    mkdirSync(folder);
+  }
 }
 
 function pnpmFolder(cache) {
@@ -250,6 +279,7 @@ async function main([command, ...args]) {
   const cache = cacheFolder();
   const env = environment(cache);
   console.log(`kube-image-keeper: ${TITLES[command]}`);
+  checkFolders(cache);
   await step('tools', '', async () => checkTools(env));
   let pnpm;
   await step('pnpm', `getting pnpm ${PNPM}`, async () => {

@@ -147,6 +147,26 @@ describe('the bootstrap', () => {
     expect(await once(child, 'exit')).toEqual([7, null]);
   });
 
+  it.each([
+    [
+      'a cache folder below /proc',
+      '/proc/kuik/cache',
+      '/proc/kuik/cache cannot be written to (ENOENT): name another one in KUIK_CACHE_FOLDER',
+    ],
+    [
+      'a cache folder below a file',
+      '/etc/hostname/cache',
+      '/etc/hostname/cache cannot be written to (ENOTDIR): name another one',
+    ],
+  ])('says at once that it cannot write to %s', (_what, KUIK_CACHE_FOLDER, message) => {
+    const { status, stderr } = spawnSync(process.execPath, command(['test']), {
+      encoding: 'utf8',
+      env: { ...env(), KUIK_CACHE_FOLDER },
+      timeout: 10_000,
+    });
+    expect([status, stderr]).toEqual([1, expect.stringContaining(message)]);
+  });
+
   it('leaves nothing in the home folder', () => {
     mkdirSync(path.join(folder, 'home'));
     pnpm(GIVES_NODE);

@@ -98,9 +98,15 @@ describe('transitionsOf', () => {
 
   it.each<[Status, string]>([
     [{ cache: cacheStanza(), ...deleted }, 'upstream does not have the image any more; the cache keeps it'],
-    [deleted, 'upstream does not have the image any more; the cache does not have it'],
+    [deleted, 'upstream does not have the image; the cache does not have it'],
   ])('says whether the cache keeps what upstream deleted', (status, message) => {
     expect(seen(cachedImage(), cachedImage({ status })).at(-1)?.message).toBe(message);
+  });
+
+  it('says that upstream had it once', () => {
+    const status = { upstream: upstreamStanza({ state: 'Available', digest: DIGEST }) };
+    const message = 'upstream does not have the image any more; the cache does not have it';
+    expect(seen(cachedImage({ status }), cachedImage({ status: deleted })).at(-1)?.message).toBe(message);
   });
 
   it('names both digests of a moved tag', () => {

@@ -74,8 +74,9 @@ function upstreamTransitions(before: CachedImage, now: CachedImage): Transition[
   const state = is?.state;
   if (state === undefined) return [];
   if (state === 'Deleted' && was?.state !== 'Deleted') {
-    const kept = holdingOf(now).cached ? 'the cache keeps it' : 'the cache does not have it';
-    const message = `upstream does not have the image any more; ${kept}`;
+    const { cached } = holdingOf(now);
+    const had = cached || was?.digest !== undefined;
+    const message = `upstream does not have the image${had ? ' any more' : ''}; the cache ${cached ? 'keeps it' : 'does not have it'}`;
     return [{ type: 'Warning', reason: EVENT_REASONS.upstreamDeleted, message }];
   }
   const found: Transition[] = [];
