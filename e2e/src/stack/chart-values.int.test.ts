@@ -109,6 +109,8 @@ describe("the chart's values", () => {
     ['pace.perSecond', '0', "at '/pace/perSecond'"],
     ['addressPolicy.refuse', '10.0.0.0/8', "at '/addressPolicy/refuse': got string, want array"],
     ['addressPolicy.allow[0]', 'my-pods', "at '/addressPolicy/allow/0': 'my-pods' does not match"],
+    ['addressPolicy.allow[0]', '10.0.0.0/33', "at '/addressPolicy/allow/0': '10.0.0.0/33' does not match"],
+    ['addressPolicy.allow[0]', 'fd00::/129', "at '/addressPolicy/allow/0': 'fd00::/129' does not match"],
     ['global.logLevel', 'loud', "at '/global/logLevel': value must be one of"],
     ['global.connections.natsUrl', 'nats.example.test', "at '/global/connections/natsUrl'"],
     ['cachedImagesExpiryDelay', '30', 'cachedImagesExpiryDelay: write expiry.unused with its unit: 30d'],
