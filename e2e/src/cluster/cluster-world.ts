@@ -18,6 +18,8 @@ export interface ClusterWorld {
   readonly image: string;
   /** How images name the proxy: `localhost:7439`. */
   readonly proxyPrefix: string;
+  /** What its container does: it has to end at once, as any user. */
+  readonly command: readonly string[];
   /** How long a copy, or a pod's start, may take. */
   readonly patienceMs: number;
   processes(): [];
@@ -27,6 +29,7 @@ export interface ClusterOptions {
   readonly namespace?: string;
   readonly image?: string;
   readonly proxyPrefix?: string;
+  readonly command?: readonly string[];
   readonly patienceMs?: number;
 }
 
@@ -37,6 +40,7 @@ export function clusterWorld(kube: KubeClient, options: ClusterOptions = {}): Cl
     namespace: options.namespace ?? `kuik-e2e-${Date.now().toString(36)}`,
     image: formatReference(parseReference(image)),
     proxyPrefix: options.proxyPrefix ?? 'localhost:7439',
+    command: options.command ?? ['true'],
     patienceMs: options.patienceMs ?? 180_000,
     processes: () => [],
   };
@@ -73,16 +77,21 @@ export function readyImage(world: ClusterWorld, reference: string): Promise<Cach
 }
 
 /** Creates a pod of one container that ends at once; returns it as it was admitted. */
-export function createPod({ kube, namespace }: ClusterWorld, name: string, image: string): Promise<ClusterPod> {
-  return kube.create<ClusterPod>(PODS, podOf(name, image), { namespace });
+export function createPod(
+  { kube, namespace, command }: ClusterWorld,
+  name: string,
+  image: string,
+): Promise<ClusterPod> {
+  return kube.create<ClusterPod>(PODS, podOf(name, image, command), { namespace });
 }
 
 /** The same pod as it would be admitted; nothing is created. */
-export function tryPod({ kube, namespace }: ClusterWorld, name: string, image: string): Promise<ClusterPod> {
-  return kube.raw<ClusterPod>('POST', `/api/v1/namespaces/${namespace}/pods?dryRun=All`, podOf(name, image));
+export function tryPod({ kube, namespace, command }: ClusterWorld, name: string, image: string): Promise<ClusterPod> {
+  const path = `/api/v1/namespaces/${namespace}/pods?dryRun=All`;
+  return kube.raw<ClusterPod>('POST', path, podOf(name, image, command));
 }
 
-function podOf(name: string, image: string): object {
+function podOf(name: string, image: string, command: readonly string[]): object {
   const securityContext = {
     allowPrivilegeEscalation: false,
     runAsNonRoot: true,
@@ -90,7 +99,7 @@ function podOf(name: string, image: string): object {
     capabilities: { drop: ['ALL'] },
     seccompProfile: { type: 'RuntimeDefault' },
   };
-  const container = { name: 'main', image, command: ['true'], securityContext };
+  const container = { name: 'main', image, command, securityContext };
   return { ...body('Pod', name), spec: { restartPolicy: 'Never', containers: [container] } };
 }
 

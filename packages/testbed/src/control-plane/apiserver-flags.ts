@@ -16,6 +16,10 @@ export interface ApiserverSettings {
 /** The issuer of ServiceAccount tokens, which is also their default audience. */
 export const TOKEN_ISSUER = 'https://kubernetes.default.svc.cluster.local';
 
+/** Where Services get their addresses from; the first is the API server's own. Nothing is there but for what a node's pods are led to. */
+export const SERVICE_SUBNET = '10.79.0.0/24';
+export const API_SERVICE_ADDRESS = '10.79.0.1';
+
 /** RBAC, bound ServiceAccount tokens, admission as by default; nobody is anonymous; as short a start and stop as it gives. */
 export function apiserverFlags(settings: ApiserverSettings): string[] {
   const { audit } = settings;
@@ -23,11 +27,11 @@ export function apiserverFlags(settings: ApiserverSettings): string[] {
     ...(audit === undefined ? [] : [`--audit-log-path=${audit.logFile}`, `--audit-policy-file=${audit.policyFile}`]),
     `--secure-port=${settings.port}`,
     '--bind-address=127.0.0.1',
-    // No endpoints are made for the Service `kubernetes`: nothing here runs in pods, and loopback is refused there.
+    // No endpoints are made for the Service `kubernetes`: loopback is refused there.
     '--advertise-address=127.0.0.1',
     '--endpoint-reconciler-type=none',
     `--etcd-servers=${settings.etcdUrl}`,
-    '--service-cluster-ip-range=10.0.0.0/24',
+    `--service-cluster-ip-range=${SERVICE_SUBNET}`,
     `--cert-dir=${settings.certDir}`,
     `--tls-cert-file=${settings.servingCertificate}`,
     `--tls-private-key-file=${settings.servingKey}`,

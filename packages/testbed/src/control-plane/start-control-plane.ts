@@ -9,7 +9,7 @@ import { freePort } from '../process/free-port.ts';
 import { startPart, withFreshPorts, type Part } from '../process/part-process.ts';
 import { until } from '../process/until.ts';
 import { TestApiClient } from './api-client.ts';
-import { apiserverFlags } from './apiserver-flags.ts';
+import { API_SERVICE_ADDRESS, apiserverFlags } from './apiserver-flags.ts';
 import { Cluster, type ClusterConnection, type ClusterEnds } from './cluster.ts';
 import { startEtcd } from './etcd.ts';
 import { kubeconfig } from './kubeconfig.ts';
@@ -106,7 +106,7 @@ async function startApiserver(
   };
   const now = new Date();
   const authority = createAuthority({ commonName: 'testbed', days: DAYS, now });
-  const hosts = ['localhost', 'kubernetes', 'kubernetes.default.svc', '127.0.0.1', '::1'];
+  const hosts = ['localhost', 'kubernetes', 'kubernetes.default.svc', '127.0.0.1', '::1', API_SERVICE_ADDRESS];
   const serving = issueCertificate(authority, { commonName: name, days: DAYS, now, hosts, usages: ['server'] });
   const admin = issueCertificate(authority, {
     commonName: 'testbed-admin',

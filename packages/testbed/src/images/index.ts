@@ -21,4 +21,5 @@ export {
   type ImageOptions,
   type IndexOptions,
 } from './make-image.ts';
+export { imageOfPrograms, type ProgramImageOptions } from './program-image.ts';
 export { pushImage, pushReferrer, type PushedImage, type PushOptions } from './push-image.ts';

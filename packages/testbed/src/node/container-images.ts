@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import type { MadeImage } from '../images/image.ts';
 import { makeImage } from '../images/make-image.ts';
 import { ociArchive } from '../images/oci-archive.ts';
 import { until } from '../process/until.ts';
@@ -46,10 +47,15 @@ export class ContainerImages {
   async importSandbox(folder: string): Promise<void> {
     const architecture = process.arch === 'arm64' ? 'arm64' : 'amd64';
     const image = await makeImage({ seed: 'sandbox', layers: [], platform: `linux/${architecture}`, runnable: true });
-    const file = path.join(folder, 'sandbox.tar');
-    writeFileSync(file, ociArchive(image, SANDBOX_IMAGE));
-    await this.ctr('images', 'import', file);
+    await this.import(folder, image, SANDBOX_IMAGE);
     await this.ctr('images', 'label', SANDBOX_IMAGE, PINNED);
+  }
+
+  /** Puts an image onto the node under this name, as if a pod had brought it. `folder`: where there is room for it once more. */
+  async import(folder: string, image: MadeImage, name: string): Promise<void> {
+    const file = path.join(folder, `import-${image.digest.slice(-12)}.tar`);
+    writeFileSync(file, ociArchive(image, name));
+    await this.ctr('images', 'import', file);
     rmSync(file);
   }
 

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { SERVICE_SUBNET } from '../control-plane/apiserver-flags.ts';
 import { until } from '../process/until.ts';
 import { nodeGroups } from './cgroups.ts';
 import { mountsBelow, nodeProcesses } from './machine.ts';
@@ -43,6 +44,9 @@ console.log(/^one +([0-9]+)/m.exec(await images.ctr('tasks', 'list'))[1]);
 setInterval(() => {}, 1000);
 `;
 
+/** Those of Services, as the kernel names a network. */
+const SERVICES = SERVICE_SUBNET.split('/')[0]!;
+
 function kernelSettings(): string[] {
   return KERNEL_SETTINGS.map((name) => readFileSync(`/proc/sys/${name}`, 'utf8'));
 }
@@ -67,7 +71,7 @@ onNode('the node’s keeper', () => {
     expect(nodeProcesses().length).toBeGreaterThan(2);
     expect(mountsBelow(nodeFolder()).length).toBeGreaterThan(0);
     expect(nodeGroups().every((group) => existsSync(group))).toBe(true);
-    expect(addresses()).toContain(NODE_ADDRESS);
+    for (const address of [NODE_ADDRESS, SERVICES]) expect(addresses()).toContain(address);
     expect(kernelSettings()).not.toEqual(before);
 
     owner.kill('SIGKILL');
@@ -76,6 +80,6 @@ onNode('the node’s keeper', () => {
     await until(() => kernelSettings().join() === before.join(), { what: 'kernel settings to be what they were' });
     expect(nodeProcesses()).toEqual([]);
     expect(mountsBelow(nodeFolder())).toEqual([]);
-    expect(addresses()).not.toContain(NODE_ADDRESS);
+    for (const address of [NODE_ADDRESS, SERVICES]) expect(addresses()).not.toContain(address);
   });
 });

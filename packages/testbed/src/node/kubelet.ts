@@ -39,8 +39,8 @@ export function kubeletConfig(settings: KubeletSettings): object {
     resolvConf: below('resolv.conf'),
     podLogsDir: below('pod-logs'),
     volumePluginDir: below('volume-plugins'),
-    // Nothing listens there: pods that ask for a cluster's DNS only have to be told something.
-    clusterDNS: ['10.0.0.10'],
+    // Nothing listens there unless there is a network of Services (service-network.ts): pods only have to be told something.
+    clusterDNS: [NODE_ADDRESS],
     clusterDomain: 'cluster.local',
     authentication: { anonymous: { enabled: false }, webhook: { enabled: true }, x509: { clientCAFile: caFile } },
     authorization: { mode: 'Webhook' },

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { SERVICE_SUBNET } from '../control-plane/apiserver-flags.ts';
 import { until } from '../process/until.ts';
 import { makeGroups, processesInGroups, removeGroups } from './cgroups.ts';
 import {
@@ -27,7 +28,7 @@ export interface MachineBefore {
   readonly absent: readonly string[];
 }
 
-/** Puts the address on `lo`, makes the cgroup, and remembers what there was. */
+/** Puts the address on `lo`, makes those of Services this machine's, makes the cgroup, and remembers what there was. */
 export async function prepareMachine(): Promise<MachineBefore> {
   const before = {
     settings: new Map(
@@ -40,6 +41,7 @@ export async function prepareMachine(): Promise<MachineBefore> {
   };
   makeGroups();
   await run('ip', ['address', 'replace', `${NODE_ADDRESS}/32`, 'dev', 'lo']);
+  await run('ip', ['route', 'replace', 'local', SERVICE_SUBNET, 'dev', 'lo']);
   return before;
 }
 
@@ -123,6 +125,8 @@ async function removeNetwork(): Promise<void> {
   const { stdout } = await run('ip', ['-o', '-4', 'address', 'show', 'dev', 'lo']);
   if (stdout.includes(` ${NODE_ADDRESS}/32 `))
     await run('ip', ['address', 'delete', `${NODE_ADDRESS}/32`, 'dev', 'lo']);
+  const { stdout: local } = await run('ip', ['route', 'show', 'table', 'local', 'root', SERVICE_SUBNET]);
+  if (local.trim() !== '') await run('ip', ['route', 'delete', 'local', SERVICE_SUBNET, 'dev', 'lo']);
 }
 
 /** Where others may have theirs, too, only the node's own goes: sockets that nobody listens on, results of its network, links into its folder. */

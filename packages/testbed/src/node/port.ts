@@ -1,3 +1,4 @@
+import type { MadeImage } from '../images/image.ts';
 import type { PartProcess } from '../port.ts';
 
 /** A node whose pods really start: kubelet, containerd and runc, with controller manager and scheduler. One per machine. */
@@ -11,6 +12,8 @@ export interface RealNode {
   readonly controllerManager: PartProcess;
   /** Runs containerd's own tool on what pods use and returns what it printed: `ctr('images', 'list')`. */
   ctr(...args: readonly string[]): Promise<string>;
+  /** Puts an image onto the node under this name, as if a pod had brought it. */
+  importImage(image: MadeImage, name: string): Promise<void>;
   /** Names of the images that pods brought onto the node. */
   images(): Promise<string[]>;
   /** Removes all of them with their content, as an empty node has it. None may be in use. */

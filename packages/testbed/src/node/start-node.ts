@@ -53,6 +53,7 @@ export async function startNode(plane: OwnControlPlane, options: NodeOptions = {
       scheduler,
       controllerManager,
       ctr: (...args) => images.ctr(...args),
+      importImage: (image, imageName) => images.import(files.folder, image, imageName),
       images: () => images.list(),
       removeImages: () => images.removeAll(),
       stop,

@@ -4,6 +4,8 @@ import { CHECKOUT } from '../process/folders.ts';
 
 /** The node's address, on `lo`: kubelet refuses 127.0.0.1. Pods reach the machine by it. */
 export const NODE_ADDRESS = '10.77.0.1';
+/** Where pods ask for names. */
+export const DNS_PORT = 53;
 /** Where pods get theirs from, on a bridge that leads to this machine and no further. */
 export const POD_SUBNET = '10.78.0.0/24';
 export const BRIDGE = 'kuik-node0';
