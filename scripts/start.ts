@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { FolderTaken } from '../e2e/src/claim-folder.ts';
 import { Checklist, seconds } from '../e2e/src/checklist.ts';
 import { readRequest, runLocal, type StartRequest } from '../e2e/src/start.ts';
 import {
@@ -55,7 +56,8 @@ async function start(asked: StartRequest): Promise<void> {
 }
 
 function wordsOf(error: unknown): string {
-  const told = error instanceof PartMissing || error instanceof NoNodeHere || !(error instanceof Error);
+  const told =
+    [PartMissing, NoNodeHere, FolderTaken].some((kind) => error instanceof kind) || !(error instanceof Error);
   return told ? String((error as Error).message) : (error.stack ?? error.message);
 }
 

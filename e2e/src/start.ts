@@ -1,8 +1,9 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { needs, SERVICES } from '@kuik/contracts';
 import { removeData } from '@kuik/testbed';
+import { claimFolder } from './claim-folder.ts';
 import { seconds, type Checklist } from './checklist.ts';
 import { readOwnRegistries, type OwnRegistries } from './own-registries.ts';
 import { leadersOf } from './stack/leaders.ts';
@@ -65,7 +66,7 @@ function parsed(args: readonly string[]) {
 
 /**
  * Brings the whole system up, tells the story, and keeps it up until `signal` aborts (unless `once`). Returns whether every step held.
- * `folder` gets `local.env` and `kubeconfig`.
+ * `folder` gets `local.env` and `kubeconfig` as long as it is up; throws when another one has it.
  */
 export async function runLocal(
   request: StartRequest,
@@ -73,6 +74,15 @@ export async function runLocal(
   folder: string,
   signal: AbortSignal,
 ): Promise<boolean> {
+  const giveBack = claimFolder(folder);
+  try {
+    return await runIn(folder, request, list, signal);
+  } finally {
+    giveBack();
+  }
+}
+
+async function runIn(folder: string, request: StartRequest, list: Checklist, signal: AbortSignal): Promise<boolean> {
   const parts = await list.section(
     'stack',
     (waitingFor) => (
@@ -108,7 +118,6 @@ export async function runLocal(
           .map((service) => leaders.get(service) ?? `${service}: none yet`)
           .join(' · '),
     );
-    mkdirSync(folder, { recursive: true });
     writeFileSync(path.join(folder, 'local.env'), localEnvironment(stack, folder), { mode: 0o600 });
     if (request.upstream === 'builtin') held = await tell(stack, list, { broken: request.broken, signal });
     if (request.once || signal.aborted) return held;

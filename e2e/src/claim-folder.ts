@@ -1,0 +1,48 @@
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+
+const PID = 'local.pid';
+/** What a stack writes there (`localEnvironment`): of no use when it has ended. */
+const WRITTEN = ['local.env', 'kubeconfig', 'nats.nk'];
+
+/** Another stack writes there. */
+export class FolderTaken extends Error {
+  override readonly name = 'FolderTaken';
+}
+
+/**
+ * Takes the folder into which a running stack writes how to talk to it, so that a second one does not write over that. Returns how to give it back.
+ * Throws FolderTaken with the process that has it; what a process left that is gone counts for nothing.
+ */
+export function claimFolder(folder: string): () => void {
+  mkdirSync(folder, { recursive: true });
+  const file = path.join(folder, PID);
+  const holder = pidIn(file);
+  if (holder !== undefined && holder !== process.pid && isAlive(holder)) {
+    throw new FolderTaken(
+      `process ${holder} is running a stack in this checkout already (${file}): end it first, or name another folder in KUIK_LOCAL_FOLDER`,
+    );
+  }
+  writeFileSync(file, `${process.pid}\n`);
+  return () => {
+    for (const name of [...WRITTEN, PID]) rmSync(path.join(folder, name), { force: true });
+  };
+}
+
+function pidIn(file: string): number | undefined {
+  try {
+    const pid = Number(readFileSync(file, 'utf8'));
+    return Number.isInteger(pid) && pid > 0 ? pid : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
