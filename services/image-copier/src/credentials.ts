@@ -48,6 +48,7 @@ export function brokeredCredentials(client: CredentialClient): (origin: CopyOrig
         } catch (error) {
           if (!(error instanceof CredentialError)) throw error;
           failure = error;
+          account = undefined;
           tried = error.failure === 'unauthorized' ? error.tried : undefined;
           unread = [];
           return [];

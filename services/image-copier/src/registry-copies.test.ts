@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
+import { CredentialError } from '@kuik/bus';
 import type { BrokeredCredential } from '@kuik/contracts';
 import { parseReference, referrersTag } from '@kuik/image';
 import { openBlobOver, referrersIndex, RegistryError, type BlobTurns, type RepositoryClient } from '@kuik/registry';
@@ -208,6 +209,43 @@ describe('a copy into the cache', () => {
     copies = registryCopies({ ...ROUTE, credentials, registry: { ...registry.access, upstream } });
     expect((await copy()).digest).toBe(image.digest);
     expect(given).toHaveLength(2);
+  });
+
+  it.each(['1', image.digest])('is paid for by its login from the first manifest on: %s', async (upstreamReference) => {
+    const account = 'a'.repeat(32);
+    const credentials = brokeredCredentials({
+      credential: () => Promise.resolve({ kind: 'header', value: 'login', expiresAtMs: 9e15, account }),
+    });
+    const payers: unknown[] = [];
+    const shared: CopyRoute['shared'] = (client, payer) => ({
+      ...client,
+      openManifest: async (...request) => {
+        payers.push(await payer());
+        return client.openManifest(...request);
+      },
+    });
+    copies = registryCopies({ ...ROUTE, credentials, shared, registry: registry.access });
+    await copy({ upstreamReference });
+    expect(payers[0]).toEqual({ host: HOST, account });
+  });
+
+  it('is paid for by nobody in particular once no credential can be had', async () => {
+    const answers: (BrokeredCredential | CredentialError)[] = [
+      { kind: 'header', value: 'login', expiresAtMs: 9e15, account: 'a'.repeat(32) },
+      new CredentialError('brokerUnavailable', 'no credential could be had', { retry: true }),
+    ];
+    const own = brokeredCredentials({
+      credential: async () => {
+        const answer = answers.shift()!;
+        if (answer instanceof CredentialError) throw answer;
+        return answer;
+      },
+    })({});
+    const request = { host: HOST, repository: 'app', actions: ['pull' as const] };
+    await own.credentials(request);
+    expect(own.account()).toBe('a'.repeat(32));
+    expect(await own.renewed?.credentials(request)).toEqual([]);
+    expect(own.account()).toBeUndefined();
   });
 
   it('looks at what is said to be wrong in the cache, and fails as long as it is, whatever else it brings', async () => {

@@ -28,7 +28,7 @@ import { platformsOf, wantsOf } from './wanted.ts';
 export interface CopyRoute {
   readonly registry: RegistryAccess;
   /** An upstream client that reads together with others where its registry counts what is asked. */
-  readonly shared: (client: RepositoryClient, payer: () => Payer) => RepositoryClient;
+  readonly shared: (client: RepositoryClient, payer: () => Promise<Payer>) => RepositoryClient;
   readonly cache: CacheEndpoint;
   readonly credentials: (origin: CopyOrigin) => CopyCredentials;
   /** What all workers know of the cache's blobs, by upstream host. */
@@ -72,13 +72,12 @@ export function registryCopies({
       const own = credentials(origin);
       const client = renewedOnRefusal(own, (given) => registry.upstream(host, path, given, origin));
       const upstream = shownToAnyone(client, own, now);
-      const source = sides.watch(
-        share(
-          shared(upstream.client, () => ({ host, account: own.account() })),
-          { host, path, ...origin },
-        ),
-        'upstream',
-      );
+      const payer = async (): Promise<Payer> => {
+        // A copy by digest begins with what its registry counts: the broker was not asked yet.
+        if (own.tried() === undefined) await own.credentials({ host, repository: path, actions: ['pull'] });
+        return { host, account: own.account() };
+      };
+      const source = sides.watch(share(shared(upstream.client, payer), { host, path, ...origin }), 'upstream');
       const to = sides.watch(registry.cache(cache, target.cacheRepository, origin), 'cache');
       // What is about an image is looked for while its blobs are copied: it takes requests, and hardly any bytes.
       const failed = new AbortController();

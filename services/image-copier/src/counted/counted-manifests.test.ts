@@ -56,7 +56,7 @@ beforeEach(() => {
 describe('a manifest of a registry that counts', () => {
   it('is read once for 36 nodes and two copiers, whoever asks', async () => {
     const [one, two] = [make(), make()];
-    const copy = one.shared(registry.client(HUB, 'library/app', 'secret'), () => ALICE);
+    const copy = one.shared(registry.client(HUB, 'library/app', 'secret'), async () => ALICE);
     const answers = await Promise.all([
       ...Array.from({ length: 36 }, (_, node) => (node % 2 === 0 ? one : two).answer(question())),
       copy.openManifest('1'),
@@ -71,10 +71,10 @@ describe('a manifest of a registry that counts', () => {
   it('is given to strangers only where strangers see it: a digest is no capability', async () => {
     const manifests = make();
     registry.hidden.add('team/private anonymous');
-    await manifests.shared(registry.client(HUB, 'team/private', 'secret'), () => ALICE).openManifest(DIGEST);
+    await manifests.shared(registry.client(HUB, 'team/private', 'secret'), async () => ALICE).openManifest(DIGEST);
     expect(await manifests.answer(question('team/private'))).toMatchObject({ refused: { code: 'unauthorized' } });
     registry.hidden.add('evil/app evil');
-    const evil = manifests.shared(registry.client(HUB, 'evil/app', 'evil'), () => EVIL);
+    const evil = manifests.shared(registry.client(HUB, 'evil/app', 'evil'), async () => EVIL);
     await expect(evil.openManifest(DIGEST)).rejects.toMatchObject({ code: 'unauthorized' });
   });
 
@@ -100,5 +100,5 @@ describe('a manifest of a registry that counts', () => {
 
 it('of a registry that counts nothing is read as ever', () => {
   const client = registry.client('ghcr.io', 'acme/app');
-  expect(make().shared(client, () => ({ host: 'ghcr.io' }))).toBe(client);
+  expect(make().shared(client, async () => ({ host: 'ghcr.io' }))).toBe(client);
 });
