@@ -113,6 +113,19 @@ describe('schedule', () => {
     if ('nextAt' in expected && expected.nextAt === undefined) expect(plan?.nextAt).toBeUndefined();
   });
 
+  it('passes over 100,000 images whose payers may not ask as fast as it reads them', () => {
+    const images = Array.from({ length: 200_000 }, (_, index): Candidate => {
+      const parked = index % 2 === 0 ? { notBefore: START + HOUR } : {};
+      return { uid: `${index}`, host: 'docker.io', seenAt: undefined, ...parked };
+    });
+    const policyOf = () => ({ checks: 6, windowMs: HOUR, intervalMs: HOUR });
+    const startedMs = performance.now();
+    const [plan] = schedule({ images, policyOf, stateOf: () => ({ spent: [] }) }, START);
+    expect(plan).toMatchObject({ due: 200_000, nextAt: START + HOUR });
+    expect(plan!.now).toHaveLength(6);
+    expect(performance.now() - startedMs).toBeLessThan(5_000);
+  });
+
   it('looks at what weighs more first, without leaving others behind', () => {
     const image = (uid: string, hoursAgo: number | undefined, weight: number): Candidate => ({
       uid,

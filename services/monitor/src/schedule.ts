@@ -68,17 +68,14 @@ function scheduleHost(host: string, images: readonly Candidate[], input: Schedul
   const due = images
     .filter((image) => dueAt(image) <= now)
     .sort((a, b) => urgencyOf(b, now) - urgencyOf(a, now) || tie(a, b));
-  const free = due.filter((image) => (image.notBefore ?? 0) <= now);
+  const parkedUntil = (image: Candidate): number => image.notBefore ?? -Infinity;
+  const free = due.filter((image) => parkedUntil(image) <= now);
   const chosen = notBefore > now ? [] : free.slice(0, left);
 
   // What is not chosen waits for a park to end, for the budget, or for its interval; what is, for its next interval.
   const nextDueAt = Math.min(
     free.length > chosen.length ? now : Infinity,
-    firstOf(
-      due,
-      (image) => !free.includes(image),
-      ({ notBefore: at = 0 }) => at,
-    ),
+    firstOf(due, (image) => parkedUntil(image) > now, parkedUntil),
     chosen.length === 0 ? Infinity : now + intervalMs,
     firstOf(images, (image) => dueAt(image) > now, dueAt),
   );
