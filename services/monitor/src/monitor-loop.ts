@@ -65,6 +65,8 @@ export class Monitor {
   readonly #asked = new Map<string, Ask['by']>();
   /** Who paid for each image's check last, by uid. */
   readonly #payers = new Map<string, Payer>();
+  /** Payers whose pace has nothing for them for longer than a chain waits, and until when, by `payerKey`. */
+  readonly #paced = new Map<string, number>();
 
   constructor(options: MonitorOptions) {
     this.#options = options;
@@ -138,12 +140,18 @@ export class Monitor {
 
   /** Until when nobody in particular may ask these hosts, and those who paid for checks theirs, by `payerKey`. */
   async #parks(hosts: Iterable<string>): Promise<Map<string, number | undefined>> {
-    const { pacer, floor } = this.#options;
+    const { pacer, floor, clock } = this.#options;
+    for (const [key, until] of this.#paced) if (until <= clock.now()) this.#paced.delete(key);
     const all = [...[...hosts].map((host): Payer => ({ host })), ...this.#payers.values()];
     const payers = new Map(all.map((payer) => [payerKey(payer), payer]));
-    const parked = new Map<string, number | undefined>();
-    for (const [key, payer] of payers) parked.set(key, await pacer.parkedUntil(payer, { floor }));
-    return parked;
+    return new Map(
+      await Promise.all(
+        [...payers].map(async ([key, payer]) => {
+          const until = Math.max((await pacer.parkedUntil(payer, { floor })) ?? 0, this.#paced.get(key) ?? 0);
+          return [key, until === 0 ? undefined : until] as const;
+        }),
+      ),
+    );
   }
 
   /**
@@ -162,6 +170,9 @@ export class Monitor {
         if (resting.has(payerKey(payer))) continue;
         const paceMs = await pacer.take(payer, { floor });
         if (paceMs > PACE_WAIT_MAX_MS) {
+          // A park the next round sees by itself; of a slow pace it has to know, or it plans the same images before all others again.
+          const parked = await pacer.parkedUntil(payer, { floor });
+          if (parked === undefined) this.#paced.set(payerKey(payer), clock.now() + paceMs);
           resting.add(payerKey(payer));
           continue;
         }

@@ -274,6 +274,40 @@ describe('Monitor', () => {
     expect([world.state('b'), world.state('c')]).toEqual(['Available', 'Available']);
   });
 
+  it('goes on for everybody else while a login waits for its pace, and comes back for it in its time', async () => {
+    world.budget.checks = 2;
+    for (const name of ['a', 'b', 'c']) {
+      const [account, count] = name === 'c' ? ['bob', 0] : ['alice', 1];
+      world.add({ name, status: { usedBy: { forUid: `uid-${name}`, count } } });
+      world.accounts.set(name, account);
+    }
+    await world.pacer.spent({ host: 'registry.example.test', account: 'alice' }, 1_000);
+    await round();
+    expect(world.checked).toEqual([]);
+    await round();
+    expect(world.checked).toEqual(['c']);
+    world.now += 30_000;
+    await round();
+    expect(world.checked).toHaveLength(2);
+  });
+
+  it('asks about the parks of all who pay at once', async () => {
+    for (const name of ['a', 'b', 'c']) {
+      world.add({ name });
+      world.accounts.set(name, name);
+    }
+    await round();
+    let [asking, most] = [0, 0];
+    world.pacer.parkedUntil = async () => {
+      most = Math.max(most, (asking += 1));
+      await new Promise(setImmediate);
+      asking -= 1;
+      return undefined;
+    };
+    await round();
+    expect(most).toBe(4);
+  });
+
   it('finds out who pays for an image with pull secrets although strangers are limited', async () => {
     world.add({ name: 'a' });
     world.add({ name: 'b', status: { pullSecrets: [{ namespace: 'team', name: 'regcred' }] } });
