@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { KnownQuota } from '@kuik/queue';
 import { at, NOW } from './fixtures.ts';
-import { hostStateOf, saysTheSame } from './host-states.ts';
+import { byHost, hostStateOf, saysTheSame } from './host-states.ts';
 
 const quota = (remaining: number, sinceMinutes = 0): KnownQuota => ({
   limit: 100,
@@ -12,6 +12,17 @@ const quota = (remaining: number, sinceMinutes = 0): KnownQuota => ({
 });
 const host = 'docker.io';
 const parked = { parkedUntilMs: NOW + 60_000, why: 'KUIK-REG-429' };
+
+it('a host comes where the newest word about any of its payers does', () => {
+  const facts = [{ host: 'a', account: 'old' }, { host: 'b' }, { host: 'a' }].map((payer) => ({
+    ...payer,
+    quotas: [],
+  }));
+  expect([...byHost(facts)].map(([name, payers]) => [name, payers.length])).toEqual([
+    ['b', 1],
+    ['a', 2],
+  ]);
+});
 
 describe('hostStateOf', () => {
   it.each([

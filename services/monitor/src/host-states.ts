@@ -1,13 +1,14 @@
 import type { HostState } from '@kuik/contracts';
 import { resetAtOf, scarcest, type PayerFacts } from '@kuik/queue';
 
-/** The payers of each host, in the order in which hosts come up. */
+/** The payers of each host, in the order in which hosts come up last. */
 export function byHost(facts: readonly PayerFacts[]): Map<string, PayerFacts[]> {
   const hosts = new Map<string, PayerFacts[]>();
   for (const known of facts) {
-    const others = hosts.get(known.host);
-    if (others === undefined) hosts.set(known.host, [known]);
-    else others.push(known);
+    const payers = hosts.get(known.host) ?? [];
+    payers.push(known);
+    hosts.delete(known.host);
+    hosts.set(known.host, payers);
   }
   return hosts;
 }
