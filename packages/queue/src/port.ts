@@ -307,9 +307,10 @@ export interface OnceBytes {
 export interface ReadOnce {
   /**
    * What `fetch` gave whoever was first; `mine`: that was this call. Waits at most 10 s for somebody else. Throws what `fetch` throws: an
-   * error that says `retry` to everybody who waits for it here, any other to its caller alone. When Redis is away each process reads by itself.
+   * error that says `retry` to everybody who waits for it here as the same payer, any other to its caller alone. When Redis is away each process reads
+   * by itself.
    */
-  read(key: string, fetch: () => Promise<OnceBytes>): Promise<OnceBytes & { readonly mine: boolean }>;
+  read(key: string, payer: Payer, fetch: () => Promise<OnceBytes>): Promise<OnceBytes & { readonly mine: boolean }>;
   close(): Promise<void>;
 }
 

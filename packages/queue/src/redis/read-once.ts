@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { within } from '../bounded.ts';
+import { payerKey } from '../pace.ts';
 import type { OnceBytes, QueueReports, ReadOnce } from '../port.ts';
 import { RedisLink } from './connection.ts';
 import type { RedisSettings } from './connection.ts';
@@ -20,7 +21,7 @@ const UNLOCK = `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call(
 export function createReadOnce(connection: RedisSettings, reports: QueueReports = {}): ReadOnce {
   const link = new RedisLink(connection, { patient: false, purpose: 'read once' }, reports);
   const { client } = link;
-  const underWay = new Map<string, Promise<OnceBytes>>();
+  const underWay = new Map<string, { readonly payer: string; readonly found: Promise<OnceBytes> }>();
 
   const ask = async <R>(call: () => Promise<R>): Promise<{ known: false } | { known: true; value: R }> => {
     try {
@@ -73,18 +74,19 @@ export function createReadOnce(connection: RedisSettings, reports: QueueReports 
   };
 
   return {
-    async read(key, fetch) {
+    async read(key, of, fetch) {
+      const payer = payerKey(of);
       const running = underWay.get(key);
       if (running !== undefined) {
-        // What was refused to another may not be refused to us: its right is not ours. What may pass has not passed yet.
-        const found = await running.catch((error: unknown) => {
-          if ((error as { retry?: unknown } | null)?.retry === true) throw error;
+        // What was refused to another may not be refused to us: neither its right nor its quota is ours. What may pass has not passed yet.
+        const found = await running.found.catch((error: unknown) => {
+          if (running.payer === payer && (error as { retry?: unknown } | null)?.retry === true) throw error;
         });
         if (found !== undefined) return { mine: false, ...found };
       }
       const asked = together(key, fetch);
-      const shared = asked.then(({ found }) => found);
-      shared.catch(() => undefined);
+      const shared = { payer, found: asked.then(({ found }) => found) };
+      shared.found.catch(() => undefined);
       underWay.set(key, shared);
       try {
         const { mine, found } = await asked;

@@ -96,6 +96,18 @@ describe('a manifest of a registry that counts', () => {
     };
     expect(await manifests.answer(question())).toEqual({ readYourself: true });
   });
+
+  it('is refused to nobody else because of the one whom the registry limits: neither to a login for strangers, nor the other way round', async () => {
+    const manifests = make();
+    const pacer = redis.createPacer();
+    const copy = () =>
+      manifests.shared(registry.client(HUB, 'library/app', 'secret'), async () => ALICE).openManifest(DIGEST);
+    await pacer.limited({ host: HUB }, { retryAfterMs: 60_000, reason: 'KUIK-REG-429' });
+    const [answer, copied] = await Promise.allSettled([manifests.answer(question()), copy()]);
+    expect(answer).toMatchObject({ value: { refused: { code: 'rate-limited' } } });
+    expect(copied).toMatchObject({ status: 'fulfilled', value: { digest: DIGEST } });
+    expect(await pacer.parkedUntil(ALICE)).toBeUndefined();
+  });
 });
 
 it('of a registry that counts nothing is read as ever', () => {

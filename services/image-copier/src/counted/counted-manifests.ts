@@ -52,7 +52,7 @@ export class CountedManifests {
       ...client,
       openManifest: async (reference, request) => {
         const digest = isDigest(reference) ? reference : (await client.headManifest(reference, request)).digest;
-        return this.#read(client, digest, payer, async () => {
+        return this.#read(client, digest, await payer(), async () => {
           await client.headManifest(digest, request);
         });
       },
@@ -67,7 +67,7 @@ export class CountedManifests {
       const prove = async (): Promise<void> => {
         await this.#shown.get(`${host}/${repository}@${digest}`, () => client.headManifest(digest).then(() => true));
       };
-      const { mediaType, bytes } = await this.#read(client, digest, () => Promise.resolve({ host }), prove);
+      const { mediaType, bytes } = await this.#read(client, digest, { host }, prove);
       if (bytes.length > SHARED_MANIFEST_MAX_BYTES) return { readYourself: true };
       return { mediaType, bytes: bytes.toString('base64') };
     } catch (error) {
@@ -83,16 +83,11 @@ export class CountedManifests {
     }
   }
 
-  async #read(
-    client: RepositoryClient,
-    digest: string,
-    payer: () => Promise<Payer>,
-    prove: () => Promise<void>,
-  ): Promise<Manifest> {
+  async #read(client: RepositoryClient, digest: string, payer: Payer, prove: () => Promise<void>): Promise<Manifest> {
     const { once, pacer, metrics, now } = this.#options;
     const { host } = client;
-    const { mine, mediaType, bytes } = await once.read(`${host}:${digest}`, async () => {
-      const parkedUntil = await pacer.parkedUntil(await payer());
+    const { mine, mediaType, bytes } = await once.read(`${host}:${digest}`, payer, async () => {
+      const parkedUntil = await pacer.parkedUntil(payer);
       if (parkedUntil !== undefined) {
         const message = `cannot read ${host}/${client.repository}: ${host} limits our requests`;
         throw new RegistryError('rate-limited', message, { retryAfterMs: parkedUntil - now() });
