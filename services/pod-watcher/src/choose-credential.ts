@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { BrokeredCredential } from '@kuik/contracts';
 import { type PullToken, type PullTokenExchange, RegistryError } from '@kuik/registry';
 import { BriefMemory } from '@kuik/runtime';
+import { AccountNames } from './account-names.ts';
 import { failed, refusedAll, secretNames, unreadSecretsOf } from './broker-refusal.ts';
 import { ANONYMOUS, type Candidate, type Candidates, candidatesOf, type LoginMistake } from './candidates.ts';
 import { refusesLogin } from './refuses-login.ts';
@@ -57,6 +58,7 @@ export class CredentialChooser {
   readonly #tokens: BriefMemory<PullToken>;
   readonly #askedAt = new WeakMap<PullToken, number>();
   readonly #worked: Worked;
+  readonly #accounts = new AccountNames();
 
   constructor(options: ChooseOptions) {
     this.#options = options;
@@ -118,7 +120,7 @@ export class CredentialChooser {
     try {
       const token = await this.#exchange(trial, candidate, { verify: trial.verify && candidate !== ANONYMOUS });
       if (candidate.of === 'secret') this.#worked.remember(trial.wanted, candidate);
-      return this.#brokered(token, candidate, trial, [...trial.tried, ...named]);
+      return await this.#brokered(token, candidate, trial, [...trial.tried, ...named]);
     } catch (error) {
       if (!(error instanceof RegistryError)) throw error;
       if (!refusesLogin(error)) throw failed(host, repository, error);
@@ -152,12 +154,12 @@ export class CredentialChooser {
     return askedAt + (token.kind === 'header' ? this.#options.headerTtlMs : ANONYMOUS_TTL_MS);
   }
 
-  #brokered(
+  async #brokered(
     token: PullToken,
     candidate: Candidate,
     { mistakes, wanted }: Trial,
     secrets: readonly string[],
-  ): BrokeredCredential {
+  ): Promise<BrokeredCredential> {
     const { credential, expiresAtMs = Infinity } = candidate;
     const unread = unreadSecretsOf(mistakes);
     const told = {
@@ -168,7 +170,7 @@ export class CredentialChooser {
     const until = token.kind === 'bearer' ? token.expiresAtMs : this.#options.now() + this.#options.headerTtlMs;
     const kept = { expiresAtMs: Math.min(until, expiresAtMs), ...told };
     if (token.kind === 'bearer' && credential.kind === 'anonymous') return { ...token, ...kept, anonymous: true };
-    return { ...token, ...kept, account: accountOf(wanted.host, candidate) };
+    return { ...token, ...kept, account: await this.#accounts.of(wanted.host, candidate) };
   }
 }
 
@@ -204,20 +206,6 @@ function keyOf({ host, repository }: Wanted): string {
 function loginHash({ label, credential }: Candidate): string {
   const { expiresAtMs: _end, ...identity } = { expiresAtMs: 0, ...credential };
   return hash([label, identity]);
-}
-
-/**
- * Whom the registry counts for: the same for every repository and secret with this login. What a provider gives is the cluster's, however often it is
- * renewed; a password is part of what is hashed, so that nobody finds the name by trying.
- */
-function accountOf(host: string, { of, label, credential }: Candidate): string {
-  const { expiresAtMs: _end, ...login } = { expiresAtMs: 0, ...credential };
-  const username = 'username' in login ? login.username : undefined;
-  const identity = of === 'provider' ? { of, label, username } : login;
-  return createHash('sha256')
-    .update(JSON.stringify([host, identity]))
-    .digest('hex')
-    .slice(0, 32);
 }
 
 function hash(parts: readonly unknown[]): string {
