@@ -15,25 +15,26 @@ export function byHost(facts: readonly PayerFacts[]): Map<string, PayerFacts[]> 
 
 /**
  * What nodes are told of a host at `now` (epoch ms); undefined: nothing that they have to know. They leave it alone only when they ask without a credential,
- * so of parks and quotas those count that are nobody's in particular; an account's quota tells at least that the host counts.
+ * so of parks and quotas those count that are nobody's in particular; of an account's quota no more than that the host counts.
  */
 export function hostStateOf(host: string, payers: readonly PayerFacts[], now: number): HostState | undefined {
   const { parkedUntilMs, why, quotas = [] } = payers.find(({ account }) => account === undefined) ?? {};
   const parked = parkedUntilMs !== undefined && parkedUntilMs > now;
-  const least =
-    scarcest(quotas, now) ??
+  const own = scarcest(quotas, now);
+  const counts =
+    own ??
     scarcest(
       payers.flatMap((payer) => payer.quotas),
       now,
     );
-  if (!parked && least === undefined) return undefined;
+  if (!parked && counts === undefined) return undefined;
   return {
     host,
     ...(parked ? { parkedUntil: new Date(parkedUntilMs).toISOString() } : {}),
     ...(parked && why !== undefined ? { why: why.slice(0, 128) } : {}),
-    ...(least?.limit === undefined ? {} : { limit: least.limit }),
-    ...(least?.remaining === undefined ? {} : { remaining: least.remaining }),
-    ...(least === undefined ? {} : { resetAt: new Date(resetAtOf(least)).toISOString() }),
+    ...(counts?.limit === undefined ? {} : { limit: counts.limit }),
+    ...(own?.remaining === undefined ? {} : { remaining: own.remaining }),
+    ...(own === undefined ? {} : { resetAt: new Date(resetAtOf(own)).toISOString() }),
   };
 }
 

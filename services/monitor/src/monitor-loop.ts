@@ -45,6 +45,8 @@ const BACKOFF = { firstMs: 60_000, maxMs: 3_600_000 };
 /** A pace that is slower than this is a parked host: the next round comes back to it. */
 const PACE_WAIT_MAX_MS = 5_000;
 const ROUND_MIN_MS = 50;
+/** Payers that are looked up in a round, each of which may cost the broker a question. */
+const LOOK_UPS = 5;
 /** An image that could not be checked for want of a credential is tried again after this long. */
 const UNDECIDED_MS = 600_000;
 /** Every value of the label `result` of the checks' counter. */
@@ -65,6 +67,8 @@ export class Monitor {
   readonly #asked = new Map<string, Ask['by']>();
   /** Who paid for each image's check last, by uid. */
   readonly #payers = new Map<string, Payer>();
+  /** When it was looked up who pays for an image whose payer may not ask, by uid. */
+  readonly #lookedUp = new Map<string, number>();
   /** Payers whose pace has nothing for them for longer than a chain waits, and until when, by `payerKey`. */
   readonly #paced = new Map<string, number>();
 
@@ -85,11 +89,12 @@ export class Monitor {
     }
     const byUid = new Map([...images.values()].map((image) => [image.metadata.uid, image]));
     await times.follow(new Set(byUid.keys()));
-    for (const known of [this.#asked, this.#payers])
+    for (const known of [this.#asked, this.#payers, this.#lookedUp])
       for (const uid of known.keys()) if (!byUid.has(uid)) known.delete(uid);
     const hosts = new Set([...byUid.values()].flatMap((image) => watchedReference(image)?.host ?? []));
     await budgets.follow(hosts, clock.now());
     const parked = await this.#parks(hosts);
+    await this.#lookUpPayers(byUid.values(), parked);
     signal.throwIfAborted();
 
     // From here to the chains' start nothing is waited for: a check that ended meanwhile is known, and what it checked is not due again.
@@ -129,6 +134,25 @@ export class Monitor {
       notBefore: this.#unreachable.get(host)?.until,
     });
     return schedule({ images: candidates, policyOf, stateOf }, now);
+  }
+
+  /**
+   * While strangers may not ask a host, looks up who pays for a few of the images that are held to be theirs, those first for which that is longest ago: a
+   * login may have come since, and after a restart nobody's payer is known.
+   */
+  async #lookUpPayers(images: Iterable<CachedImage>, parked: ReadonlyMap<string, number | undefined>): Promise<void> {
+    const now = this.#options.clock.now();
+    const lookedUp = ({ metadata }: CachedImage): number => this.#lookedUp.get(metadata.uid) ?? -Infinity;
+    const waiting: CachedImage[] = [];
+    for (const image of images) {
+      const host = watchedReference(image)?.host;
+      if (host === undefined || this.#payers.get(image.metadata.uid)?.account !== undefined) continue;
+      if ((parked.get(payerKey({ host })) ?? 0) > now) waiting.push(image);
+    }
+    for (const image of waiting.sort((a, b) => lookedUp(a) - lookedUp(b)).slice(0, LOOK_UPS)) {
+      this.#lookedUp.set(image.metadata.uid, now);
+      this.#payers.set(image.metadata.uid, await this.#options.payerOf(watchedReference(image)!));
+    }
   }
 
   /** Until when whoever pays for its check may not ask. Of an image that was never checked and has no pull secrets that is presumed to be nobody. */

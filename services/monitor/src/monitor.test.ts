@@ -308,6 +308,24 @@ describe('Monitor', () => {
     expect(most).toBe(4);
   });
 
+  it('finds out in the end who pays for each image, although strangers are limited and whatever was held before', async () => {
+    for (let image = 0; image < 12; image += 1) world.add({ name: `s${image}` });
+    world.add({ name: 'z' });
+    await world.pacer.park({ host: 'registry.example.test' }, NOW + 10 * HOUR, 'KUIK-REG-429');
+    for (let rounds = 0; rounds < 3; rounds += 1) {
+      await round();
+      world.now += 5_000;
+    }
+    expect(world.checked).toEqual([]);
+    // It has a login only now.
+    world.accounts.set('z', 'alice');
+    for (let rounds = 0; rounds < 3; rounds += 1) {
+      await round();
+      world.now += 5_000;
+    }
+    expect(world.checked).toEqual(['z']);
+  });
+
   it('finds out who pays for an image with pull secrets although strangers are limited', async () => {
     world.add({ name: 'a' });
     world.add({ name: 'b', status: { pullSecrets: [{ namespace: 'team', name: 'regcred' }] } });
