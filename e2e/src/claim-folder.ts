@@ -2,8 +2,6 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 const PID = 'local.pid';
-/** What a stack writes there (`localEnvironment`): of no use when it has ended. */
-const WRITTEN = ['local.env', 'kubeconfig', 'nats.nk'];
 
 /** Another stack writes there. */
 export class FolderTaken extends Error {
@@ -24,9 +22,7 @@ export function claimFolder(folder: string): () => void {
     );
   }
   writeFileSync(file, `${process.pid}\n`);
-  return () => {
-    for (const name of [...WRITTEN, PID]) rmSync(path.join(folder, name), { force: true });
-  };
+  return () => rmSync(file, { force: true });
 }
 
 function pidIn(file: string): number | undefined {

@@ -66,7 +66,7 @@ function parsed(args: readonly string[]) {
 
 /**
  * Brings the whole system up, tells the story, and keeps it up until `signal` aborts (unless `once`). Returns whether every step held.
- * `folder` gets `local.env` and `kubeconfig` as long as it is up; throws when another one has it.
+ * `folder` gets `local.env` and `kubeconfig`; throws when another stack that is up has it.
  */
 export async function runLocal(
   request: StartRequest,
