@@ -1,5 +1,6 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { holderOf, isAlive } from '@kuik/testbed';
 
 const PID = 'local.pid';
 
@@ -15,7 +16,7 @@ export class FolderTaken extends Error {
 export function claimFolder(folder: string): () => void {
   mkdirSync(folder, { recursive: true });
   const file = path.join(folder, PID);
-  const holder = pidIn(file);
+  const holder = holderOf(file);
   if (holder !== undefined && holder !== process.pid && isAlive(holder)) {
     throw new FolderTaken(
       `process ${holder} is running a stack in this checkout already (${file}): end it first, or name another folder in KUIK_LOCAL_FOLDER`,
@@ -23,22 +24,4 @@ export function claimFolder(folder: string): () => void {
   }
   writeFileSync(file, `${process.pid}\n`);
   return () => rmSync(file, { force: true });
-}
-
-function pidIn(file: string): number | undefined {
-  try {
-    const pid = Number(readFileSync(file, 'utf8'));
-    return Number.isInteger(pid) && pid > 0 ? pid : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }

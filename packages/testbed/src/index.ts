@@ -22,5 +22,6 @@ export * from './faults/index.ts';
 export { removeData, runFolder } from './process/folders.ts';
 export { NoNodeHere, startNode } from './node/start-node.ts';
 export { startServiceNetwork, type ServiceNetwork } from './node/service-network.ts';
+export { holderOf, isAlive } from './process/pid-file.ts';
 export { openRelay, type Relay } from './process/relay.ts';
 export { whyNoNode, whyNotHere } from './node/why-no-node.ts';

@@ -1,6 +1,7 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { holderOf, isAlive } from '../process/pid-file.ts';
 
 export interface LockOptions {
   /** Called once when another live process holds the lock. */
@@ -13,6 +14,7 @@ export async function withLock<T>(file: string, work: () => Promise<T>, options:
   mkdirSync(path.dirname(file), { recursive: true });
   let waiting = false;
   while (!tryLock(file)) {
+    // None while the holder is still writing, or when the lock has just been given back.
     const holder = holderOf(file);
     if (holder !== undefined && !isAlive(holder)) {
       breakLock(file, holder);
@@ -41,16 +43,6 @@ function tryLock(file: string): boolean {
   }
 }
 
-/** undefined while the holder is still writing, or when the lock has just been given back. */
-function holderOf(file: string): number | undefined {
-  try {
-    const pid = Number(readFileSync(file, 'utf8'));
-    return pid > 0 ? pid : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
 /** Moves the dead holder's lock aside first, so that of two processes that see it only one removes it. */
 function breakLock(file: string, holder: number): void {
   const aside = `${file}.${holder}.${process.pid}`;
@@ -63,13 +55,4 @@ function breakLock(file: string, holder: number): void {
   // Somebody took the lock between our look and our move: it is theirs.
   if (moved !== undefined && moved !== holder) renameSync(aside, file);
   else rmSync(aside, { force: true });
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }
