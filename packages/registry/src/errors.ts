@@ -46,6 +46,13 @@ export interface RegistryErrorDetails {
   said?: string;
   /** Bytes of a blob that the sink had accepted when it broke. */
   bytesDelivered?: number;
+  /** An answer of upstream's: whose credential was shown last (others may have been refused before), in the broker's word; no account: nobody's in particular. */
+  askedAs?: AskedAs;
+}
+
+/** Whom a registry counts a request for. */
+export interface AskedAs {
+  readonly account?: string;
 }
 
 /**
@@ -60,6 +67,7 @@ export class RegistryError extends Error {
   readonly rateLimit?: RateLimit;
   readonly said?: string;
   readonly bytesDelivered?: number;
+  readonly askedAs?: AskedAs;
 
   constructor(code: RegistryErrorCode, message: string, details: RegistryErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -71,6 +79,7 @@ export class RegistryError extends Error {
     if (details.rateLimit !== undefined) this.rateLimit = details.rateLimit;
     if (details.said !== undefined) this.said = details.said;
     if (details.bytesDelivered !== undefined) this.bytesDelivered = details.bytesDelivered;
+    if (details.askedAs !== undefined) this.askedAs = details.askedAs;
   }
 }
 

@@ -26,7 +26,7 @@ export {
 } from './access.ts';
 export { Breaker } from './breaker.ts';
 export { toldBreakers } from './told-breakers.ts';
-export { FINAL_WORDS, RegistryError } from './errors.ts';
+export { FINAL_WORDS, RegistryError, type AskedAs } from './errors.ts';
 export { readBlob } from './open-blob.ts';
 export { MANIFEST_TYPES } from './manifests.ts';
 export type { BlobTurns } from './blob-turns.ts';

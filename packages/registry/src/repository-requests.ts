@@ -82,6 +82,8 @@ interface Call {
 /** The requests of one repository: authorised, redirected by hand (GET and HEAD), judged by the caller. */
 export class RepositoryRequests {
   readonly context: RepositoryContext;
+  /** By whose right upstream gave an answer. */
+  readonly #attempts = new WeakMap<Answer, Attempt>();
 
   constructor(context: RepositoryContext) {
     this.context = context;
@@ -151,11 +153,13 @@ export class RepositoryRequests {
     const { said, words } = errorOf(await bodyOf(answer as HttpResponse | RawResponse));
     const retryAfterMs = parseRetryAfter(answer.header('retry-after'), this.context.now());
     const rateLimit = parseRateLimit((name) => answer.header(name));
+    const { anonymous, account } = this.#attempts.get(answer) ?? {};
     return new RegistryError(codeOfStatus(answer.status), `${doing}: status ${answer.status}${words}`, {
       status: answer.status,
       ...(said === undefined ? {} : { said }),
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
       ...(rateLimit === undefined ? {} : { rateLimit }),
+      ...(anonymous === undefined ? {} : { askedAs: account === undefined ? {} : { account } }),
     });
   }
 
@@ -193,6 +197,7 @@ export class RepositoryRequests {
         const next = refused ? await this.#next(attempt, answer, call.signal) : undefined;
         if (next === undefined) {
           this.#observe(call, started, { status: answer.status, ...this.#told(attempt, answer) });
+          if (answer.status >= 400) this.#attempts.set(answer, attempt);
           return answer;
         }
         answer.discard();

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { readBlob } from './open-blob.ts';
+import type { Credential } from './port.ts';
 import { blobSource, openResuming } from './resume.ts';
 import { HUB, LAYER, startNamedUpstreams, type NamedUpstreams } from './testing/named-upstreams.ts';
 
@@ -68,6 +69,18 @@ describe('a registry in trouble', () => {
     faults.host(HUB).on().rateLimited({ retryAfter: 60, asDate: true });
     const error = await app.openManifest('v1').catch((caught: unknown) => caught as { retryAfterMs: number });
     expect((error as { retryAfterMs: number }).retryAfterMs).toBeGreaterThan(50_000);
+  });
+
+  it('says as whom it asked what was refused, a login that was refused before not being it', async () => {
+    faults.host(HUB).on().rateLimited();
+    const login: Credential[] = [{ kind: 'header', value: 'Basic eDp5', account: 'alice' }];
+    await expect(client(HUB, login).openManifest('v1')).rejects.toHaveProperty('askedAs', { account: 'alice' });
+    faults.host(HUB).on().answer(401).times(1);
+    const late = await client(HUB, login)
+      .openManifest('v1')
+      .catch((error: unknown) => error);
+    expect(late).toMatchObject({ code: 'rate-limited' });
+    expect(late).toHaveProperty('askedAs', {});
   });
 
   it.each([

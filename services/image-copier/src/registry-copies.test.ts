@@ -2,7 +2,14 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import { CredentialError } from '@kuik/bus';
 import type { BrokeredCredential } from '@kuik/contracts';
 import { parseReference, referrersTag } from '@kuik/image';
-import { openBlobOver, referrersIndex, RegistryError, type BlobTurns, type RepositoryClient } from '@kuik/registry';
+import {
+  openBlobOver,
+  referrersIndex,
+  RegistryError,
+  type AskedAs,
+  type BlobTurns,
+  type RepositoryClient,
+} from '@kuik/registry';
 import { memoryRegistry, type MemoryRequest } from '@kuik/registry/memory';
 import { makeArtifact, makeIndex, type MadeImage } from '@kuik/testbed';
 import { brokeredCredentials, noCredentials } from './credentials.ts';
@@ -227,6 +234,26 @@ describe('a copy into the cache', () => {
     copies = registryCopies({ ...ROUTE, credentials, shared, registry: registry.access });
     await copy({ upstreamReference });
     expect(payers[0]).toEqual({ host: HOST, account });
+  });
+
+  it.each<[string, AskedAs]>([
+    ['its login', { account: 'a'.repeat(32) }],
+    ['strangers, its login having been refused', {}],
+  ])('tells whom it was that upstream limited: %s', async (_who, askedAs) => {
+    const credentials = brokeredCredentials({
+      credential: () => Promise.resolve({ kind: 'header', value: 'login', expiresAtMs: 9e15, account: 'a'.repeat(32) }),
+    });
+    const upstream: CopyRoute['registry']['upstream'] = (host, repository, source) => ({
+      ...registry.repository(host, repository),
+      openManifest: async () => {
+        await source.credentials({ host, repository, actions: ['pull'] });
+        throw new RegistryError('rate-limited', 'no', { status: 429, askedAs });
+      },
+    });
+    copies = registryCopies({ ...ROUTE, credentials, registry: { ...registry.access, upstream } });
+    const failure = copies.failureOf(await copy().catch((error: unknown) => error));
+    expect(failure).toMatchObject({ code: 'rate-limited', tried: [] });
+    expect(failure?.account).toBe(askedAs.account);
   });
 
   it('is paid for by nobody in particular once no credential can be had', async () => {

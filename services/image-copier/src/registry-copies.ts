@@ -174,13 +174,17 @@ export function registryCopies({
       const { code, message, status } = error;
       // Without an answer it is our own breaker's time: no word of upstream's.
       const retryAfterMs = code === 'timeout' && status === undefined ? undefined : error.retryAfterMs;
+      const { account: given, ...told } = credentialsTold.get(error) ?? {};
+      // What was given may have been refused before, or the answer be one to whoever began the transfer that was joined.
+      const { account } = error.askedAs ?? { account: given };
       return {
         code,
         message,
         ...(error instanceof CacheDamaged ? { side: 'cache', damaged: error.digests } : { side: sides.of(error) }),
         ...(error instanceof PinMissing ? { side: 'upstream', pin: error.digest } : {}),
         ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-        ...credentialsTold.get(error),
+        ...told,
+        ...(account === undefined ? {} : { account }),
       };
     },
   };

@@ -84,6 +84,7 @@ export async function checkUpstream(
         retryAfterMs: error.retryAfterMs,
         tried: secrets,
         unread,
+        askedAs: error.askedAs,
         ...(error.rateLimit?.remaining === 0 ? { exhausted: true } : {}),
         ...(asked === undefined ? {} : { digest: asked }),
       };

@@ -11,7 +11,7 @@ import {
   type UpstreamState,
 } from '@kuik/contracts';
 import { tryParseReference } from '@kuik/image';
-import type { RegistryErrorCode } from '@kuik/registry';
+import type { AskedAs, RegistryErrorCode } from '@kuik/registry';
 
 /** What came of asking. `undecided`: refused without a credential while none could be had; that says nothing about the image. */
 export type CheckResult =
@@ -28,6 +28,8 @@ export type CheckResult =
       readonly code: RegistryErrorCode;
       readonly message: string;
       readonly retryAfterMs?: number | undefined;
+      /** Whose credential was shown last; undefined: whoever pays for the check. */
+      readonly askedAs?: AskedAs | undefined;
       /** Nothing is left of the quota, whatever else the registry said. */
       readonly exhausted?: boolean | undefined;
       /** Pull secrets that were tried (names), when the broker said so. */

@@ -16,6 +16,7 @@ import { goneHosts } from './gone-hosts.ts';
 import type { HostBudgets } from './host-budgets.ts';
 import { judge, type CheckResult } from './judge.ts';
 import type { HostPolicy } from './host-policy.ts';
+import { ImagePayers } from './image-payers.ts';
 import { schedule, type Candidate, type HostSchedule } from './schedule.ts';
 import { whatToAsk, type Ask } from './what-to-ask.ts';
 
@@ -45,8 +46,6 @@ const BACKOFF = { firstMs: 60_000, maxMs: 3_600_000 };
 /** A pace that is slower than this is a parked host: the next round comes back to it. */
 const PACE_WAIT_MAX_MS = 5_000;
 const ROUND_MIN_MS = 50;
-/** Payers that are looked up in a round, each of which may cost the broker a question. */
-const LOOK_UPS = 5;
 /** An image that could not be checked for want of a credential is tried again after this long. */
 const UNDECIDED_MS = 600_000;
 /** Every value of the label `result` of the checks' counter. */
@@ -65,15 +64,11 @@ export class Monitor {
   readonly #counted = new Set<string>();
   /** By which name each image was asked for last, by uid. */
   readonly #asked = new Map<string, Ask['by']>();
-  /** Who paid for each image's check last, by uid. */
-  readonly #payers = new Map<string, Payer>();
-  /** When it was looked up who pays for an image whose payer may not ask, by uid. */
-  readonly #lookedUp = new Map<string, number>();
-  /** Payers whose pace has nothing for them for longer than a chain waits, and until when, by `payerKey`. */
-  readonly #paced = new Map<string, number>();
+  readonly #payers: ImagePayers;
 
   constructor(options: MonitorOptions) {
     this.#options = options;
+    this.#payers = new ImagePayers(options);
   }
 
   /** Looks at the list once. Returns when to look again. Throws QueueError when Redis is away: unknown times mean no checks. */
@@ -89,19 +84,17 @@ export class Monitor {
     }
     const byUid = new Map([...images.values()].map((image) => [image.metadata.uid, image]));
     await times.follow(new Set(byUid.keys()));
-    for (const known of [this.#asked, this.#payers, this.#lookedUp])
-      for (const uid of known.keys()) if (!byUid.has(uid)) known.delete(uid);
+    for (const uid of this.#asked.keys()) if (!byUid.has(uid)) this.#asked.delete(uid);
     const hosts = new Set([...byUid.values()].flatMap((image) => watchedReference(image)?.host ?? []));
     await budgets.follow(hosts, clock.now());
-    const parked = await this.#parks(hosts);
-    await this.#lookUpPayers(byUid.values(), parked);
+    await this.#payers.follow(byUid, hosts);
     signal.throwIfAborted();
 
     // From here to the chains' start nothing is waited for: a check that ended meanwhile is known, and what it checked is not due again.
     const now = clock.now();
     const candidates = [...byUid.values()].flatMap((image) => {
       const candidate = candidateOf(image, times.at(image.metadata.uid));
-      return candidate === undefined ? [] : { ...candidate, notBefore: this.#notBefore(image, candidate.host, parked) };
+      return candidate === undefined ? [] : { ...candidate, notBefore: this.#payers.notBefore(image, candidate.host) };
     });
     const plans = this.#plan(candidates, now);
     this.#measure(byUid.values(), plans);
@@ -137,48 +130,6 @@ export class Monitor {
   }
 
   /**
-   * While strangers may not ask a host, looks up who pays for a few of the images that are held to be theirs, those first for which that is longest ago: a
-   * login may have come since, and after a restart nobody's payer is known.
-   */
-  async #lookUpPayers(images: Iterable<CachedImage>, parked: ReadonlyMap<string, number | undefined>): Promise<void> {
-    const now = this.#options.clock.now();
-    const lookedUp = ({ metadata }: CachedImage): number => this.#lookedUp.get(metadata.uid) ?? -Infinity;
-    const waiting: CachedImage[] = [];
-    for (const image of images) {
-      const host = watchedReference(image)?.host;
-      if (host === undefined || this.#payers.get(image.metadata.uid)?.account !== undefined) continue;
-      if ((parked.get(payerKey({ host })) ?? 0) > now) waiting.push(image);
-    }
-    for (const image of waiting.sort((a, b) => lookedUp(a) - lookedUp(b)).slice(0, LOOK_UPS)) {
-      this.#lookedUp.set(image.metadata.uid, now);
-      this.#payers.set(image.metadata.uid, await this.#options.payerOf(watchedReference(image)!));
-    }
-  }
-
-  /** Until when whoever pays for its check may not ask. Of an image that was never checked and has no pull secrets that is presumed to be nobody. */
-  #notBefore(image: CachedImage, host: string, parked: ReadonlyMap<string, number | undefined>): number | undefined {
-    const payer = this.#payers.get(image.metadata.uid);
-    if (payer !== undefined) return parked.get(payerKey(payer));
-    return (image.status?.pullSecrets?.length ?? 0) > 0 ? undefined : parked.get(payerKey({ host }));
-  }
-
-  /** Until when nobody in particular may ask these hosts, and those who paid for checks theirs, by `payerKey`. */
-  async #parks(hosts: Iterable<string>): Promise<Map<string, number | undefined>> {
-    const { pacer, floor, clock } = this.#options;
-    for (const [key, until] of this.#paced) if (until <= clock.now()) this.#paced.delete(key);
-    const all = [...[...hosts].map((host): Payer => ({ host })), ...this.#payers.values()];
-    const payers = new Map(all.map((payer) => [payerKey(payer), payer]));
-    return new Map(
-      await Promise.all(
-        [...payers].map(async ([key, payer]) => {
-          const until = Math.max((await pacer.parkedUntil(payer, { floor })) ?? 0, this.#paced.get(key) ?? 0);
-          return [key, until === 0 ? undefined : until] as const;
-        }),
-      ),
-    );
-  }
-
-  /**
    * Checks these images of one registry in order, until it cannot be reached or something of ours fails; those of a payer whom it limits are passed
    * over. Never throws.
    */
@@ -189,14 +140,15 @@ export class Monitor {
       for (const planned of images) {
         const reference = watchedReference(planned);
         if (reference === undefined) continue;
-        const payer = await this.#options.payerOf(reference);
-        this.#payers.set(planned.metadata.uid, payer);
-        if (resting.has(payerKey(payer))) continue;
+        const rests = (of: Payer | undefined): boolean => of !== undefined && resting.has(payerKey(of));
+        if (rests(this.#payers.known(planned))) continue;
+        const payer = await this.#payers.of(planned, reference);
+        if (rests(payer)) continue;
         const paceMs = await pacer.take(payer, { floor });
         if (paceMs > PACE_WAIT_MAX_MS) {
           // A park the next round sees by itself; of a slow pace it has to know, or it plans the same images before all others again.
           const parked = await pacer.parkedUntil(payer, { floor });
-          if (parked === undefined) this.#paced.set(payerKey(payer), clock.now() + paceMs);
+          if (parked === undefined) this.#payers.rest(payer, clock.now() + paceMs);
           resting.add(payerKey(payer));
           continue;
         }
@@ -263,12 +215,18 @@ export class Monitor {
     return [reference, ask];
   }
 
-  /** A registry that asks for time is asked no more by this payer: the result then says for how long. */
+  /**
+   * A registry that asks for time is asked no more by whoever it said so to: the result then says for how long. It may have refused the payer's login before
+   * and have been asked as by strangers: the login is checked with no more until they may ask.
+   */
   async #parked(payer: Payer, result: CheckResult): Promise<CheckResult> {
     const asked = result.kind === 'failed' ? asksForTime(result) : undefined;
     if (result.kind !== 'failed' || asked === undefined) return result;
+    const { pacer, clock } = this.#options;
     const { code: reason } = ERROR_CODES.rateLimited;
-    const parkedMs = await this.#options.pacer.limited(payer, { ...asked, reason });
+    const limited: Payer = result.askedAs === undefined ? payer : { host: payer.host, ...result.askedAs };
+    const parkedMs = await pacer.limited(limited, { ...asked, reason });
+    if (payerKey(limited) !== payerKey(payer)) this.#payers.rest(payer, clock.now() + parkedMs);
     return { ...result, retryAfterMs: Math.max(parkedMs, result.retryAfterMs ?? 0) };
   }
 

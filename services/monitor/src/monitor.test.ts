@@ -30,6 +30,8 @@ class World {
   leader = true;
   /** Whom registries count the checks of an image for, by its path. */
   readonly accounts = new Map<string, string>();
+  /** Paths for which it was asked who pays. */
+  readonly lookedUp: string[] = [];
   answer: (image: string) => CheckResult | Promise<CheckResult> = () => ({ kind: 'seen', digest: DIGEST });
 
   add(change: ImageChange): void {
@@ -77,7 +79,10 @@ class World {
       times: new CheckTimes(store),
       budgets: new HostBudgets(store, policyOf),
       pacer: this.pacer,
-      payerOf: async ({ host, path }) => ({ host, account: this.accounts.get(path) }),
+      payerOf: async ({ host, path }) => {
+        this.lookedUp.push(path);
+        return { host, account: this.accounts.get(path) };
+      },
       check: (reference) => this.check(reference),
       record: (image, stanza, signal) => recordUpstream(this.kube, image, stanza, signal),
       policyOf,
@@ -289,6 +294,40 @@ describe('Monitor', () => {
     world.now += 30_000;
     await round();
     expect(world.checked).toHaveLength(2);
+  });
+
+  it('checks no more with a login that a registry refuses, while it limits the strangers that its checks are then asked as', async () => {
+    for (const name of ['a', 'b']) {
+      world.add({ name });
+      world.accounts.set(name, 'alice');
+    }
+    world.answer = () => ({ ...failed('rate-limited', 120_000), askedAs: {} });
+    await round();
+    await round();
+    expect(world.checked).toHaveLength(1);
+    const host = 'registry.example.test';
+    expect(await world.pacer.parkedUntil({ host })).toBe(world.now + 120_000);
+    expect(await world.pacer.parkedUntil({ host, account: 'alice' })).toBeUndefined();
+    world.now += 120_000;
+    world.answer = () => ({ kind: 'seen', digest: DIGEST });
+    await round();
+    expect([world.state('a'), world.state('b')]).toEqual(['Available', 'Available']);
+  });
+
+  it('asks the broker no more for images of a payer whom a registry has just limited', async () => {
+    for (const name of ['a', 'b', 'c']) {
+      world.add({ name });
+      world.accounts.set(name, 'alice');
+    }
+    const monitor = world.process();
+    await monitor.round(never, never);
+    await monitor.settled();
+    world.now += HOUR;
+    world.answer = () => failed('rate-limited', 120_000);
+    world.lookedUp.length = 0;
+    await monitor.round(never, never);
+    await monitor.settled();
+    expect(world.lookedUp).toHaveLength(1);
   });
 
   it('asks about the parks of all who pay at once', async () => {
