@@ -165,7 +165,7 @@ export const repositorySpec = z.object({
     .max(256)
     .optional()
     .describe(
-      'Pull secrets in pullSecretsNamespace (ignored without one) that are tried beside those of pods. What they open is served to every pod of the cluster.',
+      'Pull secrets in pullSecretsNamespace (ignored without one, which condition PullSecrets tells) that are tried beside those of pods. What they open is served to every pod of the cluster.',
     ),
   pullSecretsNamespace: z.string().max(63).optional().describe('Where the secrets of pullSecretNames are.'),
   updateInterval: z.string().max(32).optional().describe('Check upstream this often: 1h, 30m, 7d.'),

@@ -55,6 +55,18 @@ describe('summariseRepository', () => {
     expect(summariseRepository(repository(), [of()], NOW)).not.toHaveProperty('pullSecrets');
   });
 
+  it.each([
+    ['without their namespace', { pullSecretNames: ['robot'] }, { status: 'False', reason: 'NamespaceMissing' }],
+    ['with it', { pullSecretNames: ['robot'], pullSecretsNamespace: 'infra' }, undefined],
+    ['none', { pullSecretNames: [] }, undefined],
+  ])('says that secrets which a person named are ignored: %s', (_name, spec, expected) => {
+    const { conditions, phase } = summariseRepository(repository({ spec }), [ready], NOW);
+    const found = conditions?.find(({ type }) => type === 'PullSecrets');
+    if (expected === undefined) expect(found).toBeUndefined();
+    else expect(found).toMatchObject({ ...expected, message: expect.stringContaining('spec.pullSecretsNamespace') });
+    expect(phase).toBe('Ready');
+  });
+
   it('says that another object counts', () => {
     const { conditions } = summariseRepository(repository(), [], NOW, 'first');
     expect(conditions?.[1]).toMatchObject({ type: 'Duplicate', status: 'True', reason: 'SameRepository' });

@@ -13,7 +13,7 @@ export type RepositorySummary = Pick<
 /**
  * How many images a repository has and how they stand, as in kuik v1: being deleted, else any failure, else any that still waits,
  * else ready. Condition `Ready` has the phase as its reason unless ready; `Updates` says how often upstream is asked again, or what is
- * wrong with that wish; `Duplicate`, that another object counts for this repository. `lastUpdate` is when upstream was last asked for one of its
+ * wrong with that wish; `PullSecrets`, that those which a person named are ignored; `Duplicate`, that another object counts for this repository. `lastUpdate` is when upstream was last asked for one of its
  * images (the newest `lastSync`); it never goes back, also when that image is gone.
  */
 export function summariseRepository(
@@ -23,7 +23,12 @@ export function summariseRepository(
   duplicateOf?: string,
 ): RepositorySummary {
   const ready: Draft = { type: 'Ready', ...readiness(repository, images) };
-  const drafts = [ready, ...updates(repository), ...(duplicateOf === undefined ? [] : [duplicate(duplicateOf)])];
+  const drafts = [
+    ready,
+    ...updates(repository),
+    ...ignored(repository),
+    ...(duplicateOf === undefined ? [] : [duplicate(duplicateOf)]),
+  ];
   const conditions = drafts.map((draft) => {
     const before = repository.status?.conditions?.find(({ type }) => type === draft.type);
     const unchanged = before?.status === draft.status;
@@ -60,6 +65,12 @@ function updates(repository: Repository): Draft[] {
   if (policy.kind === 'invalid') return [{ type, status: 'False', reason: policy.reason, message: policy.message }];
   const message = describePolicy(policy, repository.spec.updateFilters?.length ?? 0);
   return [{ type, status: 'True', reason: UPDATE_REASONS.scheduled, message }];
+}
+
+function ignored({ spec: { pullSecretNames = [], pullSecretsNamespace } }: Repository): Draft[] {
+  if (pullSecretNames.length === 0 || pullSecretsNamespace !== undefined) return [];
+  const message = 'spec.pullSecretNames is ignored: set spec.pullSecretsNamespace to the namespace of these secrets';
+  return [{ type: 'PullSecrets', status: 'False', reason: 'NamespaceMissing', message }];
 }
 
 function duplicate(name: string): Draft {
