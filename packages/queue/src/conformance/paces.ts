@@ -83,6 +83,14 @@ export function describePaces(room: Room): void {
       expect(facts!.parkedUntilMs! - Date.now()).toBeGreaterThan(58_000);
     });
 
+    it('takes the limit that many requests met at once for one', async () => {
+      const pacers = [pacer(), pacer()];
+      const payer = fresh();
+      const limits = Array.from({ length: 12 }, (_, at) => pacers[at % 2]!.limited(payer, { reason: 'KUIK-REG-429' }));
+      for (const ms of await Promise.all(limits)) expect(ms).toBeLessThanOrEqual(60_000);
+      expect((await pacers[0]!.parkedUntil(payer))! - Date.now()).toBeLessThanOrEqual(60_000);
+    });
+
     it("keeps what a host says of each identity's quota, and holds back what nobody waits for", async () => {
       const [one, two] = [pacer(), pacer()];
       const payer = fresh();

@@ -57,7 +57,10 @@ redis.call('ZADD', KEYS[3], now, ARGV[3])
 redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -1 - tonumber(ARGV[5]))
 return 1`;
 
-/** KEYS: park. Returns the ms left (0 when not parked), and how many limits in a row this one is. While it is parked it is still the same one. */
+/**
+ * KEYS: park. ARGV: ms for which limits in a row are remembered, ms until PARK has come. Returns the ms left (0 when not parked), and how many limits in a
+ * row this one is. While it is parked it is still the same one, from the first word of many on.
+ */
 export const LIMITED = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -65,6 +68,7 @@ local left = math.max(0, tonumber(redis.call('HGET', KEYS[1], 'until') or '0') -
 local times = tonumber(redis.call('HGET', KEYS[1], 'times') or '0')
 if left == 0 then
   times = redis.call('HINCRBY', KEYS[1], 'times', 1)
+  redis.call('HSET', KEYS[1], 'until', now + tonumber(ARGV[2]))
   redis.call('PEXPIRE', KEYS[1], ARGV[1])
 end
 return {left, math.max(1, times)}`;

@@ -84,7 +84,8 @@ export function createPacer(connection: RedisSettings, options: PacerOptions & Q
     park: (of, untilMs, reason) => park(payerKey(of), untilMs - Date.now(), reason),
     async limited(of, { retryAfterMs, reason }) {
       const payer = payerKey(of);
-      const told = (await evaluate('park', LIMITED, [parkKey(payer)], [PARKS_FORGOTTEN_MS])) as number[] | undefined;
+      const told = (await evaluate('park', LIMITED, [parkKey(payer)], [PARKS_FORGOTTEN_MS, TIMEOUT_MS])) as
+        number[] | undefined;
       const [leftMs = parks.leftMs(payer, Date.now()), times = 1] = told ?? [];
       // One of many that were under way when the payer was parked: nothing new, unless the host says so.
       if (leftMs > 0 && (retryAfterMs ?? 0) <= leftMs) {
