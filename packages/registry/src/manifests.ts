@@ -13,7 +13,8 @@ export const MANIFEST_TYPES = [
   'application/vnd.docker.distribution.manifest.v2+json',
 ] as const;
 
-const ACCEPT = { accept: MANIFEST_TYPES.join(', '), 'accept-encoding': 'identity' };
+/** What every request for a manifest says that it takes. */
+export const ACCEPT = { accept: MANIFEST_TYPES.join(', '), 'accept-encoding': 'identity' };
 const PULL = { actions: ['pull'] } as const;
 const PUSH = { actions: ['pull', 'push'] } as const;
 const DELETE = { actions: ['pull', 'delete'] } as const;

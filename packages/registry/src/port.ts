@@ -232,14 +232,15 @@ export type PullToken =
 export interface PullTokenExchange {
   /**
    * Asks the registry (and its token server) for what pulls one repository with this credential. Nothing is cached. Throws
-   * RegistryError; `unauthorized` or `forbidden` mean that this credential was refused. With `verify` the repository's tags are
-   * asked for with it: some token servers give a token without the access that was asked for.
+   * RegistryError; `unauthorized` or `forbidden` mean that this credential was refused. With `verify` it has to prove itself on the repository (some
+   * token servers give a token without the access that was asked for): on the image `reference` when one is named, whose head takes no right but to
+   * pull, else on its tags; `not-found` then means that neither is shown to it.
    */
   exchangePullToken(
     host: string,
     repository: string,
     credential: Credential,
-    options?: { verify?: boolean | undefined; signal?: AbortSignal | undefined },
+    options?: { verify?: boolean | undefined; reference?: string | undefined; signal?: AbortSignal | undefined },
   ): Promise<PullToken>;
 }
 

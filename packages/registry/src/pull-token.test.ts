@@ -24,7 +24,8 @@ async function registry(handler: Handler) {
   const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
     const url = new URL(request.url ?? '/', `http://${HOST}`);
     const { authorization } = request.headers;
-    asked.push(`${url.pathname}${authorization === undefined ? '' : ' +'}`);
+    const head = request.method === 'HEAD' ? 'HEAD ' : '';
+    asked.push(`${head}${url.pathname}${authorization === undefined ? '' : ' +'}`);
     const { status, headers = {}, body = {} } = handler(url.pathname, authorization, url);
     response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body));
   };
@@ -132,6 +133,35 @@ describe('exchangePullToken', () => {
     });
     expect(await exchange(ROBOT)).toMatchObject({ token: 'hollow' });
     await expect(exchange(ROBOT, { verify: true })).rejects.toMatchObject({ code: 'forbidden' });
+  });
+
+  it('verifies it on an image where one is named: the right to pull is none to list tags', async () => {
+    const { asked, exchange } = await registry((path, authorization) => {
+      if (path === '/token') return { status: 200, body: { token: 'pulls' } };
+      if (authorization === undefined) return { status: 401, headers: bearer() };
+      return { status: path === '/v2/team/app/manifests/1' ? 200 : 403 };
+    });
+    await expect(exchange(ROBOT, { verify: true })).rejects.toMatchObject({ code: 'forbidden' });
+    asked.splice(0);
+    expect(await exchange(ROBOT, { verify: true, reference: '1' })).toMatchObject({ token: 'pulls' });
+    expect(asked).toEqual(['/token +', 'HEAD /v2/team/app/manifests/1 +']);
+  });
+
+  it.each([
+    ['neither image nor tags are shown', 404, 404, 'not-found'],
+    ['the image is not there, its repository is', 404, 200, undefined],
+    ['the image is refused', 403, 200, 'forbidden'],
+    ['there is nobody who knows HEAD', 405, 200, undefined],
+  ])('tells when %s', async (_what, image, tags, code) => {
+    const basic = { 'www-authenticate': 'Basic realm="r"' };
+    const { exchange } = await registry((path, authorization) => {
+      if (authorization !== BASIC) return { status: 401, headers: basic };
+      return { status: path === '/v2/team/app/manifests/1' ? image : path === '/v2/' ? 200 : tags };
+    });
+    const exchanged = exchange(ROBOT, { verify: true, reference: '1' });
+    if (code === undefined) await expect(exchanged).resolves.toEqual({ kind: 'header', value: BASIC });
+    else await expect(exchanged).rejects.toMatchObject({ code });
+    expect(await exchange(ROBOT)).toEqual({ kind: 'header', value: BASIC });
   });
 
   it.each([

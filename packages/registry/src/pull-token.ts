@@ -1,12 +1,13 @@
 import { parseChallenges, preferredChallenge, type Challenge } from './challenge.ts';
 import { codeOfStatus, describeUrl, RegistryError } from './errors.ts';
 import type { ExpiringMap } from './expiring-map.ts';
+import { ACCEPT } from './manifests.ts';
 import { parseRetryAfter } from './response-limits.ts';
 import { sameTrust } from './same-trust.ts';
 import { askToken, basicHeader, tokenSecretOf, type TokenSecret } from './tokens.ts';
 import type { RegistrySite } from './authorizer.ts';
 import type { HttpClient, HttpResponse } from './http-client.ts';
-import type { Credential, PullToken } from './port.ts';
+import type { Credential, PullToken, PullTokenExchange } from './port.ts';
 
 export interface PullTokenRequest {
   readonly site: RegistrySite;
@@ -17,6 +18,8 @@ export interface PullTokenRequest {
   /** What `/v2/` of registries said lately, by origin: it is the same for all of a registry's repositories. */
   readonly fronts: ExpiringMap<Front>;
 }
+
+type PullTokenOptions = NonNullable<Parameters<PullTokenExchange['exchangePullToken']>[3]>;
 
 export type Front = Challenge | 'open';
 
@@ -32,11 +35,12 @@ const FRONT_TTL_MS = 60_000;
 export async function exchangePullToken(
   request: PullTokenRequest,
   credential: Credential,
-  { verify = false, signal }: { verify?: boolean | undefined; signal?: AbortSignal | undefined } = {},
+  options: PullTokenOptions = {},
 ): Promise<PullToken> {
+  const { verify = false, signal } = options;
   if (credential.kind === 'bearer' || credential.kind === 'header') {
     const value = credential.kind === 'bearer' ? `Bearer ${credential.token}` : credential.value;
-    if (verify) await mustPass(request, tagsPath(request), value, signal);
+    if (verify) await mustSee(request, value, options);
     return credential;
   }
   const secret = tokenSecretOf(credential);
@@ -44,13 +48,13 @@ export async function exchangePullToken(
   const remembered = fronts.get(site.base.origin);
   const front = remembered ?? (await learnFront(request, signal));
   try {
-    return await exchangeAt(request, front, secret, verify, signal);
+    return await exchangeAt(request, front, secret, options);
   } catch (error) {
     // What it wants may have changed since: then this says nothing of the credential.
     if (remembered === undefined || !(error instanceof RegistryError) || error.code === 'aborted') throw error;
     const now = await learnFront(request, signal);
     if (JSON.stringify(now) === JSON.stringify(remembered)) throw error;
-    return exchangeAt(request, now, secret, verify, signal);
+    return exchangeAt(request, now, secret, options);
   }
 }
 
@@ -58,29 +62,46 @@ async function exchangeAt(
   request: PullTokenRequest,
   front: Front,
   secret: TokenSecret | undefined,
-  verify: boolean,
-  signal?: AbortSignal,
+  options: PullTokenOptions,
 ): Promise<PullToken> {
+  const { verify = false, signal } = options;
   // Whoever has no name to give finds out on the repository itself what it asks for.
   if (front === 'open' && secret === undefined) return { kind: 'anonymous' };
   const challenge = front === 'open' ? await challengeAt(request, tagsPath(request), signal) : front;
   if (challenge === undefined) return { kind: 'anonymous' };
   if (challenge.scheme === 'bearer') {
     const token = await fetchToken(request, challenge, secret, signal);
-    if (verify) await mustPass(request, tagsPath(request), `Bearer ${token.token}`, signal);
+    if (verify) await mustSee(request, `Bearer ${token.token}`, options);
     return token;
   }
   if (secret?.kind !== 'basic') {
     throw new RegistryError('unauthorized', `${request.host} wants a name and password`, { status: 401 });
   }
   const value = basicHeader(secret);
-  await mustPass(request, verify ? tagsPath(request) : '/v2/', value, signal);
+  if (verify) await mustSee(request, value, options);
+  else passed(request, await ask(request, '/v2/', { authorization: value }, signal));
   return { kind: 'header', value };
 }
 
-async function mustPass(request: PullTokenRequest, path: string, authorization: string, signal?: AbortSignal) {
-  const answer = await ask(request, path, { authorization }, signal);
+/** Throws unless the repository is shown to who brings this. The right to pull it is not always one to list its tags. */
+async function mustSee(
+  request: PullTokenRequest,
+  authorization: string,
+  { reference, signal }: PullTokenOptions,
+): Promise<void> {
+  if (reference !== undefined) {
+    const path = `/v2/${request.repository}/manifests/${reference}`;
+    const { status } = passed(request, await ask(request, path, { authorization, ...ACCEPT }, signal, 'HEAD'));
+    if (status === 200) return;
+  }
+  const answer = passed(request, await ask(request, tagsPath(request), { authorization }, signal));
+  // Many hide so what they do not show.
+  if (answer.status === 404) throw refused(request, answer);
+}
+
+function passed(request: PullTokenRequest, answer: HttpResponse): HttpResponse {
   if (answer.status === 401 || answer.status === 403) throw refused(request, answer);
+  return answer;
 }
 
 function tagsPath({ repository }: PullTokenRequest): string {
@@ -140,14 +161,15 @@ async function ask(
   path: string,
   headers: Record<string, string>,
   signal?: AbortSignal,
+  method: 'GET' | 'HEAD' = 'GET',
 ): Promise<HttpResponse> {
-  const answer = await http.request({ method: 'GET', url: new URL(path, site.base), headers, signal });
+  const answer = await http.request({ method, url: new URL(path, site.base), headers, signal });
   answer.discard();
   return answer;
 }
 
 function refused({ host, now }: PullTokenRequest, answer: HttpResponse): RegistryError {
-  return refusal(answer, `GET ${describeUrl(answer.url)} of ${host}`, now());
+  return refusal(answer, `${describeUrl(answer.url)} of ${host}`, now());
 }
 
 function refusal(answer: HttpResponse, doing: string, now: number): RegistryError {
