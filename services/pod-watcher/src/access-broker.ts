@@ -1,5 +1,5 @@
 import { ANYONE, type AccessVerdict, type AccessVerdictRequest, CLUSTER } from '@kuik/contracts';
-import { canonicalHost, isRepositoryPath, tryParseReference } from '@kuik/image';
+import { canonicalHost, isRepositoryPath } from '@kuik/image';
 import { BriefMemory, inTime, type Logger } from '@kuik/runtime';
 import type { AccessRecords } from './access-records.ts';
 import {
@@ -190,7 +190,7 @@ export class AccessBroker {
   /** Anonymous first, so that public images need no credential; then the cluster's, then the account's own. */
   async #prove(asking: Asking, account: Account | undefined, facts: AccessFacts): Promise<Asked> {
     const { registry, records, sources, now } = this.#parts;
-    const reference = this.#referenceOf(asking.name);
+    const reference = this.#parts.view.referenceIn(asking.name);
     const ask = (credential: Parameters<typeof proveAccess>[2]): Promise<Proof> =>
       proveAccess(registry, { ...asking, reference }, credential);
     const say = (whose: string, word: 'proven' | 'refused') => records.say(asking.name, whose, word, now());
@@ -229,13 +229,6 @@ export class AccessBroker {
       else await say(whose, 'refused');
     }
     return open ? 'down' : 'answered';
-  }
-
-  /** An image of the repository, by the digest or tag that it is used by. */
-  #referenceOf(name: string): string | undefined {
-    const image = this.#parts.view.imagesOfRepository(name)[0];
-    const reference = image === undefined ? undefined : tryParseReference(image.spec.sourceImage);
-    return reference?.digest ?? reference?.tag;
   }
 }
 

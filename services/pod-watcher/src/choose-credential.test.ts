@@ -21,19 +21,22 @@ const refusal = () =>
   new RegistryError('unauthorized', 'token from https://auth.test/token: status 401', { status: 401 });
 const who = (credential: Credential): string => (credential.kind === 'basic' ? credential.username : credential.kind);
 
-/** A registry that lets these users in; `hollow` ones get a token that opens nothing. */
-function setup(allowed: string[], hollow: string[] = [], providers?: LoginProviders) {
+/** A registry that lets these users in; `hollow` ones get a token that opens nothing, and it hides from `blind` ones that there is anything. */
+function setup(allowed: string[], hollow: string[] = [], providers?: LoginProviders, blind: string[] = []) {
   const asked: string[] = [];
+  const references: (string | undefined)[] = [];
   const clock = { now: NOW };
   const exchange = {
     async exchangePullToken(
       _host: string,
       _repository: string,
       credential: Credential,
-      options: { verify?: boolean | undefined } = {},
+      options: { verify?: boolean | undefined; reference?: string | undefined } = {},
     ) {
       const name = who(credential);
       asked.push(options.verify === true ? `${name}?` : name);
+      references.push(options.reference);
+      if (options.verify === true && blind.includes(name)) throw new RegistryError('not-found', 'no such repository');
       if (hollow.includes(name) && options.verify !== true) return bearer(name);
       if (allowed.includes(name)) return bearer(name);
       throw refusal();
@@ -49,6 +52,7 @@ function setup(allowed: string[], hollow: string[] = [], providers?: LoginProvid
   return {
     chooser,
     asked,
+    references,
     clock,
     exchange,
     choose: (secrets: ReadSecret[], options = {}) => chooser.choose('quay.io', 'a/b', secrets, options),
@@ -145,6 +149,34 @@ describe('CredentialChooser', () => {
     await expect(setup(allowed, hollow).choose([secret('s1', 'u1'), secret('s2', 'u2')])).resolves.toMatchObject({
       tried,
     });
+  });
+
+  it.each<[string, string[], string[], string, string[]]>([
+    ['the next one is tried', ['u1', 'u2', 'anonymous'], ['u1'], 'for-u2', ['u1?', 'u2?']],
+    ['it is tried before nobody', ['u1', 'u2', 'anonymous'], ['u1', 'u2'], 'for-u1', ['u1?', 'u2?', 'u1']],
+  ])('a login that is told that there is nothing: %s', async (_name, allowed, blind, token, asked) => {
+    const registry = setup(allowed, [], undefined, blind);
+    const secrets = [secret('s1', 'u1'), secret('s2', 'u2')];
+    await expect(registry.choose(secrets, { reference: 'v1' })).resolves.toMatchObject({ token });
+    expect(registry.asked).toEqual(asked);
+    expect(new Set(registry.references)).toEqual(new Set(['v1']));
+  });
+
+  it('tries every login whose token opened nothing, not the first alone', async () => {
+    // The first one is refused by the token server itself, the other by the repository only.
+    const { choose, asked } = setup([], ['u2']);
+    await expect(choose([secret('s1', 'u1'), secret('s2', 'u2')])).resolves.toMatchObject({ token: 'for-u2' });
+    expect(asked).toEqual(['u1?', 'u2?', 'anonymous', 'u1', 'u2']);
+  });
+
+  it('tries a login once, however many secrets hold it, and names them all', async () => {
+    const copies = ['s1', 's2', 's3'].map((name) => secret(name, 'u1'));
+    const { choose, asked } = setup([]);
+    await expect(choose(copies)).rejects.toMatchObject({ tried: ['shop/s1', 'shop/s2', 'shop/s3'] });
+    expect(asked).toEqual(['u1', 'anonymous']);
+    const open = setup(['u1']);
+    await open.choose(copies);
+    expect(open.asked).toEqual(['u1']);
   });
 
   it('begins with the login that worked last for the repository, as long as its secret is there', async () => {

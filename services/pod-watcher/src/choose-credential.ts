@@ -29,6 +29,13 @@ interface Wanted {
   readonly repository: string;
 }
 
+interface Asked {
+  /** What was given last was refused. */
+  readonly renew?: boolean;
+  /** An image of the repository, by tag or digest: what several logins prove themselves on. */
+  readonly reference?: string | undefined;
+}
+
 const TOKENS_KEPT = 10_000;
 /** What a registry that asks for nothing said is believed for this long. */
 const ANONYMOUS_TTL_MS = 60_000;
@@ -43,15 +50,21 @@ interface Trial {
   readonly renew: boolean;
   /** Several may do: each has to prove itself on the repository. */
   readonly verify: boolean;
+  readonly reference: string | undefined;
   readonly tried: string[];
   readonly mistakes: LoginMistake[];
-  unproven?: Candidate;
+  /** Logins that were refused: no other secret with the same one is tried. */
+  readonly refused: Set<string>;
+  /** Those to whom the registry did not show the repository, and those whom it refused it: what they have may still do. */
+  readonly unseen: Candidate[];
+  readonly unproven: Candidate[];
 }
 
 /**
  * Tries the logins of the secrets, the one that worked last for the repository first, then those of providers, anonymous last. The first that
  * the registry gives something for is it; with several logins each is also tried on the repository itself, since some token servers give a
- * token without any access. When none gets through there, the first token is handed out all the same: upstream's own answer then tells.
+ * token without any access. To whom the registry says that there is no such repository may be one from whom it hides it: the next one is tried, and that
+ * one before anonymous. When none gets through there, the first token is handed out all the same: upstream's own answer then tells.
  */
 export class CredentialChooser {
   readonly #options: ChooseOptions;
@@ -71,23 +84,31 @@ export class CredentialChooser {
     host: string,
     repository: string,
     secrets: readonly ReadSecret[],
-    { renew = false }: { renew?: boolean } = {},
+    { renew = false, reference }: Asked = {},
   ): Promise<BrokeredCredential> {
     const { now, headerTtlMs, providers } = this.#options;
     const wanted = { host, repository };
     const { candidates, mistakes } = candidatesOf(secrets, wanted, now() + headerTtlMs);
     const provided = providers?.covers(host, repository) === true ? providers : undefined;
-    const verify = candidates.length + (provided === undefined ? 0 : 1) > 1;
-    const trial: Trial = { wanted, renew, verify, tried: [], mistakes: [...mistakes] };
+    const logins = new Set(candidates.map(({ credential }) => identityOf(credential)));
+    const trial: Trial = {
+      wanted,
+      renew,
+      verify: logins.size + (provided === undefined ? 0 : 1) > 1,
+      reference,
+      tried: [],
+      mistakes: [...mistakes],
+      refused: new Set(),
+      unseen: [],
+      unproven: [],
+    };
     const given =
       (await this.#firstOf(this.#worked.first(wanted, candidates), trial)) ??
       (provided === undefined ? undefined : await this.#provided(provided, trial)) ??
-      (await this.#try(ANONYMOUS, trial));
+      (await this.#withoutProof(trial.unseen, trial)) ??
+      (await this.#try(ANONYMOUS, trial)) ??
+      (await this.#withoutProof(trial.unproven, trial));
     if (given !== undefined) return given;
-    if (trial.unproven !== undefined) {
-      const token = await this.#exchange(trial, trial.unproven, { verify: false }).catch(() => undefined);
-      if (token !== undefined) return this.#brokered(token, trial.unproven, trial, trial.tried);
-    }
     throw refusedAll({ host, path: repository }, trial.tried, trial.mistakes);
   }
 
@@ -95,6 +116,14 @@ export class CredentialChooser {
     for (const candidate of candidates) {
       const given = await this.#try(candidate, trial);
       if (given !== undefined) return given;
+    }
+    return undefined;
+  }
+
+  async #withoutProof(candidates: readonly Candidate[], trial: Trial): Promise<BrokeredCredential | undefined> {
+    for (const candidate of candidates) {
+      const token = await this.#exchange(trial, candidate, { verify: false }).catch(() => undefined);
+      if (token !== undefined) return this.#brokered(token, candidate, trial, trial.tried);
     }
     return undefined;
   }
@@ -117,31 +146,37 @@ export class CredentialChooser {
   async #try(candidate: Candidate, trial: Trial): Promise<BrokeredCredential | undefined> {
     const { host, repository } = trial.wanted;
     const named = candidate.of === 'secret' ? [candidate.label] : [];
+    const login = identityOf(candidate.credential);
+    if (trial.refused.has(login)) {
+      trial.tried.push(...named);
+      return undefined;
+    }
+    const proves = trial.verify && candidate !== ANONYMOUS;
     try {
-      const token = await this.#exchange(trial, candidate, { verify: trial.verify && candidate !== ANONYMOUS });
+      const token = await this.#exchange(trial, candidate, { verify: proves });
       if (candidate.of === 'secret') this.#worked.remember(trial.wanted, candidate);
       return await this.#brokered(token, candidate, trial, [...trial.tried, ...named]);
     } catch (error) {
       if (!(error instanceof RegistryError)) throw error;
-      if (!refusesLogin(error)) throw failed(host, repository, error);
+      const hidden = proves && error.code === 'not-found';
+      if (!hidden && !refusesLogin(error)) throw failed(host, repository, error);
       trial.tried.push(...named);
-      if (trial.verify && candidate !== ANONYMOUS) trial.unproven ??= candidate;
+      trial.refused.add(login);
+      if (proves) (hidden ? trial.unseen : trial.unproven).push(candidate);
       return undefined;
     }
   }
 
   async #exchange(
-    { wanted: { host, repository }, renew }: Trial,
+    { wanted: { host, repository }, renew, reference }: Trial,
     { credential }: Candidate,
     { verify }: { verify: boolean },
   ): Promise<PullToken> {
-    // Without its end: a token that names none is given a new one each time that it is read.
-    const { expiresAtMs: _end, ...identity } = { expiresAtMs: 0, ...credential };
-    const key = hash([host, repository, verify, identity]);
+    const key = hash([host, repository, verify, identityOf(credential)]);
     const { exchange, now } = this.#options;
     const work = async (): Promise<PullToken> => {
       const askedAt = now();
-      const token = await exchange.exchangePullToken(host, repository, credential, { verify });
+      const token = await exchange.exchangePullToken(host, repository, credential, { verify, reference });
       this.#askedAt.set(token, askedAt);
       return token;
     };
@@ -204,8 +239,13 @@ function keyOf({ host, repository }: Wanted): string {
 }
 
 function loginHash({ label, credential }: Candidate): string {
+  return hash([label, identityOf(credential)]);
+}
+
+/** Tells logins apart. Without its end: a token that names none is given a new one each time that it is read. */
+function identityOf(credential: Candidate['credential']): string {
   const { expiresAtMs: _end, ...identity } = { expiresAtMs: 0, ...credential };
-  return hash([label, identity]);
+  return JSON.stringify(identity);
 }
 
 function hash(parts: readonly unknown[]): string {

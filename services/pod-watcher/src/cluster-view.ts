@@ -158,6 +158,18 @@ export class ClusterView {
     return [...(this.#imagesByRepository.get(repository) ?? [])].flatMap((image) => this.images.of(image).slice(0, 1));
   }
 
+  /** An image of a repository, by the digest or tag that it is used by. */
+  referenceIn(repository: string): string | undefined {
+    const named = this.imagesOfRepository(repository).map(({ spec }) => tryParseReference(spec.sourceImage));
+    const used = this.usage
+      .podsOfRepository(repository)
+      .flatMap((pod) => this.usage.imagesOf(pod)?.used ?? [])
+      .map(({ reference }) => reference)
+      .filter((reference) => repositoryName(reference) === repository);
+    const [found] = [...named, ...used].filter((reference) => reference !== undefined);
+    return found?.digest ?? found?.tag;
+  }
+
   #put(holder: HolderView): string[] {
     return this.usage.put(holder, this.#now(), this.#namespaces.get(holder.namespace));
   }

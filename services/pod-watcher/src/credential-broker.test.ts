@@ -34,6 +34,7 @@ function setup() {
   const usageOptions = { decider: deciderOf(), completedHoldMs: 0, revisionsKept: 1 };
   const view = new ClusterView(usageOptions, now);
   const chosen: string[][] = [];
+  const references: (string | undefined)[] = [];
   const counted: string[] = [];
   const registry: { refusal?: BrokerRefusal } = {};
   const broker = new CredentialBroker({
@@ -52,7 +53,8 @@ function setup() {
     view,
     secrets: new SecretReader(kube, 10_000, now),
     chooser: {
-      choose: (_host, _repository, secrets) => {
+      choose: (_host, _repository, secrets, { reference } = {}) => {
+        references.push(reference);
         chosen.push(
           secrets.map(({ source, mistake }) => `${source.namespace}/${source.name}${mistake === undefined ? '' : '!'}`),
         );
@@ -69,7 +71,7 @@ function setup() {
   const ask = (token: string, change = {}) =>
     broker.answer({ host: 'registry.example.test', repository: 'shop', token, publicKey: key.publicKey, ...change });
   const secret = (name: string) => kube.put<KubeObject>(SECRETS, { metadata: { name, namespace: 'default' } });
-  return { kube, view, clock, registry, chosen, counted, key, ask, secret };
+  return { kube, view, clock, registry, chosen, references, counted, key, ask, secret };
 }
 
 describe('CredentialBroker', () => {
@@ -135,6 +137,15 @@ describe('CredentialBroker', () => {
     await ask('of-monitor');
     await ask('of-node-1');
     expect(chosen).toEqual([['kuik/for-checks'], []]);
+  });
+
+  it('has logins proven on an image of the repository, known by its pod or its resource', async () => {
+    const { view, ask, references } = setup();
+    view.putHolder(podView());
+    await ask('of-node-1');
+    view.putImage(cachedImage({ spec: { sourceImage: `registry.example.test/shop@sha256:${'a'.repeat(64)}` } }));
+    await ask('of-node-1');
+    expect(references).toEqual(['1.0', `sha256:${'a'.repeat(64)}`]);
   });
 
   it('waits for a pod that no watch has shown yet', async () => {

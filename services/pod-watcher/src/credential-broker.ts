@@ -91,7 +91,8 @@ export class CredentialBroker {
     const renew = request.renew === true ? { renew: true } : {};
     const sources = await this.#sources({ host, name: `${host}/${request.repository}` }, requester);
     const secrets = await this.#parts.secrets.read(sources, renew);
-    return this.#parts.chooser.choose(host, request.repository, secrets, renew);
+    const reference = this.#parts.view.referenceIn(`${host}/${request.repository}`);
+    return this.#parts.chooser.choose(host, request.repository, secrets, { ...renew, reference });
   }
 
   /** Throws BrokerRefusal. */
