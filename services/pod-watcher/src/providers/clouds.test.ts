@@ -12,12 +12,17 @@ describe('whose registry is it', () => {
     ['123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com', 'us-gov-west-1'],
     ['123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn', 'cn-north-1'],
     ['123456789012.dkr-ecr.eu-west-1.on.aws', 'eu-west-1'],
+    ['123456789012.dkr.ecr.eusc-de-east-1.amazonaws.eu', 'eusc-de-east-1'],
+    ['123456789012.dkr.ecr.us-iso-east-1.c2s.ic.gov', 'us-iso-east-1'],
+    ['123456789012.dkr.ecr.us-isob-east-1.sc2s.sgov.gov', 'us-isob-east-1'],
     ['public.ecr.aws', 'public'],
+    ['ecr-public.aws.com', 'public'],
     ['123456789012.dkr.ecr.eu-west-1.amazonaws.com.evil.test', undefined],
     ['evil.test', undefined],
     ['12345678901.dkr.ecr.eu-west-1.amazonaws.com', undefined],
     ['123456789012.dkr.ecr.eu-west-1.amazonaws.com:8443', undefined],
     ['x.public.ecr.aws', undefined],
+    ['123456789012.dkr.ecr.eu-west-1.amazonawsXeu', undefined],
   ])('%s: ECR region %s', (host, region) => {
     expect(ecrRegion(host)).toBe(region);
   });

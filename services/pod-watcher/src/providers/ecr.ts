@@ -22,17 +22,24 @@ export interface EcrOptions {
   readonly sdk?: EcrSdk;
 }
 
-/** `<account>.dkr.ecr.<region>.amazonaws.com`, its FIPS, China and dual-stack forms. */
-const PRIVATE =
-  /^\d{12}\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(?:amazonaws\.com(?:\.cn)?|on\.aws|on\.amazonwebservices\.com\.cn)$/;
-const PUBLIC = 'public.ecr.aws';
+/** `<account>.dkr.ecr.<region>.amazonaws.com`, its FIPS and dual-stack forms, in every partition of AWS. */
+const PRIVATE = /^\d{12}\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(.+)$/;
+const DOMAINS = [
+  ...['amazonaws.com', 'amazonaws.com.cn', 'amazonaws.eu'],
+  ...['on.aws', 'on.amazonwebservices.com.cn', 'on.amazonwebservices.eu'],
+  ...['c2s.ic.gov', 'sc2s.sgov.gov', 'cloud.adc-e.uk', 'csp.hci.ic.gov'],
+];
+/** The second one is reached by IPv6, too. */
+const PUBLIC = ['public.ecr.aws', 'ecr-public.aws.com'];
 /** What ECR says of a token that names no end. */
 const HALF_A_DAY_MS = 12 * 3_600_000;
 const TIMEOUT_MS = 10_000;
 
-/** The region of a private ECR registry; `public` for the public one; undefined for every other host. */
+/** The region of a private ECR registry; `public` for the public one's hosts; undefined for every other host. */
 export function ecrRegion(host: string): string | undefined {
-  return host === PUBLIC ? 'public' : PRIVATE.exec(host)?.[1];
+  if (PUBLIC.includes(host)) return 'public';
+  const [, region, domain = ''] = PRIVATE.exec(host) ?? [];
+  return DOMAINS.includes(domain) ? region : undefined;
 }
 
 /** Logins of Amazon ECR by the identity of this process (IRSA, pod identity, node role), through AWS' own library. */
