@@ -300,6 +300,13 @@ describe('what people do', () => {
       async () => (await floor.get('team/private/manifests/2')).digest === digest,
     );
     expect((await floor.get('team/other/manifests/1')).status).toBe(403);
+    // Its pull secret was used; of that nothing is written anywhere, in no job either.
+    const written = floor.keptOnDisk();
+    expect(written.filter(({ text }) => text.includes('team/private')).map(({ what }) => what)).toEqual(
+      expect.arrayContaining(['image-copier', 'node-proxy', 'pod-watcher', 'redis']),
+    );
+    for (const { what, text } of written)
+      for (const secret of ['hunter2', auth]) expect([what, text.includes(secret)]).toEqual([what, false]);
   });
 });
 

@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
 import type { CachedImage } from '@kuik/contracts';
 import { formatReference, parseReference, toCacheRepository } from '@kuik/image';
 import { until, type MadeImage } from '@kuik/testbed';
@@ -21,6 +23,17 @@ export class ShopFloor {
   /** Puts an image upstream. */
   push(repository: string, tags: readonly string[], image: MadeImage) {
     return this.stack.push(HOST, repository, tags, image);
+  }
+
+  /** All that our services logged, and what Redis wrote to its disk: jobs, times, leases, also those that are over. */
+  keptOnDisk(): { readonly what: string; readonly text: string }[] {
+    const { services, stack } = this.stack;
+    const logs = Object.entries(services).flatMap(([what, replicas]) => replicas.map(({ logFile }) => [what, logFile]));
+    const files = readdirSync(path.join(stack.redis.folder, 'appendonlydir')).map((name) => [
+      'redis',
+      path.join(stack.redis.folder, 'appendonlydir', name),
+    ]);
+    return [...logs, ...files].map(([what, file]) => ({ what: what!, text: readFileSync(file!, 'latin1') }));
   }
 
   /** Creates a pod of one container on the node, as the API server stored it. */

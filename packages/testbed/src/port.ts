@@ -66,6 +66,8 @@ export interface RedisServer extends PartProcess {
   url(service: RedisService): string;
   /** A user that may do everything, outside the product's ACL. */
   readonly testUrl: string;
+  /** Where it writes every change, as text (`appendonlydir`). */
+  readonly folder: string;
   /** FLUSHALL. */
   flush(): Promise<void>;
 }

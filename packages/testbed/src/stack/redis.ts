@@ -26,6 +26,7 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
 
 class Redis extends Part implements RedisServer {
   readonly testUrl: string;
+  readonly folder: string;
   readonly #passwords: Record<RedisService, string>;
   readonly #testPassword: string;
 
@@ -59,6 +60,7 @@ class Redis extends Part implements RedisServer {
       folders: [folder],
       check: () => redisCommand(port, testPassword, 'PING'),
     });
+    this.folder = folder;
     this.testUrl = `redis://test:${testPassword}@127.0.0.1:${port}/0`;
     this.#passwords = passwords;
     this.#testPassword = testPassword;
