@@ -41,8 +41,9 @@ export function pullSourcesFor(requester: Requester, known: Known): PullSources 
   }
   if (known.images.length === 0) return undefined;
   const remembered = known.images.flatMap(({ status }) => status?.pullSecrets ?? []);
-  const named = namedSecrets(known.repositories);
-  const sources = collect([...known.pods, ...known.templates], [...named, ...remembered]);
+  // However many pods there are: what a person named for all of them is tried.
+  const named = distinct(namedSecrets(known.repositories));
+  const sources = collect([...known.pods, ...known.templates], [...named, ...remembered], SOURCES_MAX - named.length);
   if (requester.checks !== true || known.fallback === undefined) return sources;
   return { ...sources, secrets: [...sources.secrets, known.fallback] };
 }
@@ -54,19 +55,20 @@ export function namedSecrets(repositories: readonly Repository[]): SecretName[] 
   );
 }
 
-function collect(holders: readonly HolderView[], further: readonly SecretName[]): PullSources {
+/** `ownMax`: how many secrets of holders there may be. */
+function collect(holders: readonly HolderView[], further: readonly SecretName[], ownMax = SOURCES_MAX): PullSources {
   // What is in no namespace has no secrets either.
   const inNamespaces = holders.filter(({ namespace }) => namespace !== '');
   const own = inNamespaces.flatMap(({ namespace, pullSecrets }) => pullSecrets.map((name) => ({ namespace, name })));
   const accounts = inNamespaces.map(({ namespace, serviceAccount }) => ({ namespace, name: serviceAccount }));
-  return { secrets: distinct([...own, ...further]), serviceAccounts: distinct(accounts) };
+  return { secrets: distinct([...distinct(own, ownMax), ...further]), serviceAccounts: distinct(accounts) };
 }
 
 /** Each once, in order, bounded: one request may not read the whole cluster's secrets. */
-export function distinct(names: readonly SecretName[]): SecretName[] {
+export function distinct(names: readonly SecretName[], max = SOURCES_MAX): SecretName[] {
   const found = new Map<string, SecretName>();
   for (const { namespace, name } of names) {
-    if (found.size === SOURCES_MAX) break;
+    if (found.size >= max) break;
     found.set(`${namespace}/${name}`, { namespace, name });
   }
   return [...found.values()];

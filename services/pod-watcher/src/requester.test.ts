@@ -119,8 +119,12 @@ describe('pullSourcesFor', () => {
     expect(pullSourcesFor({ ...service, checks: true }, { ...withFallback, images: [] })).toBeUndefined();
   });
 
-  it('is bounded', () => {
+  it('is bounded, and has what a person named for all whatever else there is', () => {
     const many = Array.from({ length: 100 }, (_, index) => podView({ name: `p${index}`, pullSecrets: [`s${index}`] }));
     expect(pullSourcesFor(service, { ...known, pods: many })?.secrets).toHaveLength(32);
+    const repositories = [repository({ spec: { pullSecretNames: ['v1'], pullSecretsNamespace: 'shop' } })];
+    const { secrets } = pullSourcesFor(service, { ...known, pods: many, repositories })!;
+    expect(secrets).toHaveLength(32);
+    expect(secrets).toContainEqual({ namespace: 'shop', name: 'v1' });
   });
 });
