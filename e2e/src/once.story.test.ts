@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { SERVICES } from '@kuik/contracts';
+import { whyNotHere } from '@kuik/testbed';
 import { sized } from '@kuik/tooling';
+import { NODE_STORY } from './node/node-story.ts';
 import { StartProcess } from './start-process.fixture.ts';
 import { MAIN_JOB } from './story/main-job.ts';
 
@@ -54,6 +56,21 @@ describe('npm start -- --once', () => {
     expect(broken.output).not.toContain('steps held');
     expect(code).toBe(1);
   });
+
+  // The steps are real-node.story's; here it is the command, which takes a machine's one node for most of a minute.
+  if (sized({ usual: false, full: true }) && whyNotHere().length === 0)
+    it('tells the story of a real node with --node', async () => {
+      const start = new StartProcess(['--once', '--node']);
+      try {
+        expect([await start.ended(), start.output]).toEqual([
+          0,
+          expect.stringContaining(`All ${NODE_STORY.length} steps held.`),
+        ]);
+        expect(start.leftData).toBe(false);
+      } finally {
+        await start.stop();
+      }
+    }, 300_000);
 
   it('refuses an upstream that does not exist', async () => {
     const start = new StartProcess(['--once', '--upstream', 'nowhere']);
