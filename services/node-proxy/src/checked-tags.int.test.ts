@@ -159,6 +159,18 @@ describe('tags that are checked when they are pulled', () => {
     expect(digestOf((await pull(next.digest)).body)).toBe(next.digest);
   });
 
+  it.each<[string, Fault | undefined]>([
+    ['that broke connections', unreachable],
+    ['that nobody listens for', undefined],
+  ])('fails while that is asked for, however often, of a registry %s', async (_name, fault) => {
+    const strict = await world.start({ settings: settings({ strict: ['unreachable'] }) });
+    const pulled = await Promise.all(Array.from({ length: 8 }, () => tagOn(one)));
+    if (fault === undefined) await world.faults.host(HOST).down();
+    else world.faults.host(HOST).on({ kind: 'manifest' }).fault(fault);
+    for (const tag of pulled) expect((await pull(tag, strict)).status).toBeGreaterThanOrEqual(400);
+    await strict.close();
+  });
+
   it('is fresh again soon after upstream is back', async () => {
     const tag = await tagOn(two);
     world.faults.host(HOST).on({ kind: 'manifest' }).fault({ do: 'answer', status: 500 });

@@ -72,13 +72,19 @@ export interface FindManifestOptions {
 
 const REMEMBERED = 5_000;
 
+/** A host that had no answer. */
+interface Silence {
+  readonly untilMs: number;
+  readonly failure: CheckFailure;
+}
+
 /** Finds manifests: asks `route` for the order, then asks each place in turn. */
 export class FindManifest {
   readonly #options: FindManifestOptions;
   readonly #cacheTags: BriefMemory<ManifestHead>;
   readonly #upstreamTags: BriefMemory<ManifestHead>;
   readonly #upstreamBytes: BriefMemory<Read>;
-  readonly #silentUntilMs = new WeightedLru<number>(REMEMBERED);
+  readonly #silent = new WeightedLru<Silence>(REMEMBERED);
 
   constructor(options: FindManifestOptions) {
     this.#options = options;
@@ -173,28 +179,39 @@ export class FindManifest {
     const { host } = step.repository;
     const asked = this.#read(step, asking).then(
       (found) => {
-        this.#silentUntilMs.delete(host);
+        this.#silent.delete(host);
         return found;
       },
       (error: unknown) => {
-        if (error instanceof UpstreamFailure && (error.code === 'timeout' || error.code === 'refused')) {
-          this.#silentUntilMs.set(host, now() + silentMs);
-        }
+        this.#noteSilence(host, error);
         throw error;
       },
     );
-    const silent = (this.#silentUntilMs.get(host) ?? -Infinity) > now();
+    const silence = this.#silenceOf(host, step.check !== undefined);
     // The time of a check is bounded where it is asked.
-    if (!silent && step.check !== undefined) return asked;
-    const first = await inTime(silent ? 0 : patienceMs, asked);
+    if (silence === undefined && step.check !== undefined) return asked;
+    const first = await inTime(silence === undefined ? patienceMs : 0, asked);
     if (!first.late) return first.value;
-    this.#silentUntilMs.set(host, now() + silentMs);
+    this.#silent.set(host, { untilMs: now() + silentMs, failure: silence?.failure ?? 'timeout' });
     try {
       return await this.#read(fallback, asking);
     } catch (error) {
       asking.aside(error, fallback);
       return asked;
     }
+  }
+
+  #noteSilence(host: string, error: unknown): void {
+    if (!(error instanceof UpstreamFailure) || (error.code !== 'timeout' && error.code !== 'refused')) return;
+    const { silentMs, now } = this.#options;
+    this.#silent.set(host, { untilMs: now() + silentMs, failure: checkFailureOf(error) });
+  }
+
+  /** That a host had no answer a moment ago; undefined also when what is kept may not be served for that reason. */
+  #silenceOf(host: string, isChecked: boolean): Silence | undefined {
+    const silence = this.#silent.get(host);
+    if (silence === undefined || silence.untilMs <= this.#options.now()) return undefined;
+    return isChecked && this.#options.strict.has(silence.failure) ? undefined : silence;
   }
 
   async #read(step: Step, asking: Asking): Promise<FoundManifest> {
