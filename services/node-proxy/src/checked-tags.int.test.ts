@@ -159,6 +159,40 @@ describe('tags that are checked when they are pulled', () => {
     expect(digestOf((await pull(next.digest)).body)).toBe(next.digest);
   });
 
+  describe('and upstream takes its time', () => {
+    /** Long enough that no pause of a busy machine makes up for it. */
+    const LONG_MS = 2_000;
+    const patient = (tagSettings: object = {}) =>
+      world.start({ settings: settings({ patience: `${LONG_MS}ms`, ...tagSettings }) });
+    const silentManifests = () => world.faults.host(HOST).on({ kind: 'manifest', method: 'GET' }).fault({ do: 'hang' });
+
+    it('waits no longer than the patience for the question and what it moved to together', async () => {
+      const { tag } = await moveTo('slowly named');
+      world.faults
+        .host(HOST)
+        .on({ kind: 'manifest', method: 'HEAD' })
+        .latency(0.75 * LONG_MS);
+      silentManifests();
+      const other = await patient();
+      const answer = await pull(tag, other);
+      expect(shown(answer, other)).toMatchObject({ digest: one.digest, reason: 'CheckFailed' });
+      expect(answer.ms).toBeLessThan(1.5 * LONG_MS);
+      await other.close();
+    });
+
+    it('waits once for what it moved to, while the answer that named it counts', async () => {
+      const { tag } = await moveTo('never given');
+      silentManifests();
+      const other = await patient({ atMostEvery: '60s' });
+      await pull(tag, other);
+      const began = performance.now();
+      for (let pulls = 0; pulls < 4; pulls += 1)
+        expect(shown(await pull(tag, other), other)).toMatchObject({ digest: one.digest, reason: 'CheckFailed' });
+      expect(performance.now() - began).toBeLessThan(2 * LONG_MS);
+      await other.close();
+    });
+  });
+
   it.each<[string, Fault | undefined]>([
     ['that broke connections', unreachable],
     ['that nobody listens for', undefined],

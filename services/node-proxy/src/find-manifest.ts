@@ -224,13 +224,17 @@ export class FindManifest {
       return { ...(await this.#fromCache(repository, digest, ask)), step };
     }
     if (isDigest) {
-      const moved = step.reason === REASONS.tagChecked;
-      return { ...(await this.#fromUpstream(repository, reference, asking, moved)), step };
+      const patienceMs = this.#silenceOf(repository.host, true) === undefined ? this.#options.checkPatienceMs : 0;
+      const withinMs = step.reason === REASONS.tagChecked ? patienceMs : undefined;
+      return { ...(await this.#fromUpstream(repository, reference, asking, withinMs)), step };
     }
+    const startedMs = this.#options.now();
     const head = await (step.check === undefined
       ? this.#upstreamTag(repository, reference, requestId)
       : this.#checkedTag(step, step.check, requestId));
     const moved = step.check !== undefined && head.digest !== step.check.kept;
+    // What the question took is gone from the time that the answer may take.
+    const leftMs = Math.max(0, this.#options.checkPatienceMs - (this.#options.now() - startedMs));
     if (asking.headOnly && !moved) return { ...pick(head), from: 'upstream', fromMemory: false, step };
     // Upstream has said which digest; the cache may well have its bytes.
     const there = { from: 'cache', repository, reference: head.digest } as const;
@@ -242,7 +246,7 @@ export class FindManifest {
         asking.aside(error, there);
       }
     }
-    return { ...(await this.#fromUpstream(repository, head.digest, asking, moved)), step };
+    return { ...(await this.#fromUpstream(repository, head.digest, asking, moved ? leftMs : undefined)), step };
   }
 
   async #fromCache(repository: Repository, digest: string, ask: CacheAsk): Promise<Read> {
@@ -251,15 +255,23 @@ export class FindManifest {
   }
 
   /**
-   * `moved`: a checked tag has moved on to it. Who is told so asks for it next, and kept bytes cannot stand for it then: it is told when it is in hand,
-   * within the time of a check (what comes later is there for the next who asks).
+   * `withinMs`: a checked tag has moved on to it. Who is told so asks for it next, and kept bytes cannot stand for it then: it is told when it is in hand,
+   * within what is left of the time of a check (what comes later is there for the next who asks).
    */
-  async #fromUpstream(repository: Repository, digest: string, asking: Asking, moved = false): Promise<Read> {
-    if (!moved) return this.#askUpstream(repository, digest, asking);
+  async #fromUpstream(
+    repository: Repository,
+    digest: string,
+    asking: Asking,
+    withinMs: number | undefined,
+  ): Promise<Read> {
+    if (withinMs === undefined) return this.#askUpstream(repository, digest, asking);
     const asked = this.#askUpstream(repository, digest, { ...asking, headOnly: false });
-    const { strict, checkPatienceMs } = this.#options;
-    if (strict.has('timeout')) return asked;
-    return answeredWithin(checkPatienceMs, `give ${repositoryName(repository)}@${digest}`, asked);
+    if (this.#options.strict.has('timeout')) return asked;
+    const { host } = repository;
+    return answeredWithin(withinMs, `give ${repositoryName(repository)}@${digest}`, asked).catch((error: unknown) => {
+      if (this.#silenceOf(host, true) === undefined) this.#noteSilence(host, error);
+      throw error;
+    });
   }
 
   #askUpstream(repository: Repository, digest: string, { headOnly, requestId }: Asking): Promise<Read> {
