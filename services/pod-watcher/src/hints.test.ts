@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { HOLDERS_CONFIRM, IMAGE_USED, project } from '@kuik/contracts';
 import { PODS } from '@kuik/kube';
-import { cacheStanza, IMAGE, removalStanza } from './testing/objects.ts';
+import { cacheStanza, IMAGE, OTHER_DIGEST, removalStanza } from './testing/objects.ts';
 import { createWorld, eventually } from './testing/world.ts';
 
 let world: ReturnType<typeof createWorld>;
@@ -91,5 +91,46 @@ describe('hints of admissions, and wishes of persons', () => {
       () => world.image(IMAGE)?.metadata.annotations?.['kuik.enix.io/force-update'] === undefined,
     );
     expect(world.jobs.map(({ reason }) => reason)).toEqual(['NotCached', 'Forced']);
+  });
+
+  const annotations = { 'kuik.enix.io/force-update': 'true' };
+  const forced = () => world.jobs.filter(({ reason }) => reason === 'Forced').length;
+  const put = (wish: object, change: Parameters<typeof cacheStanza>[0]) => {
+    const image = world.image(IMAGE)!;
+    const cache = cacheStanza({ forUid: image.metadata.uid, ...change });
+    world.putImage({
+      ...image,
+      metadata: { ...image.metadata, annotations: wish },
+      status: { ...image.status, cache },
+    });
+  };
+
+  it('copies again at the same wish, said again when it was carried out', async () => {
+    world.pod('web', IMAGE);
+    await world.replica().start();
+    await world.copied();
+    let copiedAt = world.image(IMAGE)!.status!.cache!.copiedAt!;
+    for (const times of [1, 2, 3]) {
+      put(annotations, { copiedAt, ...(times === 1 ? {} : { forced: 'true' }) });
+      await eventually(`${times} forced intents`, () => forced() === times);
+      copiedAt = new Date(Date.parse(copiedAt) + 60_000).toISOString();
+      put(annotations, { copiedAt, forced: 'true' });
+      const wishes = () => Object.keys(world.image(IMAGE)?.metadata.annotations ?? {});
+      await eventually('the wish gone', () => !wishes().includes('kuik.enix.io/force-update'));
+    }
+  });
+
+  it('copies again at the same wish, said again after it was taken back', async () => {
+    world.pod('web', IMAGE);
+    await world.replica().start();
+    await world.copied();
+    const copiedAt = world.image(IMAGE)!.status!.cache!.copiedAt!;
+    put(annotations, { copiedAt });
+    await eventually('a forced intent', () => forced() === 1);
+    const later = { digest: OTHER_DIGEST, copiedAt: new Date(Date.parse(copiedAt) + 60_000).toISOString() };
+    put({}, later);
+    await eventually('the copy to be told', () => world.image(IMAGE)?.status?.digest === OTHER_DIGEST.slice(7));
+    put(annotations, later);
+    await eventually('another forced intent', () => forced() === 2);
   });
 });

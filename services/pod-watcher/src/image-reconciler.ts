@@ -13,7 +13,7 @@ import { makesWay } from './make-way.ts';
 import type { MovedTags } from './moved-tags.ts';
 import type { MissingContentBook } from './missing-content.ts';
 import { neverCached } from './never-cached.ts';
-import { nextStep, type RetryTimes, type Step, STEP_REASONS } from './next-step.ts';
+import { forceWish, nextStep, type RetryTimes, type Step, STEP_REASONS } from './next-step.ts';
 import type { ResourceWriter } from './resource-writer.ts';
 import type { Settling } from './settling.ts';
 import { recordedSummary, summarise } from './summary.ts';
@@ -180,8 +180,10 @@ export class ImageReconciler {
     requestId?: string,
   ): Promise<number | undefined> {
     const { intents, missing, moved, platforms: wantedPlatforms, clock, retry, count, log, writer } = this.#parts;
+    if (forceWish(image) === undefined) intents.forgetForce(image.metadata.uid);
     if (intents.forceAnswered(image)) {
       await writer.dropForceWish(image);
+      intents.forgetForce(image.metadata.uid);
       return undefined;
     }
     const platforms = wantedPlatforms.wanted();

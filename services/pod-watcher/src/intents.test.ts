@@ -124,6 +124,16 @@ describe('Intents', () => {
     expect(intents.unraisedForce(other)).toBe(true);
   });
 
+  it('takes the same words for another wish once the first is gone', async () => {
+    const { intents, raise } = setup();
+    const wished = cachedImage({ metadata: WISH, status: { cache: cacheStanza({ forced: '7' }) } });
+    await raise(wished, 'Forced');
+    intents.forgetForce(UID);
+    expect(intents.unraisedForce(wished)).toBe(true);
+    const copied = cachedImage({ metadata: WISH, status: { cache: cacheStanza({ forced: '7', copiedAt: at(0) }) } });
+    expect(intents.forceAnswered(copied)).toBe(false);
+  });
+
   it('keeps the wish of an intent that the queue did not take', async () => {
     const { redis, intents, raise } = setup();
     redis.away = true;

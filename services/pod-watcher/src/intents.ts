@@ -88,6 +88,12 @@ export class Intents {
     return cache?.forced === force.wish && cache.copiedAt !== force.copiedAt;
   }
 
+  /** Nobody wishes for a copy any more: the same words said again are another wish. */
+  forgetForce(uid: string): void {
+    const raised = this.#raised.get(uid);
+    if (raised?.force !== undefined) this.#raised.set(uid, { basis: raised.basis });
+  }
+
   forget(uid: string): void {
     this.#raised.delete(uid);
   }
