@@ -51,6 +51,8 @@ export const cacheStanza = z.object({
   /** Blobs that needed no transfer: present or mounted. */
   sharedBlobs: int.optional(),
   copiedAt: time.optional(),
+  /** When upstream was last asked what the image's name stands for; absent: at `copiedAt`. A look for what the cache lacks asks by digest, or not at all. */
+  askedAt: time.optional(),
   /** What `spec.pin` named when this was copied: the cache keeps it under a tag of its own. */
   pinned: digest.optional(),
   /** The forced update that this copy answered (annotation's value). */

@@ -212,6 +212,20 @@ describe('workOn', () => {
     expect(stanzas.map((stanza) => stanza?.pinned)).toEqual([pin]);
   });
 
+  it.each<[string, Partial<CacheStanza>, string, string | undefined]>([
+    ['a copy asks', {}, DIGEST, undefined],
+    ['a look for what the cache lacks does not', { damaged: [old(1)] }, DIGEST, at(5)],
+    ['nor does the next one', { damaged: [old(1)], askedAt: at(9) }, DIGEST, at(9)],
+    ['a look that had to take what the tag names now does', { damaged: [old(1)], askedAt: at(9) }, old(2), undefined],
+  ])('keeps when upstream was asked what the name stands for: %s', async (_what, cache, digest, askedAt) => {
+    const { stanzas } = await run((world) => {
+      const before = { forUid: 'u1', digest: DIGEST, copiedAt: at(5), ...cache };
+      world.object = image({}, 'shop.example/app:1', { cache: before });
+      world.copy = async () => ({ ...result, digest });
+    });
+    expect(stanzas.map((stanza) => [stanza?.copiedAt, stanza?.askedAt])).toEqual([[at(0), askedAt]]);
+  });
+
   it('copies, records, announces', async () => {
     const { outcome, stanzas, announced, ended } = await run();
     expect(outcome).toEqual({ do: 'done' });

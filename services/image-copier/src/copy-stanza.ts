@@ -39,9 +39,17 @@ export function copied(image: CachedImage, target: CopyTarget, result: CopyResul
     ...described(image, target, result),
     ...historyOf(image, result.digest, now),
     copiedAt: now.toISOString(),
+    ...askedOf(image, target, result),
     ...(target.pin === undefined ? {} : { pinned: target.pin.digest }),
     ...(forced === undefined ? {} : { forced }),
   };
+}
+
+/** What is verified is looked for as the digest that was there: what its name stands for upstream nobody asked. */
+function askedOf(image: CachedImage, { verify }: CopyTarget, { digest }: CopyResult): Pick<CacheStanza, 'askedAt'> {
+  const { askedAt, copiedAt } = stanzaOf(image, 'cache') ?? {};
+  const before = verify === digest ? (askedAt ?? copiedAt) : undefined;
+  return before === undefined ? {} : { askedAt: before };
 }
 
 /** What the tag named before, with what it leaves now. */

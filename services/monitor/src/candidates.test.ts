@@ -27,6 +27,7 @@ describe('watchedReference', () => {
 describe('candidateOf', () => {
   it.each<[string, number | undefined, CachedImageStatus, number | undefined]>([
     ['only the copy', undefined, { cache }, -100],
+    ['the copy before the cache was looked at', undefined, { cache: { ...cache, askedAt: at(-500) } }, -500],
     ['the exact time', NOW - 60_000, { cache }, -1],
     ['an exact time before the copy', NOW - 6_000_000_000, { cache }, -100],
     [

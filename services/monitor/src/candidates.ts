@@ -23,7 +23,12 @@ export function candidateOf(image: CachedImage, checkedAt: number | undefined): 
   if (reference === undefined) return undefined;
   const cache = stanzaOf(image, 'cache');
   const upstream = stanzaOf(image, 'upstream');
-  const told = [upstream?.lastSeen, answeredAt(upstream?.error), cache?.copiedAt, answeredAt(cache?.error)];
+  const told = [
+    upstream?.lastSeen,
+    answeredAt(upstream?.error),
+    cache?.askedAt ?? cache?.copiedAt,
+    answeredAt(cache?.error),
+  ];
   const times = [checkedAt, ...told.map(parseTime)];
   const known = times.filter((time) => time !== undefined);
   return {

@@ -11,6 +11,7 @@ import {
   at,
   cachedImage,
   cacheStanza,
+  DAY,
   DIGEST,
   failedCopy,
   MINUTE,
@@ -146,6 +147,18 @@ describe('summarise', () => {
       undefined,
       'Ready',
       'UpstreamAvailable=False/Deleted',
+    ],
+    [
+      'deleted upstream, and looked at in the cache since',
+      cachedImage({
+        status: {
+          cache: cacheStanza({ copiedAt: at(1), askedAt: at(-DAY) }),
+          upstream: upstreamStanza({ state: 'Deleted', lastSeen: at(0) }),
+        },
+      }),
+      undefined,
+      'Ready',
+      'Orphaned=True/UpstreamDeleted',
     ],
     [
       'a moved tag',

@@ -76,6 +76,11 @@ describe('updateAt', () => {
   it.each([
     ['an hour after its last copy', copied(-10 * MINUTE), NOW + 50 * MINUTE],
     ['due since long', copied(-DAY), NOW - DAY + HOUR],
+    [
+      'an hour after upstream was last asked, whenever its content was looked at since',
+      cachedImage({ status: { cache: cacheStanza({ copiedAt: at(-MINUTE), askedAt: at(-DAY) }) } }),
+      NOW - DAY + HOUR,
+    ],
     ['never copied', cachedImage(), 0],
     ['never: a digest does not move', copied(-DAY, `nginx@sha256:${'a'.repeat(64)}`), undefined],
     ['never: no reference', copied(-DAY, 'a:b:c'), undefined],

@@ -61,8 +61,8 @@ export function updateAt(image: CachedImage, policy: UpdatePolicy): number | und
   if (policy.kind !== 'every' || !policy.matches(image)) return undefined;
   const reference = tryParseReference(image.spec.sourceImage);
   if (reference === undefined || reference.digest !== undefined) return undefined;
-  const copiedAt = stanzaOf(image, 'cache')?.copiedAt;
-  return copiedAt === undefined ? 0 : Date.parse(copiedAt) + policy.everyMs;
+  const { copiedAt, askedAt = copiedAt } = stanzaOf(image, 'cache') ?? {};
+  return askedAt === undefined ? 0 : Date.parse(askedAt) + policy.everyMs;
 }
 
 const known = new WeakMap<Repository['spec'], UpdatePolicy>();

@@ -36,7 +36,7 @@ export function upstreamView(image: CachedImage): UpstreamView {
   const failed = failure === undefined ? undefined : STATE_OF_CODE[failure.code];
 
   if (failure !== undefined && failed !== undefined && !(checkedAt !== undefined && checkedAt > failure.at)) {
-    const lastSeen = latest(upstream?.lastSeen, cache?.copiedAt);
+    const lastSeen = latest(upstream?.lastSeen, cache?.askedAt ?? cache?.copiedAt);
     return {
       state: failed,
       ...(lastSeen === undefined ? {} : { lastSeen }),
@@ -44,9 +44,9 @@ export function upstreamView(image: CachedImage): UpstreamView {
       why: failure.message,
     };
   }
-  const copiedAt = cache?.digest === undefined ? undefined : cache.copiedAt;
-  if (copiedAt !== undefined && !(checkedAt !== undefined && checkedAt > copiedAt)) {
-    return { state: 'Available', digest: cache!.digest!, lastSeen: copiedAt, lastAsked: copiedAt };
+  const askedAt = cache?.digest === undefined ? undefined : (cache.askedAt ?? cache.copiedAt);
+  if (askedAt !== undefined && !(checkedAt !== undefined && checkedAt > askedAt)) {
+    return { state: 'Available', digest: cache!.digest!, lastSeen: askedAt, lastAsked: askedAt };
   }
   if (upstream === undefined) return { state: 'Unknown' };
   const moved = upstream.state === 'Moved' && upstream.digest !== undefined && upstream.digest === cache?.digest;
