@@ -45,6 +45,23 @@ it.each([
     { ...STANDARD, checks: 6, windowMs: HOUR, intervalMs: HOUR, timeoutMs: 5_000 },
   ],
   ['an item that opts out', { registries: V2 }, 'r.test', { method: 'GET', resolveDigest: false, checks: 25 }],
+  [
+    'an item that opts in',
+    {
+      registries: {
+        default: { resolveDigest: false, maxPerInterval: 3 },
+        items: { 'r.test': { resolveDigest: true } },
+      },
+    },
+    'r.test',
+    { ...STANDARD, checks: 3, resolveDigest: true },
+  ],
+  [
+    'a default that opts out',
+    { registries: { default: { resolveDigest: false } } },
+    'r.test',
+    { ...STANDARD, resolveDigest: false },
+  ],
   ['what objects inherit', { registries: V2 }, 'constructor', { checks: 25 }],
 ])('a registry is asked as %s says', (_, monitor, host, expected) => {
   const needed = { nats: { url: 'nats://n:1' }, redis: { url: 'redis://r:1' } };
