@@ -12,6 +12,8 @@ const IMAGES = Object.keys(COSTS);
 /** Three images are looked at in turns; a busy machine takes its time. */
 const CHECKS_MS = 30_000 + 2 * CHECK_EVERY_MS * (CHECKS / IMAGES.length);
 const LIMIT = 100;
+/** For how long whoever has used up a quota rests, seconds: longer than the story. Unless it is told, it is for a time at random. */
+const REST_S = 600;
 
 let world: QuotaWorld;
 beforeAll(async () => {
@@ -73,11 +75,12 @@ it('thirty-six workers, three images: each manifest that they need is counted on
 
   // The bucket is empty.
   quota.clear();
-  const empty = world.hub.on().quota(0);
+  const empty = world.hub.on().quota(0, { retryAfter: REST_S });
   const fresh = await world.push('fresh');
   await world.use('fresh');
   await world.until('the Hub to be parked', async () => (await world.gauge('kuik_upstream_parked_seconds')) > 0);
   expect(await world.gauge('kuik_upstream_quota_remaining')).toBe(0);
+  expect(await world.gauge('kuik_upstream_quota_refill_seconds')).toBeGreaterThan(0);
   for (const node of world.nodes) for (const name of IMAGES) await pull(node, name);
   const first = await world.get(world.nodes[0]!, 'fresh', '1');
   expect([first.status, first.text]).toEqual([429, expect.stringContaining('KUIK-REG-429')]);
@@ -113,7 +116,7 @@ it('whoever has a login has a quota of its own: what strangers or another login 
   await world.ready('alice-1');
 
   // Now alice has used up hers.
-  world.hub.on({ kind: 'manifest', repository: 'library/alice-2' }).quota(0);
+  world.hub.on({ kind: 'manifest', repository: 'library/alice-2' }).quota(0, { retryAfter: REST_S });
   await world.use('alice-2', HUB, 'alice');
   await world.until('alice to rest', async () => (await parked('credential')) > 0);
   await world.until('the resource to say so', async () => (await errorOf('alice-2')) === 'KUIK-REG-429');

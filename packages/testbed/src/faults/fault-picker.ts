@@ -109,8 +109,11 @@ export class FaultPicker {
   }
 
   /** Docker Hub's quota: headers on every manifest answer, 429 for GETs past the limit. */
-  quota(limit: number, windowSeconds = 21_600): RuleHandle {
-    return this.fault({ do: 'quota', limit, windowSeconds });
+  quota(
+    limit: number,
+    { windowSeconds = 21_600, retryAfter }: { windowSeconds?: number; retryAfter?: number } = {},
+  ): RuleHandle {
+    return this.fault({ do: 'quota', limit, windowSeconds, ...(retryAfter === undefined ? {} : { retryAfter }) });
   }
 
   serverError(status = 500): RuleHandle {

@@ -143,18 +143,18 @@ describe('answers', () => {
   });
 
   it('a quota: headers on every manifest, HEADs free, 429 past the limit', async () => {
-    hub().on().quota(2);
+    hub().on().quota(2, { retryAfter: 60 });
     const seen: unknown[] = [];
     for (const method of ['GET', 'HEAD', 'GET', 'GET', 'HEAD']) {
       const { status, headers } = await getTag('1', { method });
-      seen.push([method, status, headers['ratelimit-remaining']]);
+      seen.push([method, status, headers['ratelimit-remaining'], headers['retry-after']]);
     }
     expect(seen).toEqual([
-      ['GET', 200, '1;w=21600'],
-      ['HEAD', 200, '1;w=21600'],
-      ['GET', 200, '0;w=21600'],
-      ['GET', 429, '0;w=21600'],
-      ['HEAD', 200, '0;w=21600'],
+      ['GET', 200, '1;w=21600', undefined],
+      ['HEAD', 200, '1;w=21600', undefined],
+      ['GET', 200, '0;w=21600', undefined],
+      ['GET', 429, '0;w=21600', '60'],
+      ['HEAD', 200, '0;w=21600', undefined],
     ]);
     expect(await getBlob()).toMatchObject({ status: 200 });
   });

@@ -22,7 +22,7 @@ const FIELDS: Readonly<Record<Fault['do'], Readonly<Record<string, FieldType | `
   },
   hang: {},
   reset: {},
-  quota: { limit: 'number!', windowSeconds: 'number!' },
+  quota: { limit: 'number!', windowSeconds: 'number!', retryAfter: 'number' },
   gone: {},
   serve: { digest: 'string!' },
   redirect: { to: 'string', status: 'number' },

@@ -23,7 +23,8 @@ export async function relay(serving: Serving, exchange: Exchange, verdict: Verdi
       ? {}
       : quotaHeaders(quota.limit, quota.limit - verdict.quotaSpent - spends(facts.method), quota.windowSeconds);
   if (quota !== undefined && facts.method !== 'HEAD' && verdict.quotaSpent >= quota.limit) {
-    reply(exchange, errorReply(429, 'TOOMANYREQUESTS', 'You have reached your pull rate limit.', extra));
+    const rest = quota.retryAfter === undefined ? extra : { ...extra, 'retry-after': String(quota.retryAfter) };
+    reply(exchange, errorReply(429, 'TOOMANYREQUESTS', 'You have reached your pull rate limit.', rest));
     return;
   }
   if (aim?.do === 'gone') {

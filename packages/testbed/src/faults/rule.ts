@@ -52,8 +52,8 @@ export type Fault =
   | { readonly do: 'hang' }
   /** Breaks the connection before any answer. */
   | { readonly do: 'reset' }
-  /** Docker Hub's way: `ratelimit-*` headers on every manifest answer; GETs past `limit` get 429. HEADs cost nothing. */
-  | { readonly do: 'quota'; readonly limit: number; readonly windowSeconds: number }
+  /** Docker Hub's way: `ratelimit-*` headers on every manifest answer; GETs past `limit` get 429, with `Retry-After` (seconds) when that is given. HEADs cost nothing. */
+  | { readonly do: 'quota'; readonly limit: number; readonly windowSeconds: number; readonly retryAfter?: number }
   /** 404 as for something that was deleted; a tag named exactly also leaves the tags list. */
   | { readonly do: 'gone' }
   /** The tag names another digest. */
