@@ -13,7 +13,7 @@ import { HOST } from './story/world.ts';
  * phase of the outage takes, and how many images are deleted.
  */
 const PHASE_MS = sized({ usual: 300, full: 20_000 });
-const ROUNDS = sized({ usual: 3, full: 7 });
+const ROUNDS = sized({ usual: 3, full: 8 });
 const WORKLOADS = sized({ usual: 6, full: 20 });
 /** The longest that a pod may wait for upstream; the product's own bound is 2 s. */
 const PATIENCE_MS = 300;
