@@ -1,11 +1,11 @@
 /**
- * What `kubectl get -o jsonpath=...` prints of a list, for expressions of one shape: a range over items that a field selects, of fields and quoted
+ * What `kubectl get -o jsonpath=...` prints of a list, for expressions of one shape: a range over items that have a field, of fields and quoted
  * text. Throws for any other.
  */
 export function jsonpathLines(expression: string, items: readonly unknown[]): string[] {
-  const range = /^\{range \.items\[\?\(@(?<field>[.\w]+)=="(?<value>[^"]+)"\)\]\}(?<each>.+)\{end\}$/.exec(expression);
+  const range = /^\{range \.items\[\?\(@(?<field>[.\w]+)\)\]\}(?<each>.+)\{end\}$/.exec(expression);
   if (range?.groups === undefined) throw new TypeError(`not such an expression: ${expression}`);
-  const { field, value, each } = range.groups as Record<'field' | 'value' | 'each', string>;
+  const { field, each } = range.groups as Record<'field' | 'each', string>;
   const parts = each.match(/\{[^}]+\}/g) ?? [];
   if (parts.join('') !== each) throw new TypeError(`text outside of braces: ${each}`);
   const print = (item: unknown): string =>
@@ -13,7 +13,7 @@ export function jsonpathLines(expression: string, items: readonly unknown[]): st
       .map((part) => part.slice(1, -1))
       .map((part) => (part.startsWith('"') ? (JSON.parse(part) as string) : textAt(item, part)))
       .join('');
-  const selected = items.filter((item) => textAt(item, field) === value);
+  const selected = items.filter((item) => textAt(item, field) !== '');
   return selected.map(print).join('').split('\n').slice(0, -1);
 }
 

@@ -73,6 +73,8 @@ export const upstreamStanza = z.object({
   state: z.enum(UPSTREAM_STATES),
   digest: digest.optional(),
   lastSeen: time.optional(),
+  /** When upstream first said that it does not have the image; stays until it is seen there again, whatever comes of asking meanwhile. */
+  goneSince: time.optional(),
   error: stanzaError.optional(),
 });
 

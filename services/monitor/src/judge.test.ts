@@ -139,6 +139,18 @@ describe('judge', () => {
     },
   );
 
+  it('knows since when an image is gone, whatever comes of asking, until it is seen again', () => {
+    const deleted = judge(imageOf(), failed('not-found'), NOW).stanza;
+    expect(deleted.goneSince).toBe(at(0));
+    for (const code of ['not-found', 'timeout', 'rate-limited', 'server-error', 'unauthorized'] as const) {
+      expect(judge(withUpstream(deleted), failed(code), NOW + 60_000).stanza.goneSince).toBe(at(0));
+    }
+    expect(judge(withUpstream(deleted), seen(DIGEST), NOW).stanza).not.toHaveProperty('goneSince');
+    const tagIsGone = judge(withUpstream(deleted), { ...seen(DIGEST), by: 'digest' }, NOW).stanza;
+    expect([tagIsGone.state, tagIsGone.goneSince]).toEqual(['Deleted', at(0)]);
+    expect(judge(imageOf(), failed('timeout'), NOW).stanza).not.toHaveProperty('goneSince');
+  });
+
   it('says which digest a tag names in vain', () => {
     const { error } = judge(imageOf(), { ...failed('not-found'), digest: OTHER }, NOW).stanza;
     expect(error?.message).toContain(`the tag names ${OTHER}, which the registry does not have`);

@@ -72,7 +72,7 @@ const RECORD_MS = 24 * 3_600_000;
 
 /**
  * The stanza that a check makes, and whether it is worth a write. An answer is Available, or Moved when a tag's digest is not the cached
- * one; a refusal keeps what was last seen, and one without any quota left is RateLimited, as in kuik v2. 429 parks the registry by its own word, no answer at all makes it back off.
+ * one; a refusal keeps what was last seen, or since when nothing was, and one without any quota left is RateLimited, as in kuik v2. 429 parks the registry by its own word, no answer at all makes it back off.
  */
 export function judge(image: CachedImage, result: Exclude<CheckResult, { kind: 'undecided' }>, now: number): Judgement {
   const before = stanzaOf(image, 'upstream');
@@ -86,11 +86,13 @@ export function judge(image: CachedImage, result: Exclude<CheckResult, { kind: '
   const [state, name] = failureOf(result);
   const parkMs = result.retryAfterMs ?? DEFAULT_PARK_MS;
   const limited = result.code === 'rate-limited';
+  const goneSince = before?.goneSince ?? (state === 'Deleted' ? at : undefined);
   const stanza: UpstreamStanza = {
     forUid,
     state,
     ...(digest === undefined ? {} : { digest }),
     ...(before?.lastSeen === undefined ? {} : { lastSeen: before.lastSeen }),
+    ...(goneSince === undefined ? {} : { goneSince }),
     error: {
       code: ERROR_CODES[name].code,
       message: explainFailure(name, result, image.spec.sourceImage),

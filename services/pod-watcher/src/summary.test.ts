@@ -161,6 +161,23 @@ describe('summarise', () => {
       'Orphaned=True/UpstreamDeleted',
     ],
     [
+      'deleted upstream, which cannot be asked now',
+      cachedImage({
+        status: {
+          cache: cacheStanza(),
+          upstream: upstreamStanza({
+            state: 'RateLimited',
+            lastSeen: at(-DAY),
+            goneSince: at(0),
+            error: { code: 'KUIK-REG-429', message: 'not now', at: at(1) },
+          }),
+        },
+      }),
+      undefined,
+      'Ready',
+      'Orphaned=True/UpstreamDeleted',
+    ],
+    [
       'a moved tag',
       cachedImage({
         status: { cache: cacheStanza(), upstream: upstreamStanza({ state: 'Moved', digest: OTHER_DIGEST }) },
@@ -215,6 +232,18 @@ describe('summarise', () => {
       expect(CONDITIONS[type as ConditionType]).toContain(reason);
     }
     expect(cachedImageStatus.parse(summary)).toEqual(summary);
+  });
+
+  it.each<[string, CachedImageStatus]>([
+    ['worked', { cache: cacheStanza({ copiedAt: at(1) }) }],
+    [
+      'worked, whatever came of the next one',
+      { cache: { ...cacheStanza({ copiedAt: at(1) }), ...failedCopy({ at: at(2) }) } },
+    ],
+  ])('is no orphan once a copy %s', (_what, status) => {
+    const upstream = upstreamStanza({ state: 'Deleted', lastSeen: at(-DAY), goneSince: at(0) });
+    const { conditions = [] } = summarise(cachedImage({ status: { ...status, upstream } }), NOW);
+    expect(conditions.map(({ type }) => type)).not.toContain('Orphaned');
   });
 
   it("gives kuik v1's flat fields, digests as hex", () => {

@@ -14,7 +14,7 @@ import { displayOf, formatBytes } from './display.ts';
 import { neverCached } from './never-cached.ts';
 import type { RetryTimes } from './next-step.ts';
 import { nextTryAt } from './next-try.ts';
-import { type UpstreamView, upstreamView } from './upstream-view.ts';
+import { isOrphaned, type UpstreamView, upstreamView } from './upstream-view.ts';
 
 /** The derived part of `status`: phase, conditions, printer columns, kuik v1's flat fields. */
 export type Summary = Pick<
@@ -126,7 +126,7 @@ function conditionsOf(
     upToDateCondition(holding, upstream),
     upstreamCondition(upstream),
     heldCondition(image),
-    ...(holding.cached && upstream.state === 'Deleted' ? [orphanedCondition(upstream)] : []),
+    ...(isOrphaned(image, upstream) ? [orphanedCondition(upstream)] : []),
     ...(duplicateOf === undefined ? [] : [duplicateCondition(duplicateOf)]),
   ];
   return drafts.map((draft) => {

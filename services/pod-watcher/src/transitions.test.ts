@@ -16,7 +16,8 @@ import {
 import { repositoryTransitions, transitionsOf } from './transitions.ts';
 
 type Status = CachedImageStatus;
-const deleted = { upstream: upstreamStanza({ state: 'Deleted' }) };
+const deleted = { upstream: upstreamStanza({ state: 'Deleted', goneSince: at(-1) }) };
+const unsaid = upstreamStanza({ state: 'RateLimited', goneSince: at(-1) });
 
 const retry = { firstMs: 5_000, maxMs: 1_800_000, unavailableMs: 21_600_000 };
 const seen = (before: CachedImage | undefined, now: CachedImage) => transitionsOf(before, now, { retry, now: NOW });
@@ -38,6 +39,14 @@ describe('transitionsOf', () => {
     ['the same failure', { cache: failedCopy() }, { cache: failedCopy() }, []],
     ['gone upstream', { upstream: upstreamStanza() }, deleted, ['Warning UpstreamDeleted']],
     ['still gone', deleted, deleted, []],
+    ['gone, and not to be asked now', deleted, { upstream: unsaid }, []],
+    ['gone, as it was before it could not be asked', { upstream: unsaid }, deleted, []],
+    [
+      'back, after it could not be asked',
+      { upstream: unsaid },
+      { upstream: upstreamStanza() },
+      ['Normal UpstreamBack'],
+    ],
     ['back', deleted, { upstream: upstreamStanza() }, ['Normal UpstreamBack']],
     [
       'back and moved',

@@ -73,14 +73,16 @@ function upstreamTransitions(before: CachedImage, now: CachedImage): Transition[
   const is = stanzaOf(now, 'upstream');
   const state = is?.state;
   if (state === undefined) return [];
-  if (state === 'Deleted' && was?.state !== 'Deleted') {
+  const wasGone = was?.state === 'Deleted' || was?.goneSince !== undefined;
+  if (state === 'Deleted') {
+    if (wasGone) return [];
     const { cached } = holdingOf(now);
     const had = cached || was?.digest !== undefined;
     const message = `upstream does not have the image${had ? ' any more' : ''}; the cache ${cached ? 'keeps it' : 'does not have it'}`;
     return [{ type: 'Warning', reason: EVENT_REASONS.upstreamDeleted, message }];
   }
   const found: Transition[] = [];
-  const back = was?.state === 'Deleted' && (state === 'Available' || state === 'Moved');
+  const back = wasGone && (state === 'Available' || state === 'Moved');
   if (back) found.push({ type: 'Normal', reason: EVENT_REASONS.upstreamBack, message: 'upstream has the image again' });
   if (state === 'Moved' && (was?.state !== 'Moved' || was.digest !== is?.digest)) {
     found.push({

@@ -6,6 +6,8 @@ export interface UpstreamView {
   readonly state: UpstreamState;
   readonly digest?: string;
   readonly lastSeen?: string;
+  /** Since when it does not have the image, whether or not it says so now. */
+  readonly goneSince?: string;
   /** When somebody last asked, with or without an answer. */
   readonly lastAsked?: string;
   readonly why?: string;
@@ -32,6 +34,9 @@ export function upstreamView(image: CachedImage): UpstreamView {
   const upstream = stanzaOf(image, 'upstream');
   const cache = stanzaOf(image, 'cache');
   const checkedAt = latest(upstream?.lastSeen, upstream?.error?.at);
+  const askedAt = cache?.digest === undefined ? undefined : (cache.askedAt ?? cache.copiedAt);
+  const { goneSince } = upstream ?? {};
+  const gone = goneSince === undefined || (askedAt !== undefined && askedAt > goneSince) ? {} : { goneSince };
   const failure = cache?.error;
   const failed = failure === undefined ? undefined : STATE_OF_CODE[failure.code];
 
@@ -40,11 +45,11 @@ export function upstreamView(image: CachedImage): UpstreamView {
     return {
       state: failed,
       ...(lastSeen === undefined ? {} : { lastSeen }),
+      ...gone,
       lastAsked: failure.at,
       why: failure.message,
     };
   }
-  const askedAt = cache?.digest === undefined ? undefined : (cache.askedAt ?? cache.copiedAt);
   if (askedAt !== undefined && !(checkedAt !== undefined && checkedAt > askedAt)) {
     return { state: 'Available', digest: cache!.digest!, lastSeen: askedAt, lastAsked: askedAt };
   }
@@ -54,14 +59,15 @@ export function upstreamView(image: CachedImage): UpstreamView {
     state: moved ? 'Available' : upstream.state,
     ...(upstream.digest === undefined ? {} : { digest: upstream.digest }),
     ...(upstream.lastSeen === undefined ? {} : { lastSeen: upstream.lastSeen }),
+    ...gone,
     ...(checkedAt === undefined ? {} : { lastAsked: checkedAt }),
     ...(upstream.error === undefined ? {} : { why: upstream.error.message }),
   };
 }
 
 /** The cache holds what upstream does not have any more: nothing else can bring it back. */
-export function isOrphaned(image: CachedImage): boolean {
-  return holdingOf(image).cached && upstreamView(image).state === 'Deleted';
+export function isOrphaned(image: CachedImage, upstream = upstreamView(image)): boolean {
+  return holdingOf(image).cached && (upstream.state === 'Deleted' || upstream.goneSince !== undefined);
 }
 
 /** The later of two RFC 3339 times. */
