@@ -174,6 +174,29 @@ describe('copyImage', () => {
     expect(result.bytesCopied).toBe(image.bytes - image.root.size - first!.size - second!.size);
   });
 
+  it('brings layers in parallel, the largest first', async () => {
+    const image = await makeImage({ seed: 'parallel', layers: [1000, 4000, 2000, 5000, 3000] });
+    const { source, copy } = await world(image);
+    const sizes = new Map(image.blobs.slice(1).map(({ digest, size }) => [digest, size]));
+    const begun: number[] = [];
+    let running = 0;
+    let most = 0;
+    const watched: RepositoryClient = {
+      ...source,
+      async openBlob(digest, request) {
+        const size = sizes.get(digest);
+        if (size !== undefined) begun.push(size);
+        most = Math.max(most, (running += 1));
+        await new Promise((resolve) => setImmediate(resolve));
+        running -= 1;
+        return source.openBlob(digest, request);
+      },
+    };
+    await copy({ source: watched });
+    expect(begun).toEqual([...sizes.values()].sort((a, b) => b - a));
+    expect(most).toBe(3);
+  });
+
   it('reads a config once', async () => {
     const image = await makeImage({ seed: 'config', platform: 'linux/arm/v7' });
     const { copy, mark, since } = await world(image);
