@@ -1,5 +1,6 @@
 import { isDigest } from '@kuik/image';
 import { RegistryError } from './errors.ts';
+import { NO_HEAD } from './manifests.ts';
 import { openBlobOver } from './open-blob.ts';
 import type { BlobRequest, ByteSink, OpenBlob } from './port.ts';
 import type { RawResponse } from './raw-client.ts';
@@ -7,7 +8,7 @@ import type { RepositoryRequests } from './repository-requests.ts';
 
 const PULL = { actions: ['pull'] } as const;
 
-/** Size of a blob, or undefined when the repository does not have it. */
+/** Size of a blob, or undefined when the repository does not have it. A registry that knows no HEAD is asked for the first byte. */
 export async function headBlob(
   requests: RepositoryRequests,
   digest: string,
@@ -19,10 +20,34 @@ export async function headBlob(
     answer.discard();
     return undefined;
   }
+  if (NO_HEAD.includes(answer.status)) {
+    answer.discard();
+    return sizeByRange(requests, digest, signal);
+  }
   if (answer.status !== 200) throw await requests.failure(`cannot read ${nameOf(requests, digest)}`, answer);
   answer.discard();
   const size = Number(answer.header('content-length') ?? NaN);
   if (Number.isSafeInteger(size)) return { size };
+  throw new RegistryError('invalid-response', `${nameOf(requests, digest)}: the registry states no size`);
+}
+
+async function sizeByRange(
+  requests: RepositoryRequests,
+  digest: string,
+  signal?: AbortSignal,
+): Promise<{ size: number } | undefined> {
+  const call = { operation: 'blob-head', need: PULL, signal } as const;
+  const answer = await requests.read(call, { url: blobUrl(requests, digest), headers: { range: 'bytes=0-0' } });
+  const { status, contentLength } = answer;
+  if (![200, 206, 404, 416].includes(status))
+    throw await requests.failure(`cannot read ${nameOf(requests, digest)}`, answer);
+  answer.discard();
+  if (status === 404) return undefined;
+  // Nothing else has no first byte (RFC 9110 §15.5.17).
+  if (status === 416) return { size: 0 };
+  const total = /^bytes 0-0\/(\d{1,15})$/.exec(answer.header('content-range') ?? '')?.[1];
+  const size = status === 200 ? contentLength : total === undefined ? undefined : Number(total);
+  if (size !== undefined) return { size };
   throw new RegistryError('invalid-response', `${nameOf(requests, digest)}: the registry states no size`);
 }
 

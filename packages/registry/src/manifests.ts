@@ -20,7 +20,7 @@ const PUSH = { actions: ['pull', 'push'] } as const;
 const DELETE = { actions: ['pull', 'delete'] } as const;
 
 /** What registries that know no HEAD answer it with: not allowed, or not implemented. */
-const NO_HEAD: readonly number[] = [405, 501];
+export const NO_HEAD: readonly number[] = [405, 501];
 
 /** HEAD; the registry that knows no HEAD, or names no digest, is asked for the bytes. */
 export async function headManifest(

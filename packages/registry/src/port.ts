@@ -146,6 +146,7 @@ export interface RepositoryClient {
   headManifest(reference: string, options?: { signal?: AbortSignal }): Promise<ManifestHead>;
   /** GET with all four Accept types; bytes are verified when `reference` is a digest; capped at 4 MiB. */
   openManifest(reference: string, options?: { signal?: AbortSignal }): Promise<Manifest>;
+  /** The size; undefined when it is not there. HEAD, and the first byte by GET when the registry answers 405 or 501. */
   headBlob(digest: string, options?: { signal?: AbortSignal }): Promise<{ size: number } | undefined>;
   openBlob(digest: string, request?: BlobRequest): Promise<OpenBlob>;
   listTags(options?: { n?: number; last?: string; signal?: AbortSignal }): Promise<{ tags: string[]; next?: string }>;

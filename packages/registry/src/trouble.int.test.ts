@@ -36,6 +36,16 @@ describe('a registry in trouble', () => {
     expect(rule.applied).toBe(1);
   });
 
+  it.each([405, 501])('asks for the first byte of a blob when HEAD is answered %i', async (status) => {
+    const rule = faults.host(HUB).on({ kind: 'blob', method: 'HEAD' }).answer(status);
+    const { size } = image.blobs.find(({ digest }) => digest === layer)!;
+    expect(await client(HUB).headBlob(layer)).toEqual({ size });
+    expect(await client(HUB).headBlob(`sha256:${'0'.repeat(64)}`)).toBeUndefined();
+    expect(rule.applied).toBe(2);
+    const gets = faults.log.requests({ kind: 'blob', method: 'GET' }).map(({ range, bytes }) => [range, bytes]);
+    expect(gets[0]).toEqual(['bytes=0-0', 1]);
+  });
+
   it.each([
     ['4096', 4096],
     ['many', 0],
