@@ -33,7 +33,7 @@ export async function openLeft(
     contentType: 'application/octet-stream',
     async pump(sink, signal) {
       try {
-        const buffer = await buffers.acquire(signal);
+        const buffer = buffers.borrow();
         try {
           for (let at = offset; at < known;) {
             if (signal?.aborted === true) throw new RegistryError('aborted', 'the reader left');

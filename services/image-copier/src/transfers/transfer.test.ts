@@ -57,10 +57,18 @@ async function transfer(
   digest = digestOf(bytes),
   name = `spool-${(names += 1)}`,
   memory?: SpoolMemory,
+  pool = buffers,
 ) {
   const spool = await SpoolFile.open(folder, digest, name, bytes.length, memory);
   const nothing = (): void => undefined;
-  const made = new Transfer({ digest, spool, buffers, onBytes: nothing, onReached: nothing, onIdle: nothing });
+  const made = new Transfer({
+    digest,
+    spool,
+    buffers: pool,
+    onBytes: nothing,
+    onReached: nothing,
+    onIdle: nothing,
+  });
   made.addSource(from);
   return { made, name };
 }
@@ -103,6 +111,27 @@ describe('a transfer', () => {
       }),
       { numRuns: 30 },
     );
+  });
+
+  it('lets nobody wait for readers that are slow, however many there are', async () => {
+    const bytes = randomBytes(200 * KiB);
+    const few = new BufferPool({ totalBytes: 64 * KiB, maxBytes: 32 * KiB, minBytes: 32 * KiB });
+    const { made } = await transfer(bytes, source(bytes).source, undefined, undefined, undefined, few);
+    await take(made);
+    const held = Promise.withResolvers<void>();
+    let reached = 0;
+    const slow = Array.from({ length: 4 }, () =>
+      made.read({}).deliver(() => {
+        reached += 1;
+        return held.promise;
+      }),
+    );
+    await until(() => reached === slow.length, { what: 'every slow reader to have a chunk' });
+    expect((await take(made)).equals(bytes)).toBe(true);
+    held.resolve();
+    await Promise.all(slow);
+    await made.close(false);
+    expect(few.usedBytes).toBe(0);
   });
 
   it('gives nobody the end of wrong bytes, and is over', async () => {

@@ -163,7 +163,7 @@ export class Transfer {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const { spool, buffers } = this.#parts;
-    /** For what is read from the file. */
+    /** For what is read from the file; its reader may be slow, and those behind it wait for no buffer. */
     let buffer: Buffer | undefined;
     try {
       let failures = this.#failures;
@@ -181,7 +181,7 @@ export class Transfer {
           const length = Math.min(next.to, to, this.#releasable()) - at;
           if (length > 0) {
             const held = spool.hold(at, length);
-            const chunk = held?.bytes ?? (await spool.read((buffer ??= await buffers.acquire(signal)), at, length));
+            const chunk = held?.bytes ?? (await spool.read((buffer ??= buffers.borrow()), at, length));
             if (chunk.length === 0) throw new RegistryError('truncated', 'the spool file lost its bytes');
             try {
               await sink(chunk);
