@@ -87,6 +87,8 @@ export function newEntry(
 export interface EntryOwner {
   /** Whether it was not ended meanwhile. */
   readonly lives: (entry: Entry) => boolean;
+  /** The disk did not take what was read. */
+  readonly onUnkept: (error: unknown) => void;
   /** Nobody reads it any more. */
   readonly onIdle: (entry: Entry) => void;
 }
@@ -183,6 +185,7 @@ export class Admission {
           onBytes(from === CACHE ? CACHE : former.has(from) ? 'copier' : 'upstream', bytes);
         },
         onReached: frontTeller((upTo) => onReached(entry.key, upTo), monotonic),
+        onUnkept: (error) => this.#owner.onUnkept(error),
         onIdle: () => this.#owner.onIdle(entry),
       });
     } catch (error) {

@@ -11,6 +11,9 @@ export interface SpoolRoomOptions {
   readonly keepMs: number;
 }
 
+/** So long nothing new is begun on a disk that took no more: whoever comes reads by itself. */
+export const FULL_MS = 60_000;
+
 interface Place {
   readonly bytes: number;
   /** Epoch ms since when nobody uses it; undefined while somebody does. */
@@ -25,6 +28,8 @@ export class SpoolRoom {
   readonly #total: number;
   readonly #keepMs: number;
   readonly #places = new Map<string, Place>();
+  /** Epoch ms until when the disk counts as full. */
+  #fullUntil = -Infinity;
 
   /** Takes over what an earlier process left in the folder. */
   constructor({ folder, totalBytes, keepMs }: SpoolRoomOptions) {
@@ -46,6 +51,7 @@ export class SpoolRoom {
 
   /** Room for a blob of `bytes`; false when there is none, whatever is dropped. */
   take(name: string, bytes: number, now: number): boolean {
+    if (now < this.#fullUntil) return false;
     const own = this.#places.get(name)?.bytes ?? 0;
     const idle = [...this.#places].filter(([other, { idleSince }]) => other !== name && idleSince !== undefined);
     idle.sort(([, a], [, b]) => a.idleSince! - b.idleSince!);
@@ -67,6 +73,12 @@ export class SpoolRoom {
     if (place === undefined) return;
     if (kept) place.idleSince = now;
     else this.#places.delete(name);
+  }
+
+  /** The disk took no more, whatever there should be room for: what nobody uses is dropped, and nothing new is begun for a minute. */
+  full(now: number): void {
+    this.#fullUntil = now + FULL_MS;
+    for (const [name, { idleSince }] of this.#places) if (idleSince !== undefined) this.#drop(name);
   }
 
   /** Drops what nobody used for too long. */

@@ -58,6 +58,7 @@ async function transfer(
   name = `spool-${(names += 1)}`,
   memory?: SpoolMemory,
   pool = buffers,
+  unkept: unknown[] = [],
 ) {
   const spool = await SpoolFile.open(folder, digest, name, bytes.length, memory);
   const nothing = (): void => undefined;
@@ -67,6 +68,7 @@ async function transfer(
     buffers: pool,
     onBytes: nothing,
     onReached: nothing,
+    onUnkept: (error) => void unkept.push(error),
     onIdle: nothing,
   });
   made.addSource(from);
@@ -187,6 +189,38 @@ describe('a transfer', () => {
     await until(() => told.running === 0, { what: 'the read of upstream to end' });
     expect([told.opened, told.given < bytes.length]).toEqual([1, true]);
     await made.close(false);
+  });
+
+  it('does not blame the disk for what comes after its end', async () => {
+    const bytes = randomBytes(200 * KiB);
+    const ended = Promise.withResolvers<void>();
+    const late = Promise.withResolvers<unknown>();
+    const open: BlobSource['open'] = () =>
+      Promise.resolve(
+        openBlobOver({
+          totalSize: bytes.length,
+          offset: 0,
+          length: bytes.length,
+          contentType: '',
+          async pump(sink) {
+            await sink(bytes.subarray(0, KiB));
+            await ended.promise;
+            await Promise.resolve(sink(bytes.subarray(KiB))).then(late.resolve, late.resolve);
+          },
+          cancel: () => undefined,
+        }),
+      );
+    const unkept: unknown[] = [];
+    const name = 'ended';
+    const { made } = await transfer(bytes, { name: 'upstream', open }, undefined, name, undefined, undefined, unkept);
+    const reading = made.read({}).deliver(() => {
+      made.end(new RegistryError('refused', 'over'));
+    });
+    await expect(reading).rejects.toThrow('over');
+    await made.close(false);
+    ended.resolve();
+    expect(await late.promise).toBeInstanceOf(Error);
+    expect(unkept).toEqual([]);
   });
 
   it('tells its readers when no source goes on', async () => {

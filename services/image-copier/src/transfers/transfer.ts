@@ -26,6 +26,8 @@ export interface TransferParts {
   readonly onBytes: (from: string, bytes: number) => void;
   /** The spool file holds bytes up to this one, with holes perhaps. */
   readonly onReached: (upTo: number) => void;
+  /** The disk did not take what was read: nothing more of it can be shared. */
+  readonly onUnkept: (error: unknown) => void;
   /** Nobody reads any more. */
   readonly onIdle: () => void;
 }
@@ -64,6 +66,7 @@ export class Transfer {
   #failures = 0;
   #failure: RegistryError | undefined;
   #ended: RegistryError | undefined;
+  #unkept = false;
 
   constructor(parts: TransferParts) {
     this.#parts = parts;
@@ -87,6 +90,11 @@ export class Transfer {
   /** The digest of the whole agreed. */
   get verified(): boolean {
     return this.#digest.verified;
+  }
+
+  /** The disk did not take what was read: the file gives back its room. */
+  get unkept(): boolean {
+    return this.#unkept;
   }
 
   /** Why nothing more comes; undefined while it is alive. */
@@ -245,6 +253,10 @@ export class Transfer {
           await written;
         } catch (error) {
           // Other bytes may come in their place, which were not hashed.
+          if (this.#ended === undefined) {
+            this.#unkept = true;
+            this.#parts.onUnkept(error);
+          }
           this.end(new RegistryError('server-error', `cannot keep what was read: ${String(error)}`));
           throw error;
         }

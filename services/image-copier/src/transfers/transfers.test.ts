@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
@@ -12,7 +12,8 @@ import { NoRoom } from './admission.ts';
 import { FormerSpools } from './former-spools.ts';
 import { processName } from './owner-alive.ts';
 import type { Access, TransferReader } from './proof.ts';
-import { SpoolRoom } from './spool-room.ts';
+import { spoolName } from './spool-file.ts';
+import { FULL_MS, SpoolRoom } from './spool-room.ts';
 import { Transfers, type Joined } from './transfers.ts';
 
 const KiB = 1024;
@@ -42,6 +43,7 @@ function world(
   const slowest = (): number => Math.min(told.uploaded, ...[...pulling].map(({ at }) => at));
   const told = { given: 0, opened: 0, heads: 0, now: 0, stored: 0, uploaded: 0, ticks: 0, looks: 0 };
   const found = { there: 0, cameBack: 0, away: 0 };
+  const warnings: string[] = [];
   const redis = memoryQueue({ now: () => told.now });
   const leases = redis.createTransferLeases({ lockMs: 10_000 });
   const live = new Map<string, { transfers: Transfers; instance: string; spool: string }>();
@@ -150,7 +152,7 @@ function world(
       now: () => told.now,
       // Each chunk later than a front is told again.
       monotonic: () => (told.ticks += 100),
-      log: { debug: () => undefined },
+      log: { debug: () => undefined, warn: (message) => void warnings.push(message) },
     });
     live.set(name, { transfers, instance, spool: room.name });
     running.add(transfers);
@@ -202,7 +204,19 @@ function world(
     }
     return Buffer.concat(parts);
   };
-  return { digest, told, found, leases, live, start, kill, reader, pull };
+  return {
+    digest,
+    told,
+    found,
+    leases,
+    live,
+    start,
+    kill,
+    reader,
+    pull,
+    warnings,
+    folderOf: (name: string) => path.join(own, name),
+  };
 }
 
 describe('transfers of several copiers', () => {
@@ -370,6 +384,34 @@ describe('transfers of several copiers', () => {
     expect(told.heads).toBe(4);
     for (const blob of [first, second, third]) if (typeof blob === 'object') blob.cancel();
   });
+
+  // What takes no byte, as a full disk does.
+  (process.platform === 'linux' ? it : it.skip)(
+    'end what the disk does not take, and begin nothing on it for a minute: who reads is told at once',
+    async () => {
+      const bytes = randomBytes(300 * KiB);
+      const { told, start, live, reader, digest, warnings, folderOf } = world(bytes);
+      const key = `up.test:${digest}`;
+      const folder = folderOf('full');
+      mkdirSync(folder);
+      symlinkSync('/dev/full', path.join(folder, spoolName(key)));
+      writeFileSync(path.join(folder, `${spoolName(key)}.json`), JSON.stringify({ key, size: bytes.length }));
+      writeFileSync(path.join(folder, 'idle'), 'what nobody reads');
+      const { transfers } = live.get(start('full'))!;
+      const read = async (): Promise<Buffer> => {
+        const joined = await transfers.join(reader({ store: false }));
+        const parts: Buffer[] = [];
+        if ('blob' in joined) await joined.blob.deliver((chunk) => void parts.push(Buffer.from(chunk)));
+        return Buffer.concat(parts);
+      };
+      await expect(read()).rejects.toThrow('cannot keep what was read: Error: ENOSPC');
+      await until(() => transfers.active === 0, { what: 'the transfer to end' });
+      await expect(read()).rejects.toThrow(NoRoom);
+      expect([readdirSync(folder), warnings.length]).toEqual([['.name'], 1]);
+      told.now += FULL_MS;
+      expect((await read()).equals(bytes)).toBe(true);
+    },
+  );
 
   it('refuse what has no room, and give back what they took', async () => {
     const { start, live, reader, leases, digest } = world(randomBytes(300 * KiB));

@@ -16,7 +16,10 @@ export interface TransfersParts extends AdmissionParts {
   readonly alive: (address: string) => Promise<boolean>;
   /** Brings the blob into the cache from this source; true when it is there. Never throws. */
   readonly store: (reader: TransferReader, size: number, source: RepositoryClient) => Promise<boolean>;
-  readonly log: { debug(message: string, fields?: Record<string, unknown>): void };
+  readonly log: {
+    debug(message: string, fields?: Record<string, unknown>): void;
+    warn(message: string, fields?: Record<string, unknown>): void;
+  };
 }
 
 /** What the cache holds with wrong bytes is looked at there again after this long: somebody may have mended it. */
@@ -43,6 +46,10 @@ export class Transfers {
     this.#parts = parts;
     this.#admission = new Admission(parts, {
       lives: (entry) => this.#entries.get(entry.key) === entry,
+      onUnkept: (error) => {
+        parts.room.full(parts.now());
+        parts.log.warn('spool takes no more: for a minute nothing new is shared', { folder: parts.room.folder, error });
+      },
       onIdle: (entry) => this.#leaveWhenIdle(entry),
     });
     this.#sweep = setInterval(() => parts.room.sweep(parts.now()), sweepMs).unref();
@@ -199,7 +206,7 @@ export class Transfers {
   async #leave(entry: Entry): Promise<void> {
     const { leases, address, room, now } = this.#parts;
     const wrong = entry.transfer?.ended?.code === 'digest-mismatch';
-    const keep = !entry.landed && !wrong;
+    const keep = !entry.landed && !wrong && entry.transfer?.unkept !== true;
     if (wrong && entry.fromCache) this.#distrust(entry.key);
     if (entry.transfer !== undefined) {
       // What was opened for a reader that left before it read.
