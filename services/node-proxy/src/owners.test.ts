@@ -39,6 +39,16 @@ describe('whom a proxy asks for a blob', () => {
     expect(owners.trusted).toEqual([new URL(best!).host]);
   });
 
+  it('is who was silent about another registry', () => {
+    const { owners } = three();
+    const [best] = owners.order('up.test', digestOf(7));
+    owners.spare(best!, 'slow.test');
+    expect(owners.order('slow.test', digestOf(7))).not.toContain(best);
+    expect(owners.order('up.test', digestOf(7))[0]).toBe(best);
+    owners.told({ url: best!, instance: 'second' });
+    expect(owners.order('slow.test', digestOf(7))).toContain(best);
+  });
+
   it('is who did not answer as soon as another process is there', () => {
     const { owners } = three();
     const [best] = owners.order('up.test', digestOf(7));

@@ -4,6 +4,8 @@ import { TRANSFER_OWNER_EVERY_MS, type TransferOwner } from '@kuik/contracts';
 /** Silent for this long is gone. */
 const SILENT_MS = 3.5 * TRANSFER_OWNER_EVERY_MS;
 const SPARED_MS = 5_000;
+const ALL_HOSTS = '';
+const HOSTS_MAX = 100;
 
 /**
  * Copiers that give away what they read from upstream, as they tell over NATS, and in which order they are asked for a blob: by rendezvous
@@ -15,7 +17,8 @@ export class Owners {
   readonly #now: () => number;
   readonly #seenMs = new Map<string, number>();
   readonly #instances = new Map<string, string>();
-  readonly #sparedUntilMs = new Map<string, number>();
+  /** By address: until when it is spared by upstream host, or for all of them. */
+  readonly #sparedUntilMs = new Map<string, Map<string, number>>();
 
   /** `now`: monotonic ms. */
   constructor(now: () => number) {
@@ -34,9 +37,12 @@ export class Owners {
     this.#forget();
   }
 
-  /** It did not answer: nobody waits for it for the next moments. */
-  spare(url: string): void {
-    this.#sparedUntilMs.set(url, this.#now() + SPARED_MS);
+  /** It did not answer: nobody waits for it for the next moments; of `host` alone when it may have waited for that one itself. */
+  spare(url: string, host = ALL_HOSTS): void {
+    const spared = this.#sparedUntilMs.get(url) ?? new Map<string, number>();
+    this.#sparedUntilMs.set(url, spared);
+    if (spared.size > HOSTS_MAX) spared.clear();
+    spared.set(host, this.#now() + SPARED_MS);
   }
 
   get known(): number {
@@ -46,7 +52,8 @@ export class Owners {
   /** Whom to ask for a blob, best first. `insist`: those that are spared as well, last. */
   order(host: string, digest: string, { insist = false } = {}): string[] {
     const weigh = (url: string): string => createHash('sha256').update(`${url}\n${host}\n${digest}`).digest('hex');
-    const spared = (url: string): boolean => (this.#sparedUntilMs.get(url) ?? -Infinity) > this.#now();
+    const spared = (url: string): boolean =>
+      [ALL_HOSTS, host].some((of) => (this.#sparedUntilMs.get(url)?.get(of) ?? -Infinity) > this.#now());
     const ordered = this.#live()
       .map((url) => ({ url, weight: weigh(url) }))
       .sort((a, b) => (a.weight < b.weight ? 1 : -1))

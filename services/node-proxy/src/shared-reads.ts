@@ -80,7 +80,8 @@ export class SharedReads {
             this.#options.registry
               .cache(this.#endpoint(url), name, { requestId, headers })
               .openBlob(digest, { ...request, verify: false });
-          const got = await this.#round(urls, ask, `blob ${digest} of ${repositoryName(repository)}`);
+          const what = `blob ${digest} of ${repositoryName(repository)}`;
+          const got = await this.#round(urls, repository.host, ask, what);
           if (typeof got !== 'string') return got;
           const allAway = got === 'alone-no-owner' || got === 'alone-owner-away';
           const next = afterVainRound({ begun, allAway, known: owners.known, sinceMs: now() - startedMs });
@@ -94,6 +95,7 @@ export class SharedReads {
   /** Asks these copiers one after another: the blob, or why it is to be had alone. Throws what upstream said to one of them. */
   async #round(
     urls: readonly string[],
+    host: string,
     ask: (url: string) => Promise<OpenBlob>,
     what: string,
   ): Promise<OpenBlob | SharedResult> {
@@ -113,7 +115,8 @@ export class SharedReads {
           throw upstreamsWord(error, what);
         }
         const away = AWAY.has(error.code);
-        if (away) owners.spare(url);
+        // Who is silent may be waiting for this registry: that says nothing of the others.
+        if (away) owners.spare(url, error.code === 'timeout' ? host : undefined);
         alone = away ? 'alone-owner-away' : (WHY_ALONE[error.status ?? 0] ?? 'alone-owner-failed');
         if (!away) break;
       }
