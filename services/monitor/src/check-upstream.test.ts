@@ -168,7 +168,7 @@ describe('checkUpstream', () => {
     it.each<[string, Ask, object, string[]]>([
       ['is found out when its digest was not known', byTag(DIGEST), lie, ['HEAD 1', `HEAD ${OTHER}`]],
       ['answers one request once its digest is known', byTag(OTHER), { kind: 'seen', digest: OTHER }, ['HEAD 1']],
-      ['is found out by one request then', { by: 'digest', digest: OTHER }, lie, [`HEAD ${OTHER}`]],
+      ['is found out by its digest then', { by: 'digest', digest: OTHER, tag: '1' }, lie, [`HEAD ${OTHER}`, 'HEAD 1']],
       ['is believed without resolveDigest', { ...byTag(), resolve: false } as Ask, { kind: 'seen' }, ['HEAD 1']],
     ])('%s', async (_, ask, expected, requests) => {
       const { result, asked } = await lying('HEAD', ask);
@@ -181,16 +181,37 @@ describe('checkUpstream', () => {
         result: { kind: 'seen', digest: OTHER, exhausted: true },
         asked: ['GET 1'],
       });
-      const refused = (remaining: number) => lying('GET', { by: 'digest', digest: OTHER }, remaining);
+      const refused = (remaining: number) => lying('GET', { by: 'digest', digest: OTHER, tag: '1' }, remaining);
       expect((await refused(0)).result).toEqual({ ...lie, message: 'said 404', exhausted: true });
       expect((await refused(5)).result).not.toHaveProperty('exhausted');
     });
   });
 
+  it.each<[string, string | undefined, object]>([
+    ['the tag is gone, too', undefined, { kind: 'failed', code: 'not-found', message: 'said 404 of 1' }],
+    ['the tag has gone on', `sha256:${'b'.repeat(64)}`, { kind: 'seen', digest: `sha256:${'b'.repeat(64)}` }],
+  ])('a digest that was named last is gone: %s', async (_what, named, expected) => {
+    const asked: string[] = [];
+    const headManifest = async (reference: string) => {
+      asked.push(reference);
+      const digest = reference === '1' ? named : reference === DIGEST ? undefined : reference;
+      if (digest === undefined) throw new RegistryError('not-found', `said 404 of ${reference}`);
+      return { digest, mediaType: 'x', size: 1 };
+    };
+    const registry = { upstream: () => ({ headManifest }) } as unknown as Pick<RegistryAccess, 'upstream'>;
+    const ask = { by: 'digest', digest: DIGEST, tag: '1' } as const;
+    const options = { registry, timeoutMs: 5_000, method: 'HEAD' } as const;
+    const result = await checkUpstream(parseReference('a.test/b:1'), ask, options, signal);
+    expect(result).toMatchObject(expected);
+    expect(result).not.toHaveProperty('by');
+    expect(Object.hasOwn(result, 'digest')).toBe(named !== undefined);
+    expect(asked).toEqual([DIGEST, '1', ...(named === undefined ? [] : [named])]);
+  });
+
   it('throws when it is told to stop', async () => {
     const { registry } = registryOf(() => 'hang');
     const ending = new AbortController();
-    const ask = { by: 'digest', digest: DIGEST } as const;
+    const ask = { by: 'digest', digest: DIGEST, tag: '1' } as const;
     const options = { registry, timeoutMs: 5_000, method: 'HEAD' } as const;
     const running = checkUpstream(parseReference('a.test/b:1'), ask, options, ending.signal);
     ending.abort(new Error('closing'));

@@ -9,6 +9,7 @@ import {
   type RegistryErrorCode,
 } from '@kuik/registry';
 import type { CheckResult } from './judge.ts';
+import { lookUpstream } from './look-upstream.ts';
 import type { Ask } from './what-to-ask.ts';
 
 export interface CheckOptions {
@@ -26,7 +27,7 @@ const HIDING = new Set<RegistryErrorCode>(['unauthorized', 'forbidden', 'not-fou
 
 /**
  * Asks upstream for an image, by HEAD unless `method` says GET (and where a registry does not answer HEAD): one request, and a second one when a
- * tag names a digest that was not known and has to be resolved. A credential that was refused is renewed once. Throws only when
+ * tag names a digest that was not known and has to be resolved, or a digest is gone. A credential that was refused is renewed once. Throws only when
  * `signal` aborts.
  */
 export async function checkUpstream(
@@ -64,15 +65,14 @@ export async function checkUpstream(
         method === 'GET'
           ? repository.openManifest(reference, { signal: either })
           : repository.headManifest(reference, { signal: either });
-      asked = ask.by === 'digest' ? ask.digest : undefined;
-      let told = await look(asked ?? (ask as { reference: string }).reference);
-      if (ask.by === 'tag' && ask.resolve && told.digest !== ask.known) {
-        asked = told.digest;
-        told = await look(asked);
-      }
+      const { told, by } = await lookUpstream(ask, look, (digest) => (asked = digest));
       const exhausted = told.rateLimit?.remaining === 0;
-      const by = ask.by === 'digest' ? ({ by: 'digest' } as const) : {};
-      return { kind: 'seen', digest: told.digest, ...by, ...(exhausted ? { exhausted } : {}) };
+      return {
+        kind: 'seen',
+        digest: told.digest,
+        ...(by === 'digest' ? { by } : {}),
+        ...(exhausted ? { exhausted } : {}),
+      };
     } catch (error) {
       signal.throwIfAborted();
       if (deadline.aborted) return { kind: 'failed', code: 'timeout', message: `no answer within ${timeoutMs} ms` };

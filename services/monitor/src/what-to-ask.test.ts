@@ -16,14 +16,14 @@ it.each([
   ['first by its tag', imageOf(), undefined, byTag(DIGEST)],
   ['by its tag while upstream named no digest', imageOf(), 'tag', byTag(DIGEST)],
   ['by its tag while no digest is known', unseen, 'tag', byTag()],
-  ['by the digest that the tag named last', withUpstream({}), 'tag', { by: 'digest', digest: OTHER }],
-  ['by the one that it moved to', withUpstream({ state: 'Moved' }), 'tag', { by: 'digest', digest: OTHER }],
+  ['by the digest that the tag named last', withUpstream({}), 'tag', { by: 'digest', digest: OTHER, tag: '1' }],
+  ['by the one that it moved to', withUpstream({ state: 'Moved' }), 'tag', { by: 'digest', digest: OTHER, tag: '1' }],
   ['then by its tag again', withUpstream({}), 'digest', byTag(OTHER)],
   [
     'by the digest that the tag named in vain',
     withUpstream({ state: 'Deleted', error: error('KUIK-REG-406') }),
     'tag',
-    { by: 'digest', digest: OTHER },
+    { by: 'digest', digest: OTHER, tag: '1' },
   ],
   [
     'by its tag when that is gone',

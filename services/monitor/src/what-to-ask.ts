@@ -5,7 +5,8 @@ import type { Reference } from '@kuik/image';
 export type Ask =
   /** `resolve`: a digest that the answer names and that is not `known` is asked for as well. */
   | { readonly by: 'tag'; readonly reference: string; readonly resolve: boolean; readonly known?: string | undefined }
-  | { readonly by: 'digest'; readonly digest: string };
+  /** `tag` is asked for when it is gone. */
+  | { readonly by: 'digest'; readonly digest: string; readonly tag: string };
 
 /**
  * A tag may name what the registry does not have (a stale proxy cache, content that a scanner blocks). With `resolveDigest` each check asks
@@ -21,7 +22,7 @@ export function whatToAsk(
   if (digest !== undefined) return { by: 'tag', reference: digest, resolve: false };
   const upstream = stanzaOf(image, 'upstream');
   const named = upstream !== undefined && namesSomething(upstream) ? upstream.digest : undefined;
-  if (resolveDigest && named !== undefined && last === 'tag') return { by: 'digest', digest: named };
+  if (resolveDigest && named !== undefined && last === 'tag') return { by: 'digest', digest: named, tag: tag! };
   const known = upstream?.digest ?? stanzaOf(image, 'cache')?.digest;
   return { by: 'tag', reference: tag!, resolve: resolveDigest, known };
 }
