@@ -25,7 +25,7 @@ const CHECKLIST: readonly (readonly [what: string, answers: readonly string[] | 
   ['... empty labels', ['an empty label in the host']],
   ['... addresses, however they are written', ['an IPv6 literal', 'decimal and hexadecimal addresses']],
   ['... unusual ports', { notDone: 'Unusual ports' }],
-  ['... a number at its end that may be a port', ['a name with two meanings']],
+  ['... a number at its end that may be a port', ['a name with two meanings', 'the same, on the wire']],
   ['no loopback', ['loopback as a registry']],
   ['no link-local address, nor the metadata service', ['the metadata service as a registry']],
   ['no private address unless it is listed', ['private, link-local and mapped addresses']],

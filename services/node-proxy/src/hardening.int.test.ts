@@ -3,6 +3,8 @@ import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { memoryBus, MemoryServer } from '@kuik/bus/memory';
+import { ACCESS_VERDICT } from '@kuik/contracts';
 import { MANIFEST_TYPES } from '@kuik/testbed';
 import { ask, startProxyWorld, type ProxyWorld, type RunningProxy } from './proxy-world.fixture.ts';
 
@@ -58,6 +60,7 @@ function registry(host: string): Server {
 let world: ProxyWorld;
 let proxy: RunningProxy;
 let servers: Server[];
+let registries: Readonly<Record<string, object>>;
 beforeAll(async () => {
   world = await startProxyWorld();
   servers = [registry(ONE), registry(TWO)];
@@ -70,7 +73,8 @@ beforeAll(async () => {
     ),
   );
   const at = (port: number | undefined) => ({ address: `127.0.0.1:${port}`, plainHTTP: true });
-  proxy = await world.start({ settings: { registries: { [ONE]: at(one), [TWO]: at(two) } } });
+  registries = { [ONE]: at(one), [TWO]: at(two), [`${TWO}-5000`]: at(one), [`${TWO}:5000`]: at(two) };
+  proxy = await world.start({ settings: { registries } });
 });
 afterAll(async () => {
   await world.stop();
@@ -154,6 +158,28 @@ describe('what leaves for a registry, and what comes back from it', () => {
         const { body } = await ask(`${proxy.url}/v2/${host}/app/manifests/1`, { headers: { host: other } });
         expect(JSON.parse(body.toString())).toMatchObject({ annotations: { host } });
       }
+  });
+
+  it('of a name with two meanings the one that may be read is asked for, and no other', async () => {
+    const server = new MemoryServer();
+    const broker = memoryBus(server);
+    broker.respond(ACCESS_VERDICT, ({ host }) => {
+      const verdict = host === `${TWO}:5000` ? 'allowed' : 'denied';
+      return Promise.resolve({ verdict, reason: 'Told', public: true, until: Date.now() + 60_000 });
+    });
+    const strict = await world.start({
+      bus: memoryBus(server),
+      settings: { registries, privateImages: { mode: 'enforce' } },
+    });
+    sent.length = 0;
+    const digest = digestOf(BLOB);
+    for (const rest of ['manifests/1', `manifests/${digest}`, `blobs/${digest}`, 'tags/list', `referrers/${digest}`]) {
+      const before = sent.length;
+      await ask(`${strict.url}/v2/${TWO}-5000/app/${rest}`);
+      expect([rest, new Set(sent.slice(before).map(({ host }) => host))]).toEqual([rest, new Set([TWO])]);
+    }
+    await strict.close();
+    await broker.close();
   });
 
   it('the types that a client takes change neither what is asked for nor what is answered', async () => {

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { memoryBus, MemoryServer } from '@kuik/bus/memory';
+import { ACCESS_VERDICT } from '@kuik/contracts';
 import { makeImage, until, type MadeImage } from '@kuik/testbed';
 import { HOST, startProxyWorld, type ProxyWorld, type RunningProxy } from './proxy-world.fixture.ts';
 import { plain, WireClient } from './wire-client.fixture.ts';
@@ -153,5 +155,37 @@ describe('a manifest that is in memory', () => {
       digest: image.digest,
       bytes: body.length,
     });
+  });
+
+  it('is refused as by node:http to whom it may not be served, though it is there', async () => {
+    const server = new MemoryServer();
+    const broker = memoryBus(server);
+    const allowedUntil = Date.now() + 500;
+    broker.respond(ACCESS_VERDICT, () => {
+      const allowed = Date.now() < allowedUntil;
+      const verdict = allowed ? 'allowed' : 'denied';
+      return Promise.resolve({
+        verdict,
+        reason: 'Told',
+        public: false,
+        until: allowed ? allowedUntil : Date.now() + 60_000,
+      });
+    });
+    const settings = { privateImages: { mode: 'enforce', unknownWhenDown: 'deny' } };
+    const strict = await world.start({ bus: memoryBus(server), settings });
+    const target = `/v2/${HOST}/quick/manifests/${image.digest}`;
+    const asked = async (fields = ''): Promise<string> => {
+      const client = connected(strict.port);
+      client.send(`GET ${target} HTTP/1.1\r\nHost: x\r\n${fields}\r\n`);
+      await until(() => /\}\s*$/.test(client.text), { what: 'an answer' });
+      return client.text;
+    };
+    const statuses = async (): Promise<string[]> =>
+      [await asked('X-Other: 1\r\n'), await asked()].map((answer) => answer.slice(9, 12));
+    expect(await statuses()).toEqual(['200', '200']);
+    await until(() => Date.now() >= allowedUntil, { what: 'the verdict to be over' });
+    expect(await statuses()).toEqual(['401', '401']);
+    await strict.close();
+    await broker.close();
   });
 });
