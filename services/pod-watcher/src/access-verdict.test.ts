@@ -1,5 +1,8 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
+import { DEFAULTS } from '@kuik/contracts';
 import {
+  ACCESS_REASONS,
   type AccessFacts,
   type AccessRules,
   accessVerdict,
@@ -101,4 +104,38 @@ it.each<[string[] | undefined, boolean]>([
 
 it('takes a refusal for one only until the next proof', () => {
   expect(isRefused({ refused: NOW, proven: NOW + 1 }, NOW + 2)).toBe(false);
+});
+
+describe('the table of verdicts in docs/private-images.md', () => {
+  const text = readFileSync(new URL('../../../docs/private-images.md', import.meta.url), 'utf8');
+  const rows = [...text.split('## Verdicts')[1]!.matchAll(/^\| (`[A-Z].+?) +\| (.+?) +\| (.+?) +\|$/gm)].map(
+    ([, reason, verdict, holdsFor]) => ({ reason: reason!, verdict: verdict!, holdsFor: holdsFor! }),
+  );
+
+  it('has each reason, and no other', () => {
+    const named = rows.flatMap(({ reason, verdict }) => [
+      ...`${reason.split(':')[0]} ${verdict}`.matchAll(/`([A-Z][A-Za-z]+)`/g),
+    ]);
+    expect(named.map(([, name]) => name).toSorted()).toEqual(Object.values(ACCESS_REASONS).toSorted());
+  });
+
+  it.each<[string, Change, Asked, string]>([
+    ['NotUsed', { used: false }, 'not yet', 'denied 10 s'],
+    ['GrantedByOperator', { granted: true }, 'not yet', 'allowed verdictFor'],
+    ['Public', { public: { proven: NOW } }, 'not yet', 'allowed publicFor'],
+    ['ClusterCredential', { cluster: { proven: NOW } }, 'not yet', 'allowed verdictFor'],
+    ['CredentialProven', { own: { proven: NOW } }, 'not yet', 'allowed verdictFor'],
+    ['UpstreamDown', {}, 'down', 'unknown 5 s'],
+    ['CredentialRefused', {}, 'answered', 'denied 10 s'],
+  ])('says of %s what is done', (reason, change, asked, expected) => {
+    const { publicForMs, verdictForMs, graceMs, unknownWhenDown } = DEFAULTS.privateImages;
+    const seconds = { [publicForMs / 1000]: 'publicFor', [verdictForMs / 1000]: 'verdictFor' };
+    const done = judge(change, asked, { publicForMs, verdictForMs, graceMs, unknownWhenDown });
+    const [verdict] = done.split(' ');
+    const held = /(\d+)s$/.exec(done)![1]!;
+    expect(`${verdict} ${seconds[Number(held)] ?? `${held} s`}`).toBe(expected);
+    const row = rows.find((one) => one.reason.includes(`\`${reason}\``))!;
+    const told = `${row.verdict.split(',')[0]} ${row.holdsFor.replace(/ \(.*/, '')}`.replaceAll('`', '');
+    expect(told).toBe(expected.replace('unknown', 'unknownWhenDown: deny'));
+  });
 });
