@@ -13,6 +13,7 @@ import { HOST } from './story/world.ts';
  * phase of the outage takes, and how many images are deleted.
  */
 const PHASE_MS = sized({ usual: 300, full: 20_000 });
+/** In full more than ten minutes of it. */
 const ROUNDS = sized({ usual: 3, full: 8 });
 const WORKLOADS = sized({ usual: 6, full: 20 });
 /** The longest that a pod may wait for upstream; the product's own bound is 2 s. */
@@ -20,9 +21,10 @@ const PATIENCE_MS = 300;
 const OVERHEAD_MS = 1_700;
 /** How soon after upstream is well again, and the tag has moved, a pull is given the new image. */
 const FRESH_WITHIN_MS = sized({ usual: 20_000, full: 60_000 });
-/** How often the monitor looks at an image, and how soon after its publisher deleted them all the last is known to be an orphan. */
-const PERIOD_MS = 2_000;
-const ORPHANED_WITHIN_MS = 10 * PERIOD_MS;
+/** How often the monitor looks at an image. */
+const PERIOD_MS = sized({ usual: 2_000, full: 30_000 });
+/** How soon after its publisher deleted them all the last is known to be an orphan: one period, and what a busy machine takes for as many checks. */
+const ORPHANED_WITHIN_MS = PERIOD_MS + sized({ usual: 8_000, full: 10_000 });
 const EVENTS = '/api/v1/namespaces/default/events';
 const TAGS_PAGE = readFileSync(new URL('../../docs/tags.md', import.meta.url), 'utf8');
 
