@@ -1,5 +1,6 @@
 import type { CachedImage, ServiceName } from '@kuik/contracts';
-import { freePort, makeIndex, until, type ServiceIdentity, type ServiceProcess } from '@kuik/testbed';
+import { freePort, makeImage, makeIndex, until, type ServiceIdentity, type ServiceProcess } from '@kuik/testbed';
+import { sized } from '@kuik/tooling';
 import { ask, type Answer } from '../behaviours/raw-client.ts';
 import { labelNode } from '../stack/label-node.ts';
 import { type LocalParts, leaseLocalParts } from '../stack/local-parts.ts';
@@ -13,14 +14,25 @@ export const HUB = 'docker.io';
 const SECRET = 'regcred';
 
 const PACE = { hosts: { [HUB]: { perSecond: 200, burst: 500 } } };
-/** The shortest time between two checks of one image. */
-export const CHECK_EVERY_MS = 250;
+/** The shortest time between two checks of one image, and of one of the Hub, of which there are many at full size. */
+const CHECK_EVERY_MS = 250;
+const HUB_CHECK_EVERY_MS = sized({ usual: CHECK_EVERY_MS, full: 20_000 });
+/** Name of the images that are only kept and monitored. */
+export const OTHERS = 'others';
+/** All nodes ask the Hub at once: on a busy machine that takes longer than a registry may. */
+const PATIENT = { connect: '20s', headers: '25s' };
 /** Checks as often as they come: a day of monitoring in a moment. */
 const SETTINGS: Partial<Record<ServiceName, object>> = {
-  'image-copier': { pace: PACE },
+  'image-copier': { pace: PACE, upstreamTimeouts: PATIENT },
   monitor: {
     pace: PACE,
-    monitor: { interval: `${CHECK_EVERY_MS}ms`, budgetPerInterval: 1_000, idle: '50ms', tellHosts: '100ms' },
+    monitor: {
+      interval: `${CHECK_EVERY_MS}ms`,
+      budgetPerInterval: 1_000,
+      registries: { items: { [HUB]: { interval: `${HUB_CHECK_EVERY_MS}ms`, maxPerInterval: 1_000 } } },
+      idle: '50ms',
+      tellHosts: '100ms',
+    },
   },
 };
 
@@ -76,6 +88,7 @@ export class QuotaWorld {
           const process = await begin(proxy, `node-proxy-${index}`, parts, {
             listen: [`127.0.0.1:${port}`],
             proxy: PROXY,
+            upstreamTimeouts: PATIENT,
           });
           return { process, proxy: `127.0.0.1:${port}` };
         }),
@@ -120,6 +133,18 @@ export class QuotaWorld {
       ...made,
       spec: { ...made.spec, ...secrets },
     });
+  }
+
+  /** Has so many more images copied, tags of one repository that a pod uses, and forgets what that cost. */
+  async keepOthers(count: number): Promise<void> {
+    const { faults, controlPlane } = this.parts;
+    const tags = Array.from({ length: count }, (_, index) => `v${index}`);
+    const references = tags.map((tag) => `${HUB}/library/${OTHERS}:${tag}`);
+    await faults.push(HUB, `library/${OTHERS}`, tags, await makeImage({ seed: OTHERS }));
+    const containers = references.map((image, index) => ({ name: `c${index}`, image }));
+    await controlPlane.api.create('/api/v1/namespaces/default/pods', pod(OTHERS, containers));
+    await untilReady(controlPlane.api, references, () => undefined, 60_000 + 300 * count);
+    faults.log.reset();
   }
 
   /** A namespace with a login to the Hub, both of this name. */
