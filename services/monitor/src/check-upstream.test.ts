@@ -169,6 +169,7 @@ describe('checkUpstream', () => {
       ['is found out when its digest was not known', byTag(DIGEST), lie, ['HEAD 1', `HEAD ${OTHER}`]],
       ['answers one request once its digest is known', byTag(OTHER), { kind: 'seen', digest: OTHER }, ['HEAD 1']],
       ['is found out by its digest then', { by: 'digest', digest: OTHER, tag: '1' }, lie, [`HEAD ${OTHER}`, 'HEAD 1']],
+      ['is asked for one thing while it goes on', { by: 'digest', digest: OTHER }, lie, [`HEAD ${OTHER}`]],
       ['is believed without resolveDigest', { ...byTag(), resolve: false } as Ask, { kind: 'seen' }, ['HEAD 1']],
     ])('%s', async (_, ask, expected, requests) => {
       const { result, asked } = await lying('HEAD', ask);

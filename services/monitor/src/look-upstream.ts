@@ -21,7 +21,7 @@ export async function lookUpstream(ask: Ask, look: Look, asking: (digest: string
     return { told: await look(digest), by: 'digest' };
   } catch (error) {
     const gone = error instanceof RegistryError && error.code === 'not-found' && error.rateLimit?.remaining !== 0;
-    if (!gone) throw error;
+    if (!gone || tag === undefined) throw error;
     const seen = await lookByTag({ by: 'tag', reference: tag, resolve: true, known: digest }, look, asking);
     if (seen.told.digest !== digest) return seen;
     asking(digest);

@@ -23,7 +23,7 @@ it.each([
     'by the digest that the tag named in vain',
     withUpstream({ state: 'Deleted', error: error('KUIK-REG-406') }),
     'tag',
-    { by: 'digest', digest: OTHER, tag: '1' },
+    { by: 'digest', digest: OTHER },
   ],
   [
     'by its tag when that is gone',

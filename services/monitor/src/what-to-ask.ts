@@ -5,8 +5,8 @@ import type { Reference } from '@kuik/image';
 export type Ask =
   /** `resolve`: a digest that the answer names and that is not `known` is asked for as well. */
   | { readonly by: 'tag'; readonly reference: string; readonly resolve: boolean; readonly known?: string | undefined }
-  /** `tag` is asked for when it is gone. */
-  | { readonly by: 'digest'; readonly digest: string; readonly tag: string };
+  /** `tag` is asked for as well when the digest is gone; not when that is known. */
+  | { readonly by: 'digest'; readonly digest: string; readonly tag?: string };
 
 /**
  * A tag may name what the registry does not have (a stale proxy cache, content that a scanner blocks). With `resolveDigest` each check asks
@@ -22,12 +22,18 @@ export function whatToAsk(
   if (digest !== undefined) return { by: 'tag', reference: digest, resolve: false };
   const upstream = stanzaOf(image, 'upstream');
   const named = upstream !== undefined && namesSomething(upstream) ? upstream.digest : undefined;
-  if (resolveDigest && named !== undefined && last === 'tag') return { by: 'digest', digest: named, tag: tag! };
+  if (resolveDigest && named !== undefined && last === 'tag') {
+    return { by: 'digest', digest: named, ...(isLie(upstream!) ? {} : { tag: tag! }) };
+  }
   const known = upstream?.digest ?? stanzaOf(image, 'cache')?.digest;
   return { by: 'tag', reference: tag!, resolve: resolveDigest, known };
 }
 
 /** When it was asked last, the tag was there. */
-function namesSomething({ state, error }: UpstreamStanza): boolean {
-  return state === 'Available' || state === 'Moved' || error?.code === ERROR_CODES.tagLies.code;
+function namesSomething(upstream: UpstreamStanza): boolean {
+  return upstream.state === 'Available' || upstream.state === 'Moved' || isLie(upstream);
+}
+
+function isLie({ error }: UpstreamStanza): boolean {
+  return error?.code === ERROR_CODES.tagLies.code;
 }
