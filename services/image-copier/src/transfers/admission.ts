@@ -35,6 +35,11 @@ export interface AdmissionParts {
 /** Name of the cache among the sources. */
 const CACHE = 'cache';
 
+/** What upstream said to another reader says nothing of this one's right; that it said nothing is the same for all, and took as long. */
+function throwSilence(error: unknown): void {
+  if (error instanceof RegistryError && error.code === 'timeout') throw error;
+}
+
 /** No room for the spool file: whoever asked reads by itself. */
 export class NoRoom extends Error {
   constructor() {
@@ -113,7 +118,7 @@ export class Admission {
           const opening = this.#open(entry, reader).finally(() => delete entry.opening);
           entry.opening = opening;
           await opening;
-        } else await entry.opening.catch(() => undefined);
+        } else await entry.opening.catch(throwSilence);
         continue;
       }
       let proving = entry.proving.get(proof);

@@ -319,6 +319,18 @@ describe('transfers of several copiers', () => {
     expect([found.there + found.cameBack > 0, found.cameBack > 0]).toEqual([true, !atOnce]);
   });
 
+  it('wait for a silent upstream once for all who came meanwhile', async () => {
+    const silence = new RegistryError('timeout', 'no answer');
+    const { told, start, live, reader } = world(randomBytes(KiB), (_path, access) => {
+      if (access === 'anonymous') throw silence;
+      return true;
+    });
+    const transfers = live.get(start())!.transfers;
+    const joins = Array.from({ length: 4 }, () => transfers.join(reader()).catch((error: unknown) => error));
+    expect(await Promise.all(joins)).toEqual(joins.map(() => silence));
+    expect(told.opened).toBe(1);
+  });
+
   it('keep a copy’s transfer until it has landed, and nothing of it afterwards', async () => {
     const bytes = randomBytes(600 * KiB);
     const { told, start, live, reader, digest } = world(bytes);
