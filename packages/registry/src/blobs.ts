@@ -56,7 +56,7 @@ export async function openBlob(requests: RepositoryRequests, digest: string, req
   const offset = request.offset ?? 0;
   const ranged = offset > 0 || request.end !== undefined;
   const headers: Record<string, string> = ranged ? { range: `bytes=${offset}-${request.end ?? ''}` } : {};
-  const call = { operation: 'blob-get', need: PULL, signal: request.signal } as const;
+  const call = { operation: 'blob-get', need: PULL, signal: request.signal, onSentOn: request.onSentOn } as const;
   const answer = await requests.read(call, { url: blobUrl(requests, digest), headers });
   const doing = `cannot read ${nameOf(requests, digest)}`;
   if (answer.status !== 200 && answer.status !== 206) throw await requests.failure(doing, answer);

@@ -30,7 +30,7 @@ export { FINAL_WORDS, RegistryError, type AskedAs } from './errors.ts';
 export { readBlob } from './open-blob.ts';
 export { MANIFEST_TYPES } from './manifests.ts';
 export type { BlobTurns } from './blob-turns.ts';
-export type { Timeouts } from './timeouts.ts';
+export { answerBoundMs, type Timeouts } from './timeouts.ts';
 export type { RegistryEvent, UpstreamWord } from './repository-requests.ts';
 export type { Lookup } from './connect.ts';
 export { NO_CREDENTIALS } from './upstream-authorizer.ts';

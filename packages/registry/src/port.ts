@@ -136,6 +136,8 @@ export interface BlobRequest {
   /** Hash a whole body and hold the last <= 1 MiB back until the digest agrees. Ignored for ranges. Default true. */
   verify?: boolean;
   signal?: AbortSignal;
+  /** The registry sends on to there: whose answer is waited for from now on. */
+  onSentOn?: (to: URL) => void;
 }
 
 /** One repository of one registry. Every method throws RegistryError. */

@@ -77,6 +77,8 @@ interface Call {
   operation: Operation;
   need: Need;
   signal?: AbortSignal | undefined;
+  /** Hears of each redirect that is followed. */
+  onSentOn?: ((to: URL) => void) | undefined;
 }
 
 /** The requests of one repository: authorised, redirected by hand (GET and HEAD), judged by the caller. */
@@ -189,7 +191,7 @@ export class RepositoryRequests {
       let attempt = first instanceof Promise ? await first : first;
       for (;;) {
         let answer = await send(url, attempt.header);
-        if (follows && isRedirect(answer)) answer = await this.#following(url, attempt.header, answer, send);
+        if (follows && isRedirect(answer)) answer = await this.#following(call, url, attempt.header, answer, send);
         // What a redirect's target refuses says nothing about our credential: it did not get it.
         const home = answer.url.host === this.context.site.base.host;
         const refused = home && (answer.status === 401 || answer.status === 403);
@@ -220,6 +222,7 @@ export class RepositoryRequests {
   }
 
   async #following<A extends Answer>(
+    { onSentOn }: Call,
     start: URL,
     authorization: string | undefined,
     first: A,
@@ -237,6 +240,7 @@ export class RepositoryRequests {
       if (header !== undefined && !keepsAuthorization(this.context.site.base, to, this.context.site.endpoint))
         header = undefined;
       url = to;
+      onSentOn?.(to);
       answer = await send(url, header);
     }
     return answer;

@@ -1,5 +1,6 @@
 import { DEFAULTS } from '@kuik/contracts';
-import type { RegistryEndpoint } from './port.ts';
+import { locateRegistry } from './endpoints.ts';
+import type { RegistryEndpoint, RegistryMap } from './port.ts';
 
 /** Bounds of one registry, in ms. */
 export interface Timeouts {
@@ -18,6 +19,12 @@ export const CACHE_TIMEOUTS: Timeouts = { ...pick(DEFAULTS.cacheTimeouts), commi
 /** The bounds for one connection: those of its registry's settings, the rest as for all. */
 export function timeoutsOf({ endpoint }: { readonly endpoint: RegistryEndpoint }, all: Timeouts): Timeouts {
   return endpoint.timeouts === undefined ? all : { ...all, ...endpoint.timeouts };
+}
+
+/** How long a registry of others may take from a request to the head of its answer, in ms: to a connection, and from there. */
+export function answerBoundMs(host: string, registries: RegistryMap = {}, all: Partial<Timeouts> = {}): number {
+  const { connectMs, headersMs } = timeoutsOf(locateRegistry(host, registries), { ...UPSTREAM_TIMEOUTS, ...all });
+  return connectMs + headersMs;
 }
 
 function pick(from: { connectMs: number; headersMs: number; idleMs: number }): Omit<Timeouts, 'commitMs'> {

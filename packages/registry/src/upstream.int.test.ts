@@ -184,8 +184,10 @@ describe('redirects', () => {
     await faults.host(HUB).auth({ scheme: 'bearer', users });
     faults.host(HUB).on({ kind: 'blob' }).redirect(origin);
     const app = client(HUB, [alice]);
-    const blob = await app.openBlob(layer, { offset: 100 });
+    const sentOn: string[] = [];
+    const blob = await app.openBlob(layer, { offset: 100, onSentOn: (to) => void sentOn.push(to.host) });
     expect((await readBlob(blob, 1e7)).equals(bytesOf(layer).subarray(100))).toBe(true);
+    expect(sentOn).toEqual([expect.stringContaining(origin)]);
     const there = upstreams.requests(origin);
     expect(there.length).toBeGreaterThan(0);
     expect(there.map(({ auth, range }) => [auth, range])).toEqual(there.map(() => ['none', 'bytes=100-']));
