@@ -11,6 +11,7 @@ import {
   UPSTREAM_TOLD,
 } from '@kuik/contracts';
 import {
+  answerBoundMs,
   Breaker,
   createRegistryAccess,
   readCacheEndpoint,
@@ -44,6 +45,7 @@ import type { Config } from './config.ts';
 import { FindManifest } from './find-manifest.ts';
 import { KnownHosts } from './known-hosts.ts';
 import type { ListenAddress } from './listen.ts';
+import { processesOver } from './owner-processes.ts';
 import { Owners } from './owners.ts';
 import { PullGuard } from './pull-guard.ts';
 import { PullLog } from './pull-log.ts';
@@ -90,10 +92,11 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
     open: metrics.gauge(METRICS.proxySparedUpstreams),
     onCollect: (collect) => metrics.onCollect(collect),
   });
+  let upstreams = readRegistrySettings(config);
   const registry =
     deps.registry ??
     createRegistryAccess({
-      ...readRegistrySettings(config),
+      ...upstreams,
       cache: readTimeouts(cacheTimeouts),
       upstream: readTimeouts(upstreamTimeouts),
       bufferPoolBytes: proxy.bufferPoolBytes,
@@ -109,7 +112,10 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
     });
   const specs = { ...METRICS, reloads: METRICS.settingsReloads };
   const settings = followConfig({ context, config, applied: UPSTREAM_SECTIONS, files: registryFiles, specs });
-  settings.onChange((changed) => registry.reconfigure?.(readRegistrySettings(changed)));
+  settings.onChange((changed) => {
+    upstreams = readRegistrySettings(changed);
+    registry.reconfigure?.(upstreams);
+  });
   const { url } = config.nats;
   const bus = deps.bus ?? (url === undefined ? undefined : openBus({ ...config.nats, url }, 'node-proxy', context));
 
@@ -139,7 +145,13 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
   const hosts = new KnownHosts({ bus, now: () => clock.now() });
   const parked = metrics.counter(METRICS.proxyUpstreamParked);
   const spared = spareUpstream({ registry, hosts, bus, sharedReadMs: proxy.sharedRead, onParked: () => parked.inc() });
-  const shared = sharing(config, context, { registry, cache: endpoint, bus });
+  const upstreamBounds = readTimeouts(upstreamTimeouts);
+  const shared = sharing(config, context, {
+    registry,
+    cache: endpoint,
+    bus,
+    answerMs: (host) => answerBoundMs(host, upstreams.registries, upstreamBounds),
+  });
   const upstream = new UpstreamAccess({
     registry: spared,
     now,
@@ -271,6 +283,9 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
   };
 }
 
+/** What a copier takes for itself besides what upstream takes to answer: it finds out who owns the transfer, and says what became of it. */
+const COPIER_OWN_MS = 2_000;
+
 function codeOf(cause: unknown): string {
   return cause instanceof RegistryError ? cause.code : 'unexpected';
 }
@@ -279,21 +294,30 @@ function codeOf(cause: unknown): string {
 function sharing(
   { transfers, upstreamTimeouts }: Config,
   { metrics, clock }: ServiceContext,
-  parts: { registry: RegistryAccess; cache: CacheEndpoint; bus: Bus | undefined },
+  parts: {
+    registry: RegistryAccess;
+    cache: CacheEndpoint;
+    bus: Bus | undefined;
+    /** How long an upstream may take to answer. */
+    answerMs: (host: string) => number;
+  },
 ): SharedReads | undefined {
-  const { bus, ...rest } = parts;
+  const { bus, answerMs, ...rest } = parts;
   if (!transfers.enabled || bus === undefined) return undefined;
   const owners = new Owners(() => clock.monotonic());
   bus.subscribe(TRANSFER_OWNERS, (owner) => owners.told(owner));
   const known = metrics.gauge(METRICS.proxyOwners);
   metrics.onCollect(() => known.set(owners.known));
   const reads = metrics.counter(METRICS.proxyShared);
-  const { connect: connectMs, patience: headersMs } = transfers;
+  const { connect: connectMs, patience: patienceMs } = transfers;
   return new SharedReads({
     ...rest,
     owners,
     // It notices a silent upstream by itself, and goes on.
-    timeouts: { connectMs, headersMs, idleMs: 1.5 * upstreamTimeouts.idle },
+    timeouts: { connectMs, idleMs: 1.5 * upstreamTimeouts.idle },
+    patienceMs,
+    boundMs: (host) => answerMs(host) + COPIER_OWN_MS,
+    processAt: processesOver(patienceMs / 2),
     count: (result) => reads.inc({ result }),
     now: () => clock.monotonic(),
   });

@@ -120,7 +120,7 @@ export const configSchema = z.strictObject({
       connect: positive.default(DEFAULTS.transfers.connectMs).describe('How long a copier may take to be connected to'),
       patience: positive
         .default(DEFAULTS.transfers.patienceMs)
-        .describe('How long its answer is waited for before upstream is read without it'),
+        .describe('Neither answered nor shown to live for so long, it is left, and upstream read without it'),
     })
     .prefault({})
     .describe('One read from upstream for many nodes (docs/transfers.md)'),

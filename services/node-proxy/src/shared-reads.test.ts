@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import {
   RegistryError,
+  type BlobRequest,
   type OpenBlob,
   type RegistryAccess,
   type RegistryErrorCode,
@@ -12,6 +13,8 @@ import { SharedReads, type SharedResult } from './shared-reads.ts';
 const app = { host: 'up.test', path: 'app' };
 const DIGEST = `sha256:${'a'.repeat(64)}`;
 const [shared, alone] = [{ totalSize: 1 }, { totalSize: 2 }] as [OpenBlob, OpenBlob];
+
+const WAITS = { timeouts: { connectMs: 1, idleMs: 1 }, patienceMs: 4, boundMs: () => 10_000 };
 
 /** Two copiers that do not answer the first `away` times that they are asked; each time takes `stepMs`. */
 function world(away: number, stepMs = 0, code: RegistryErrorCode = 'refused') {
@@ -27,7 +30,8 @@ function world(away: number, stepMs = 0, code: RegistryErrorCode = 'refused') {
     registry: { cache: () => ({ openBlob }) } as unknown as Pick<RegistryAccess, 'cache'>,
     cache: { url: 'http://cache' },
     owners,
-    timeouts: { connectMs: 1, headersMs: 1, idleMs: 1 },
+    ...WAITS,
+    processAt: () => Promise.resolve('one'),
     count: (result) => counted.push(result),
     now: () => told.now,
   });
@@ -47,13 +51,99 @@ describe('a blob that copiers read for everybody', () => {
     expect([counted, told.asked]).toEqual([[count], asked]);
   });
 
+  it.each(['refused', 'timeout'] as const)(
+    'is read alone from any registry while copiers cannot be reached: %s',
+    async (code) => {
+      const { client, other } = world(2, 0, code);
+      expect(await client.openBlob(DIGEST)).toBe(alone);
+      expect(await other.openBlob(DIGEST)).toBe(alone);
+    },
+  );
+});
+
+/** Two copiers that answer only what `release` says, and what is asked of them. */
+function waiting(processAt: (origin: string, looks: number) => string | undefined, { sentOn = false } = {}) {
+  const told = { now: 0, looks: 0 };
+  const counted: SharedResult[] = [];
+  const asked: { url: string; signal: AbortSignal | undefined; release: () => void }[] = [];
+  const owners = new Owners(() => 0);
+  for (const n of [1, 2]) owners.told({ url: `http://10.0.0.${n}:7440` });
+  const [first, second] = owners.order(app.host, DIGEST) as [string, string];
+  const cache: RegistryAccess['cache'] = ({ url }) =>
+    ({
+      openBlob: (_digest: string, { signal, onSentOn }: BlobRequest) =>
+        new Promise<OpenBlob>((resolve, reject) => {
+          asked.push({ url, signal, release: () => resolve(shared) });
+          if (sentOn && url === first) onSentOn!(new URL(`${second}/v2/app`));
+          signal!.addEventListener('abort', () => reject(new RegistryError('aborted', 'left')));
+        }),
+    }) as unknown as RepositoryClient;
+  const reads = new SharedReads({
+    registry: { cache },
+    cache: { url: 'http://cache' },
+    owners,
+    ...WAITS,
+    processAt: (origin) => Promise.resolve(processAt(origin, (told.looks += 1))),
+    count: (result) => counted.push(result),
+    now: () => told.now,
+  });
+  const upstream = { openBlob: () => Promise.resolve(alone) } as unknown as RepositoryClient;
+  const client = reads.over(upstream, app, false, 'r-1');
+  const names = (): string[] => asked.map(({ url }) => (url === first ? 'first' : 'second'));
+  const spared = (host: string): boolean[] => [first, second].map((url) => !owners.order(host, DIGEST).includes(url));
+  return { told, counted, asked, first, client, names, spared };
+}
+
+describe('a copier that does not answer yet', () => {
+  it('is waited for as long as it lives', async () => {
+    const world = waiting((_origin, looks) => {
+      if (looks === 5) world.asked[0]!.release();
+      return 'one';
+    });
+    expect(await world.client.openBlob(DIGEST)).toBe(shared);
+    expect([world.counted, world.names()]).toEqual([['shared'], ['first']]);
+    expect(world.asked[0]!.signal!.aborted).toBe(false);
+  });
+
+  it('is left when the registry had its time, and nobody else is asked: he would wait for the same', async () => {
+    const world = waiting((_origin, looks) => {
+      if (looks === 3) world.told.now = 10_000;
+      return 'one';
+    });
+    expect(await world.client.openBlob(DIGEST)).toBe(alone);
+    expect([world.counted, world.names()]).toEqual([['alone-upstream-silent'], ['first']]);
+    expect(world.asked[0]!.signal!.aborted).toBe(true);
+    expect([world.spared(app.host), world.spared('other.test')]).toEqual([
+      [true, false],
+      [false, false],
+    ]);
+  });
+
   it.each([
-    ['goes on being read together from other registries when copiers are silent about one', 'timeout', shared],
-    ['is read alone from any while copiers cannot be reached', 'refused', alone],
-  ] as const)('%s', async (_what, code, from) => {
-    const { client, other } = world(2, 0, code);
-    expect(await client.openBlob(DIGEST)).toBe(alone);
-    expect(await client.openBlob(DIGEST)).toBe(alone);
-    expect(await other.openBlob(DIGEST)).toBe(from);
+    ['shows no sign of life', () => undefined],
+    ['is another process than the one that was asked', (looks: number) => (looks % 2 === 1 ? 'one' : 'two')],
+  ])('is left when it %s, for any registry', async (_what, processAt) => {
+    const world = waiting((_origin, looks) => processAt(looks));
+    expect(await world.client.openBlob(DIGEST)).toBe(alone);
+    expect([world.counted, world.names()]).toEqual([['alone-owner-away'], ['first', 'second']]);
+    expect(world.asked.map(({ signal }) => signal!.aborted)).toEqual([true, true]);
+    expect(world.spared('other.test')).toEqual([true, true]);
+  });
+
+  it('is the one that it was sent on to, which is not waited for again', async () => {
+    const world = waiting((origin) => (origin === world.first ? 'one' : undefined), { sentOn: true });
+    expect(await world.client.openBlob(DIGEST)).toBe(alone);
+    expect([world.counted, world.names()]).toEqual([['alone-owner-away'], ['first']]);
+    expect(world.spared('other.test')).toEqual([false, true]);
+  });
+
+  it('holds nobody who leaves', async () => {
+    const client = new AbortController();
+    const world = waiting((_origin, looks) => {
+      if (looks === 2) client.abort();
+      return 'one';
+    });
+    await expect(world.client.openBlob(DIGEST, { signal: client.signal })).rejects.toMatchObject({ code: 'aborted' });
+    expect(world.counted).toEqual([]);
   });
 });

@@ -4,6 +4,7 @@ import { repositoryName, toCacheRepository } from '@kuik/image';
 import {
   FINAL_WORDS,
   RegistryError,
+  type BlobRequest,
   type CacheEndpoint,
   type RegistryAccess,
   type OpenBlob,
@@ -11,8 +12,10 @@ import {
   type RepositoryClient,
 } from '@kuik/registry';
 import { afterVainRound } from './ask-owners-again.ts';
+import { samePlace, type ProcessAt } from './owner-processes.ts';
 import type { Owners } from './owners.ts';
 import type { Repository } from './pull-path.ts';
+import { LeftUnanswered, whileAlive } from './while-alive.ts';
 
 /** What became of a blob that the cache lacks: label `result` of `kuik_proxy_shared_reads_total`. */
 export type SharedResult =
@@ -30,11 +33,29 @@ export interface SharedReadsOptions {
   /** Our key for the cache: copiers take it, too. */
   readonly cache: CacheEndpoint;
   readonly owners: Owners;
-  /** How long a copier is waited for: to a connection, to its answer (it opens upstream meanwhile), in a body. */
-  readonly timeouts: { readonly connectMs: number; readonly headersMs: number; readonly idleMs: number };
+  /** How long a copier is waited for to a connection, and in a body. */
+  readonly timeouts: { readonly connectMs: number; readonly idleMs: number };
+  /** A copier that neither answers nor shows for so long that it lives is left. */
+  readonly patienceMs: number;
+  /** How long a copier may have to wait for this registry itself, in ms: one that lives is waited for as long. */
+  readonly boundMs: (host: string) => number;
+  readonly processAt: ProcessAt;
   readonly count: (result: SharedResult) => void;
   /** Monotonic ms. */
   readonly now: () => number;
+}
+
+/** Asks one copier for the blob. */
+type Ask = (url: string, given: Required<Pick<BlobRequest, 'signal' | 'onSentOn'>>) => Promise<OpenBlob>;
+
+/** What a round over the copiers is for. */
+interface Wanted {
+  readonly host: string;
+  /** For who reads a message. */
+  readonly what: string;
+  /** When the first of all rounds began; monotonic. */
+  readonly startedMs: number;
+  readonly signal: AbortSignal | undefined;
 }
 
 const AWAY: ReadonlySet<RegistryErrorCode> = new Set(['refused', 'timeout', 'dns', 'truncated']);
@@ -44,10 +65,12 @@ const WHY_ALONE: Readonly<Record<number, SharedResult>> = { 507: 'alone-no-room'
 const ASKED_MAX = 2;
 /** Between two rounds over them, with jitter. */
 const AGAIN_MS = 300;
+/** Of one request, over which others decide (`while-alive.ts`). */
+const HEADERS_MS = 24 * 3_600_000;
 
 /**
  * Upstream blobs through the copier that reads them for everybody (docs/transfers.md); alone, without storing, when none can be had in
- * time: a pull never waits for our own parts longer than for upstream.
+ * time: a pull waits for a copier that shows no sign of life no longer than the patience, and for one that lives as long as upstream may take.
  */
 export class SharedReads {
   readonly #options: SharedReadsOptions;
@@ -75,13 +98,13 @@ export class SharedReads {
         const begun = (request.offset ?? 0) > 0;
         const startedMs = now();
         for (;;) {
-          const urls = owners.order(repository.host, digest, { insist: begun }).slice(0, ASKED_MAX);
-          const ask = (url: string): Promise<OpenBlob> =>
+          const urls = owners.order(repository.host, digest, { insist: begun });
+          const ask: Ask = (url, given) =>
             this.#options.registry
               .cache(this.#endpoint(url), name, { requestId, headers })
-              .openBlob(digest, { ...request, verify: false });
+              .openBlob(digest, { ...request, ...given, verify: false });
           const what = `blob ${digest} of ${repositoryName(repository)}`;
-          const got = await this.#round(urls, repository.host, ask, what);
+          const got = await this.#round(urls, { host: repository.host, what, startedMs, signal: request.signal }, ask);
           if (typeof got !== 'string') return got;
           const allAway = got === 'alone-no-owner' || got === 'alone-owner-away';
           const next = afterVainRound({ begun, allAway, known: owners.known, sinceMs: now() - startedMs });
@@ -93,43 +116,71 @@ export class SharedReads {
   }
 
   /** Asks these copiers one after another: the blob, or why it is to be had alone. Throws what upstream said to one of them. */
-  async #round(
-    urls: readonly string[],
-    host: string,
-    ask: (url: string) => Promise<OpenBlob>,
-    what: string,
-  ): Promise<OpenBlob | SharedResult> {
+  async #round(urls: readonly string[], wanted: Wanted, ask: Ask): Promise<OpenBlob | SharedResult> {
     const { owners, count } = this.#options;
+    const { host, what } = wanted;
+    const gone = new Set<string>();
     let alone: SharedResult = 'alone-no-owner';
+    let asked = 0;
     for (const url of urls) {
+      if (gone.has(url)) continue;
+      if ((asked += 1) > ASKED_MAX) break;
+      // Where the question is now: a copier sends us on to who owns the transfer.
+      let at = url;
       try {
-        const blob = await ask(url);
+        const blob = await this.#ask(
+          wanted,
+          () => at,
+          (left) => ask(url, { signal: left, onSentOn: (to) => void (at = to.origin) }),
+        );
         count('shared');
         return blob;
       } catch (error) {
-        if (!(error instanceof RegistryError)) throw error;
+        if (error instanceof LeftUnanswered && error.why === 'WaitedEnough') {
+          // It waits for this registry, and so would the next one.
+          for (const one of [url, at]) owners.spare(one, host);
+          return 'alone-upstream-silent';
+        }
+        if (!(error instanceof LeftUnanswered) && !(error instanceof RegistryError)) throw error;
         // Upstream's own words, which a copier passes on.
-        if (FINAL_WORDS.has(error.code)) {
+        if (error instanceof RegistryError && FINAL_WORDS.has(error.code)) {
           if (error.code === 'aborted') throw error;
           count('refused');
           throw upstreamsWord(error, what);
         }
-        const away = AWAY.has(error.code);
-        // Who is silent may be waiting for this registry: that says nothing of the others.
-        if (away) owners.spare(url, error.code === 'timeout' ? host : undefined);
+        const away = error instanceof LeftUnanswered || AWAY.has(error.code);
         alone = away ? 'alone-owner-away' : (WHY_ALONE[error.status ?? 0] ?? 'alone-owner-failed');
         if (!away) break;
+        owners.spare(at);
+        gone.add(at);
       }
     }
     return alone;
   }
 
+  /** One copier's answer. All are waited for together as long as upstream may take, each at least as long as the patience lasts. */
+  #ask(
+    { host, startedMs, signal }: Wanted,
+    at: () => string,
+    ask: (signal: AbortSignal) => Promise<OpenBlob>,
+  ): Promise<OpenBlob> {
+    const { patienceMs, boundMs, processAt, now } = this.#options;
+    const same = samePlace(processAt);
+    return whileAlive((left) => ask(signal === undefined ? left : AbortSignal.any([signal, left])), {
+      patienceMs,
+      untilMs: Math.max(startedMs + boundMs(host), now() + patienceMs),
+      lives: () => same(at()),
+      now,
+    });
+  }
+
   #endpoint(url: string): CacheEndpoint {
-    const { cache, owners, timeouts } = this.#options;
+    const { cache, owners, timeouts: own } = this.#options;
     const known = this.#endpoints.get(url);
     if (known !== undefined) return known;
     if (this.#endpoints.size > 1_000) this.#endpoints.clear();
     const { signer } = cache;
+    const timeouts = { ...own, headersMs: HEADERS_MS };
     const made = { url, trusted: owners.trusted, timeouts, ...(signer === undefined ? {} : { signer }) };
     this.#endpoints.set(url, made);
     return made;

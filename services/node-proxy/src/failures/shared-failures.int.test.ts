@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { failureAnswer, type FailureCell, METRICS, UPSTREAM_CASES, type UpstreamCase } from '@kuik/contracts';
-import { until } from '@kuik/testbed';
+import { until, type MadeBlob } from '@kuik/testbed';
+import { HOST, type RunningProxy } from '../proxy-world.fixture.ts';
 import { BOUNDS, BUSY_MS } from './bounds.fixture.ts';
 import { bytesOf, expected, pullOf, seen, type Pulled } from './pulled.fixture.ts';
 import { SHARED_CELLS, startSharedWorld, type SharedWorld } from './shared-world.fixture.ts';
@@ -75,4 +76,50 @@ it('is counted: how each blob was had, and what was not stored', async () => {
   const failed = `${METRICS.transferStores.name}{result="failed"}`;
   await until(async () => ((await world.metric(failed)) ?? 0) >= refused.length, { what: 'the stores that failed' });
   expect(world.copierLog().split('blob of a pull not stored').length - 1).toBe(await world.metric(failed));
+});
+
+describe('a copier that does not answer within the patience', () => {
+  // Of which a busy copier has half to show that it lives.
+  const PATIENCE_MS = 3_000;
+  const impatient = (): Promise<RunningProxy> => world.startProxy(`${PATIENCE_MS}ms`);
+  const pull = (proxy: RunningProxy, { digest }: MadeBlob): Promise<Pulled> =>
+    pullOf(proxy, `${HOST}/late/blobs/${digest}`);
+  const reads = ({ digest }: MadeBlob): number =>
+    world.faults.log
+      .requests({ host: HOST, kind: 'blob', method: 'GET' })
+      .filter(({ reference }) => reference === digest).length;
+
+  it('is waited for when it waits for upstream, which is read once for all', async () => {
+    const [layer] = world.late as [MadeBlob];
+    const slow = world.faults
+      .host(HOST)
+      .on({ kind: 'blob' })
+      .latency(1.5 * PATIENCE_MS);
+    const proxies = await Promise.all([impatient(), impatient()]);
+    const pulls = Array.from({ length: 6 }, (_, at) => pull(proxies[at % 2]!, layer));
+    const bytes = bytesOf(layer);
+    for (const { answer } of await Promise.all(pulls))
+      expect([answer.status, answer.body.equals(bytes)]).toEqual([200, true]);
+    expect(reads(layer)).toBe(1);
+    slow.clear();
+    await Promise.all(proxies.map((proxy) => proxy.close()));
+  }, 60_000);
+
+  it('is left when it hangs, though upstream would be waited for much longer, and then spared', async () => {
+    const [, ...layers] = world.late;
+    const proxy = await impatient();
+    await world.copier.kill('SIGSTOP');
+    try {
+      for (const layer of layers) {
+        const { answer } = await pull(proxy, layer);
+        expect([answer.status, answer.body.equals(bytesOf(layer)), reads(layer)]).toEqual([200, true, 1]);
+      }
+    } finally {
+      await world.copier.kill('SIGCONT');
+    }
+    const text = await proxy.metrics.render();
+    expect(text).toContain(`${METRICS.proxyShared.name}{result="alone-owner-away"} 1`);
+    expect(text).toContain(`${METRICS.proxyShared.name}{result="alone-no-owner"} 1`);
+    await proxy.close();
+  }, 60_000);
 });

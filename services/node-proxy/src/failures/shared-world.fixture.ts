@@ -15,7 +15,7 @@ import {
   type ServiceProcess,
   until,
 } from '@kuik/testbed';
-import { HOST, startProxyWorld } from '../proxy-world.fixture.ts';
+import { HOST, startProxyWorld, type RunningProxy } from '../proxy-world.fixture.ts';
 import { BOUNDS, generousTo } from './bounds.fixture.ts';
 import { openWorld, type Opened } from './opened.fixture.ts';
 import { pullOf } from './pulled.fixture.ts';
@@ -64,11 +64,17 @@ async function sharedWorld(opened: Opened) {
     seed: 'shared',
     layers: SHARED_CELLS.map((_, at) => ({ bytes: LAYER_BYTES, encoding: 'raw' as const, seed: `layer-${at}` })),
   });
+  // Of no cell: for who waits for a copier.
+  const late = await makeImage({
+    seed: 'late',
+    layers: [1, 2, 3].map((at) => ({ bytes: LAYER_BYTES, encoding: 'raw' as const, seed: `late-${at}` })),
+  });
   const layers = image.blobs.filter(({ size }) => size === LAYER_BYTES);
   const layerOf = new Map(SHARED_CELLS.map((cell, at) => [cell, layers[at]!]));
   await Promise.all([
     ...[...UPSTREAM_CASES.map(([upstream]) => upstreamHost(upstream)), DEAD_CDN].map((host) => faults.addHost(host)),
     faults.push(HOST, 'image', ['1'], image),
+    faults.push(HOST, 'late', ['1'], late),
   ]);
   const at = (host: string, repository: string): string =>
     path.join(world.upstream.folder, 'docker/registry/v2/repositories', toCacheRepository({ host, path: repository })!);
@@ -100,7 +106,7 @@ async function sharedWorld(opened: Opened) {
   };
   const env = { KUIK_CONFIG: file('copier.yaml', JSON.stringify(settings)) };
   const copier = opened.add(await startService('image-copier', { healthPort, from: 'source', env }), stop);
-  const bus = connectBus({ url: nats.url, service: 'node-proxy', seedFile: nkeyOf('node-proxy') });
+  const proxyKey = nkeyOf('node-proxy');
   const broker = opened.add(
     connectBus({ url: nats.url, service: 'pod-watcher', seedFile: nkeyOf('pod-watcher') }),
     (one) => one.close(),
@@ -108,24 +114,33 @@ async function sharedWorld(opened: Opened) {
   broker.respond(CREDENTIALS, ({ host, publicKey }) =>
     Promise.resolve({ sealed: sealCredential(credentialFor(host), publicKey) }),
   );
-  const proxy = await world.start({
-    bus,
-    settings: {
-      ...upstreams,
-      upstreamBreaker: { failures: 1_000_000 },
-      cacheTimeouts: generousTo(BOUNDS.generous),
-      transfers: { connect: `${BOUNDS.generous}ms`, patience: `${BOUNDS.generous}ms` },
-      privateImages: { mode: 'off' },
-    },
-  });
-  await until(async () => (await proxy.metrics.render()).includes(`${METRICS.proxyOwners.name} 1`), {
-    what: 'the proxy to know the copier',
-  });
+  /** Knows the copier. `patience`: with it. */
+  const startProxy = async (patience: string): Promise<RunningProxy> => {
+    const proxy = await world.start({
+      bus: connectBus({ url: nats.url, service: 'node-proxy', seedFile: proxyKey }),
+      settings: {
+        ...upstreams,
+        upstreamBreaker: { failures: 1_000_000 },
+        cacheTimeouts: generousTo(BOUNDS.generous),
+        transfers: { connect: `${BOUNDS.generous}ms`, patience },
+        privateImages: { mode: 'off' },
+      },
+    });
+    await until(async () => (await proxy.metrics.render()).includes(`${METRICS.proxyOwners.name} 1`), {
+      what: 'the proxy to know the copier',
+    });
+    return proxy;
+  };
+  const proxy = await startProxy(`${BOUNDS.generous}ms`);
   await until(() => broker.status() === 'connected', { what: 'the broker to connect' });
 
   const before = new Map<string, number>();
   return {
     proxy,
+    startProxy,
+    copier,
+    faults,
+    late: late.blobs.filter(({ size }) => size === LAYER_BYTES),
     layerOf: (cell: FailureCell) => layerOf.get(cell)!,
     /** How often the proxy counted this result since every case was brought about. */
     counted: async (name: string, result: string): Promise<number> =>
