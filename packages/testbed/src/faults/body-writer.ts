@@ -2,7 +2,9 @@ import type { ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Verdict } from './decide.ts';
 
-export type BodyFaults = Pick<Verdict['slots'], 'end' | 'pace' | 'bytes'>;
+export interface BodyFaults extends Pick<Verdict['slots'], 'end' | 'pace' | 'bytes'> {
+  readonly hold?: { readonly afterBytes: number; readonly released: () => Promise<void> };
+}
 
 /** Thrown by `write` when a fault ended the body: nothing more is to be read from the registry. */
 export class BodyEnded extends Error {
@@ -16,13 +18,14 @@ export class BodyEnded extends Error {
 
 const TICKS_PER_SECOND = 50;
 
-/** Sends a body to the client with what is to go wrong: one wrong byte, a drip, and where it stops. */
+/** Sends a body to the client with what is to go wrong: one wrong byte, a drip, where it is held up, and where it stops. */
 export class BodyWriter {
   readonly #response: ServerResponse;
   readonly #faults: BodyFaults;
   readonly #sent: (bytes: number) => void;
   readonly #gone: AbortSignal;
   #position = 0;
+  #released = false;
 
   /**
    * @param gone fires when the client's connection is gone
@@ -41,8 +44,9 @@ export class BodyWriter {
     if (bytes !== undefined) flip(chunk, (bytes.atByte ?? 0) - this.#position);
     const limit = end === undefined ? Infinity : (end.do === 'cut' ? end.atByte : end.afterBytes) - this.#position;
     const part = limit < chunk.length ? chunk.subarray(0, Math.max(0, limit)) : chunk;
-    if (pace === undefined) await this.#send(part);
-    else await this.#drip(part, pace.bytesPerSecond);
+    const held = await this.#heldOf(part);
+    if (pace === undefined) await this.#send(held);
+    else await this.#drip(held, pace.bytesPerSecond);
     if (limit > chunk.length || end === undefined) return;
     if (end.do === 'cut') {
       this.#response.socket?.destroySoon();
@@ -51,6 +55,17 @@ export class BodyWriter {
     if (!this.#gone.aborted)
       await new Promise((resolve) => this.#gone.addEventListener('abort', resolve, { once: true }));
     throw new BodyEnded('aborted');
+  }
+
+  /** What is left of a chunk when it may go on. */
+  async #heldOf(chunk: Buffer): Promise<Buffer> {
+    const { hold } = this.#faults;
+    const free = (hold?.afterBytes ?? Infinity) - this.#position;
+    if (hold === undefined || this.#released || free >= chunk.length) return chunk;
+    await this.#send(chunk.subarray(0, free));
+    await hold.released();
+    this.#released = true;
+    return chunk.subarray(free);
   }
 
   async #drip(chunk: Buffer, bytesPerSecond: number): Promise<void> {

@@ -28,7 +28,7 @@ PUT    /hosts/<name>/auth           {"scheme":"bearer","users":[{"username":"u",
 DELETE /hosts/<name>/auth
 POST   /reset                       as after the start
 
-faults: latency answer hang reset quota gone serve redirect headers ignore-range cut stall drip flip chunked
+faults: latency answer hang reset quota gone serve redirect headers ignore-range cut stall hold drip flip chunked
 kinds:  ping manifest manifest-tag manifest-digest blob tags upload referrers token other
 `;
 

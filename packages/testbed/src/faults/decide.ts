@@ -32,7 +32,7 @@ export interface Verdict {
   readonly applied: readonly string[];
 }
 
-const BODY_SLOTS: ReadonlySet<Slot> = new Set(['end', 'pace', 'bytes', 'framing']);
+const BODY_SLOTS: ReadonlySet<Slot> = new Set(['end', 'hold', 'pace', 'bytes', 'framing']);
 
 /**
  * Which faults meet this request at this stage. In order:

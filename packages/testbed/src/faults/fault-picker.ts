@@ -144,6 +144,11 @@ export class FaultPicker {
     return this.fault({ do: 'stall', afterBytes });
   }
 
+  /** Sends so many bytes of the body, and the rest once it is cleared. */
+  holdAfter(afterBytes: number): RuleHandle {
+    return this.fault({ do: 'hold', afterBytes });
+  }
+
   drip(bytesPerSecond: number): RuleHandle {
     return this.fault({ do: 'drip', bytesPerSecond });
   }

@@ -229,6 +229,27 @@ describe('bodies', () => {
     expect(await answer).toMatchObject({ complete: false });
   });
 
+  it('held after byte 1000, until the rule is cleared', async () => {
+    const held = hub().on({ kind: 'blob' }).holdAfter(1000);
+    const thousand = Promise.withResolvers<void>();
+    const answer = getBlob({ onBytes: (total) => total === 1000 && thousand.resolve() });
+    await thousand.promise;
+    expect(faults.log.requests({ kind: 'blob' })).toMatchObject([{ outcome: 'open', bytes: 1000 }]);
+    held.clear();
+    const { body, complete } = await answer;
+    expect([complete, digestOf(body)]).toEqual([true, blob.digest]);
+  });
+
+  it('held before its first byte, and cut later', async () => {
+    const held = hub().on({ kind: 'blob' }).holdAfter(0);
+    hub().on({ kind: 'blob' }).cutAt(2000);
+    const answer = getBlob();
+    await held.untilApplied();
+    expect(faults.log.requests({ kind: 'blob' })).toMatchObject([{ bytes: 0 }]);
+    held.clear();
+    expect(await answer).toMatchObject({ complete: false, body: { length: 2000 } });
+  });
+
   it('dripped: at the rate, and whole', async () => {
     hub()
       .on({ kind: 'manifest' })

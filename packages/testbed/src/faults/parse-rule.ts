@@ -30,6 +30,7 @@ const FIELDS: Readonly<Record<Fault['do'], Readonly<Record<string, FieldType | `
   'ignore-range': {},
   cut: { atByte: 'number!' },
   stall: { afterBytes: 'number!' },
+  hold: { afterBytes: 'number!' },
   drip: { bytesPerSecond: 'number!' },
   flip: { atByte: 'number' },
   chunked: {},

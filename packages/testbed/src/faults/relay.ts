@@ -16,7 +16,7 @@ const UNKNOWN: Readonly<Record<string, readonly [code: string, message: string]>
 /** Answers with the real registry's content and what a verdict does to it. */
 export async function relay(serving: Serving, exchange: Exchange, verdict: Verdict): Promise<void> {
   const { facts, route, target, contentHost, request, response, pen, query } = exchange;
-  const { quota, target: aim, range, end, pace, bytes, framing } = verdict.slots;
+  const { quota, target: aim, range, end, hold, pace, bytes, framing } = verdict.slots;
 
   const extra =
     quota === undefined
@@ -72,6 +72,9 @@ export async function relay(serving: Serving, exchange: Exchange, verdict: Verdi
   }
   const faults = {
     ...(end === undefined ? {} : { end }),
+    ...(hold === undefined
+      ? {}
+      : { hold: { ...hold, released: () => serving.book.untilRemoved(hold, exchange.gone) } }),
     ...(pace === undefined ? {} : { pace }),
     ...(bytes === undefined ? {} : { bytes }),
   };

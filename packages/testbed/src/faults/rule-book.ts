@@ -1,10 +1,11 @@
 import { decide, type RequestFacts, type Verdict } from './decide.ts';
-import type { Rule, RuleInput, RuleState, Stage } from './rule.ts';
+import type { Fault, Rule, RuleInput, RuleState, Stage } from './rule.ts';
 
 /** The rules in force, oldest first, with their counters. */
 export class RuleBook {
   #states: RuleState[] = [];
   #lastId = 0;
+  readonly #onRemoved = new Set<() => void>();
 
   add(input: RuleInput): Rule {
     this.#lastId += 1;
@@ -29,13 +30,28 @@ export class RuleBook {
   /** Removes one rule; false when it was not there. */
   remove(id: string): boolean {
     const before = this.#states.length;
-    this.#states = this.#states.filter(({ rule }) => rule.id !== id);
+    this.#keep(({ rule }) => rule.id !== id);
     return this.#states.length < before;
   }
 
   /** Removes the rules of a host, or all. */
   clear(host?: string): void {
-    this.#states = host === undefined ? [] : this.#states.filter(({ rule }) => rule.host !== host);
+    this.#keep(({ rule }) => host !== undefined && rule.host !== host);
+  }
+
+  /** Resolves when the rule with this very fault is gone, or nobody waits for that any more. */
+  untilRemoved(fault: Fault, nobodyWaits: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const look = (): void => {
+        if (!nobodyWaits.aborted && this.#states.some(({ rule }) => rule.fault === fault)) return;
+        this.#onRemoved.delete(look);
+        nobodyWaits.removeEventListener('abort', look);
+        resolve();
+      };
+      this.#onRemoved.add(look);
+      nobodyWaits.addEventListener('abort', look);
+      look();
+    });
   }
 
   /** Decides for a request and counts it. */
@@ -44,6 +60,11 @@ export class RuleBook {
     for (const id of verdict.seen) this.#replace(id, (state) => ({ ...state, seen: state.seen + 1 }));
     for (const id of verdict.applied) this.#replace(id, (state) => ({ ...state, applied: state.applied + 1 }));
     return verdict;
+  }
+
+  #keep(which: (state: RuleState) => boolean): void {
+    this.#states = this.#states.filter(which);
+    for (const look of [...this.#onRemoved]) look();
   }
 
   #replace(id: string, change: (state: RuleState) => RuleState): boolean {

@@ -68,6 +68,8 @@ export type Fault =
   | { readonly do: 'cut'; readonly atByte: number }
   /** Sends this many bytes of the body, then nothing more. */
   | { readonly do: 'stall'; readonly afterBytes: number }
+  /** Sends this many bytes of the body, and the rest once the rule is cleared. */
+  | { readonly do: 'hold'; readonly afterBytes: number }
   | { readonly do: 'drip'; readonly bytesPerSecond: number }
   /** Flips the bits of one byte of the body (default the first): same length, other digest. */
   | { readonly do: 'flip'; readonly atByte?: number }
@@ -115,6 +117,7 @@ export const SLOTS = {
   'ignore-range': { slot: 'range', stage: 'content' },
   cut: { slot: 'end', stage: 'content' },
   stall: { slot: 'end', stage: 'content' },
+  hold: { slot: 'hold', stage: 'content' },
   drip: { slot: 'pace', stage: 'content' },
   flip: { slot: 'bytes', stage: 'content' },
   chunked: { slot: 'framing', stage: 'content' },
