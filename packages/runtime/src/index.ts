@@ -12,6 +12,7 @@ export type { ConfigSource, Env } from './config.ts';
 export { ConfigError } from './config-error.ts';
 export type { Mistake } from './env-overlay.ts';
 export { inTime } from './deadline.ts';
+export { FewAtOnce } from './few-at-once.ts';
 export { followConfig, type FollowConfigOptions } from './follow-config.ts';
 export { followSettings } from './followed-settings.ts';
 export type { FollowedSettings, FollowMetrics, FollowOptions } from './followed-settings.ts';

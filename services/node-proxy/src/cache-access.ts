@@ -7,7 +7,7 @@ import {
   type RegistryErrorCode,
   type RepositoryClient,
 } from '@kuik/registry';
-import { FewAtOnce } from './few-at-once.ts';
+import { FewAtOnce } from '@kuik/runtime';
 import type { Repository } from './pull-path.ts';
 
 /** The cache registry could not be asked: away, too slow, spared, or it refuses our key. Everything falls through to upstream. */
