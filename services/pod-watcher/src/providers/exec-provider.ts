@@ -8,12 +8,19 @@ import { type PluginCall, runPlugin } from './run-plugin.ts';
 
 export interface ExecOptions {
   readonly folder: string;
+  /** How long a program may run, and how long a question may wait for its turn. */
   readonly timeoutMs: number;
   readonly now: () => number;
   readonly run?: (call: PluginCall) => Promise<string>;
 }
 
-/** One plugin of kubelet's credential provider protocol: asked on standard input, answers on standard output, no secret in any argument. */
+/** Programs of one plugin at once: many images that are new share the memory of this process. */
+const AT_ONCE = 4;
+
+/**
+ * One plugin of kubelet's credential provider protocol: asked on standard input, answers on standard output, no secret in any argument.
+ * A few of its programs run at once; an image that waits gets what another one's answer says of its registry, or of all.
+ */
 export class ExecProvider implements LoginProvider {
   readonly name: string;
   readonly #config: ExecProviderConfig;
@@ -26,7 +33,7 @@ export class ExecProvider implements LoginProvider {
     this.#config = config;
     this.#options = options;
     this.#patterns = config.matchImages.flatMap((text) => parseImagePattern(text) ?? []);
-    this.#logins = new RenewedLogins(options.now);
+    this.#logins = new RenewedLogins(options.now, { atOnce: AT_ONCE, waitMs: options.timeoutMs });
   }
 
   covers(host: string, repository: string): boolean {

@@ -136,6 +136,76 @@ describe('ExecProvider', () => {
     expect(await provider.logins('registry.test:5000', 'team/x', {})).toEqual([]);
   });
 
+  /** Programs that end when they are told to. */
+  const slowWorld = (more: object = {}) => {
+    const running: { image: string; end: (error?: Error) => void }[] = [];
+    const clock = { now: 0 };
+    let started = 0;
+    const run = ({ input }: Parameters<typeof runPlugin>[0]) => {
+      started += 1;
+      return new Promise<string>((resolve, reject) => {
+        const { image } = JSON.parse(input) as { image: string };
+        const end = (error?: Error): void => {
+          running.splice(running.indexOf(program), 1);
+          if (error === undefined) resolve(answer(more));
+          else reject(error);
+        };
+        const program = { image, end };
+        running.push(program);
+      });
+    };
+    const provider = new ExecProvider(CONFIG!, { folder: '/bin.d', timeoutMs: 1_000, now: () => clock.now, run });
+    const ask = (count: number, renew = false) =>
+      Array.from({ length: count }, (_, at) => provider.logins('a.corp.test', `x/${at}`, { renew }));
+    return { clock, running, ask, started: () => started };
+  };
+  const settled = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+  it.each([false, true])(
+    'runs four programs at once, and one answer serves whoever waits (renewed: %s)',
+    async (renew) => {
+      const { running, ask, started } = slowWorld();
+      const logins = ask(50, renew);
+      await settled();
+      expect(running.map(({ image }) => image)).toEqual([0, 1, 2, 3].map((at) => `a.corp.test/x/${at}`));
+      running[0]!.end();
+      await Promise.all([logins[0], ...logins.slice(4)]);
+      expect(started()).toBe(4);
+      for (const { end } of [...running]) end();
+      expect((await Promise.all(logins)).every((given) => given.length === 1)).toBe(true);
+      expect(started()).toBe(4);
+    },
+  );
+
+  it('asks for each image in its turn when the plugin answers for one at a time, whatever became of those before', async () => {
+    const { running, ask, started } = slowWorld({ cacheKeyType: 'Image' });
+    const logins = Promise.allSettled(ask(9));
+    for (let ended = 0; ended < 9; ended += 1) {
+      await settled();
+      expect(running.length).toBe(Math.min(4, 9 - ended));
+      running[0]!.end(ended % 2 === 0 ? undefined : new Error('no role'));
+    }
+    expect((await logins).filter(({ status }) => status === 'fulfilled')).toHaveLength(5);
+    expect(started()).toBe(9);
+  });
+
+  it('starts no program for what waited longer than one may run, and asks when it is asked again', async () => {
+    const { clock, running, ask, started } = slowWorld({ cacheKeyType: 'Image' });
+    const logins = Promise.allSettled(ask(6));
+    await settled();
+    clock.now = 1_001;
+    for (const { end } of [...running]) end(new Error('no answer within 1000 ms'));
+    expect((await logins).map((one) => (one.status === 'rejected' ? String(one.reason) : ''))).toEqual([
+      ...Array<string>(4).fill('Error: no answer within 1000 ms'),
+      ...Array<string>(2).fill('Error: no turn within 1000 ms'),
+    ]);
+    expect(started()).toBe(4);
+    const again = Promise.allSettled(ask(6));
+    await settled();
+    for (const { end } of [...running]) end();
+    expect((await again).slice(4).map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled']);
+  });
+
   it.each([
     ['a.corp.test', 'x', true],
     ['registry.test:5000', 'team/x', true],
