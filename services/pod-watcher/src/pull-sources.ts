@@ -42,10 +42,12 @@ export function pullSourcesFor(requester: Requester, known: Known): PullSources 
   if (known.images.length === 0) return undefined;
   const remembered = known.images.flatMap(({ status }) => status?.pullSecrets ?? []);
   // However many pods there are: what a person named for all of them is tried.
-  const named = distinct(namedSecrets(known.repositories));
-  const sources = collect([...known.pods, ...known.templates], [...named, ...remembered], SOURCES_MAX - named.length);
-  if (requester.checks !== true || known.fallback === undefined) return sources;
-  return { ...sources, secrets: [...sources.secrets, known.fallback] };
+  const last = requester.checks === true && known.fallback !== undefined ? [known.fallback] : [];
+  const room = SOURCES_MAX - last.length;
+  const named = distinct(namedSecrets(known.repositories), room);
+  const ownMax = room - named.length;
+  const sources = collect([...known.pods, ...known.templates], [...named, ...remembered], { room, ownMax });
+  return { ...sources, secrets: distinct([...sources.secrets, ...last]) };
 }
 
 /** The pull secrets that Repositories name for all that use them. */
@@ -55,13 +57,17 @@ export function namedSecrets(repositories: readonly Repository[]): SecretName[] 
   );
 }
 
-/** `ownMax`: how many secrets of holders there may be. */
-function collect(holders: readonly HolderView[], further: readonly SecretName[], ownMax = SOURCES_MAX): PullSources {
+/** `room`: how many secrets there may be; `ownMax`: how many of holders. */
+function collect(
+  holders: readonly HolderView[],
+  further: readonly SecretName[],
+  { room, ownMax } = { room: SOURCES_MAX, ownMax: SOURCES_MAX },
+): PullSources {
   // What is in no namespace has no secrets either.
   const inNamespaces = holders.filter(({ namespace }) => namespace !== '');
   const own = inNamespaces.flatMap(({ namespace, pullSecrets }) => pullSecrets.map((name) => ({ namespace, name })));
   const accounts = inNamespaces.map(({ namespace, serviceAccount }) => ({ namespace, name: serviceAccount }));
-  return { secrets: distinct([...distinct(own, ownMax), ...further]), serviceAccounts: distinct(accounts) };
+  return { secrets: distinct([...distinct(own, ownMax), ...further], room), serviceAccounts: distinct(accounts) };
 }
 
 /** Each once, in order, bounded: one request may not read the whole cluster's secrets. */

@@ -127,4 +127,21 @@ describe('pullSourcesFor', () => {
     expect(secrets).toHaveLength(32);
     expect(secrets).toContainEqual({ namespace: 'shop', name: 'v1' });
   });
+
+  it("has room for the host's fallback secret and for what a person named, whatever else there is", () => {
+    const many = Array.from({ length: 100 }, (_, index) => podView({ name: `p${index}`, pullSecrets: [`s${index}`] }));
+    const repositories = [repository({ spec: { pullSecretNames: ['v1'], pullSecretsNamespace: 'shop' } })];
+    const fallback = { namespace: 'kuik-system', name: 'hub' };
+    const { secrets } = pullSourcesFor({ ...service, checks: true }, { ...known, pods: many, repositories, fallback })!;
+    expect(secrets).toHaveLength(32);
+    expect(secrets.slice(-2)).toEqual([{ namespace: 'shop', name: 'v1' }, fallback]);
+    const images = [
+      cachedImage({
+        status: { pullSecrets: many.map(({ pullSecrets: [name = ''] }) => ({ namespace: 'gone', name })) },
+      }),
+    ];
+    expect(pullSourcesFor({ ...service, checks: true }, { ...known, images, fallback })?.secrets.at(31)).toEqual(
+      fallback,
+    );
+  });
 });
