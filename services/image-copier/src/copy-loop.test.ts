@@ -7,7 +7,7 @@ import { type CopyParts, workOn } from './copy-loop.ts';
 import type { CopyResult } from './copy-stanza.ts';
 import { decideJob } from './decide.ts';
 import { type CopyFailure, judgeFailure } from './judge.ts';
-import { UnreadImages } from './unread-images.ts';
+import { sameTarget, UnreadImages } from './unread-images.ts';
 
 const DIGEST = `sha256:${'cd'.repeat(32)}`;
 const NOW = Date.parse('2026-11-21T10:00:00Z');
@@ -545,6 +545,33 @@ describe('decideJob and content that a node missed', () => {
     const annotations = { 'kuik.enix.io/force-update': 'true' };
     const verdict = decideJob({ ...payload, verify: true }, image({ annotations }, 'shop.example/app:1', { cache }));
     expect(verdict.do === 'copy' && [verdict.target.verify, verdict.target.thorough]).toEqual([undefined, true]);
+  });
+});
+
+describe('decideJob and a copy that the resource describes', () => {
+  const whole = { digest: DIGEST, mediaType: 'm', bytes: 9, blobs: 2, platforms: ['linux/amd64'] };
+  const cache: CacheStanza = { forUid: 'u1', tag: '1', ...whole };
+  const error = { code: 'KUIK-CPY-500', message: 'no', at: '2026-11-21T10:00:00Z' };
+  const others: CacheStanza = { ...cache, platformsOnDemand: ['linux/arm64'] };
+  it.each<[string, CacheStanza, object | undefined]>([
+    ['in full', cache, { ...whole, platformsOnDemand: [] }],
+    ['with platforms on demand', others, { ...whole, platformsOnDemand: ['linux/arm64'] }],
+    ['in part', { forUid: 'u1', tag: '1', digest: DIGEST }, undefined],
+    ['under another tag', { ...cache, tag: '2' }, undefined],
+    ['as damaged', { ...cache, damaged: [DIGEST] }, undefined],
+    ['before a failure', { ...cache, error }, undefined],
+    ['of another object', { ...cache, forUid: 'u0' }, undefined],
+  ])('%s', (_name, stanza, described) => {
+    const verdict = decideJob(payload, image({}, 'shop.example/app:1', { cache: stanza }));
+    expect(verdict.do === 'copy' && verdict.target.described).toEqual(described);
+  });
+
+  it('is no other target than one of which nothing is known', () => {
+    const [known, unknown] = [cache, undefined].map((stanza) =>
+      decideJob(payload, image({}, 'shop.example/app:1', stanza && { cache: stanza })),
+    );
+    if (known?.do !== 'copy' || unknown?.do !== 'copy') throw new Error('not copied');
+    expect(sameTarget(known.target, unknown.target)).toBe(true);
   });
 });
 

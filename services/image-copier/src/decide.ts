@@ -15,7 +15,7 @@ import {
   FORCE_UPDATE_ANNOTATION_V1,
   stanzaOf,
 } from '@kuik/contracts';
-
+import { type DescribedBefore, describedBefore } from './described-before.ts';
 import type { Wanted } from './wanted.ts';
 
 /** Why a job is not worked on; each reaches log and metric unchanged. */
@@ -44,6 +44,8 @@ export interface CopyTarget {
   readonly pin?: { readonly digest: string; readonly tag: string };
   /** Part of it may be in the cache: a worker fell silent over this copy, or it was tried before. */
   readonly begun: boolean;
+  /** What the resource says of the copy: one that is found as it was need not be read again. Absent: nothing that could be relied on. */
+  readonly described?: DescribedBefore;
   /** What of an index is copied; absent: all. */
   readonly wanted?: Wanted;
   /** The admission that this copy follows, for the logs of others. */
@@ -74,18 +76,21 @@ export function decideJob(job: CopyJob, image: CachedImage | undefined, takenOve
     .slice(0, DAMAGED_MAX);
   // What was damaged may have been taken away since: then it is missing.
   const verify = (job.verify === true || doubted.length > 0) && !forced ? cache?.digest : undefined;
+  const tag = cacheTag(reference);
+  const described = describedBefore(cache, tag);
   return {
     do: 'copy',
     target: {
       reference,
       upstreamReference: reference.digest ?? reference.tag!,
       cacheRepository,
-      cacheTag: cacheTag(reference),
+      cacheTag: tag,
       thorough: forced,
       ...(verify === undefined ? {} : { verify }),
       ...(doubted.length === 0 ? {} : { doubted }),
       ...(pin !== undefined && isDigest(pin) ? { pin: { digest: pin, tag: anchorTag(pin) } } : {}),
       begun: takenOver || cache !== undefined,
+      ...(described === undefined ? {} : { described }),
       ...(job.platforms === undefined ? {} : { wanted: wantedOf(job.platforms, job.pulled, image) }),
       ...(job.requestId === undefined ? {} : { requestId: job.requestId }),
     },

@@ -112,6 +112,60 @@ describe('a copy into the cache', () => {
     });
   });
 
+  describe('that the resource has described', () => {
+    /** What the stanza says of the copy that is there. */
+    async function described(change: Partial<CopyTarget>): Promise<Partial<CopyTarget>> {
+      const { digest, mediaType, bytes, blobs, platforms: held, platformsOnDemand } = await copy(change);
+      const told = { digest, mediaType, bytes, blobs: blobs.total, platforms: held, platformsOnDemand };
+      return { ...change, begun: true, described: told };
+    }
+    const requests = async (change: Partial<CopyTarget>) => {
+      const before = registry.requests.length;
+      const told = await copy(change);
+      const asked = registry.requests.slice(before).map(({ host, operation }) => `${host} ${operation}`);
+      return { told, asked };
+    };
+    const HEADS = ['cache.test head-manifest', `${HOST} head-manifest`];
+
+    it.each<[string, Partial<CopyTarget>, Partial<CopyTarget>?]>([
+      ['all platforms', {}],
+      ['some', wanting('linux/amd64', 'linux/s390x')],
+      ['fewer than before', wanting('linux/amd64'), wanting('linux/amd64', 'linux/arm64')],
+    ])('is two requests, and is told as one that was looked at: %s', async (_name, change, before = change) => {
+      const known = await described(before);
+      const looked = await copy({ ...change, begun: true });
+      const { told, asked } = await requests({ ...known, ...change });
+      expect(asked).toEqual(HEADS);
+      expect(told).toEqual(looked);
+    });
+
+    it.each<[string, (known: Partial<CopyTarget>) => Partial<CopyTarget>]>([
+      ['another platform is wanted', (known) => ({ ...known, ...wanting('linux/arm64') })],
+      ['all platforms are wanted', ({ wanted: _some, ...known }) => known],
+      [
+        'somebody pulled what was on demand',
+        (known) => ({ ...known, wanted: { ...known.wanted!, pulled: [image.platforms['linux/arm64']!] } }),
+      ],
+      ['a node missed something', (known) => ({ ...known, verify: image.digest })],
+      ['a person forces it', (known) => ({ ...known, thorough: true })],
+      ['a digest is pinned', (known) => ({ ...known, pin: { digest: image.digest, tag: 'anchor' } })],
+      ['the object was not read', ({ described: _stanza, ...known }) => known],
+    ])('is looked at when %s', async (_name, change) => {
+      const { asked } = await requests(change(await described(wanting('linux/amd64'))));
+      expect(asked.length).toBeGreaterThan(2);
+    });
+
+    it('is copied when its tag moved, or the cache lost it', async () => {
+      const known = await described({});
+      const next = await makeIndex({ seed: 'next described', platforms: ['linux/amd64'] });
+      await push(next, '1');
+      expect(await copy(known)).toMatchObject({ digest: next.digest, platforms: ['linux/amd64'], bytes: next.bytes });
+      await cache.deleteTag('1');
+      expect((await copy(known)).digest).toBe(next.digest);
+      expect((await cache.headManifest('1')).digest).toBe(next.digest);
+    });
+  });
+
   it('keeps what was pulled through, at the next tag as well', async () => {
     await copy(wanting('linux/amd64'));
     const pulled = [image.platforms['linux/arm64']!, `sha256:${'0'.repeat(64)}`];

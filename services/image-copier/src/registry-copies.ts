@@ -16,6 +16,7 @@ import type { CopyParts } from './copy-loop.ts';
 import { CacheDamaged, damagedOf } from './damaged-content.ts';
 import type { CopyTarget } from './decide.ts';
 import type { CopyCredentials, CopyOrigin } from './credentials.ts';
+import { describedStill } from './described-before.ts';
 import type { CopyFailure } from './judge.ts';
 import { headOf, refill } from './refill.ts';
 import { renewedOnRefusal } from './renewed-on-refusal.ts';
@@ -135,16 +136,19 @@ export function registryCopies({
         // Whatever else comes of it, a person has to know.
         const result = await (damaged.length === 0 ? copying : copying.catch(() => undefined));
         if (result === undefined || damaged.length > 0) throw new CacheDamaged(damaged);
-        const held = result.skipped
-          ? await describeSkipped(result, target, to, copy, { foreignLayers, signal })
-          : result;
+        const { wanted, described } = target;
+        const known = result.skipped ? describedStill(described, result.digest, wanted) : undefined;
+        const held =
+          result.skipped && known === undefined
+            ? await describeSkipped(result, target, to, copy, { foreignLayers, signal })
+            : result;
         // A copy that found its tag right is two requests: what came to refer to it since shows when somebody asks for it.
-        const wanted = referrers && (!result.skipped || target.thorough || looks.size > 0);
-        const found = wanted ? { referrers: await lookAbout(held.digest) } : {};
+        const refer = referrers && (!result.skipped || target.thorough || looks.size > 0);
+        const found = refer ? { referrers: await lookAbout(held.digest) } : {};
         const publicAt = upstream.at();
         return {
           ...held,
-          ...platformsOf(held.platforms, target.wanted),
+          ...(known ?? platformsOf(held.platforms, wanted)),
           ...found,
           ...(publicAt === undefined ? {} : { publicAt }),
         };
@@ -202,8 +206,8 @@ function toldOf(credentials: CopyCredentials): CredentialsTold {
 }
 
 /**
- * Copied before (by a worker that died, or for an earlier object): what it holds is read from the cache, not from upstream. A platform that
- * is wanted and was not copied then is brought now.
+ * Copied before (by a worker that died, or for an earlier object), and not described by this object's stanza: what it holds is read from the
+ * cache, not from upstream. A platform that is wanted and was not copied then is brought now.
  */
 async function describeSkipped(
   skipped: Copied,

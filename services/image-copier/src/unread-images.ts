@@ -32,7 +32,12 @@ export function toBeRead(job: Job<CopyJob>): Job<CopyJob> {
   return { ...job, payload };
 }
 
-/** Whether a copy that was made for one target is all that the other one asks for; `begun` only says how to go about it. */
-export function sameTarget({ begun: _one, ...one }: CopyTarget, { begun: _other, ...other }: CopyTarget): boolean {
-  return isDeepStrictEqual(one, other);
+/** Whether a copy that was made for one target is all that the other one asks for. */
+export function sameTarget(one: CopyTarget, other: CopyTarget): boolean {
+  return isDeepStrictEqual(askedOf(one), askedOf(other));
+}
+
+/** `begun` and `described` only say how to go about it. */
+function askedOf({ begun: _begun, described: _described, ...asked }: CopyTarget): object {
+  return asked;
 }

@@ -24,7 +24,8 @@ export function wantsOf(wanted: Wanted | undefined): ((child: Descriptor) => boo
 
 interface PlatformState {
   readonly platform: string;
-  readonly digest: string;
+  /** Of its manifest, when it is known. */
+  readonly digest?: string;
   readonly state: string;
 }
 
@@ -40,7 +41,7 @@ export function platformsOf(found: readonly PlatformState[], wanted: Wanted | un
     wanted !== undefined &&
     state === 'held' &&
     !wantsPlatform(wanted.platforms, platform) &&
-    (wanted.pulled.includes(digest) || wanted.pulledBefore.includes(platform));
+    ((digest !== undefined && wanted.pulled.includes(digest)) || wanted.pulledBefore.includes(platform));
   const named = (which: (one: PlatformState) => boolean): string[] => [
     ...new Set(found.filter(which).map(({ platform }) => platform)),
   ];
