@@ -43,8 +43,10 @@ export async function copyBlob(copy: BlobCopy): Promise<'present' | 'mounted' | 
       const turn = looks < LOOKS_MAX ? await takeTurn(copy, finder.tried) : ownTurn(copy);
       if (turn.do === 'bring') return await bring(copy, finder, turn);
       const found = await finder.lookIn(turn.in);
-      if (found === 'mounted') turns.landed(blob.digest, target.repository, blob.size);
-      if (found !== undefined) return found;
+      if (found === undefined) continue;
+      // Also what was known: it is remembered from now on.
+      turns.landed(blob.digest, target.repository, blob.size);
+      return found;
     }
   } finally {
     await finder.takeSession()?.abort();

@@ -111,6 +111,11 @@ export async function copyImage(options: CopyOptions): Promise<CopyResult> {
   }
 }
 
+export interface DescribeOptions extends LookOptions {
+  /** Told of each blob that the copy lists: a tag is written when they are there. */
+  readonly onBlob?: ((blob: Descriptor) => void) | undefined;
+}
+
 /**
  * What a copy of `digest` holds, read from the target alone: for a copy that was skipped by somebody who never saw it. A platform that is not
  * there is `absent` when it is wanted, else `left`.
@@ -118,12 +123,13 @@ export async function copyImage(options: CopyOptions): Promise<CopyResult> {
 export async function describeImage(
   target: RepositoryClient,
   reference: string,
-  { foreignLayers = false, ...options }: LookOptions = {},
+  { foreignLayers = false, onBlob, ...options }: DescribeOptions = {},
 ): Promise<Pick<CopyResult, 'digest' | 'mediaType' | 'bytes' | 'blobs' | 'platforms'>> {
   const root = await target.openManifest(reference, options.signal === undefined ? {} : { signal: options.signal });
   const tree = await walkManifests(target, root, { ...options, lookAtAll: true });
   const { mediaType } = readManifest(root);
   const blobs = blobsToCopy(tree.blobs, foreignLayers);
+  if (onBlob !== undefined) blobs.forEach((blob) => onBlob(blob));
   return {
     digest: root.digest,
     mediaType,

@@ -35,7 +35,14 @@ export type { RegistryEvent, UpstreamWord } from './repository-requests.ts';
 export type { Lookup } from './connect.ts';
 export { NO_CREDENTIALS } from './upstream-authorizer.ts';
 export { blobSource, openResuming, resuming, type BlobSource } from './resume.ts';
-export { copyImage, describeImage, type CopyOptions, type CopyProgress, type CopyResult } from './copy.ts';
+export {
+  copyImage,
+  describeImage,
+  type CopyOptions,
+  type CopyProgress,
+  type CopyResult,
+  type DescribeOptions,
+} from './copy.ts';
 export { copyReferrers, type CopiedReferrers } from './copy-referrers.ts';
 export { referrersIndex, referrersOf, taggedReferrers, type Referrers } from './referrers.ts';
 export { SparseIndexRefused } from './sparse-index.ts';

@@ -3,6 +3,7 @@ import {
   holdsWholeImage,
   RegistryError,
   type CopyResult,
+  type DescribeOptions,
   type LookOptions,
   type RepositoryClient,
 } from '@kuik/registry';
@@ -17,6 +18,8 @@ export interface Refill {
   readonly upstreamReference: string;
   /** What has to be there; default: everything but foreign layers. */
   readonly look?: Omit<LookOptions, 'signal'>;
+  /** Told of each blob of a copy that lacks nothing. */
+  readonly onBlob?: DescribeOptions['onBlob'];
   /** Copies a reference from upstream, going through every blob when `thorough`. */
   readonly copy: (reference: string, thorough: boolean) => Promise<CopyResult>;
   readonly signal: AbortSignal;
@@ -32,11 +35,12 @@ export async function refill({
   digest,
   upstreamReference,
   look = {},
+  onBlob,
   copy,
   signal,
 }: Refill): Promise<CopyResult> {
   if ((await headOf(to, tag, signal)) === digest && (await holdsWholeImage(to, digest, { ...look, signal }))) {
-    return { ...(await describeImage(to, digest, { ...look, signal })), skipped: false, bytesCopied: 0 };
+    return { ...(await describeImage(to, digest, { ...look, onBlob, signal })), skipped: false, bytesCopied: 0 };
   }
   try {
     return await copy(digest, true);

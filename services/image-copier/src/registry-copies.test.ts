@@ -166,6 +166,23 @@ describe('a copy into the cache', () => {
     });
   });
 
+  it('says which blobs it met in the cache, so that they are mounted from there although nobody knew of them any more', async () => {
+    await copy(wanting('linux/amd64'));
+    const known: string[] = [];
+    const told: BlobTurns = { ...alone, landed: (digest, repository) => void known.push(`${repository} ${digest}`) };
+    copies = registryCopies({ ...ROUTE, registry: registry.access, turns: { of: () => told } });
+    const blobs: string[] = [];
+    for (const { digest } of image.blobs)
+      if ((await cache.headBlob(digest)) !== undefined) blobs.push(`up.test/app ${digest}`);
+    expect(blobs.length).toBeGreaterThan(0);
+    for (const change of [wanting('linux/amd64'), { ...wanting('linux/amd64'), verify: image.digest }]) {
+      await copy(change);
+      expect(known.splice(0).sort()).toEqual(blobs.sort());
+    }
+    expect(await copies.held(target(wanting('linux/amd64')))).toBeDefined();
+    expect(known.sort()).toEqual(blobs.sort());
+  });
+
   it('keeps what was pulled through, at the next tag as well', async () => {
     await copy(wanting('linux/amd64'));
     const pulled = [image.platforms['linux/arm64']!, `sha256:${'0'.repeat(64)}`];

@@ -7,6 +7,7 @@ import {
   type BlobTurns,
   type CacheEndpoint,
   type CopyResult as Copied,
+  type DescribeOptions,
   type RegistryAccess,
   type RepositoryClient,
   type UploadSessions,
@@ -64,6 +65,11 @@ export function registryCopies({
   const sides = new Sides();
   const about = new ReferrersCopy(now);
   const sparse = new SparseIndexes(now);
+  /** What is met in the cache on the way is remembered: whoever needs it next mounts it. */
+  const met = ({ reference: { host }, cacheRepository }: CopyTarget): DescribeOptions['onBlob'] => {
+    const blobs = turns.of(host);
+    return ({ digest, size }) => blobs.landed(digest, cacheRepository, size);
+  };
   const credentialsTold = new WeakMap<RegistryError, CredentialsTold>();
   return {
     async copy(target, onProgress, signal) {
@@ -130,6 +136,7 @@ export function registryCopies({
                 digest: verify,
                 upstreamReference,
                 look: { wants: sparse.narrowed(wants), foreignLayers },
+                onBlob: met(target),
                 copy,
                 signal,
               });
@@ -140,7 +147,7 @@ export function registryCopies({
         const known = result.skipped ? describedStill(described, result.digest, wanted) : undefined;
         const held =
           result.skipped && known === undefined
-            ? await describeSkipped(result, target, to, copy, { foreignLayers, signal })
+            ? await describeSkipped(result, target, to, copy, { foreignLayers, onBlob: met(target), signal })
             : result;
         // A copy that found its tag right is two requests: what came to refer to it since shows when somebody asks for it.
         const refer = referrers && (!result.skipped || target.thorough || looks.size > 0);
@@ -170,7 +177,7 @@ export function registryCopies({
       if (digest === undefined || (target.reference.digest ?? digest) !== digest) return undefined;
       const look = { wants: wantsOf(target.wanted), foreignLayers };
       if (!(await holdsWholeImage(to, digest, look))) return undefined;
-      const found = await describeImage(to, digest, look);
+      const found = await describeImage(to, digest, { ...look, onBlob: met(target) });
       return { ...found, bytesCopied: 0, ...platformsOf(found.platforms, target.wanted) };
     },
     failureOf(error) {
@@ -214,7 +221,7 @@ async function describeSkipped(
   { cacheTag, wanted }: CopyTarget,
   to: RepositoryClient,
   copy: (reference: string, thorough: boolean) => Promise<Copied>,
-  look: { readonly foreignLayers: boolean; readonly signal: AbortSignal },
+  look: Omit<DescribeOptions, 'wants'>,
 ): Promise<Copied> {
   const found = await describeImage(to, cacheTag, { wants: wantsOf(wanted), ...look });
   if (!found.platforms.some(({ state }) => state === 'absent')) return { ...skipped, ...found };
