@@ -21,7 +21,7 @@ export const DEFAULTS = {
     progressAfterMs: 2 * SECOND,
     progressEveryMs: MINUTE,
     turnWaitMs: 5 * MINUTE,
-    rememberMs: 7 * DAY,
+    rememberMs: 30 * DAY,
   },
   retry: { firstMs: 5 * SECOND, maxMs: 30 * MINUTE, unavailableMs: 6 * HOUR },
   lease: { durationMs: 15 * SECOND, renewMs: 5 * SECOND },

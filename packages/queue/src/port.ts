@@ -218,7 +218,7 @@ export interface BlobTurnsOptions {
   readonly holders?: TurnHolders | undefined;
   /** Longest wait for a turn of somebody else; then both go on. Default 5 min. */
   readonly waitMs?: number;
-  /** How long a repository is remembered after it was named last. Default 7 days. */
+  /** How long the places of a blob are remembered after one of them was named last. Default 30 days. */
   readonly rememberMs?: number;
 }
 

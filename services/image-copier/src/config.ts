@@ -47,7 +47,9 @@ export const copierConfig = z.strictObject({
         .describe('How long a copy waits for another one that brings the same blob'),
       remember: positive
         .default(DEFAULTS.copy.rememberMs)
-        .describe('How long it is remembered which repositories of the cache hold a blob'),
+        .describe(
+          'How long it is remembered which repositories of the cache hold a blob, after a copy met it there last',
+        ),
       lock: positive.default(DEFAULTS.copy.lockMs).describe('A worker silent for this long loses its job'),
       stallCheck: positive.default(DEFAULTS.copy.stallCheckMs),
       progressAfter: positive
