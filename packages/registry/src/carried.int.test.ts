@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { digestOf } from '@kuik/image';
+import { cosignTags, digestOf, referrersTag } from '@kuik/image';
 import {
   imageOf,
   indexOf,
@@ -9,13 +9,17 @@ import {
   makeImage,
   makeIndex,
   MEDIA_TYPES,
+  pushImage,
+  pushReferrer,
   startUpstreamRegistry,
   type MadeImage,
   type UpstreamRegistry,
 } from '@kuik/testbed';
 import { createRegistryAccess } from './access.ts';
 import { copyImage, type CopyOptions } from './copy.ts';
+import { ReferrersRound } from './copy-referrers.ts';
 import { readBlob } from './open-blob.ts';
+import { taggedReferrers } from './referrers.ts';
 import { holdsWholeImage } from './whole-image.ts';
 
 const LAYER = Buffer.from('bytes that no registry may hold');
@@ -60,7 +64,8 @@ async function world(image: MadeImage, target: UpstreamRegistry, registries: obj
   const copy = (more: Partial<CopyOptions> = {}) =>
     copyImage({ source, target: cache, reference: 'v1', targetTag: 'v1', ...more });
   const foreignLayer: CopyOptions['foreignLayer'] = (blob) => access.foreignLayer(blob);
-  return { access, cache, copy, foreignLayer };
+  const upstream = { client: cacheOf(from.url), repository };
+  return { access, cache, copy, foreignLayer, source, upstream };
 }
 
 async function push(client: CopyOptions['target'], image: MadeImage): Promise<void> {
@@ -171,6 +176,44 @@ describe('what is carried, not converted', () => {
     expect(platforms.map(({ state }) => state)).toEqual(['held', 'held']);
     expect(blobs.present).toBeGreaterThan(0);
     expect(await holdsWholeImage(cache, 'v1')).toBe(true);
+    await access.close();
+  });
+});
+
+describe('what refers to an image, and to a platform of it that is kept', () => {
+  it('comes by fallback and by cosign tags, byte for byte; nothing comes about what is left on demand', async () => {
+    const image = await makeIndex({ seed: 'referred' });
+    const { access, cache, copy, source, upstream } = await world(image, to);
+    const [kept, left] = ['linux/amd64', 'linux/arm64'].map((platform) =>
+      image.manifests.find(({ digest }) => digest === image.platforms[platform])!,
+    );
+    const cosigned = async (digest: string) => {
+      const signature = await makeArtifact({ seed: `cosign ${digest}` });
+      return pushImage(from.url, upstream.repository, [cosignTags(digest)[0]!], signature);
+    };
+    const signatures = await Promise.all(
+      [image.root, kept!, left!].map((subject) => makeArtifact({ seed: subject.digest, subject })),
+    );
+    for (const [at, subject] of [image.root, kept!, left!].entries()) {
+      await pushReferrer(from.url, upstream.repository, subject, signatures[at]!);
+      await cosigned(subject.digest);
+    }
+    const { manifests } = await copy({ wants: ({ platform }) => platform?.architecture === 'amd64' });
+    const round = new ReferrersRound({ source, target: cache, witness: 'v1' });
+    expect(await round.of(image.digest)).toEqual({ count: 2 });
+    expect(await round.below(manifests)).toEqual({ count: 4 });
+    for (const [at, subject] of [image.root, kept!].entries()) {
+      const { descriptors, index } = await taggedReferrers(cache, subject.digest);
+      expect(descriptors.map(({ digest }) => digest)).toEqual([signatures[at]!.digest]);
+      const there = await upstream.client.openManifest(referrersTag(subject.digest));
+      expect(index?.bytes.equals(there.bytes)).toBe(true);
+      const signature = await cache.openManifest(signatures[at]!.digest);
+      expect(signature.bytes.equals(signatures[at]!.root.bytes)).toBe(true);
+      const tag = cosignTags(subject.digest)[0]!;
+      expect((await cache.headManifest(tag)).digest).toBe((await upstream.client.headManifest(tag)).digest);
+    }
+    const { tags } = await cache.listTags();
+    expect(tags.filter((tag) => tag.startsWith(referrersTag(left!.digest)))).toEqual([]);
     await access.close();
   });
 });

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { cosignTags, referrersTag } from '@kuik/image';
-import { makeArtifact, makeImage, type MadeImage } from '@kuik/testbed';
-import { copyReferrers, REFERRERS_MAX } from './copy-referrers.ts';
+import { indexOf, makeArtifact, makeImage, type MadeImage } from '@kuik/testbed';
+import { ASKED_BELOW_MAX, REFERRERS_MAX, ReferrersRound } from './copy-referrers.ts';
 import { RegistryError } from './errors.ts';
 import { memoryRegistry, type MemoryRequest } from './memory.ts';
 import type { Descriptor } from './plan.ts';
@@ -14,7 +14,7 @@ const signature = await makeArtifact({ seed: 'signature', subject: image.root })
 const sbom = await makeArtifact({ seed: 'sbom', subject: image.root, artifactType: 'application/spdx+json' });
 const countersignature = await makeArtifact({ seed: 'counter', subject: signature.root });
 
-describe('copyReferrers', () => {
+describe('a round of what refers to an image', () => {
   let registry: ReturnType<typeof memoryRegistry>;
   let source: RepositoryClient;
   let target: RepositoryClient;
@@ -42,8 +42,9 @@ describe('copyReferrers', () => {
   const fallback = (subject: string, ...artifacts: Descriptor[]) =>
     source.putManifest(referrersTag(subject), referrersIndex(artifacts), INDEX);
   let unlisted = 0;
-  const run = (witness?: string) =>
-    copyReferrers({ source, target, subject: image.digest, witness, onUnlisted: () => (unlisted += 1) });
+  const begin = (witness?: string) =>
+    new ReferrersRound({ source, target, witness, onUnlisted: () => (unlisted += 1) });
+  const run = (witness?: string) => begin(witness).of(image.digest);
   /** Requests upstream of one round, in order. */
   const asked = async (witness: string) => {
     const before = registry.requests.length;
@@ -231,8 +232,134 @@ describe('copyReferrers', () => {
 
   it('stops when the caller does', async () => {
     const stop = AbortSignal.abort();
-    await expect(copyReferrers({ source, target, subject: image.digest, signal: stop })).rejects.toMatchObject({
-      code: 'aborted',
+    await expect(begin().of(image.digest, stop)).rejects.toMatchObject({ code: 'aborted' });
+  });
+
+  it('is over in time, and asks for no more then', async () => {
+    source = {
+      ...source,
+      listReferrers: (_digest, options) =>
+        new Promise((_resolve, reject) => {
+          options!.signal!.addEventListener('abort', () => reject(new RegistryError('aborted', 'too late')));
+        }),
+    };
+    const round = new ReferrersRound({ source, target, withinMs: 5 });
+    const told = { count: 0, problem: 'what refers to the image could not be copied within 0.005 s' };
+    expect(await round.of(image.digest)).toEqual(told);
+    const before = registry.requests.length;
+    expect(await round.below([signature.digest])).toEqual(told);
+    expect(registry.requests.length).toBe(before);
+  });
+
+  describe('and to the manifests below it', () => {
+    const index = indexOf([{ image }, { image: signature }]);
+    const children = [image.digest, signature.digest];
+    const ofIndex = (digests: readonly string[]) => async (witness?: string) => {
+      const before = registry.requests.length;
+      const round = begin(witness);
+      await round.of(index.digest);
+      const since = registry.requests.length;
+      const told = await round.below(digests);
+      const upstream = ({ host }: MemoryRequest) => host === 'up.test';
+      return {
+        ...told,
+        root: registry.requests.slice(before, since).filter(upstream).length,
+        below: registry.requests
+          .slice(since)
+          .filter(upstream)
+          .map(({ operation }) => operation),
+      };
+    };
+    const runIndex = ofIndex(children);
+    beforeEach(async () => {
+      await push(index, '1');
+      // As the copy of the image leaves it.
+      for (const one of [image, signature]) {
+        for (const blob of one.blobs)
+          registry.putBlob('cache.test', 'app', Buffer.concat([...blob.open()]), blob.digest);
+        for (const { digest, bytes, mediaType } of one.manifests) await target.putManifest(digest, bytes, mediaType);
+      }
+    });
+
+    it('costs nothing more where one list of tags shows that there is nothing', async () => {
+      expect(await runIndex('1')).toEqual({ count: 0, root: 2, below: [] });
+    });
+
+    it('costs a request for each by the API when there is nothing', async () => {
+      registry.answerReferrers('up.test', 'app', () => []);
+      expect(await runIndex('1')).toEqual({ count: 0, root: 2, below: ['referrers', 'referrers'] });
+    });
+
+    it('costs four HEADs for each where the tags are not known', async () => {
+      expect(await runIndex()).toEqual({ count: 0, root: 5, below: Array<string>(8).fill('head-manifest') });
+    });
+
+    it.each(['by the API', 'by the fallback tag', "by cosign's tag"])('is brought %s', async (how) => {
+      const [sig] = cosignTags(image.digest);
+      if (how === 'by the API')
+        registry.answerReferrers('up.test', 'app', (digest) => (digest === image.digest ? [describe_(sbom)] : []));
+      else if (how === 'by the fallback tag') await fallback(image.digest, describe_(sbom));
+      else await push(sbom, sig);
+      expect(await runIndex('1')).toMatchObject({ count: 1 });
+      expect(await has(sbom.digest)).toBe(true);
+      if (how === "by cosign's tag") expect(await has(sig!)).toBe(true);
+      else expect(await listed(image.digest)).toEqual([sbom.digest]);
+    });
+
+    it('is not read again when it is one of them itself', async () => {
+      registry.answerReferrers('up.test', 'app', (digest) => (digest === image.digest ? [describe_(signature)] : []));
+      expect(await runIndex('1')).toEqual({ count: 1, root: 2, below: ['referrers', 'referrers'] });
+      expect(await listed(image.digest)).toEqual([signature.digest]);
+    });
+
+    it('is asked for of the first of very many, and found of all by the list of tags', async () => {
+      const many = Array.from(
+        { length: ASKED_BELOW_MAX + 2 },
+        (_, at) => `sha256:${at.toString(16).padStart(64, '0')}`,
+      );
+      const [sig] = cosignTags(many.at(-1)!);
+      await push(sbom, sig);
+      registry.answerReferrers('up.test', 'app', () => []);
+      const found = await ofIndex(many)('1');
+      expect(found.below.filter((operation) => operation === 'referrers')).toHaveLength(ASKED_BELOW_MAX);
+      expect(found.count).toBe(1);
+      expect(found.problem).toContain('was not asked for');
+      expect(await has(sig!)).toBe(true);
+    });
+
+    it('is within the bounds of the image', async () => {
+      const many = Array.from({ length: REFERRERS_MAX }, (_, at) => ({
+        ...describe_(sbom),
+        digest: `sha256:${at.toString(16).padStart(64, '0')}`,
+      }));
+      registry.answerReferrers('up.test', 'app', (digest) =>
+        digest === index.digest ? many : digest === image.digest ? [describe_(sbom)] : [],
+      );
+      expect((await runIndex('1')).count).toBe(0);
+      expect(await has(sbom.digest)).toBe(false);
+    });
+
+    it('is not asked for at an upstream that has had enough', async () => {
+      refuse = ({ host, operation }) => {
+        if (host === 'up.test' && operation === 'referrers') throw new RegistryError('rate-limited', 'slow down');
+      };
+      expect(await runIndex('1')).toEqual({ count: 0, problem: 'slow down', root: 1, below: [] });
+    });
+
+    it('is had by its tag where the API knows nothing of a manifest, and the API is asked on', async () => {
+      let noApi = 0;
+      registry.answerReferrers('up.test', 'app', () => []);
+      const { listReferrers } = source;
+      source = {
+        ...source,
+        listReferrers: (digest, options) =>
+          digest === image.digest ? Promise.resolve(undefined) : listReferrers(digest, options),
+      };
+      await fallback(image.digest, describe_(sbom));
+      const round = new ReferrersRound({ source, target, witness: '1', onNoApi: () => (noApi += 1) });
+      await round.of(index.digest);
+      expect(await round.below(children)).toEqual({ count: 1 });
+      expect(noApi).toBe(0);
     });
   });
 });

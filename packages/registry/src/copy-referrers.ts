@@ -10,14 +10,14 @@ const INDEX = 'application/vnd.oci.image.index.v1+json';
 /** Bounds of one image: what is about it is small, whoever may write to its repository decides how much there is. */
 export const REFERRERS_MAX = 100;
 const BYTES_MAX = 256 * 1024 * 1024;
+/** Manifests below an image that upstream is asked about; those that its list of tags tells of are not counted. */
+export const ASKED_BELOW_MAX = 20;
 /** Nothing about one referrer: the next one may do. Anything else ends the round. */
 const OF_ONE: readonly string[] = ['not-found', 'rejected', 'too-large', 'digest-mismatch', 'forbidden'];
 
-export interface CopyReferrersOptions {
+export interface ReferrersRoundOptions {
   readonly source: RepositoryClient;
   readonly target: RepositoryClient;
-  /** Digest of the image. */
-  readonly subject: string;
   /** Whether the source is asked by the referrers API first. Default true. */
   readonly withApi?: boolean;
   /** Told when the source has no such API. */
@@ -26,87 +26,134 @@ export interface CopyReferrersOptions {
   readonly witness?: string | undefined;
   /** Told when the source's tags cannot be listed at once: see `listedTags`. */
   readonly onUnlisted?: (() => void) | undefined;
-  readonly signal?: AbortSignal;
+  /** How long `of` and `below` may take, each; ms. Default: no limit. */
+  readonly withinMs?: number;
 }
 
 export interface CopiedReferrers {
-  /** Manifests that refer to the image or to one of these, and tags of cosign. */
+  /** Manifests that refer to the image, to one below it, or to one of these, and tags of cosign. */
   readonly count: number;
-  /** Why there are fewer than upstream has. */
+  /** Why there are fewer than upstream has, or may have. */
   readonly problem?: string;
 }
 
 /**
- * Brings what is about an image (signatures, SBOMs, attestations) along: what refers to it and to those in turn, each once, listed by the index under
- * the fallback tag; and cosign's tags. Never fails for what source or target do: what could not be had is told. Throws when `signal` aborts.
+ * Brings what is about one image (signatures, SBOMs, attestations) along: what refers to it and to those in turn, each once, listed by the index under
+ * the fallback tag; and cosign's tags. Then the same for the manifests below it, from the same list of tags and within the same bounds. Never fails
+ * for what source or target do: what could not be had is told, and a source that fails is asked no more. Throws when `signal` aborts.
  */
-export async function copyReferrers(options: CopyReferrersOptions): Promise<CopiedReferrers> {
-  const round = new Round(options);
-  try {
-    await round.run();
-  } catch (error) {
-    if (options.signal?.aborted === true || !(error instanceof RegistryError)) throw error;
-    round.note(error.message);
-  }
-  const { count, problem } = round;
-  return { count, ...(problem === undefined ? {} : { problem }) };
-}
-
-class Round {
-  count = 0;
-  problem: string | undefined;
-  readonly #options: CopyReferrersOptions;
-  readonly #call: { signal?: AbortSignal };
+export class ReferrersRound {
+  readonly #options: ReferrersRoundOptions;
+  #count = 0;
+  #problem: string | undefined;
+  #ended = false;
+  #withApi: boolean;
+  #hasApi = false;
+  #call: { signal?: AbortSignal } = {};
+  readonly #seen = new Set<string>();
   readonly #copied = new Set<string>();
+  readonly #followed = new Set<string>();
   /** The source's tags, asked for once; undefined: not known. */
   #tags: Promise<ReadonlySet<string> | undefined> | undefined;
   #tried = 0;
   #bytesLeft = BYTES_MAX;
 
-  constructor(options: CopyReferrersOptions) {
+  constructor(options: ReferrersRoundOptions) {
     this.#options = options;
-    this.#call = options.signal === undefined ? {} : { signal: options.signal };
+    this.#withApi = options.withApi ?? true;
   }
 
-  note(problem: string): void {
-    this.problem ??= problem.slice(0, 300);
+  /** What is about the image itself. */
+  of(image: string, signal?: AbortSignal): Promise<CopiedReferrers> {
+    // The image is there, or will be; what claims to refer to it in a circle is listed, not followed.
+    this.#seen.add(image);
+    return this.#within(signal, () => this.#bring(image, this.#withApi));
   }
 
-  async run(): Promise<void> {
-    const { subject, source } = this.#options;
-    let { withApi = true } = this.#options;
-    // The subject itself is there already; what claims to refer to it in a circle is listed, not followed.
-    const seen = new Set([subject]);
+  /**
+   * And what is about manifests below it, once the target has these: after `of`, one subject at a time. Costs the source nothing where it has no
+   * referrers API and its list of tags tells of none; a request for each by the API; four HEADs for each where the tags are not known.
+   */
+  below(subjects: readonly string[], signal?: AbortSignal): Promise<CopiedReferrers> {
+    return this.#within(signal, async () => {
+      if (subjects.length === 0) return;
+      const listed = (await this.#listed()) !== undefined;
+      for (const [at, subject] of subjects.entries()) {
+        const mayAsk = at < ASKED_BELOW_MAX;
+        if (listed || mayAsk) await this.#bring(subject, this.#withApi && mayAsk);
+      }
+      if (subjects.length > ASKED_BELOW_MAX && (this.#withApi || !listed))
+        this.#note(`the image has ${subjects.length} manifests: what refers to the last of them was not asked for`);
+    });
+  }
+
+  async #within(signal: AbortSignal | undefined, work: () => Promise<void>): Promise<CopiedReferrers> {
+    const { withinMs } = this.#options;
+    const within = withinMs === undefined ? undefined : AbortSignal.timeout(withinMs);
+    const signals = [signal, within].filter((one) => one !== undefined);
+    this.#call = signals.length === 0 ? {} : { signal: AbortSignal.any(signals) };
+    try {
+      if (!this.#ended) await work();
+    } catch (error) {
+      this.#ended = true;
+      if (signal?.aborted === true || !(error instanceof RegistryError)) throw error;
+      this.#note(
+        within?.aborted === true
+          ? `what refers to the image could not be copied within ${withinMs! / 1000} s`
+          : error.message,
+      );
+    }
+    return { count: this.#count, ...(this.#problem === undefined ? {} : { problem: this.#problem }) };
+  }
+
+  #note(problem: string): void {
+    this.#problem ??= problem.slice(0, 300);
+  }
+
+  async #bring(subject: string, withApi: boolean): Promise<void> {
     const subjects = [subject];
     for (const digest of subjects) {
-      const hasTag = (tag: string): Promise<boolean> => this.#mayHave(tag);
-      const found = await referrersOf(source, digest, { withApi, hasTag, ...this.#call });
-      if (found.from !== 'api' && withApi) {
-        withApi = false;
-        this.#options.onNoApi?.();
-      }
-      const kept: Descriptor[] = [];
-      for (const one of found.descriptors) {
-        if (!seen.has(one.digest)) {
-          seen.add(one.digest);
-          if (await this.#copy(one.digest, one.digest)) {
-            this.#copied.add(one.digest);
-            subjects.push(one.digest);
-          }
-        }
-        if (this.#copied.has(one.digest)) kept.push(one);
-      }
-      await this.#writeIndex(digest, kept, kept.length === found.descriptors.length ? found.index?.bytes : undefined);
+      if (this.#followed.has(digest)) continue;
+      this.#followed.add(digest);
+      subjects.push(...(await this.#bringReferrers(digest, withApi && this.#withApi)));
     }
     for (const tag of cosignTags(subject)) if (await this.#mayHave(tag)) await this.#copyTag(tag);
   }
 
+  /** Returns those that came. */
+  async #bringReferrers(subject: string, withApi: boolean): Promise<string[]> {
+    const hasTag = (tag: string): Promise<boolean> => this.#mayHave(tag);
+    const found = await referrersOf(this.#options.source, subject, { withApi, hasTag, ...this.#call });
+    if (found.from === 'api') this.#hasApi = true;
+    else if (withApi && !this.#hasApi) {
+      this.#withApi = false;
+      this.#options.onNoApi?.();
+    }
+    const [came, kept]: [string[], Descriptor[]] = [[], []];
+    for (const one of found.descriptors) {
+      if (!this.#seen.has(one.digest)) {
+        this.#seen.add(one.digest);
+        if (await this.#copy(one.digest, one.digest)) {
+          this.#copied.add(one.digest);
+          came.push(one.digest);
+        }
+      }
+      if (this.#copied.has(one.digest)) kept.push(one);
+    }
+    await this.#writeIndex(subject, kept, kept.length === found.descriptors.length ? found.index?.bytes : undefined);
+    return came;
+  }
+
   /** False only of a tag that the source's own list lacks. */
   async #mayHave(tag: string): Promise<boolean> {
-    const { source, witness, onUnlisted, signal } = this.#options;
-    if (witness === undefined) return true;
-    this.#tags ??= listedTags(source, { witness, onUnlisted, signal });
-    return (await this.#tags)?.has(tag) ?? true;
+    return (await this.#listed())?.has(tag) ?? true;
+  }
+
+  async #listed(): Promise<ReadonlySet<string> | undefined> {
+    const { source, witness, onUnlisted } = this.#options;
+    if (witness === undefined) return undefined;
+    this.#tags ??= listedTags(source, { witness, onUnlisted, ...this.#call });
+    return this.#tags;
   }
 
   async #copyTag(tag: string): Promise<void> {
@@ -122,18 +169,18 @@ class Round {
     const { source, target } = this.#options;
     this.#tried += 1;
     if (this.#tried > REFERRERS_MAX) {
-      this.note(`more than ${REFERRERS_MAX} things refer to the image: the rest stays upstream`);
+      this.#note(`more than ${REFERRERS_MAX} things refer to the image: the rest stays upstream`);
       return false;
     }
     try {
       const maxBytes = this.#bytesLeft;
       const { bytes } = await copyImage({ source, reference: digest, target, targetTag, maxBytes, ...this.#call });
       this.#bytesLeft -= bytes;
-      this.count += 1;
+      this.#count += 1;
       return true;
     } catch (error) {
       if (!(error instanceof RegistryError) || !OF_ONE.includes(error.code)) throw error;
-      this.note(error.message);
+      this.#note(error.message);
       return false;
     }
   }

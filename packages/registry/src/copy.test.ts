@@ -294,10 +294,19 @@ describe('describeImage', () => {
     const wants = (child: Parameters<NonNullable<CopyOptions['wants']>>[0]) => platformOf(child) === 'linux/arm64';
     const copied = await copy({ wants });
     const at = mark();
-    const { digest, mediaType, bytes, platforms } = copied;
+    const { digest, mediaType, bytes, platforms, manifests } = copied;
     const blobs = { total: copied.blobs.total, copied: 0, mounted: 0, present: copied.blobs.total };
     expect(blobs.total).toBeGreaterThan(0);
-    expect(await describeImage(target, 'v1', { wants })).toEqual({ digest, mediaType, bytes, blobs, platforms });
+    expect(await describeImage(target, 'v1', { wants })).toEqual({
+      digest,
+      mediaType,
+      bytes,
+      blobs,
+      platforms,
+      manifests,
+    });
+    expect(manifests).toContain(index.platforms['linux/arm64']);
+    expect(manifests).not.toContain(index.platforms['linux/amd64']);
     expect(since(at, 'up.test')).toEqual([]);
   });
 });

@@ -53,13 +53,15 @@ export interface CopyOptions {
 export interface CopyResult {
   digest: string;
   mediaType: string;
-  /** The target had the tag on this digest: nothing was read but two heads; `bytes`, `blobs` and `platforms` are empty then. */
+  /** The target had the tag on this digest: nothing was read but two heads; `bytes`, `blobs`, `platforms` and `manifests` are empty then. */
   skipped: boolean;
   /** Bytes of the image as the target holds it, manifests included; and what of it had to be sent. */
   bytes: number;
   bytesCopied: number;
   blobs: { total: number; copied: number; mounted: number; present: number };
   platforms: ImagePlatform[];
+  /** Digests of the manifests below the root that the target has. */
+  manifests: string[];
   /** What the source said of its quota. */
   rateLimit?: RateLimit;
 }
@@ -103,6 +105,7 @@ export async function copyImage(options: CopyOptions): Promise<CopyResult> {
       bytesCopied: counts.bytesCopied,
       blobs: { total: blobs.length, copied: counts.copied, mounted: counts.mounted, present: counts.present },
       platforms: tree.platforms,
+      manifests: tree.descendants.map(({ digest }) => digest),
       ...(rateLimit === undefined ? {} : { rateLimit }),
     };
   } catch (error) {
@@ -124,7 +127,7 @@ export async function describeImage(
   target: RepositoryClient,
   reference: string,
   { foreignLayers = false, onBlob, ...options }: DescribeOptions = {},
-): Promise<Pick<CopyResult, 'digest' | 'mediaType' | 'bytes' | 'blobs' | 'platforms'>> {
+): Promise<Pick<CopyResult, 'digest' | 'mediaType' | 'bytes' | 'blobs' | 'platforms' | 'manifests'>> {
   const root = await target.openManifest(reference, options.signal === undefined ? {} : { signal: options.signal });
   const tree = await walkManifests(target, root, { ...options, lookAtAll: true });
   const { mediaType } = readManifest(root);
@@ -136,6 +139,7 @@ export async function describeImage(
     bytes: sizeOf(tree, blobs),
     blobs: { total: blobs.length, copied: 0, mounted: 0, present: blobs.length },
     platforms: tree.platforms,
+    manifests: tree.descendants.map(({ digest }) => digest),
   };
 }
 
@@ -245,6 +249,7 @@ function nothingToDo(held: ManifestHead, head: Pick<ManifestHead, 'rateLimit'>):
     bytesCopied: 0,
     blobs: { total: 0, copied: 0, mounted: 0, present: 0 },
     platforms: [],
+    manifests: [],
     ...(head.rateLimit === undefined ? {} : { rateLimit: head.rateLimit }),
   };
 }

@@ -43,7 +43,7 @@ export {
   type CopyResult,
   type DescribeOptions,
 } from './copy.ts';
-export { copyReferrers, type CopiedReferrers } from './copy-referrers.ts';
+export { ReferrersRound, type CopiedReferrers } from './copy-referrers.ts';
 export { referrersIndex, referrersOf, taggedReferrers, type Referrers } from './referrers.ts';
 export { SparseIndexRefused } from './sparse-index.ts';
 export { platformOf } from './plan.ts';

@@ -1,12 +1,12 @@
-import { copyReferrers, type CopiedReferrers, type RepositoryClient } from '@kuik/registry';
+import { ReferrersRound, type RepositoryClient } from '@kuik/registry';
 
 /** A registry that had no referrers API is not asked by it again for so long; nor is a repository for a list of its tags that could not be had. */
 export const NO_API_FOR_MS = 60 * 60_000;
-/** What is about an image does not hold the image back for longer. */
+/** What is about an image does not hold the image back for longer, nor does what is about the manifests below it. */
 const WITHIN_MS = 60_000;
 const REMEMBERED_MAX = 1_000;
 
-/** Copies what refers to images, and remembers which hosts have no API for that, and which repositories do not list their tags. */
+/** Rounds that copy what refers to images; remembers which hosts have no API for that, and which repositories do not list their tags. */
 export class ReferrersCopy {
   readonly #now: () => number;
   /** By host, and by `host/repository`. */
@@ -17,33 +17,26 @@ export class ReferrersCopy {
     this.#now = now;
   }
 
-  /** `tag`: one that the source has. Never throws but when `signal` aborts. */
-  async of(
-    subject: string,
-    {
-      source,
-      to,
-      tag,
-      signal,
-    }: { source: RepositoryClient; to: RepositoryClient; tag?: string | undefined; signal: AbortSignal },
-  ): Promise<CopiedReferrers> {
-    const within = AbortSignal.timeout(WITHIN_MS);
+  /** A round for one image; `tag`: one that the source has. */
+  begin({
+    source,
+    to,
+    tag,
+  }: {
+    source: RepositoryClient;
+    to: RepositoryClient;
+    tag?: string | undefined;
+  }): ReferrersRound {
     const repository = `${source.host}/${source.repository}`;
-    try {
-      return await copyReferrers({
-        source,
-        target: to,
-        subject,
-        withApi: this.#isOver(this.#withoutApiUntil, source.host),
-        onNoApi: () => this.#remember(this.#withoutApiUntil, source.host),
-        witness: this.#isOver(this.#unlistedUntil, repository) ? tag : undefined,
-        onUnlisted: () => this.#remember(this.#unlistedUntil, repository),
-        signal: AbortSignal.any([signal, within]),
-      });
-    } catch (error) {
-      if (signal.aborted || !within.aborted) throw error;
-      return { count: 0, problem: `what refers to the image could not be copied within ${WITHIN_MS / 1000} s` };
-    }
+    return new ReferrersRound({
+      source,
+      target: to,
+      withApi: this.#isOver(this.#withoutApiUntil, source.host),
+      onNoApi: () => this.#remember(this.#withoutApiUntil, source.host),
+      witness: this.#isOver(this.#unlistedUntil, repository) ? tag : undefined,
+      onUnlisted: () => this.#remember(this.#unlistedUntil, repository),
+      withinMs: WITHIN_MS,
+    });
   }
 
   #isOver(until: ReadonlyMap<string, number>, name: string): boolean {

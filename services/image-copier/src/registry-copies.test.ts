@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { CredentialError } from '@kuik/bus';
 import type { BrokeredCredential } from '@kuik/contracts';
-import { parseReference, referrersTag } from '@kuik/image';
+import { cosignTags, parseReference, referrersTag } from '@kuik/image';
 import {
   openBlobOver,
   referrersIndex,
@@ -397,6 +397,43 @@ describe('a copy into the cache', () => {
       if (host === HOST && operation === 'referrers') throw new RegistryError('server-error', 'broken');
     };
     expect((await copy({ thorough: true })).digest).toBe(image.digest);
+  });
+
+  it('brings what refers to the platforms and attestations that are kept, and nothing about those left on demand', async () => {
+    const [amd64, arm64] = ['linux/amd64', 'linux/arm64'].map((platform) => image.platforms[platform]!);
+    const subjects = [amd64!, arm64!, attestations[0]!];
+    const upstream = registry.repository(HOST, 'app');
+    for (const subject of subjects) {
+      await push(signature, cosignTags(subject)[0]);
+      await push(signature);
+      const list = referrersIndex([{ ...signature.root, mediaType: signature.root.mediaType }]);
+      await upstream.putManifest(referrersTag(subject), list, 'application/vnd.oci.image.index.v1+json');
+    }
+    const kept = async () => {
+      const { tags } = await cache.listTags();
+      return tags.filter((tag) => tag.startsWith('sha256-')).sort();
+    };
+    const about = (...of: string[]) => of.flatMap((one) => [referrersTag(one), cosignTags(one)[0]!]).sort();
+    expect((await copy(wanting('linux/amd64'))).referrers).toEqual({ count: 3 });
+    expect(await kept()).toEqual(about(amd64!, attestations[0]!));
+    // Kept from now on.
+    expect((await copy({ ...wanting('linux/amd64', 'linux/arm64'), verify: image.digest })).referrers).toEqual({
+      count: 4,
+    });
+    expect(await kept()).toEqual(about(...subjects));
+    for (const tag of about(...subjects)) await cache.deleteTag(tag);
+    // The copy is whole; what is about it comes back all the same.
+    await copy({ ...wanting('linux/amd64', 'linux/arm64'), verify: image.digest });
+    expect(await kept()).toEqual(about(...subjects));
+  });
+
+  it('of an image whose list of tags tells of nothing about it costs two requests for that', async () => {
+    const before = registry.requests.length;
+    await copy(wanting('linux/amd64'));
+    const about = registry.requests
+      .slice(before)
+      .filter(({ host, operation }) => host === HOST && !['open-manifest', 'open-blob'].includes(operation));
+    expect(about.map(({ operation }) => operation)).toEqual(['referrers', 'tags']);
   });
 
   it('looks for what refers to the image while its blobs are copied, and ends that with a copy that fails', async () => {

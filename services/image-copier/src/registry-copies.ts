@@ -6,8 +6,10 @@ import {
   RegistryError,
   type BlobTurns,
   type CacheEndpoint,
+  type CopiedReferrers,
   type CopyResult as Copied,
   type DescribeOptions,
+  type ReferrersRound,
   type RegistryAccess,
   type RepositoryClient,
   type UploadSessions,
@@ -88,12 +90,21 @@ export function registryCopies({
       const to = sides.watch(registry.cache(cache, target.cacheRepository, origin), 'cache');
       // What is about an image is looked for while its blobs are copied: it takes requests, and hardly any bytes.
       const failed = new AbortController();
-      const route = { source, to, tag: target.reference.tag, signal: AbortSignal.any([signal, failed.signal]) };
-      const looks = new Map<string, ReturnType<typeof about.of>>();
-      const lookAbout = (digest: string): ReturnType<typeof about.of> => {
-        const look = looks.get(digest) ?? about.of(digest, route);
+      const untilFailed = AbortSignal.any([signal, failed.signal]);
+      const looks = new Map<string, { round: ReferrersRound; found: Promise<unknown> }>();
+      const lookAbout = (digest: string) => {
+        const begun = looks.get(digest);
+        if (begun !== undefined) return begun;
+        const round = about.begin({ source, to, tag: target.reference.tag });
+        const look = { round, found: round.of(digest, untilFailed) };
         looks.set(digest, look);
         return look;
+      };
+      // The manifests below it are looked at when the cache has them: what refers to one of them may be another one.
+      const lookBelow = async ({ digest, manifests }: Copied): Promise<CopiedReferrers> => {
+        const { round, found } = lookAbout(digest);
+        await found;
+        return round.below(manifests, untilFailed);
       };
       try {
         const wants = wantsOf(target.wanted);
@@ -116,7 +127,7 @@ export function registryCopies({
               thorough: thorough || again,
               begun: target.begun || again,
               onLeave: (digest) => anchorLeft(to, digest, signal),
-              onRoot: (digest) => void (referrers && lookAbout(digest).catch(() => undefined)),
+              onRoot: (digest) => void (referrers && lookAbout(digest).found.catch(() => undefined)),
               turns: turns.of(host),
               sessions,
               concurrency,
@@ -151,7 +162,7 @@ export function registryCopies({
             : result;
         // A copy that found its tag right is two requests: what came to refer to it since shows when somebody asks for it.
         const refer = referrers && (!result.skipped || target.thorough || looks.size > 0);
-        const found = refer ? { referrers: await lookAbout(held.digest) } : {};
+        const found = refer ? { referrers: await lookBelow(held) } : {};
         const publicAt = upstream.at();
         return {
           ...held,
