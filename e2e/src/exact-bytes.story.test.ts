@@ -32,9 +32,23 @@ it('signed images: what is about them is verified with upstream cut off, and goe
   await pushReferrer(url, repository, sbom.root, counter);
   await world.tag('signed', sigTag, await makeArtifact({ seed: 'cosign' }));
   await world.tag('signed', sbomTag, await makeArtifact({ seed: 'cosign-sbom' }));
+  // As `cosign sign --recursive` and per-platform SBOMs do: also about the platform that is kept, and about the one that is not.
+  const [platform, onDemand] = ['linux/amd64', 'linux/arm64'].map((name) => image.platforms[name]!) as [string, string];
+  const childSboms = new Map<string, MadeImage>();
+  for (const digest of [platform, onDemand]) {
+    const child = image.manifests.find((manifest) => manifest.digest === digest)!;
+    const childSbom = await makeArtifact({
+      seed: `sbom of ${digest}`,
+      artifactType: 'application/spdx+json',
+      subject: child,
+    });
+    childSboms.set(digest, childSbom);
+    await pushReferrer(url, repository, child, childSbom);
+    await world.tag('signed', cosignTags(digest)[0]!, await makeArtifact({ seed: `cosign of ${digest}` }));
+  }
 
   await world.hold('signed', imageIn('signed:1'));
-  expect(await world.cached(imageIn('signed:1'))).toMatchObject({ digest: image.digest, referrers: 5 });
+  expect(await world.cached(imageIn('signed:1'))).toMatchObject({ digest: image.digest, referrers: 7 });
   await world.upstream('down');
 
   const list = async (digest: string, query = '') => {
@@ -50,17 +64,22 @@ it('signed images: what is about them is verified with upstream cut off, and goe
   expect(await list(image.digest)).toEqual([signature.digest, sbom.digest]);
   expect(await list(image.digest, '?artifactType=application%2Fspdx%2Bjson')).toEqual([sbom.digest]);
   expect(await list(sbom.digest)).toEqual([counter.digest]);
+  expect(await list(platform)).toEqual([childSboms.get(platform)!.digest]);
   // What a client of the tag schema asks for, and cosign; every byte of each.
   expect((await world.pull('signed', `manifests/${referrersTag(image.digest)}`)).status).toBe(200);
-  for (const tag of [sigTag, sbomTag])
+  for (const tag of [sigTag, sbomTag, cosignTags(platform)[0]!])
     expect((await pullWithSkopeo(world.proxyPrefix, imageIn(`signed:${tag}`))).digest).toMatch(/^sha256:/);
-  for (const one of [signature, sbom, counter]) {
+  for (const one of [signature, sbom, counter, childSboms.get(platform)!]) {
     const got = [one.root, ...one.blobs].map(async ({ digest }, at) => {
       const { status, digest: came } = await world.pull('signed', `${at === 0 ? 'manifests' : 'blobs'}/${digest}`);
       expect([status, came]).toEqual([200, digest]);
     });
     await Promise.all(got);
   }
+
+  const inCache = async (what: string) => (await world.inCache('signed', `manifests/${what}`, 'HEAD')).status;
+  const ofChildren = [platform, onDemand].flatMap((digest) => [referrersTag(digest), cosignTags(digest)[0]!]);
+  expect(await Promise.all(ofChildren.map(inCache))).toEqual([200, 200, 404, 404]);
 
   await world.release('signed');
   await world.gone(imageIn('signed:1'));

@@ -7,17 +7,22 @@ import {
   FINALIZER,
   HOLDERS_CONFIRM,
   IMAGE_STATE,
+  REPOSITORY_LABEL,
   type CachedImage,
   type CachedImageStatus,
   type HoldersConfirmReply,
 } from '@kuik/contracts';
+import { parseReference, repositoryLabel } from '@kuik/image';
 import {
   leaseTestbed,
   makeImage,
   pushImage,
+  pushReferrer,
   serviceIdentity,
   until,
+  type Descriptor,
   type KubeObject,
+  type MadeImage,
   type ServiceIdentity,
   type Stack,
 } from '@kuik/testbed';
@@ -83,7 +88,11 @@ export class GcStack {
     const client = this.stack.controlPlane.api;
     const created = await client.create<never>(IMAGES, {
       ...type,
-      metadata: { name, finalizers: [FINALIZER] },
+      metadata: {
+        name,
+        finalizers: [FINALIZER],
+        labels: { [REPOSITORY_LABEL]: repositoryLabel(parseReference(sourceImage)) },
+      },
       spec: { sourceImage },
     });
     const forUid = (created as CachedImage).metadata.uid;
@@ -119,9 +128,22 @@ export class GcStack {
   }
 
   async push(tags: string[], seed: string) {
-    const { cache } = this.stack;
-    const authorization = cache.authorization('writer', [{ repository: REPOSITORY, actions: ['pull', 'push'] }]);
-    return pushImage(cache.writerUrl, REPOSITORY, tags, await makeImage({ seed }), { authorization });
+    return this.pushMade(tags, await makeImage({ seed }));
+  }
+
+  pushMade(tags: string[], image: MadeImage) {
+    const { writerUrl } = this.stack.cache;
+    return pushImage(writerUrl, REPOSITORY, tags, image, { authorization: this.#asWriter() });
+  }
+
+  /** As the copier leaves it: listed by its subject's fallback index. */
+  pushReferrer(subject: Descriptor, artifact: MadeImage) {
+    const { writerUrl } = this.stack.cache;
+    return pushReferrer(writerUrl, REPOSITORY, subject, artifact, { authorization: this.#asWriter() });
+  }
+
+  #asWriter(): string {
+    return this.stack.cache.authorization('writer', [{ repository: REPOSITORY, actions: ['pull', 'push'] }]);
   }
 
   /** Status of a manifest request to the reading side. */
@@ -134,6 +156,14 @@ export class GcStack {
     });
     await answer.arrayBuffer();
     return answer.status;
+  }
+
+  /** All tags that the repository has in the cache. */
+  async tags(): Promise<string[]> {
+    const { cache } = this.stack;
+    const authorization = cache.authorization('reader', [{ repository: REPOSITORY, actions: ['pull'] }]);
+    const answer = await fetch(`${cache.readerUrl}/v2/${REPOSITORY}/tags/list`, { headers: { authorization } });
+    return ((await answer.json()) as { tags: string[] | null }).tags ?? [];
   }
 
   async eventsOn(name: string): Promise<string[]> {

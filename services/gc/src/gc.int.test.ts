@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { FINALIZER, IMAGE_STATE, project, type CachedImageStatus } from '@kuik/contracts';
 import { createMetrics, loadConfig, silentLogger, systemClock } from '@kuik/runtime';
-import { until } from '@kuik/testbed';
+import { cosignTags, referrersTag } from '@kuik/image';
+import { indexOf, makeArtifact, makeImage, until, type MadeImage } from '@kuik/testbed';
 import { createApp, type GcApp } from './app.ts';
 import { gcConfig } from './config.ts';
 import { GcStack, IMAGES, REPOSITORY } from './gc-stack.fixture.ts';
@@ -112,6 +113,33 @@ describe('gc on a real API server, NATS and cache registry', () => {
     expect(await served('5.0')).toBe(200);
     world.holders = 'free';
     await gone('silent');
+  });
+
+  it('takes along what is about the platforms of an image, unless another image lists them', async () => {
+    const [own, shared] = (await Promise.all(
+      ['linux/amd64', 'linux/arm64'].map((platform) => makeImage({ seed: `signed/${platform}`, platform })),
+    )) as [MadeImage, MadeImage];
+    const pushed = await world.pushMade(['7.0'], indexOf([{ image: own }, { image: shared }]));
+    const other = await world.pushMade(['7.1'], indexOf([{ image: shared }]));
+    for (const { root } of [own, shared]) {
+      const signature = await makeArtifact({ seed: root.digest, subject: root });
+      await world.pushReferrer(root, signature);
+      await world.pushReferrer(
+        signature.root,
+        await makeArtifact({ seed: `${root.digest}/2`, subject: signature.root }),
+      );
+      await world.pushMade([cosignTags(root.digest)[0]!], await makeArtifact({ seed: `${root.digest}/cosign` }));
+    }
+    const about = (digest: string) => Promise.all([referrersTag(digest), cosignTags(digest)[0]!].map(served));
+    await add('other', `${REPOSITORY}:7.1`, other.digest, { expiresAt: new Date(Date.now() + 600_000).toISOString() });
+    await add('signed', `${REPOSITORY}:7.0`, pushed.digest);
+    await gone('signed');
+    expect(await about(own.digest)).toEqual([404, 404]);
+    expect(await about(shared.digest)).toEqual([200, 200]);
+    await world.bend('other', { expiresAt: new Date(Date.now() - 1_000).toISOString() });
+    await gone('other');
+    expect(await about(shared.digest)).toEqual([404, 404]);
+    expect((await world.tags()).filter((tag) => tag.startsWith('sha256-'))).toEqual([]);
   });
 
   it('goes on when its leader dies', async () => {

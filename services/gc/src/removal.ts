@@ -1,11 +1,11 @@
 import { EVENT_REASONS, stanzaOf, type CachedImage } from '@kuik/contracts';
-import { cacheTag, parseReference } from '@kuik/image';
+import { cacheTag, parseReference, subjectOfTag } from '@kuik/image';
 import { CACHED_IMAGES, isKubeError, orAbsent, type EventRecorder, type KubeClient } from '@kuik/kube';
 import { RegistryError, type RepositoryClient } from '@kuik/registry';
 import type { Logger } from '@kuik/runtime';
 import { claimOf, digestsOf, planTags, readClaims, type CacheClaim } from './cache-tags.ts';
 import { withKind } from './condemnation.ts';
-import { referrerTags, subjectsOf } from './referrer-tags.ts';
+import { Families, referrerTags, tagsAbout } from './referrer-tags.ts';
 import { writeRemoval } from './removal-stanza.ts';
 import { finalizersOf, verdict, type Verdict } from './verdict.ts';
 
@@ -13,7 +13,7 @@ export interface RemovalOptions {
   readonly kube: Pick<KubeClient, 'get' | 'pages' | 'apply' | 'delete' | 'mergePatch'>;
   readonly cache: (
     repository: string,
-  ) => Pick<RepositoryClient, 'deleteTag' | 'headManifest' | 'openManifest' | 'putManifest'>;
+  ) => Pick<RepositoryClient, 'deleteTag' | 'headManifest' | 'listTags' | 'openManifest' | 'putManifest'>;
   readonly announce: (image: CachedImage) => Promise<void>;
   readonly events: Pick<EventRecorder, 'event'>;
   readonly log: Logger;
@@ -29,6 +29,11 @@ export type RemovalOutcome =
   /** It is not what it was when it was judged: the next round judges it anew. */
   | { readonly outcome: 'changed' };
 
+interface About {
+  readonly tags: ReadonlySet<string>;
+  readonly subjects: readonly string[];
+}
+
 const DISOWN_ATTEMPTS = 10;
 
 /**
@@ -38,6 +43,7 @@ const DISOWN_ATTEMPTS = 10;
  */
 export class Removal {
   readonly #options: RemovalOptions;
+  readonly #families = new Families();
 
   constructor(options: RemovalOptions) {
     this.#options = options;
@@ -164,6 +170,8 @@ export class Removal {
     const claim = claimOf(image);
     if (claim === undefined) return 0;
     const { repository, remove } = planTags(claim, others);
+    // Not every registry gives a manifest whose last tag is gone.
+    const about = await this.#about(claim, signal);
     for (const tag of remove) {
       assertLeader();
       await cache(repository).deleteTag(tag, { signal });
@@ -172,27 +180,43 @@ export class Removal {
     const claims = [...(await readClaims(kube, signal, image)).values()];
     const { keep } = planTags(claim, claims);
     for (const tag of keep) await this.#putBack(image, repository, tag, signal);
-    const about = await this.#deleteReferrers(claim, claims, signal);
+    const removed = await this.#deleteReferrers(claim, about, claims, signal);
     log.info('tags removed from the cache', {
       image: image.spec.sourceImage,
       repository,
-      removed: [...remove, ...about],
+      removed: [...remove, ...removed],
       kept: keep,
     });
     return keep.length === 0 ? (stanzaOf(image, 'cache')?.bytes ?? 0) : 0;
   }
 
-  /** What is about the image goes with the last resource that names its digest. Whatever else needs such a tag keeps it. */
-  async #deleteReferrers(claim: CacheClaim, others: readonly CacheClaim[], signal: AbortSignal): Promise<string[]> {
+  /** The tags that are about something in the image's repository, and which digests of those the image names or lists. */
+  async #about(claim: CacheClaim, signal: AbortSignal): Promise<About> {
+    const client = this.#options.cache(claim.repository);
+    const tags = await tagsAbout(client, signal);
+    const subjects = new Set([...tags].map(subjectOfTag));
+    const family = subjects.size === 0 ? [] : [...(await this.#families.of(client, claim, signal))];
+    return { tags, subjects: family.filter((digest) => subjects.has(digest)) };
+  }
+
+  /** What is about the image, and about what it lists, goes with the last resource that names or lists that digest. Whatever else needs such a tag keeps it. */
+  async #deleteReferrers(
+    claim: CacheClaim,
+    { tags, subjects }: About,
+    others: readonly CacheClaim[],
+    signal: AbortSignal,
+  ): Promise<readonly string[]> {
+    if (subjects.length === 0) return [];
     const { cache, assertLeader } = this.#options;
     const client = cache(claim.repository);
-    const found = await referrerTags(client, subjectsOf(claim, others), signal);
+    const spared = await this.#families.ofOthers(client, claim, others, signal);
+    const found = await referrerTags(client, subjects, { about: tags, spared }, signal);
     const plan = planTags({ ...claim, tags: found }, others);
     for (const tag of plan.remove) {
       assertLeader();
       await client.deleteTag(tag, { signal });
     }
-    return [...plan.remove];
+    return plan.remove;
   }
 
   /** Sees to it that a tag that another resource needs is there: its manifest is, as long as blobs are not swept. */

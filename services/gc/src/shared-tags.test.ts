@@ -166,4 +166,111 @@ describe('tags that several resources need', () => {
     await round();
     expect([...world.tags.keys()]).toEqual([at(`sha256-${'c'.repeat(64)}.sig`)]);
   });
+
+  describe('about what an index lists', () => {
+    const hex = (letter: string) => letter.repeat(64);
+    const [child, shared, signature] = ['1', '2', '3'].map((letter) => `sha256:${hex(letter)}`) as [
+      string,
+      string,
+      string,
+    ];
+    const other = `sha256:${hex('b')}`;
+    const index = (...digests: string[]) =>
+      JSON.stringify({
+        schemaVersion: 2,
+        manifests: digests.map((one) => ({
+          mediaType: 'application/vnd.oci.image.manifest.v1+json',
+          digest: one,
+          size: 1,
+        })),
+      });
+    const at = (tag: string) => `docker.io/library/nginx:${tag}`;
+    const left = () => [...world.tags.keys()].map((tag) => tag.slice(at('').length)).sort();
+    beforeEach(() => {
+      world.manifests.set(digest, index(child, shared));
+      world.manifests.set(other, index(shared));
+      world.tags.clear();
+      world.add(unusedAnchor('one', '1'));
+      world.tags.clear();
+      world.tags.set(at(anchor), digest);
+      world.tags.set(at(`sha256-${hex('1')}`), index(signature));
+      world.tags.set(at(`sha256-${hex('3')}`), index());
+      for (const kind of ['sig', 'att']) world.tags.set(at(`sha256-${hex('1')}.${kind}`), signature);
+      world.tags.set(at(`sha256-${hex('2')}.sig`), signature);
+    });
+    const passGrace = async () => {
+      await round();
+      world.pass(9);
+      await round();
+    };
+    const second = (sourceImage: string, kept: string, count = 1) =>
+      world.add({
+        name: 'two',
+        spec: { sourceImage },
+        status: {
+          usedBy: { forUid: 'uid-two', count },
+          cache: { forUid: 'uid-two', digest: kept, bytes: 1000, copiedAt: '2026-11-20T11:00:00Z' },
+        },
+      });
+
+    it('it goes with the image, and what is about that', async () => {
+      await passGrace();
+      expect(left()).toEqual([]);
+    });
+
+    it('it stays with another image that lists it, and goes with that one', async () => {
+      second('docker.io/library/nginx:2', other);
+      world.tags.delete('docker.io/library/two:1');
+      world.tags.set(at('2'), other);
+      await passGrace();
+      expect(world.image('one')).toBeUndefined();
+      expect(left()).toEqual(['2', `sha256-${hex('2')}.sig`]);
+      change({ status: { usedBy: { forUid: 'uid-two', count: 0 } } }, 'two');
+      await passGrace();
+      expect(left()).toEqual([]);
+    });
+
+    it('it stays with a resource that names it itself, and goes with that one', async () => {
+      second(`docker.io/library/nginx@${child}`, child);
+      world.tags.delete('docker.io/library/two:1');
+      await passGrace();
+      const about = ['1', '1.att', '1.sig', '3'].map((tag) => `sha256-${hex(tag[0]!)}${tag.slice(1)}`);
+      expect(left()).toEqual(about);
+      change({ status: { usedBy: { forUid: 'uid-two', count: 0 } } }, 'two');
+      await passGrace();
+      expect(left()).toEqual([]);
+    });
+
+    it('what is about a digest that a resource names stays while another one lists it', async () => {
+      second(`docker.io/library/nginx@${child}`, child, 0);
+      change({ status: { usedBy: { forUid: 'uid-one', count: 1 } } }, 'one');
+      world.tags.delete('docker.io/library/two:1');
+      const before = left();
+      await passGrace();
+      expect(world.image('two')).toBeUndefined();
+      expect(left()).toEqual(before);
+    });
+
+    it('a list that names what another image lists takes nothing of that along', async () => {
+      second('docker.io/library/nginx:2', other);
+      world.tags.delete('docker.io/library/two:1');
+      world.tags.set(at(`sha256-${hex('2')}`), index());
+      world.tags.set(at(`sha256-${hex('1')}`), index(shared));
+      await passGrace();
+      expect(left()).toEqual([`sha256-${hex('2')}`, `sha256-${hex('2')}.sig`, `sha256-${hex('3')}`]);
+    });
+
+    it('it goes when gc dies on the way', async () => {
+      await round();
+      world.pass(9);
+      // removedAt, its word, the anchor, two tags; then the process dies.
+      world.lifetime = 5;
+      await expect(round()).rejects.toThrow('SIGKILL');
+      expect(left()).toHaveLength(3);
+      world.lifetime = undefined;
+      gc = world.process();
+      await round();
+      expect(left()).toEqual([]);
+    });
+  });
 });

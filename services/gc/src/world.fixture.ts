@@ -23,6 +23,8 @@ export class World {
   readonly watcher: Bus = memoryBus(this.server);
   /** The cache's tags, with the digest of each. */
   readonly tags = new Map<string, string>();
+  /** Manifests, by digest, that are read. */
+  readonly manifests = new Map<string, string>();
   readonly events: string[] = [];
   readonly metrics = createMetrics({ service: 'gc', defaults: false });
   now = NOW;
@@ -120,9 +122,19 @@ export class World {
         if (digest === undefined) return Promise.reject(new RegistryError('not-found', 'no such tag'));
         return Promise.resolve({ digest, mediaType: INDEX, size: 1 });
       },
+      listTags: () => {
+        if (this.cacheDown) return Promise.reject(new RegistryError('refused', 'the cache registry is away'));
+        const within = [...this.tags.keys()].filter((tag) => tag.startsWith(`${repository}:`));
+        return Promise.resolve({ tags: within.map((tag) => tag.slice(repository.length + 1)) });
+      },
       // Blobs are not swept: what a digest was stays, and stands for its own bytes here.
       openManifest: (digest: string) =>
-        Promise.resolve({ digest, mediaType: INDEX, size: 1, bytes: Buffer.from(digest) }),
+        Promise.resolve({
+          digest,
+          mediaType: INDEX,
+          size: 1,
+          bytes: Buffer.from(this.manifests.get(digest) ?? digest),
+        }),
       putManifest: dying((tag: string, bytes: Buffer) => {
         this.tags.set(`${repository}:${tag}`, bytes.toString());
         return Promise.resolve(bytes.toString());

@@ -1,0 +1,44 @@
+import { describe, expect, it } from '@jest/globals';
+import { indexOf, makeImage, makeIndex } from '@kuik/testbed';
+import { RegistryError } from './errors.ts';
+import { listedManifests } from './listed-manifests.ts';
+import { memoryRegistry } from './memory.ts';
+
+const HOST = 'cache.test';
+const image = await makeImage({ seed: 'plain' });
+const inner = await makeIndex({ seed: 'inner' });
+const outer = indexOf([{ image }, { image: inner }]);
+const children = inner.manifests.filter(({ digest }) => digest !== inner.digest).map(({ digest }) => digest);
+
+describe('listedManifests', () => {
+  const world = async (refuse: () => void = () => undefined) => {
+    const registry = memoryRegistry({ intercept: ({ operation }) => void (operation === 'open-manifest' && refuse()) });
+    const client = registry.repository(HOST, 'app');
+    for (const { bytes, mediaType } of [inner.root, outer.root]) await client.putManifest('tag', bytes, mediaType);
+    for (const blob of image.blobs) registry.putBlob(HOST, 'app', Buffer.concat([...blob.open()]), blob.digest);
+    await client.putManifest(image.digest, image.root.bytes, image.root.mediaType);
+    return client;
+  };
+
+  it('tells what an index lists, there or not, and indexes below it', async () => {
+    const client = await world();
+    expect(await listedManifests(client, inner.digest)).toEqual(children);
+    expect(await listedManifests(client, outer.digest)).toEqual([image.digest, inner.digest, ...children]);
+  });
+
+  it('tells none of an image, and that nothing is known of what is not there', async () => {
+    const client = await world();
+    expect(await listedManifests(client, image.digest)).toEqual([]);
+    expect(await listedManifests(client, children[0]!)).toBeUndefined();
+  });
+
+  it.each<[RegistryError['code'], unknown]>([
+    ['digest-mismatch', []],
+    ['refused', 'throws'],
+  ])('a registry that answers %s: %j', async (code, told) => {
+    const client = await world(() => {
+      throw new RegistryError(code, 'no');
+    });
+    expect(await listedManifests(client, outer.digest).catch(() => 'throws')).toEqual(told);
+  });
+});
