@@ -152,20 +152,21 @@ export function registryCopies({
                 signal,
               });
         // Whatever else comes of it, a person has to know.
-        const result = await (damaged.length === 0 ? copying : copying.catch(() => undefined));
-        if (result === undefined || damaged.length > 0) throw new CacheDamaged(damaged);
+        const made = await (damaged.length === 0 ? copying : copying.catch(() => undefined));
+        if (made === undefined || damaged.length > 0) throw new CacheDamaged(damaged);
         const { wanted, described } = target;
-        const known = result.skipped ? describedStill(described, result.digest, wanted) : undefined;
+        const known = made.skipped ? describedStill(described, made.digest, wanted) : undefined;
         const held =
-          result.skipped && known === undefined
-            ? await describeSkipped(result, target, to, copy, { foreignLayers, onBlob: met(target), signal })
-            : result;
+          made.skipped && known === undefined
+            ? await describeSkipped(made, target, to, copy, { foreignLayers, onBlob: met(target), signal })
+            : made;
         // A copy that found its tag right is two requests: what came to refer to it since shows when somebody asks for it.
-        const refer = referrers && (!result.skipped || target.thorough || looks.size > 0);
+        const refer = referrers && (!made.skipped || target.thorough || looks.size > 0);
         const found = refer ? { referrers: await lookBelow(held) } : {};
         const publicAt = upstream.at();
+        const { manifests: _below, ...result } = held;
         return {
-          ...held,
+          ...result,
           ...(known ?? platformsOf(held.platforms, wanted)),
           ...found,
           ...(publicAt === undefined ? {} : { publicAt }),
