@@ -1,5 +1,5 @@
 import { expect, it } from '@jest/globals';
-import { asksForTime, parkLengthMs } from './park-length.ts';
+import { asksForTime, parkLengthMs, parkLengths } from './park-length.ts';
 
 it.each([
   ["the registry's own word", 30_000, 1, 0.5, 30_000],
@@ -24,4 +24,10 @@ it.each([
   ['a refusal that says when', 'unauthorized', 30_000, undefined],
 ])('%s asks for time, or does not', (_, code, retryAfterMs, expected) => {
   expect(asksForTime({ code, retryAfterMs })).toEqual(expected);
+});
+
+it.each([undefined, 0, 30_000])('all lengths there are, the last one for ever: asked for %s', (retryAfterMs) => {
+  const lengths = parkLengths(retryAfterMs, 0.7);
+  for (const times of [1, 2, 7, 8, 99])
+    expect(lengths[Math.min(times, lengths.length) - 1]).toBe(parkLengthMs({ retryAfterMs, times }, 0.7));
 });

@@ -3,6 +3,8 @@ const FIRST_MS = 60_000;
 const MAX_MS = 3_600_000;
 /** Nobody comes back sooner, whatever chance says; "Retry-After: 0", said again and again, is not taken at its word. */
 const LEAST_MS = 1_000;
+/** So many limits in a row make a difference: 2^6 times either bound is beyond its end. */
+const GROWS = 7;
 /** Limits that are this far apart have nothing to do with each other. */
 export const PARKS_FORGOTTEN_MS = 3_600_000;
 
@@ -34,4 +36,11 @@ export function parkLengthMs(
   const doubled = 2 ** Math.min(Math.max(times, 1) - 1, 20);
   if (retryAfterMs !== undefined) return Math.max(retryAfterMs, Math.min(FIRST_MS, LEAST_MS * doubled));
   return LEAST_MS + Math.floor(random * (Math.min(MAX_MS, FIRST_MS * doubled) - LEAST_MS));
+}
+
+/** The same for the first limit in a row, the second and so on, whole ms; the last one is that of all others. */
+export function parkLengths(retryAfterMs: number | undefined, random: number): number[] {
+  return Array.from({ length: GROWS }, (_, before) =>
+    Math.ceil(parkLengthMs({ retryAfterMs, times: before + 1 }, random)),
+  );
 }

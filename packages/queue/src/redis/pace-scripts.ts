@@ -39,39 +39,41 @@ redis.call('HSET', KEYS[1], 'tokens', tostring(math.max(-burst, tokens)), 'at', 
 redis.call('PEXPIRE', KEYS[1], math.ceil(2 * burst / rate) + 1000)
 return 1`;
 
-/**
- * KEYS: park, bucket, payers. ARGV: ms from now, reason, payer, ms for which limits in a row are remembered, payers remembered. Keeps the
- * later of two. Afterwards one may go at once, the others at the host's pace.
- */
-export const PARK = `
+/** Parks until `untilMs`, or longer when it is parked longer already. Afterwards one may go at once, the others at the host's pace. */
+const PARK_UNTIL = `
+local function park(untilMs, reason, payer, rememberedMs, payersMax)
+  if untilMs > tonumber(redis.call('HGET', KEYS[1], 'until') or '0') then
+    redis.call('HSET', KEYS[1], 'until', untilMs, 'reason', reason)
+    redis.call('PEXPIREAT', KEYS[1], untilMs + tonumber(rememberedMs))
+    redis.call('HSET', KEYS[2], 'tokens', 1, 'at', untilMs)
+    redis.call('PEXPIREAT', KEYS[2], untilMs + 60000)
+  end
+  redis.call('ZADD', KEYS[3], now, payer)
+  redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -1 - tonumber(payersMax))
+end`;
+
+const NOW = `
 local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local untilMs = now + tonumber(ARGV[1])
-if untilMs > tonumber(redis.call('HGET', KEYS[1], 'until') or '0') then
-  redis.call('HSET', KEYS[1], 'until', untilMs, 'reason', ARGV[2])
-  redis.call('PEXPIREAT', KEYS[1], untilMs + tonumber(ARGV[4]))
-  redis.call('HSET', KEYS[2], 'tokens', 1, 'at', untilMs)
-  redis.call('PEXPIREAT', KEYS[2], untilMs + 60000)
-end
-redis.call('ZADD', KEYS[3], now, ARGV[3])
-redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -1 - tonumber(ARGV[5]))
+local now = time[1] * 1000 + math.floor(time[2] / 1000)`;
+
+/** KEYS: park, bucket, payers. ARGV: reason, payer, ms for which limits in a row are remembered, payers remembered, ms from now. */
+export const PARK = `${NOW}${PARK_UNTIL}
+park(now + tonumber(ARGV[5]), ARGV[1], ARGV[2], ARGV[3], ARGV[4])
 return 1`;
 
 /**
- * KEYS: park. ARGV: ms for which limits in a row are remembered, ms until PARK has come. Returns the ms left (0 when not parked), and how many limits in a
- * row this one is. While it is parked it is still the same one, from the first word of many on.
+ * KEYS: park, bucket, payers. ARGV: the first four of PARK, what the host asked for (ms; 0: nothing), how long to park for the first limit in a row, for the
+ * second and so on (the last one for all others). Returns the ms left. Whoever is limited while it is parked met the same limit: nothing new,
+ * unless the host asks for longer.
  */
-export const LIMITED = `
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+export const LIMITED = `${NOW}${PARK_UNTIL}
 local left = math.max(0, tonumber(redis.call('HGET', KEYS[1], 'until') or '0') - now)
+if left > 0 and tonumber(ARGV[5]) <= left then return left end
 local times = tonumber(redis.call('HGET', KEYS[1], 'times') or '0')
-if left == 0 then
-  times = redis.call('HINCRBY', KEYS[1], 'times', 1)
-  redis.call('HSET', KEYS[1], 'until', now + tonumber(ARGV[2]))
-  redis.call('PEXPIRE', KEYS[1], ARGV[1])
-end
-return {left, math.max(1, times)}`;
+if left == 0 then times = redis.call('HINCRBY', KEYS[1], 'times', 1) end
+local ms = tonumber(ARGV[math.min(#ARGV, 5 + math.max(1, times))])
+park(now + ms, ARGV[1], ARGV[2], ARGV[3], ARGV[4])
+return ms`;
 
 /** KEYS: park. Returns the ms left, 0 when not parked. */
 export const PARKED = `

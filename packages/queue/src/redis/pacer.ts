@@ -2,7 +2,7 @@ import { within } from '../bounded.ts';
 import { floorWaitMs, foldWord, resetAtOf } from '../host-quota.ts';
 import { LocalParks, paceOf, payerKey, payerOf } from '../pace.ts';
 import { NO_PLACE, PLACE_LOCK_MS, takePlace } from '../places.ts';
-import { PARKS_FORGOTTEN_MS, parkLengthMs } from '../park-length.ts';
+import { PARKS_FORGOTTEN_MS, parkLengths } from '../park-length.ts';
 import type {
   FloorOptions,
   KnownQuota,
@@ -52,13 +52,8 @@ export function createPacer(connection: RedisSettings, options: PacerOptions & Q
     const kept = await ask('quota', () => client.hgetall(quotaKey(payer)));
     return kept === undefined ? 0 : floorWaitMs(readQuotas(kept), floor, Date.now());
   };
-  const park = async (payer: string, ms: number, reason: string): Promise<void> => {
-    const now = Date.now();
-    if (!(ms > 0)) return;
-    parks.park(payer, now + ms, now, reason);
-    const keys = [parkKey(payer), bucketKey(payer), PAYERS_KEY];
-    await evaluate('park', PARK, keys, [Math.ceil(ms), reason, payer, PARKS_FORGOTTEN_MS, PAYERS_MAX]);
-  };
+  const keysOf = (payer: string): string[] => [parkKey(payer), bucketKey(payer), PAYERS_KEY];
+  const valuesOf = (payer: string, reason: string) => [reason, payer, PARKS_FORGOTTEN_MS, PAYERS_MAX];
 
   return {
     async take(of, floor = {}) {
@@ -81,19 +76,23 @@ export function createPacer(connection: RedisSettings, options: PacerOptions & Q
         signal,
       );
     },
-    park: (of, untilMs, reason) => park(payerKey(of), untilMs - Date.now(), reason),
+    async park(of, untilMs, reason) {
+      const payer = payerKey(of);
+      const now = Date.now();
+      if (!(untilMs > now)) return;
+      parks.park(payer, untilMs, now, reason);
+      await evaluate('park', PARK, keysOf(payer), [...valuesOf(payer, reason), Math.ceil(untilMs - now)]);
+    },
     async limited(of, { retryAfterMs, reason }) {
       const payer = payerKey(of);
-      const told = (await evaluate('park', LIMITED, [parkKey(payer)], [PARKS_FORGOTTEN_MS, TIMEOUT_MS])) as
-        number[] | undefined;
-      const [leftMs = parks.leftMs(payer, Date.now()), times = 1] = told ?? [];
-      // One of many that were under way when the payer was parked: nothing new, unless the host says so.
-      if (leftMs > 0 && (retryAfterMs ?? 0) <= leftMs) {
-        parks.park(payer, Date.now() + leftMs, Date.now(), reason);
-        return leftMs;
-      }
-      const ms = parkLengthMs({ retryAfterMs, times }, Math.random());
-      await park(payer, ms, reason);
+      const lengths = parkLengths(retryAfterMs, Math.random());
+      const values = [...valuesOf(payer, reason), retryAfterMs ?? 0, ...lengths];
+      const told = await evaluate('park', LIMITED, keysOf(payer), values);
+      const now = Date.now();
+      const ownMs = parks.leftMs(payer, now);
+      const alone = ownMs > 0 && (retryAfterMs ?? 0) <= ownMs ? ownMs : lengths[0]!;
+      const ms = Number(told ?? alone);
+      parks.park(payer, now + ms, now, reason);
       return ms;
     },
     async parkedUntil(of, floor = {}) {
