@@ -151,6 +151,21 @@ describe('judge', () => {
     expect(judge(imageOf(), failed('timeout'), NOW).stanza).not.toHaveProperty('goneSince');
   });
 
+  it('reads since when it is gone from what a former version wrote', () => {
+    const formerly = withUpstream(stanza({ state: 'Deleted', error: GONE }));
+    for (const code of ['not-found', 'rate-limited', 'timeout'] as const) {
+      expect(judge(formerly, failed(code), NOW)).toMatchObject({ stanza: { goneSince: at(-60) }, record: true });
+    }
+  });
+
+  it.each(['copiedAt', 'askedAt'] as const)('begins anew when a copy got it in between (%s)', (when) => {
+    const cache = { forUid: uid, digest: DIGEST, copiedAt: at(-99), [when]: at(-30) };
+    const upstream = stanza({ state: 'Deleted', goneSince: at(-60), error: GONE });
+    const image = imageOf({ status: { cache, upstream } });
+    expect(judge(image, failed('not-found'), NOW)).toMatchObject({ stanza: { goneSince: at(0) }, record: true });
+    expect(judge(image, failed('rate-limited'), NOW).stanza).not.toHaveProperty('goneSince');
+  });
+
   it('says which digest a tag names in vain', () => {
     const { error } = judge(imageOf(), { ...failed('not-found'), digest: OTHER }, NOW).stanza;
     expect(error?.message).toContain(`the tag names ${OTHER}, which the registry does not have`);
@@ -170,10 +185,10 @@ describe('judge', () => {
       true,
     ],
     ['a deletion', stanza({ lastSeen: at(-60) }), failed('not-found'), true],
-    ['the same deletion', stanza({ state: 'Deleted', error: gone }), failed('not-found'), false],
+    ['the same deletion', stanza({ state: 'Deleted', goneSince: at(-60), error: gone }), failed('not-found'), false],
     [
       'the same deletion a day later',
-      stanza({ state: 'Deleted', error: { ...gone, at: at(-1440) } }),
+      stanza({ state: 'Deleted', goneSince: at(-1440), error: { ...gone, at: at(-1440) } }),
       failed('not-found'),
       true,
     ],

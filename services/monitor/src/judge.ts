@@ -12,6 +12,7 @@ import {
 } from '@kuik/contracts';
 import { tryParseReference } from '@kuik/image';
 import type { AskedAs, RegistryErrorCode } from '@kuik/registry';
+import { goneSinceOf } from './gone-since.ts';
 
 /** What came of asking. `undecided`: refused without a credential while none could be had; that says nothing about the image. */
 export type CheckResult =
@@ -86,7 +87,7 @@ export function judge(image: CachedImage, result: Exclude<CheckResult, { kind: '
   const [state, name] = failureOf(result);
   const parkMs = result.retryAfterMs ?? DEFAULT_PARK_MS;
   const limited = result.code === 'rate-limited';
-  const goneSince = before?.goneSince ?? (state === 'Deleted' ? at : undefined);
+  const goneSince = stillGoneSince(image, before) ?? (state === 'Deleted' ? at : undefined);
   const stanza: UpstreamStanza = {
     forUid,
     state,
@@ -168,6 +169,13 @@ function explainFailure(name: ErrorName, result: Extract<CheckResult, { kind: 'f
   return explain(doing, said, remedyFor(ERROR_CODES[name], reference.host));
 }
 
+/** Undefined, too, when a copy got it from upstream since. */
+function stillGoneSince(image: CachedImage, before: UpstreamStanza | undefined): string | undefined {
+  const goneSince = goneSinceOf(before);
+  const { askedAt, copiedAt } = stanzaOf(image, 'cache') ?? {};
+  return goneSince !== undefined && (askedAt ?? copiedAt ?? '') > goneSince ? undefined : goneSince;
+}
+
 /** A tag that names something else than what was copied. A reference with a digest cannot move. */
 function hasMoved(image: CachedImage, digest: string): boolean {
   const cached = stanzaOf(image, 'cache')?.digest;
@@ -177,7 +185,7 @@ function hasMoved(image: CachedImage, digest: string): boolean {
 
 function worthRecording(before: UpstreamStanza | undefined, next: UpstreamStanza, now: number): boolean {
   if (before === undefined || before.state !== next.state || before.digest !== next.digest) return true;
-  if (before.error?.code !== next.error?.code) return true;
+  if (before.error?.code !== next.error?.code || before.goneSince !== next.goneSince) return true;
   const told = Math.max(Date.parse(before.lastSeen ?? '') || 0, Date.parse(before.error?.at ?? '') || 0);
   return now - told >= RECORD_MS;
 }
