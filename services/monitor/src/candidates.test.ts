@@ -6,6 +6,14 @@ import { at, DIGEST, imageOf, NOW, type ImageChange } from './fixtures.ts';
 const forUid = 'uid-app';
 const cache = { forUid, digest: DIGEST, copiedAt: at(-100) };
 const error = (code: string) => ({ code, message: 'x', at: at(-50) });
+const lost = { ...cache, error: error('KUIK-REG-404') };
+const goneAt = at(-70);
+const gone = {
+  forUid,
+  state: 'Deleted',
+  goneSince: goneAt,
+  error: { ...error('KUIK-REG-404'), at: goneAt },
+} as const;
 
 describe('watchedReference', () => {
   it.each<[string, ImageChange, boolean]>([
@@ -38,6 +46,14 @@ describe('candidateOf', () => {
     ],
     ['a failed check', undefined, { cache, upstream: { forUid, state: 'Error', error: error('x') } }, -50],
     ['a failed copy', undefined, { cache: { forUid, error: error('KUIK-REG-404') } }, -50],
+    ['the copy that worked, not by one that missed it since', undefined, { cache: lost }, -100],
+    ['one that missed it, as a check did', undefined, { cache: lost, upstream: gone }, -50],
+    [
+      'a check, not by a copy that got it since',
+      undefined,
+      { cache: { ...cache, askedAt: at(-1) }, upstream: gone },
+      -70,
+    ],
     ['a copy that was only limited', undefined, { cache: { ...cache, error: error('KUIK-REG-429') } }, -100],
     ['nothing', undefined, { cache: { forUid, digest: DIGEST } }, undefined],
     ['a time that is none', undefined, { cache: { ...cache, copiedAt: 'soon' } }, undefined],

@@ -1,5 +1,6 @@
-import { ERROR_CODES, stanzaOf, type CachedImage, type StanzaError } from '@kuik/contracts';
+import { ERROR_CODES, stanzaOf, type CachedImage, type CacheStanza, type StanzaError } from '@kuik/contracts';
 import { tryParseReference, type Reference } from '@kuik/image';
+import { goneSinceOf } from './gone-since.ts';
 import type { Candidate } from './schedule.ts';
 
 /**
@@ -16,7 +17,8 @@ export function watchedReference(image: CachedImage): Reference | undefined {
 
 /**
  * The image as the schedule sees it. `checkedAt` is the exact time of its last check (epoch ms); what the resource tells of checks and
- * copies counts too: a copy has asked upstream as well, and the exact time may have been lost.
+ * copies counts too: a copy has asked upstream as well, and the exact time may have been lost. What a copy found otherwise than the last check did
+ * counts not: it is for a check to confirm.
  */
 export function candidateOf(image: CachedImage, checkedAt: number | undefined): Candidate | undefined {
   const reference = watchedReference(image);
@@ -26,8 +28,7 @@ export function candidateOf(image: CachedImage, checkedAt: number | undefined): 
   const told = [
     upstream?.lastSeen,
     answeredAt(upstream?.error),
-    cache?.askedAt ?? cache?.copiedAt,
-    answeredAt(cache?.error),
+    ...(cache === undefined ? [] : copiesAsked(cache, goneSinceOf(upstream))),
   ];
   const times = [checkedAt, ...told.map(parseTime)];
   const known = times.filter((time) => time !== undefined);
@@ -44,6 +45,16 @@ function weightOf(image: CachedImage): number {
   const inUse = (stanzaOf(image, 'usedBy')?.count ?? 0) > 0;
   if (!inUse) return 1;
   return stanzaOf(image, 'cache')?.digest === undefined ? 4 : 2;
+}
+
+/** When copies asked: one that got what is known to be gone, or missed what is cached and not known to be gone, does not count. */
+function copiesAsked(
+  { digest, copiedAt, askedAt = copiedAt, error }: CacheStanza,
+  goneSince: string | undefined,
+): (string | undefined)[] {
+  const back = goneSince !== undefined && askedAt !== undefined && askedAt > goneSince;
+  const lost = goneSince === undefined && digest !== undefined && error?.code === ERROR_CODES.notFound.code;
+  return [back ? undefined : askedAt, lost ? undefined : answeredAt(error)];
 }
 
 /** A registry that only said "not now" has told nothing about the image. */
