@@ -27,7 +27,7 @@ const HIDING = new Set<RegistryErrorCode>(['unauthorized', 'forbidden', 'not-fou
 
 /**
  * Asks upstream for an image, by HEAD unless `method` says GET (and where a registry does not answer HEAD): one request, and a second one when a
- * tag names a digest that was not known and has to be resolved, or a digest is gone. A credential that was refused is renewed once. Throws only when
+ * tag names a digest that was not known (or is back) and has to be resolved, or a digest is gone. A credential that was refused is renewed once. Throws only when
  * `signal` aborts.
  */
 export async function checkUpstream(

@@ -1,5 +1,6 @@
 import { ERROR_CODES, stanzaOf, type CachedImage, type UpstreamStanza } from '@kuik/contracts';
 import type { Reference } from '@kuik/image';
+import { goneSinceOf } from './gone-since.ts';
 
 /** One check: by which name the image is asked for. */
 export type Ask =
@@ -11,7 +12,7 @@ export type Ask =
 /**
  * A tag may name what the registry does not have (a stale proxy cache, content that a scanner blocks). With `resolveDigest` each check asks
  * one thing all the same once a digest is known: the tag (has it moved, is it there?) and the digest that it named last (is the content there?)
- * in turns, `last` being what was asked before. A tag that named nothing is asked for itself; a reference by digest has nothing to resolve.
+ * in turns, `last` being what was asked before. A tag that named nothing is asked for itself, and what it names once it is back; a reference by digest has nothing to resolve.
  */
 export function whatToAsk(
   image: CachedImage,
@@ -25,7 +26,9 @@ export function whatToAsk(
   if (resolveDigest && named !== undefined && last === 'tag') {
     return { by: 'digest', digest: named, ...(isLie(upstream!) ? {} : { tag: tag! }) };
   }
-  const known = upstream?.digest ?? stanzaOf(image, 'cache')?.digest;
+  // That the tag is there does not bring back what it named in vain.
+  const doubtful = goneSinceOf(upstream) !== undefined && !isLie(upstream!);
+  const known = doubtful ? undefined : (upstream?.digest ?? stanzaOf(image, 'cache')?.digest);
   return { by: 'tag', reference: tag!, resolve: resolveDigest, known };
 }
 
