@@ -10,11 +10,18 @@ export interface Seen {
 type Look = (reference: string) => Promise<ManifestHead>;
 
 /**
- * Asks by `look` what an image's check wants to know. A digest that is gone is gone with its tag, or the tag has gone on without it, or lies: the tag is asked
- * for, too, then. `asking` is told each digest that a tag named and that is asked for (undefined: a tag is). Throws what `look` throws.
+ * Asks by `look` what an image's check wants to know, in two requests at most: a tag, and the digest that it names when that is to be resolved and was not
+ * known; or a digest, and the tag when that is gone (with it, or the tag has gone on without it, or lies). `asking` is told each digest that a tag
+ * named and that is asked for (undefined: a tag is). Throws what `look` throws.
  */
 export async function lookUpstream(ask: Ask, look: Look, asking: (digest: string | undefined) => void): Promise<Seen> {
-  if (ask.by === 'tag') return lookByTag(ask, look, asking);
+  if (ask.by === 'tag') {
+    asking(undefined);
+    const told = await look(ask.reference);
+    if (!ask.resolve || told.digest === ask.known) return { told, by: 'tag' };
+    asking(told.digest);
+    return { told: await look(told.digest), by: 'tag' };
+  }
   const { digest, tag } = ask;
   asking(digest);
   try {
@@ -22,21 +29,11 @@ export async function lookUpstream(ask: Ask, look: Look, asking: (digest: string
   } catch (error) {
     const gone = error instanceof RegistryError && error.code === 'not-found' && error.rateLimit?.remaining !== 0;
     if (!gone || tag === undefined) throw error;
-    const seen = await lookByTag({ by: 'tag', reference: tag, resolve: true, known: digest }, look, asking);
-    if (seen.told.digest !== digest) return seen;
+    asking(undefined);
+    const told = await look(tag);
+    // What it names now is the next check's to ask for.
+    if (told.digest !== digest) return { told, by: 'tag' };
     asking(digest);
     throw error;
   }
-}
-
-async function lookByTag(
-  { reference, resolve, known }: Extract<Ask, { by: 'tag' }>,
-  look: Look,
-  asking: (digest: string | undefined) => void,
-): Promise<Seen> {
-  asking(undefined);
-  const told = await look(reference);
-  if (!resolve || told.digest === known) return { told, by: 'tag' };
-  asking(told.digest);
-  return { told: await look(told.digest), by: 'tag' };
 }

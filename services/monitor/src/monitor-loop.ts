@@ -62,7 +62,7 @@ export class Monitor {
   readonly #unreachable = new Map<string, { failures: number; until: number }>();
   /** Registries that the checks' counter names. */
   readonly #counted = new Set<string>();
-  /** By which name each image was asked for last, by uid. */
+  /** By which name each image was asked for, or seen, last, by uid. */
   readonly #asked = new Map<string, Ask['by']>();
   readonly #payers: ImagePayers;
 
@@ -170,6 +170,7 @@ export class Monitor {
     const { times, check, clock, log, metrics } = this.#options;
     const { host } = payer;
     const result = await this.#parked(payer, await check(...this.#asking(image), signal));
+    if (result.kind === 'seen') this.#asked.set(image.metadata.uid, result.by ?? 'tag');
     const now = clock.now();
     const checks = metrics.counter(METRICS.monitorChecks);
     this.#counted.add(host);

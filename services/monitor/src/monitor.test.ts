@@ -11,6 +11,7 @@ import { HostBudgets } from './host-budgets.ts';
 import type { CheckResult } from './judge.ts';
 import { Monitor } from './monitor-loop.ts';
 import { recordUpstream } from './record-upstream.ts';
+import type { Ask } from './what-to-ask.ts';
 
 const HOUR = 3_600_000;
 const never = new AbortController().signal;
@@ -23,6 +24,8 @@ class World {
   readonly redis = memoryQueue({ now: () => this.now });
   readonly pacer = this.redis.createPacer();
   readonly checked: string[] = [];
+  readonly askedBy: Ask['by'][] = [];
+  resolveDigest = false;
   readonly budget = { checks: 6, windowMs: HOUR };
   readonly metrics = createMetrics({ service: 'monitor', defaults: false });
   readonly underWay = new Map<string, number>();
@@ -67,7 +70,7 @@ class World {
       intervalMs: HOUR,
       timeoutMs: 1_000,
       method: 'HEAD' as const,
-      resolveDigest: false,
+      resolveDigest: this.resolveDigest,
     });
     return new Monitor({
       images: {
@@ -83,7 +86,10 @@ class World {
         this.lookedUp.push(path);
         return { host, account: this.accounts.get(path) };
       },
-      check: (reference) => this.check(reference),
+      check: (reference, { by }) => {
+        this.askedBy.push(by);
+        return this.check(reference);
+      },
       record: (image, stanza, signal) => recordUpstream(this.kube, image, stanza, signal),
       policyOf,
       floor: 0.2,
@@ -169,6 +175,18 @@ describe('Monitor', () => {
       world.now += HOUR;
     }
     expect(states).toEqual(['Moved', 'Deleted', 'Available']);
+  });
+
+  it('asks next for what a tag was seen to name, also when that was asked for a digest that is gone', async () => {
+    world.resolveDigest = true;
+    world.add({ name: 'a' });
+    // The third was asked for by digest, and seen by its tag.
+    for (const by of [undefined, 'digest', undefined, undefined, 'digest'] as const) {
+      world.answer = () => ({ kind: 'seen', digest: DIGEST, by });
+      await round();
+      world.now += HOUR;
+    }
+    expect(world.askedBy).toEqual(['tag', 'digest', 'tag', 'digest', 'digest']);
   });
 
   it('asks one registry one thing at a time, and never more than its budget in an hour, restarts included', async () => {
