@@ -47,6 +47,12 @@ describe('transitionsOf', () => {
       { upstream: upstreamStanza() },
       ['Normal UpstreamBack'],
     ],
+    [
+      'back, and nothing left of the quota',
+      deleted,
+      { upstream: upstreamStanza({ state: 'RateLimited' }) },
+      ['Normal UpstreamBack'],
+    ],
     ['back', deleted, { upstream: upstreamStanza() }, ['Normal UpstreamBack']],
     [
       'back and moved',

@@ -82,7 +82,7 @@ function upstreamTransitions(before: CachedImage, now: CachedImage): Transition[
     return [{ type: 'Warning', reason: EVENT_REASONS.upstreamDeleted, message }];
   }
   const found: Transition[] = [];
-  const back = wasGone && (state === 'Available' || state === 'Moved');
+  const back = wasGone && is?.goneSince === undefined;
   if (back) found.push({ type: 'Normal', reason: EVENT_REASONS.upstreamBack, message: 'upstream has the image again' });
   if (state === 'Moved' && (was?.state !== 'Moved' || was.digest !== is?.digest)) {
     found.push({
