@@ -206,6 +206,38 @@ describe('ExecProvider', () => {
     expect((await again).slice(4).map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled']);
   });
 
+  it('gives at once what is still good while its renewal waits for a turn, and never what is not', async () => {
+    const { clock, running, ask, started } = slowWorld({ cacheKeyType: 'Image' });
+    const end = async (programs: number): Promise<void> => {
+      for (let ended = 0; ended < programs; ended += 1) {
+        await settled();
+        running[0]!.end();
+      }
+    };
+    const first = ask(5);
+    await end(5);
+    await Promise.all(first);
+    clock.now = 3_500_000;
+    const ageing = ask(5);
+    expect(await ageing[4]).toHaveLength(1);
+    expect([running.length, started()]).toEqual([4, 9]);
+    clock.now = 3_600_000;
+    const late = ask(5)[4];
+    await end(4);
+    await expect(late).rejects.toThrow('no turn within 1000 ms');
+    await Promise.all(ageing);
+    expect(started()).toBe(9);
+
+    clock.now = 7_000_000;
+    const [, , , , again] = ask(5);
+    await end(5);
+    await again;
+    clock.now = 10_400_000;
+    expect(await ask(5)[4]).toHaveLength(1);
+    await end(5);
+    expect(started()).toBe(9 + 5 + 5);
+  });
+
   it.each([
     ['a.corp.test', 'x', true],
     ['registry.test:5000', 'team/x', true],

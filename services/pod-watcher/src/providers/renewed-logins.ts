@@ -29,6 +29,8 @@ export class RenewedLogins<L extends ProvidedLogin = ProvidedLogin> {
   readonly #known = new Map<string, Known<L>>();
   readonly #failed = new Map<string, { readonly error: unknown; readonly untilMs: number }>();
   readonly #asking = new Map<string, Promise<readonly L[]>>();
+  /** Those of them that wait for their turn. */
+  readonly #waiting = new Set<string>();
   readonly #now: () => number;
   readonly #turns: FewAtOnce;
   readonly #waitMs: number;
@@ -41,7 +43,7 @@ export class RenewedLogins<L extends ProvidedLogin = ProvidedLogin> {
 
   /**
    * What is known under the first of `keys` that is, or what `ask` gives. The first key is the most specific one: questions are shared by it.
-   * One that had to wait for its turn is not asked when another one's answer does by then.
+   * One that had to wait for its turn is not asked when another one's answer does by then; nobody who knows what is still of use waits with it.
    * Throws what `ask` throws, and for want of a turn, when nothing known is still of use.
    */
   async get(keys: Keys, ask: () => Promise<Answered<L>>, { renew = false }: Renew = {}): Promise<readonly L[]> {
@@ -60,7 +62,9 @@ export class RenewedLogins<L extends ProvidedLogin = ProvidedLogin> {
       asking = this.#inTurn(keys, ask, { renew, old }).finally(() => this.#asking.delete(keys[0]));
       this.#asking.set(keys[0], asking);
     }
-    return asking;
+    if (old === undefined || !this.#waiting.has(keys[0])) return asking;
+    asking.catch(() => undefined);
+    return old.logins;
   }
 
   #find(keys: Keys, now: number): Known<L> | undefined {
@@ -76,12 +80,16 @@ export class RenewedLogins<L extends ProvidedLogin = ProvidedLogin> {
     const turn = this.#turns.enter();
     try {
       if (turn !== undefined) {
+        this.#waiting.add(keys[0]);
         await turn;
+        this.#waiting.delete(keys[0]);
         const now = this.#now();
         const known = this.#find(keys, now);
         // What was asked for since is not what the registry refused.
         const forced = renew && (known === undefined || known.askedAtMs < cameAtMs);
-        if (!renewal(known, now, { forced }).ask) return known!.logins;
+        const verdict = renewal(known, now, { forced });
+        if (!verdict.ask) return known!.logins;
+        old = verdict.fallBack ? known : undefined;
         if (now - cameAtMs > this.#waitMs) {
           if (old !== undefined) return old.logins;
           throw new Error(`no turn within ${this.#waitMs} ms`);
