@@ -125,13 +125,17 @@ describe('Intents', () => {
   });
 
   it('takes the same words for another wish once the first is gone', async () => {
-    const { intents, raise } = setup();
+    const { jobs, intents, raise } = setup();
     const wished = cachedImage({ metadata: WISH, status: { cache: cacheStanza({ forced: '7' }) } });
     await raise(wished, 'Forced');
     intents.forgetForce(UID);
     expect(intents.unraisedForce(wished)).toBe(true);
     const copied = cachedImage({ metadata: WISH, status: { cache: cacheStanza({ forced: '7', copiedAt: at(0) }) } });
     expect(intents.forceAnswered(copied)).toBe(false);
+    // Also before any copy ended.
+    await raise(wished, 'Forced');
+    expect(intents.unraisedForce(wished)).toBe(false);
+    expect(jobs).toHaveLength(2);
   });
 
   it('keeps the wish of an intent that the queue did not take', async () => {

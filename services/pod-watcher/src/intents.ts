@@ -91,7 +91,7 @@ export class Intents {
   /** Nobody wishes for a copy any more: the same words said again are another wish. */
   forgetForce(uid: string): void {
     const raised = this.#raised.get(uid);
-    if (raised?.force !== undefined) this.#raised.set(uid, { basis: raised.basis });
+    if (raised?.force !== undefined) this.#raised.set(uid, { basis: '' });
   }
 
   forget(uid: string): void {
