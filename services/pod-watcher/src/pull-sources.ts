@@ -41,11 +41,11 @@ export function pullSourcesFor(requester: Requester, known: Known): PullSources 
   }
   if (known.images.length === 0) return undefined;
   const remembered = known.images.flatMap(({ status }) => status?.pullSecrets ?? []);
-  // However many pods there are: what a person named for all of them is tried.
+  // However many pods there are, what a person named for all of them is tried, and however much that is, what they bring.
   const last = requester.checks === true && known.fallback !== undefined ? [known.fallback] : [];
   const room = SOURCES_MAX - last.length;
   const named = distinct(namedSecrets(known.repositories), room);
-  const ownMax = room - named.length;
+  const ownMax = room - Math.min(named.length, Math.floor(room / 2));
   const sources = collect([...known.pods, ...known.templates], [...named, ...remembered], { room, ownMax });
   return { ...sources, secrets: distinct([...sources.secrets, ...last]) };
 }

@@ -128,6 +128,21 @@ describe('pullSourcesFor', () => {
     expect(secrets).toContainEqual({ namespace: 'shop', name: 'v1' });
   });
 
+  it('has room for what pods bring, however much a person named', () => {
+    const names = (prefix: string, count: number) => Array.from({ length: count }, (_, index) => `${prefix}${index}`);
+    const counts = (ownCount: number) => {
+      const repositories = [repository({ spec: { pullSecretNames: names('v', 32), pullSecretsNamespace: 'shop' } })];
+      const holders = { pods: [podView({ pullSecrets: names('s', ownCount) })], templates: [] };
+      const { secrets } = pullSourcesFor(service, { ...known, ...holders, repositories })!;
+      return ['s', 'v'].map((prefix) => secrets.filter(({ name }) => name.startsWith(prefix)).length);
+    };
+    expect([0, 1, 40].map(counts)).toEqual([
+      [0, 32],
+      [1, 31],
+      [16, 16],
+    ]);
+  });
+
   it("has room for the host's fallback secret and for what a person named, whatever else there is", () => {
     const many = Array.from({ length: 100 }, (_, index) => podView({ name: `p${index}`, pullSecrets: [`s${index}`] }));
     const repositories = [repository({ spec: { pullSecretNames: ['v1'], pullSecretsNamespace: 'shop' } })];
