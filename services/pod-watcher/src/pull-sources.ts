@@ -53,7 +53,7 @@ export function pullSourcesFor(requester: Requester, known: Known): PullSources 
 /** The pull secrets that Repositories name for all that use them. */
 export function namedSecrets(repositories: readonly Repository[]): SecretName[] {
   return repositories.flatMap(({ spec: { pullSecretNames = [], pullSecretsNamespace: namespace } }) =>
-    namespace === undefined ? [] : pullSecretNames.map((name) => ({ namespace, name })),
+    namespace === undefined || namespace === '' ? [] : pullSecretNames.map((name) => ({ namespace, name })),
   );
 }
 

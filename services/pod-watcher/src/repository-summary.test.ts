@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import type { Repository } from '@kuik/contracts';
 import { recordedRepositorySummary, summariseRepository } from './repository-summary.ts';
 import { at, cachedImage, cacheStanza, failedCopy, NOW, repository, upstreamStanza } from './testing/objects.ts';
 
@@ -55,16 +56,22 @@ describe('summariseRepository', () => {
     expect(summariseRepository(repository(), [of()], NOW)).not.toHaveProperty('pullSecrets');
   });
 
-  it.each([
+  it.each<[string, Partial<Repository['spec']>, object | undefined]>([
     ['without their namespace', { pullSecretNames: ['robot'] }, { status: 'False', reason: 'NamespaceMissing' }],
+    [
+      'with none in its place',
+      { pullSecretNames: ['robot'], pullSecretsNamespace: '' },
+      { status: 'False', reason: 'NamespaceMissing' },
+    ],
     ['with it', { pullSecretNames: ['robot'], pullSecretsNamespace: 'infra' }, undefined],
     ['none', { pullSecretNames: [] }, undefined],
   ])('says that secrets which a person named are ignored: %s', (_name, spec, expected) => {
-    const { conditions, phase } = summariseRepository(repository({ spec }), [ready], NOW);
+    const { conditions, phase, pullSecrets } = summariseRepository(repository({ spec }), [ready], NOW);
     const found = conditions?.find(({ type }) => type === 'PullSecrets');
     if (expected === undefined) expect(found).toBeUndefined();
     else expect(found).toMatchObject({ ...expected, message: expect.stringContaining('spec.pullSecretsNamespace') });
     expect(phase).toBe('Ready');
+    expect(pullSecrets === undefined).toBe(spec.pullSecretsNamespace !== 'infra');
   });
 
   it('says that another object counts', () => {

@@ -1,6 +1,7 @@
 import type { CachedImage, Condition, Repository, RepositoryStatus } from '@kuik/contracts';
 import { holdingOf } from './cached.ts';
 import { neverCached } from './never-cached.ts';
+import { namedSecrets, type SecretName } from './pull-sources.ts';
 import { describePolicy, policyOf, UPDATE_REASONS } from './update-policy.ts';
 import { upstreamView } from './upstream-view.ts';
 
@@ -67,8 +68,9 @@ function updates(repository: Repository): Draft[] {
   return [{ type, status: 'True', reason: UPDATE_REASONS.scheduled, message }];
 }
 
-function ignored({ spec: { pullSecretNames = [], pullSecretsNamespace } }: Repository): Draft[] {
-  if (pullSecretNames.length === 0 || pullSecretsNamespace !== undefined) return [];
+function ignored(repository: Repository): Draft[] {
+  const { pullSecretNames = [] } = repository.spec;
+  if (pullSecretNames.length === 0 || namedSecrets([repository]).length > 0) return [];
   const message = 'spec.pullSecretNames is ignored: set spec.pullSecretsNamespace to the namespace of these secrets';
   return [{ type: 'PullSecrets', status: 'False', reason: 'NamespaceMissing', message }];
 }
@@ -107,11 +109,9 @@ function readiness(repository: Repository, images: readonly CachedImage[]): Omit
 }
 
 /** Every pull secret that counts for it: what a person named, and those of all images, whichever namespaces they are of. */
-function secretsOf({ spec }: Repository, images: readonly CachedImage[]): { namespace: string; name: string }[] {
-  const { pullSecretsNamespace: namespace, pullSecretNames = [] } = spec;
-  const named = namespace === undefined ? [] : pullSecretNames.map((name) => ({ namespace, name }));
+function secretsOf(repository: Repository, images: readonly CachedImage[]): SecretName[] {
   const all = new Map(
-    [...named, ...images.flatMap(({ status }) => status?.pullSecrets ?? [])].map((secret) => [
+    [...namedSecrets([repository]), ...images.flatMap(({ status }) => status?.pullSecrets ?? [])].map((secret) => [
       `${secret.namespace}/${secret.name}`,
       secret,
     ]),

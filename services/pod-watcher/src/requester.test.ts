@@ -143,6 +143,11 @@ describe('pullSourcesFor', () => {
     ]);
   });
 
+  it('reads no secret of no namespace', () => {
+    const repositories = [repository({ spec: { pullSecretNames: ['v1'], pullSecretsNamespace: '' } })];
+    expect(pullSourcesFor(service, { ...known, pods: [], templates: [], repositories })?.secrets).toEqual([]);
+  });
+
   it("has room for the host's fallback secret and for what a person named, whatever else there is", () => {
     const many = Array.from({ length: 100 }, (_, index) => podView({ name: `p${index}`, pullSecrets: [`s${index}`] }));
     const repositories = [repository({ spec: { pullSecretNames: ['v1'], pullSecretsNamespace: 'shop' } })];
