@@ -157,9 +157,15 @@ describe('CredentialChooser', () => {
   ])('a login that is told that there is nothing: %s', async (_name, allowed, blind, token, asked) => {
     const registry = setup(allowed, [], undefined, blind);
     const secrets = [secret('s1', 'u1'), secret('s2', 'u2')];
-    await expect(registry.choose(secrets, { reference: 'v1' })).resolves.toMatchObject({ token });
+    await expect(registry.choose(secrets, { reference: () => 'v1' })).resolves.toMatchObject({ token });
     expect(registry.asked).toEqual(asked);
     expect(new Set(registry.references)).toEqual(new Set(['v1']));
+  });
+
+  it('looks for no image to prove the only login on', async () => {
+    let asked = 0;
+    await setup(['u1']).choose([secret('s1', 'u1')], { reference: () => `v${(asked += 1)}` });
+    expect(asked).toBe(0);
   });
 
   it('tries every login whose token opened nothing, not the first alone', async () => {

@@ -32,8 +32,8 @@ interface Wanted {
 interface Asked {
   /** What was given last was refused. */
   readonly renew?: boolean;
-  /** An image of the repository, by tag or digest: what several logins prove themselves on. */
-  readonly reference?: string | undefined;
+  /** An image of the repository, by tag or digest: what several logins prove themselves on. Asked for only then. */
+  readonly reference?: () => string | undefined;
 }
 
 const TOKENS_KEPT = 10_000;
@@ -91,11 +91,12 @@ export class CredentialChooser {
     const { candidates, mistakes } = candidatesOf(secrets, wanted, now() + headerTtlMs);
     const provided = providers?.covers(host, repository) === true ? providers : undefined;
     const logins = new Set(candidates.map(({ credential }) => identityOf(credential)));
+    const verify = logins.size + (provided === undefined ? 0 : 1) > 1;
     const trial: Trial = {
       wanted,
       renew,
-      verify: logins.size + (provided === undefined ? 0 : 1) > 1,
-      reference,
+      verify,
+      reference: verify ? reference?.() : undefined,
       tried: [],
       mistakes: [...mistakes],
       refused: new Set(),

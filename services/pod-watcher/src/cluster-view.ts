@@ -1,11 +1,12 @@
 import type { CachedImage, Repository } from '@kuik/contracts';
-import { repositoryName, tryParseReference } from '@kuik/image';
+import { type Reference, repositoryName, tryParseReference } from '@kuik/image';
 import type { Decider } from '@kuik/rules';
 import { holderKey, type HolderView } from './holder-view.ts';
 import { imageIdentity, repositoryIdentity } from './identity.ts';
 import { isPod, type PodView } from './pod-view.ts';
 import { ResourceIndex } from './resource-index.ts';
 import { sameJson } from './same-json.ts';
+import { isGone, upstreamView } from './upstream-view.ts';
 import { UsageIndex, type UsageOptions } from './usage.ts';
 
 export type NamespaceLabels = Readonly<Record<string, string>>;
@@ -158,16 +159,21 @@ export class ClusterView {
     return [...(this.#imagesByRepository.get(repository) ?? [])].flatMap((image) => this.images.of(image).slice(0, 1));
   }
 
-  /** An image of a repository, by the digest or tag that it is used by. */
+  /** An image of a repository, by the digest or tag that it is used by; one that upstream does not have only when there is no other. */
   referenceIn(repository: string): string | undefined {
-    const named = this.imagesOfRepository(repository).map(({ spec }) => tryParseReference(spec.sourceImage));
-    const used = this.usage
-      .podsOfRepository(repository)
-      .flatMap((pod) => this.usage.imagesOf(pod)?.used ?? [])
-      .map(({ reference }) => reference)
-      .filter((reference) => repositoryName(reference) === repository);
-    const [found] = [...named, ...used].filter((reference) => reference !== undefined);
+    const images = this.imagesOfRepository(repository);
+    const image = images.find((one) => !isGone(upstreamView(one))) ?? images[0];
+    const named = image === undefined ? undefined : tryParseReference(image.spec.sourceImage);
+    const found = named ?? this.#referenceUsedIn(repository);
     return found?.digest ?? found?.tag;
+  }
+
+  #referenceUsedIn(repository: string): Reference | undefined {
+    for (const pod of this.usage.podsOfRepository(repository)) {
+      const used = this.usage.imagesOf(pod)?.used.find(({ reference }) => repositoryName(reference) === repository);
+      if (used !== undefined) return used.reference;
+    }
+    return undefined;
   }
 
   #put(holder: HolderView): string[] {

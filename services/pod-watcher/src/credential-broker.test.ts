@@ -8,7 +8,7 @@ import { ClusterView } from './cluster-view.ts';
 import { CredentialBroker } from './credential-broker.ts';
 import { SecretReader } from './secret-reader.ts';
 import { TokenReviews } from './token-reviews.ts';
-import { cachedImage, deciderOf, NOW, podView } from './testing/objects.ts';
+import { at, cachedImage, deciderOf, NOW, podView, upstreamStanza } from './testing/objects.ts';
 
 const TOKEN: BrokeredCredential = { kind: 'bearer', token: 'pull-me', expiresAtMs: NOW + 1000 };
 const CHOSEN: BrokeredCredential = {
@@ -54,7 +54,7 @@ function setup() {
     secrets: new SecretReader(kube, 10_000, now),
     chooser: {
       choose: (_host, _repository, secrets, { reference } = {}) => {
-        references.push(reference);
+        references.push(reference?.());
         chosen.push(
           secrets.map(({ source, mistake }) => `${source.namespace}/${source.name}${mistake === undefined ? '' : '!'}`),
         );
@@ -146,6 +146,20 @@ describe('CredentialBroker', () => {
     view.putImage(cachedImage({ spec: { sourceImage: `registry.example.test/shop@sha256:${'a'.repeat(64)}` } }));
     await ask('of-node-1');
     expect(references).toEqual(['1.0', `sha256:${'a'.repeat(64)}`]);
+  });
+
+  it('has them proven on one that upstream has, when there is any', async () => {
+    const { view, ask, references } = setup();
+    view.putHolder(podView());
+    view.putImage(cachedImage({ status: { upstream: upstreamStanza({ state: 'RateLimited', goneSince: at(0) }) } }));
+    await ask('of-node-1');
+    const other = {
+      metadata: { name: 'other', uid: 'other' },
+      spec: { sourceImage: 'registry.example.test/shop:2.0' },
+    };
+    view.putImage(cachedImage(other));
+    await ask('of-node-1');
+    expect(references).toEqual(['1.0', '2.0']);
   });
 
   it('waits for a pod that no watch has shown yet', async () => {

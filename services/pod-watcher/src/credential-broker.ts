@@ -91,7 +91,7 @@ export class CredentialBroker {
     const renew = request.renew === true ? { renew: true } : {};
     const sources = await this.#sources({ host, name: `${host}/${request.repository}` }, requester);
     const secrets = await this.#parts.secrets.read(sources, renew);
-    const reference = this.#parts.view.referenceIn(`${host}/${request.repository}`);
+    const reference = (): string | undefined => this.#parts.view.referenceIn(`${host}/${request.repository}`);
     return this.#parts.chooser.choose(host, request.repository, secrets, { ...renew, reference });
   }
 

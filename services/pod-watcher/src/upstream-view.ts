@@ -65,9 +65,14 @@ export function upstreamView(image: CachedImage): UpstreamView {
   };
 }
 
+/** It does not have the image, for all that is known. */
+export function isGone({ state, goneSince }: UpstreamView): boolean {
+  return state === 'Deleted' || goneSince !== undefined;
+}
+
 /** The cache holds what upstream does not have any more: nothing else can bring it back. */
 export function isOrphaned(image: CachedImage, upstream = upstreamView(image)): boolean {
-  return holdingOf(image).cached && (upstream.state === 'Deleted' || upstream.goneSince !== undefined);
+  return holdingOf(image).cached && isGone(upstream);
 }
 
 /** The later of two RFC 3339 times. */
