@@ -152,15 +152,20 @@ describe('exchangePullToken', () => {
     ['the image is not there, its repository is', 404, 200, undefined],
     ['the image is refused', 403, 200, 'forbidden'],
     ['there is nobody who knows HEAD', 405, 200, undefined],
+    ['HEAD is not implemented', 501, 200, undefined],
+    ['the registry limits us', 429, 429, 'rate-limited'],
+    ['the registry fails', 503, 200, 'server-error'],
+    ['its list of tags fails', 404, 502, 'server-error'],
   ])('tells when %s', async (_what, image, tags, code) => {
     const basic = { 'www-authenticate': 'Basic realm="r"' };
-    const { exchange } = await registry((path, authorization) => {
+    const { exchange, asked } = await registry((path, authorization) => {
       if (authorization !== BASIC) return { status: 401, headers: basic };
       return { status: path === '/v2/team/app/manifests/1' ? image : path === '/v2/' ? 200 : tags };
     });
     const exchanged = exchange(ROBOT, { verify: true, reference: '1' });
     if (code === undefined) await expect(exchanged).resolves.toEqual({ kind: 'header', value: BASIC });
     else await expect(exchanged).rejects.toMatchObject({ code });
+    if (image === 429) expect(asked.filter((line) => line.includes('/team/'))).toHaveLength(1);
     expect(await exchange(ROBOT)).toEqual({ kind: 'header', value: BASIC });
   });
 

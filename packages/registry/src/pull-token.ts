@@ -83,7 +83,10 @@ async function exchangeAt(
   return { kind: 'header', value };
 }
 
-/** Throws unless the repository is shown to who brings this. The right to pull it is not always one to list its tags. */
+/**
+ * Throws unless the repository is shown to who brings this. The right to pull it is not always one to list its tags. Who limits us or fails
+ * has shown nothing.
+ */
 async function mustSee(
   request: PullTokenRequest,
   authorization: string,
@@ -91,10 +94,10 @@ async function mustSee(
 ): Promise<void> {
   if (reference !== undefined) {
     const path = `/v2/${request.repository}/manifests/${reference}`;
-    const { status } = passed(request, await ask(request, path, { authorization, ...ACCEPT }, signal, 'HEAD'));
+    const { status } = answered(request, await ask(request, path, { authorization, ...ACCEPT }, signal, 'HEAD'));
     if (status === 200) return;
   }
-  const answer = passed(request, await ask(request, tagsPath(request), { authorization }, signal));
+  const answer = answered(request, await ask(request, tagsPath(request), { authorization }, signal));
   // Many hide so what they do not show.
   if (answer.status === 404) throw refused(request, answer);
 }
@@ -102,6 +105,12 @@ async function mustSee(
 function passed(request: PullTokenRequest, answer: HttpResponse): HttpResponse {
   if (answer.status === 401 || answer.status === 403) throw refused(request, answer);
   return answer;
+}
+
+/** As `passed`; nor may it be a limit or a failure, other than that what is asked for (HEAD, tags) is not known there. */
+function answered(request: PullTokenRequest, answer: HttpResponse): HttpResponse {
+  if (answer.status === 429 || (answer.status >= 500 && answer.status !== 501)) throw refused(request, answer);
+  return passed(request, answer);
 }
 
 function tagsPath({ repository }: PullTokenRequest): string {
