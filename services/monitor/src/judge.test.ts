@@ -97,7 +97,6 @@ describe('judge', () => {
     ['the tag goes on naming it', lied, seen(DIGEST), 'Deleted', 'KUIK-REG-406'],
     ['it is there again', lied, byDigest, 'Available', undefined],
     ['the tag names something else', lied, seen(OTHER), 'Moved', undefined],
-    ['the tag is gone, its digest is there', gone404, byDigest, 'Deleted', 'KUIK-REG-404'],
     ['the tag is there again', gone404, seen(DIGEST), 'Available', undefined],
     [
       'the digest of a moved tag is there',
@@ -146,8 +145,6 @@ describe('judge', () => {
       expect(judge(withUpstream(deleted), failed(code), NOW + 60_000).stanza.goneSince).toBe(at(0));
     }
     expect(judge(withUpstream(deleted), seen(DIGEST), NOW).stanza).not.toHaveProperty('goneSince');
-    const tagIsGone = judge(withUpstream(deleted), { ...seen(DIGEST), by: 'digest' }, NOW).stanza;
-    expect([tagIsGone.state, tagIsGone.goneSince]).toEqual(['Deleted', at(0)]);
     expect(judge(imageOf(), failed('timeout'), NOW).stanza).not.toHaveProperty('goneSince');
   });
 

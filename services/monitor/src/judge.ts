@@ -107,10 +107,7 @@ export function judge(image: CachedImage, result: Exclude<CheckResult, { kind: '
   return { state, stanza, record: worthRecording(before, stanza, now), host };
 }
 
-/**
- * What an answer makes of what was known. A tag that lied goes on lying until its digest was seen, or it names another one; a digest
- * that is there brings back no tag that is not.
- */
+/** What an answer makes of what was known. A tag that lied goes on lying until its digest was seen, or it names another one. */
 function seenStanza(
   image: CachedImage,
   before: UpstreamStanza | undefined,
@@ -119,9 +116,7 @@ function seenStanza(
 ): UpstreamStanza {
   const forUid = image.metadata.uid;
   const lied = before?.error?.code === ERROR_CODES.tagLies.code;
-  const stillLies = lied && by === undefined && before.digest === digest;
-  const tagIsGone = before?.state === 'Deleted' && !lied && by === 'digest';
-  if (before?.error !== undefined && (stillLies || tagIsGone)) return { ...before, error: { ...before.error, at } };
+  if (lied && by === undefined && before.digest === digest) return { ...before, error: { ...before.error!, at } };
   const stanza: UpstreamStanza = {
     forUid,
     state: hasMoved(image, digest) ? 'Moved' : 'Available',
