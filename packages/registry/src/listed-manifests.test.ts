@@ -33,7 +33,8 @@ describe('listedManifests', () => {
   });
 
   it.each<[RegistryError['code'], unknown]>([
-    ['digest-mismatch', []],
+    ['rejected', []],
+    ['digest-mismatch', 'throws'],
     ['refused', 'throws'],
   ])('a registry that answers %s: %j', async (code, told) => {
     const client = await world(() => {

@@ -4,12 +4,12 @@ import type { RepositoryClient } from './port.ts';
 
 const INDEX = /\.(?:index|manifest\.list)\./;
 const MAX = 1_000;
-/** What is there and cannot be read, or must not be, lists nothing. */
-const UNREADABLE: readonly string[] = ['rejected', 'too-large', 'digest-mismatch'];
+/** What is no index, or must not be read, lists nothing. */
+const NO_INDEX: readonly string[] = ['rejected', 'too-large'];
 
 /**
  * Digests of the manifests that an index lists, and those that indexes below it list, whether they are there or not: none for an image. Undefined
- * when the registry does not have it. Throws RegistryError when it cannot be asked.
+ * when the registry does not have it. Throws RegistryError when it cannot be asked, or has other bytes.
  */
 export async function listedManifests(
   client: Pick<RepositoryClient, 'openManifest'>,
@@ -37,7 +37,7 @@ async function childrenOf(
   } catch (error) {
     if (!(error instanceof RegistryError)) throw error;
     if (error.code === 'not-found') return undefined;
-    if (UNREADABLE.includes(error.code)) return [];
+    if (NO_INDEX.includes(error.code)) return [];
     throw error;
   }
 }

@@ -1,11 +1,11 @@
 import { EVENT_REASONS, stanzaOf, type CachedImage } from '@kuik/contracts';
-import { cacheTag, parseReference, subjectOfTag } from '@kuik/image';
+import { anchorTag, cacheTag, parseReference, subjectOfTag } from '@kuik/image';
 import { CACHED_IMAGES, isKubeError, orAbsent, type EventRecorder, type KubeClient } from '@kuik/kube';
 import { RegistryError, type RepositoryClient } from '@kuik/registry';
 import type { Logger } from '@kuik/runtime';
 import { claimOf, digestsOf, planTags, readClaims, type CacheClaim } from './cache-tags.ts';
 import { withKind } from './condemnation.ts';
-import { Families, referrerTags, tagsAbout } from './referrer-tags.ts';
+import { Families, isOfOneManifest, referrerTags, tagsAbout } from './referrer-tags.ts';
 import { writeRemoval } from './removal-stanza.ts';
 import { finalizersOf, verdict, type Verdict } from './verdict.ts';
 
@@ -195,11 +195,12 @@ export class Removal {
     const client = this.#options.cache(claim.repository);
     const tags = await tagsAbout(client, signal);
     const subjects = new Set([...tags].map(subjectOfTag));
-    const family = subjects.size === 0 ? [] : [...(await this.#families.of(client, claim, signal))];
-    return { tags, subjects: family.filter((digest) => subjects.has(digest)) };
+    if (subjects.size === 0) return { tags, subjects: [] };
+    const { digests } = await this.#families.of(client, claim, signal);
+    return { tags, subjects: [...digests].filter((digest) => subjects.has(digest)) };
   }
 
-  /** What is about the image, and about what it lists, goes with the last resource that names or lists that digest. Whatever else needs such a tag keeps it. */
+  /** What is about the image, and about what it lists, goes with the last resource that names or lists that digest. Whatever else needs such a tag keeps it; what another one lists that cannot be read nobody knows. */
   async #deleteReferrers(
     claim: CacheClaim,
     { tags, subjects }: About,
@@ -207,10 +208,19 @@ export class Removal {
     signal: AbortSignal,
   ): Promise<readonly string[]> {
     if (subjects.length === 0) return [];
-    const { cache, assertLeader } = this.#options;
+    const { cache, assertLeader, log } = this.#options;
     const client = cache(claim.repository);
-    const spared = await this.#families.ofOthers(client, claim, others, signal);
-    const found = await referrerTags(client, subjects, { about: tags, spared }, signal);
+    const { digests: spared, unread } = await this.#families.ofOthers(client, claim, others, signal);
+    if (unread !== undefined) {
+      const { repository } = claim;
+      log.warn('what is about platforms stays in the cache: another image cannot be read', {
+        repository,
+        error: unread,
+      });
+    }
+    const named = subjects.filter((digest) => claim.anchors.includes(anchorTag(digest)));
+    const going = unread === undefined ? subjects : named;
+    const found = await referrerTags(client, going, { about: tags, spared }, signal);
     const plan = planTags({ ...claim, tags: found }, others);
     for (const tag of plan.remove) {
       assertLeader();
@@ -228,6 +238,7 @@ export class Removal {
     try {
       await client.headManifest(tag, { signal });
     } catch (error) {
+      if (isOfOneManifest(error)) return log.warn('tag cannot be read in the cache', { repository, tag, error });
       if (!isMissing(error)) throw error;
       try {
         const { bytes, mediaType } = await client.openManifest(digest, { signal });
@@ -235,8 +246,8 @@ export class Removal {
         await client.putManifest(tag, bytes, mediaType, { signal });
         log.warn('tag put back for a resource that came while it was removed', { repository, tag, digest });
       } catch (lost) {
-        if (!isMissing(lost)) throw lost;
-        log.warn('tag cannot be put back: the cache has lost its manifest', { repository, tag, digest });
+        if (!isMissing(lost) && !isOfOneManifest(lost)) throw lost;
+        log.warn('tag cannot be put back: the cache has lost its manifest', { repository, tag, digest, error: lost });
       }
     }
   }

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { CACHED_IMAGES } from '@kuik/kube';
+import { RegistryError, type RegistryErrorCode } from '@kuik/registry';
 import type { Collection } from './collection-loop.ts';
 import { imageOf, type ImageChange } from './fixtures.ts';
 import { bend, World } from './world.fixture.ts';
@@ -258,6 +259,55 @@ describe('tags that several resources need', () => {
       world.tags.set(at(`sha256-${hex('1')}`), index(shared));
       await passGrace();
       expect(left()).toEqual([`sha256-${hex('2')}`, `sha256-${hex('2')}.sig`, `sha256-${hex('3')}`]);
+    });
+
+    describe('a manifest that the cache cannot give', () => {
+      const cannotGive = (given: string, code: RegistryErrorCode) => {
+        world.reading = (reference) => {
+          if (reference === given) throw new RegistryError(code, `no ${given}`);
+        };
+      };
+
+      it.each<RegistryErrorCode>(['server-error', 'digest-mismatch'])(
+        'of another image spares what is about platforms (%s)',
+        async (code) => {
+          second('docker.io/library/nginx:2', other);
+          world.tags.delete('docker.io/library/two:1');
+          world.tags.set(at(`sha256-${hex('d')}.sig`), signature);
+          const before = left().filter((tag) => tag !== anchor && !tag.includes(hex('d')));
+          cannotGive(other, code);
+          await passGrace();
+          expect(world.image('one')).toBeUndefined();
+          expect(left()).toEqual(before);
+        },
+      );
+
+      it.each<[string, string, string[]]>([
+        ['of the image', digest, ['1', '1.att', '1.sig', '2.sig', '3']],
+        ['of a list', `sha256-${hex('1')}`, ['3']],
+      ])('%s itself is as one that lists nothing', async (_what, given, expected) => {
+        cannotGive(given, 'server-error');
+        await passGrace();
+        expect(world.image('one')).toBeUndefined();
+        expect(left()).toEqual(expected.map((tag) => `sha256-${hex(tag[0]!)}${tag.slice(1)}`));
+      });
+
+      it('behind a tag that another image needs holds up nobody', async () => {
+        second(`docker.io/library/nginx:2@${digest}`, digest);
+        world.tags.delete('docker.io/library/two:1');
+        cannotGive(anchor, 'server-error');
+        await passGrace();
+        expect(world.image('one')).toBeUndefined();
+        expect(left()).toContain(anchor);
+      });
+
+      it('because the cache is away ends the round, as ever', async () => {
+        second('docker.io/library/nginx:2', other);
+        cannotGive(other, 'refused');
+        await round();
+        world.pass(9);
+        await expect(round()).rejects.toMatchObject({ code: 'refused' });
+      });
     });
 
     it('it goes when gc dies on the way', async () => {

@@ -31,6 +31,8 @@ export class World {
   holders: Holders = 'free';
   leader = true;
   cacheDown = false;
+  /** What comes of reading a manifest from the cache, by tag or digest. */
+  reading: (reference: string) => void = () => undefined;
   /** What others do before each of gc's effects. */
   meanwhile: () => void = () => undefined;
   /** Who holds what is asked about; `holders` unless a test knows better. */
@@ -120,7 +122,7 @@ export class World {
         const digest = this.tags.get(`${repository}:${tag}`);
         if (this.cacheDown) return Promise.reject(new RegistryError('refused', 'the cache registry is away'));
         if (digest === undefined) return Promise.reject(new RegistryError('not-found', 'no such tag'));
-        return Promise.resolve({ digest, mediaType: INDEX, size: 1 });
+        return this.#read(tag, { digest, mediaType: INDEX, size: 1 });
       },
       listTags: () => {
         if (this.cacheDown) return Promise.reject(new RegistryError('refused', 'the cache registry is away'));
@@ -128,13 +130,10 @@ export class World {
         return Promise.resolve({ tags: within.map((tag) => tag.slice(repository.length + 1)) });
       },
       // Blobs are not swept: what a digest was stays, and stands for its own bytes here.
-      openManifest: (digest: string) =>
-        Promise.resolve({
-          digest,
-          mediaType: INDEX,
-          size: 1,
-          bytes: Buffer.from(this.manifests.get(digest) ?? digest),
-        }),
+      openManifest: (digest: string) => {
+        const bytes = Buffer.from(this.manifests.get(digest) ?? digest);
+        return this.#read(digest, { digest, mediaType: INDEX, size: 1, bytes });
+      },
       putManifest: dying((tag: string, bytes: Buffer) => {
         this.tags.set(`${repository}:${tag}`, bytes.toString());
         return Promise.resolve(bytes.toString());
@@ -152,6 +151,12 @@ export class World {
       metrics: this.metrics,
       graceMs: GRACE_MS,
     });
+  }
+
+  async #read<T>(reference: string, manifest: T): Promise<T> {
+    await Promise.resolve();
+    this.reading(reference);
+    return manifest;
   }
 
   pass(minutes: number): void {
