@@ -169,9 +169,12 @@ export class Removal {
     const { kube, cache, assertLeader, log } = this.#options;
     const claim = claimOf(image);
     if (claim === undefined) return 0;
-    const { repository, remove } = planTags(claim, others);
+    const known = [...others];
+    const { repository, remove } = planTags(claim, known);
     // Not every registry gives a manifest whose last tag is gone.
     const about = await this.#about(claim, signal);
+    // Takes long when there are many: done before the claims are read again, so that hardly anything is left to read after that.
+    if (about.subjects.length > 0) await this.#families.ofOthers(cache(repository), claim, known, signal);
     for (const tag of remove) {
       assertLeader();
       await cache(repository).deleteTag(tag, { signal });

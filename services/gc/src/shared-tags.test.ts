@@ -310,6 +310,26 @@ describe('tags that several resources need', () => {
       });
     });
 
+    it('it stays with a resource that comes while the manifests of the others are read', async () => {
+      second('docker.io/library/nginx:2', other);
+      world.tags.delete('docker.io/library/two:1');
+      const before = left().filter((tag) => tag !== anchor);
+      await round();
+      world.pass(9);
+      world.reading = (reference) => {
+        if (reference !== other) return;
+        world.reading = () => undefined;
+        const status = { usedBy: { forUid: 'uid-new', count: 1 } };
+        world.kube.put(
+          CACHED_IMAGES,
+          imageOf({ name: 'new', spec: { sourceImage: `docker.io/library/nginx@${child}` }, status }),
+        );
+      };
+      await round();
+      expect(world.image('one')).toBeUndefined();
+      expect(left()).toEqual(before);
+    });
+
     it('it goes when gc dies on the way', async () => {
       await round();
       world.pass(9);
