@@ -3,7 +3,8 @@ import { listedManifests, RegistryError, taggedReferrers, type RepositoryClient 
 import type { CacheClaim } from './cache-tags.ts';
 
 const PAGE = 1_000;
-const REMEMBERED_MAX = 2_000;
+/** Digests of all lists together, a list itself counted as one: some 10 MB. */
+const REMEMBERED_MAX = 100_000;
 /** What the cache says when it cannot give one manifest (a damaged file is a 500): no other need be like that. */
 const OF_ONE: readonly string[] = [
   'server-error',
@@ -19,18 +20,24 @@ export function isOfOneManifest(error: unknown): error is RegistryError {
   return error instanceof RegistryError && OF_ONE.includes(error.code);
 }
 
-/**
- * The tags of a cache repository that are about some digest (signatures, SBOMs), whichever. Throws RegistryError when the cache cannot be asked.
- */
-export async function tagsAbout(
-  client: Pick<RepositoryClient, 'listTags'>,
-  signal: AbortSignal,
-): Promise<ReadonlySet<string>> {
-  const about = new Set<string>();
+/** What a cache repository holds about digests (signatures, SBOMs): the tags, and which digests these are about. */
+export interface TagsAbout {
+  readonly tags: ReadonlySet<string>;
+  readonly subjects: ReadonlySet<string>;
+}
+
+/** The tags of a cache repository that are about some digest, whichever. Throws RegistryError when the cache cannot be asked. */
+export async function tagsAbout(client: Pick<RepositoryClient, 'listTags'>, signal: AbortSignal): Promise<TagsAbout> {
+  const about = { tags: new Set<string>(), subjects: new Set<string>() };
   try {
     for (let last: string | undefined; ;) {
       const page = await client.listTags({ n: PAGE, ...(last === undefined ? {} : { last }), signal });
-      for (const tag of page.tags) if (subjectOfTag(tag) !== undefined) about.add(tag);
+      for (const tag of page.tags) {
+        const subject = subjectOfTag(tag);
+        if (subject === undefined) continue;
+        about.tags.add(tag);
+        about.subjects.add(subject);
+      }
       if (page.next === undefined || page.next === last) return about;
       last = page.next;
     }
@@ -49,13 +56,21 @@ export interface Family {
 
 /** Who names which digest in the cache: an image by its resource, and by the index behind that what this lists. */
 export class Families {
-  /** By repository and index. What an index lists never changes. */
+  /** By repository and index, the oldest first. What an index lists never changes. */
   readonly #listed = new Map<string, readonly string[]>();
+  readonly #max: number;
+  #size = 0;
 
-  /** The digests that an image names, and those that they list. Throws RegistryError when the cache cannot be asked. */
+  /** `max`: how many digests are remembered. */
+  constructor(max = REMEMBERED_MAX) {
+    this.#max = max;
+  }
+
+  /** Those of `subjects` that an image names, and those that these list. Throws RegistryError when the cache cannot be asked. */
   async of(
     client: Pick<RepositoryClient, 'openManifest'>,
     { repository, anchors }: CacheClaim,
+    subjects: ReadonlySet<string>,
     signal: AbortSignal,
   ): Promise<Family> {
     const digests = new Set<string>();
@@ -63,7 +78,7 @@ export class Families {
     for (const anchor of anchors) {
       // Of longer digests the anchor has a part only; it is a tag, too.
       const digest = digestOfAnchor(anchor);
-      if (digest !== undefined) digests.add(digest);
+      if (digest !== undefined && subjects.has(digest)) digests.add(digest);
       const key = `${repository}@${anchor}`;
       const listed =
         this.#listed.get(key) ??
@@ -73,9 +88,8 @@ export class Families {
           return undefined;
         }));
       if (listed === undefined) continue;
-      if (this.#listed.size >= REMEMBERED_MAX) this.#listed.clear();
-      this.#listed.set(key, listed);
-      for (const one of listed) digests.add(one);
+      this.#remember(key, listed);
+      for (const one of listed) if (subjects.has(one)) digests.add(one);
     }
     return { digests, unread };
   }
@@ -85,17 +99,29 @@ export class Families {
     client: Pick<RepositoryClient, 'openManifest'>,
     image: CacheClaim,
     others: Iterable<CacheClaim>,
+    subjects: ReadonlySet<string>,
     signal: AbortSignal,
   ): Promise<Family> {
     const digests = new Set<string>();
     let unread: RegistryError | undefined;
     for (const other of others) {
       if (other.uid === image.uid || other.repository !== image.repository) continue;
-      const family = await this.of(client, other, signal);
+      const family = await this.of(client, other, subjects, signal);
       for (const digest of family.digests) digests.add(digest);
       unread ??= family.unread;
     }
     return { digests, unread };
+  }
+
+  #remember(key: string, listed: readonly string[]): void {
+    if (this.#listed.has(key)) return;
+    this.#listed.set(key, listed);
+    this.#size += 1 + listed.length;
+    for (const [oldest, { length }] of this.#listed) {
+      if (this.#size <= this.#max) return;
+      this.#listed.delete(oldest);
+      this.#size -= 1 + length;
+    }
   }
 }
 

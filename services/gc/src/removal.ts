@@ -1,11 +1,11 @@
 import { EVENT_REASONS, stanzaOf, type CachedImage } from '@kuik/contracts';
-import { anchorTag, cacheTag, parseReference, subjectOfTag } from '@kuik/image';
+import { anchorTag, cacheTag, parseReference } from '@kuik/image';
 import { CACHED_IMAGES, isKubeError, orAbsent, type EventRecorder, type KubeClient } from '@kuik/kube';
 import { RegistryError, type RepositoryClient } from '@kuik/registry';
 import type { Logger } from '@kuik/runtime';
 import { claimOf, digestsOf, planTags, readClaims, type CacheClaim } from './cache-tags.ts';
 import { withKind } from './condemnation.ts';
-import { Families, isOfOneManifest, referrerTags, tagsAbout } from './referrer-tags.ts';
+import { Families, isOfOneManifest, referrerTags, tagsAbout, type TagsAbout } from './referrer-tags.ts';
 import { writeRemoval } from './removal-stanza.ts';
 import { finalizersOf, verdict, type Verdict } from './verdict.ts';
 
@@ -29,9 +29,9 @@ export type RemovalOutcome =
   /** It is not what it was when it was judged: the next round judges it anew. */
   | { readonly outcome: 'changed' };
 
-interface About {
-  readonly tags: ReadonlySet<string>;
-  readonly subjects: readonly string[];
+interface About extends TagsAbout {
+  /** Subjects that one image names or lists. */
+  readonly own: readonly string[];
 }
 
 const DISOWN_ATTEMPTS = 10;
@@ -174,7 +174,7 @@ export class Removal {
     // Not every registry gives a manifest whose last tag is gone.
     const about = await this.#about(claim, signal);
     // Takes long when there are many: done before the claims are read again, so that hardly anything is left to read after that.
-    if (about.subjects.length > 0) await this.#families.ofOthers(cache(repository), claim, known, signal);
+    if (about.own.length > 0) await this.#families.ofOthers(cache(repository), claim, known, about.subjects, signal);
     for (const tag of remove) {
       assertLeader();
       await cache(repository).deleteTag(tag, { signal });
@@ -196,24 +196,23 @@ export class Removal {
   /** The tags that are about something in the image's repository, and which digests of those the image names or lists. */
   async #about(claim: CacheClaim, signal: AbortSignal): Promise<About> {
     const client = this.#options.cache(claim.repository);
-    const tags = await tagsAbout(client, signal);
-    const subjects = new Set([...tags].map(subjectOfTag));
-    if (subjects.size === 0) return { tags, subjects: [] };
-    const { digests } = await this.#families.of(client, claim, signal);
-    return { tags, subjects: [...digests].filter((digest) => subjects.has(digest)) };
+    const about = await tagsAbout(client, signal);
+    if (about.subjects.size === 0) return { ...about, own: [] };
+    const { digests } = await this.#families.of(client, claim, about.subjects, signal);
+    return { ...about, own: [...digests] };
   }
 
   /** What is about the image, and about what it lists, goes with the last resource that names or lists that digest. Whatever else needs such a tag keeps it; what another one lists that cannot be read nobody knows. */
   async #deleteReferrers(
     claim: CacheClaim,
-    { tags, subjects }: About,
+    { tags, subjects, own }: About,
     others: readonly CacheClaim[],
     signal: AbortSignal,
   ): Promise<readonly string[]> {
-    if (subjects.length === 0) return [];
+    if (own.length === 0) return [];
     const { cache, assertLeader, log } = this.#options;
     const client = cache(claim.repository);
-    const { digests: spared, unread } = await this.#families.ofOthers(client, claim, others, signal);
+    const { digests: spared, unread } = await this.#families.ofOthers(client, claim, others, subjects, signal);
     if (unread !== undefined) {
       const { repository } = claim;
       log.warn('what is about platforms stays in the cache: another image cannot be read', {
@@ -221,8 +220,8 @@ export class Removal {
         error: unread,
       });
     }
-    const named = subjects.filter((digest) => claim.anchors.includes(anchorTag(digest)));
-    const going = unread === undefined ? subjects : named;
+    const named = own.filter((digest) => claim.anchors.includes(anchorTag(digest)));
+    const going = unread === undefined ? own : named;
     const found = await referrerTags(client, going, { about: tags, spared }, signal);
     const plan = planTags({ ...claim, tags: found }, others);
     for (const tag of plan.remove) {
