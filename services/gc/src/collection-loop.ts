@@ -96,6 +96,7 @@ export class Collection {
 
   async #removeDue(judged: readonly Judged[], signal: AbortSignal): Promise<void> {
     const { clock, kube, confirm } = this.#options;
+    this.#options.removal.beginRound();
     const due = judged.filter(({ verdict: found }) => ['remove', 'finish', 'release'].includes(found.do));
     for (let from = 0; from < due.length; from += CONFIRM_BATCH) {
       const batch = due.slice(from, from + CONFIRM_BATCH);

@@ -44,9 +44,16 @@ const DISOWN_ATTEMPTS = 10;
 export class Removal {
   readonly #options: RemovalOptions;
   readonly #families = new Families();
+  /** By repository, of one round. */
+  readonly #tagsAbout = new Map<string, TagsAbout>();
 
   constructor(options: RemovalOptions) {
     this.#options = options;
+  }
+
+  /** A repository's tags are listed once in a round: what is copied about an image of it meanwhile is not for those that go. */
+  beginRound(): void {
+    this.#tagsAbout.clear();
   }
 
   /**
@@ -196,7 +203,8 @@ export class Removal {
   /** The tags that are about something in the image's repository, and which digests of those the image names or lists. */
   async #about(claim: CacheClaim, signal: AbortSignal): Promise<About> {
     const client = this.#options.cache(claim.repository);
-    const about = await tagsAbout(client, signal);
+    const about = this.#tagsAbout.get(claim.repository) ?? (await tagsAbout(client, signal));
+    this.#tagsAbout.set(claim.repository, about);
     if (about.subjects.size === 0) return { ...about, own: [] };
     const { digests } = await this.#families.of(client, claim, about.subjects, signal);
     return { ...about, own: [...digests] };

@@ -134,6 +134,22 @@ describe('tags that several resources need', () => {
     await round();
     expect(world.kube.objects(CACHED_IMAGES)).toEqual([]);
     expect(world.tags.size).toBe(0);
+    expect(world.listed).toEqual(['docker.io/library/nginx']);
+  });
+
+  it('lists the tags of a repository anew in the next round', async () => {
+    world.add(unusedAnchor('one', '1'));
+    world.add({ ...unusedAnchor('two', '2'), status: { usedBy: { forUid: 'uid-two', count: 1 } } });
+    await round();
+    world.pass(9);
+    await round();
+    change({ status: { usedBy: { forUid: 'uid-two', count: 0 } } }, 'two');
+    await round();
+    world.pass(9);
+    world.tags.set(`docker.io/library/nginx:sha256-${'d'.repeat(64)}.sig`, digest);
+    await round();
+    expect(world.image('two')).toBeUndefined();
+    expect([...world.tags.keys()].filter((tag) => tag.includes('sha256-'))).toEqual([]);
   });
 
   it('removes what is about a digest with the last resource that names it, and what is about that', async () => {

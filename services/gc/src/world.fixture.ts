@@ -26,6 +26,8 @@ export class World {
   /** Manifests, by digest, that are read. */
   readonly manifests = new Map<string, string>();
   readonly events: string[] = [];
+  /** Repositories whose tags were listed. */
+  readonly listed: string[] = [];
   readonly metrics = createMetrics({ service: 'gc', defaults: false });
   now = NOW;
   holders: Holders = 'free';
@@ -126,6 +128,7 @@ export class World {
       },
       listTags: () => {
         if (this.cacheDown) return Promise.reject(new RegistryError('refused', 'the cache registry is away'));
+        this.listed.push(repository);
         const within = [...this.tags.keys()].filter((tag) => tag.startsWith(`${repository}:`));
         return Promise.resolve({ tags: within.map((tag) => tag.slice(repository.length + 1)) });
       },
