@@ -307,6 +307,8 @@ describe('describeImage', () => {
     });
     expect(manifests).toContain(index.platforms['linux/arm64']);
     expect(manifests).not.toContain(index.platforms['linux/amd64']);
+    // That of no platform is the other one: what attests linux/arm64 is there, and not told.
+    expect(manifests).toHaveLength(2);
     expect(since(at, 'up.test')).toEqual([]);
   });
 });

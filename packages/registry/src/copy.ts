@@ -60,7 +60,7 @@ export interface CopyResult {
   bytesCopied: number;
   blobs: { total: number; copied: number; mounted: number; present: number };
   platforms: ImagePlatform[];
-  /** Digests of the manifests below the root that the target has. */
+  /** Digests of the manifests below the root that the target has, but those that attest another one. */
   manifests: string[];
   /** What the source said of its quota. */
   rateLimit?: RateLimit;
@@ -105,7 +105,7 @@ export async function copyImage(options: CopyOptions): Promise<CopyResult> {
       bytesCopied: counts.bytesCopied,
       blobs: { total: blobs.length, copied: counts.copied, mounted: counts.mounted, present: counts.present },
       platforms: tree.platforms,
-      manifests: tree.descendants.map(({ digest }) => digest),
+      manifests: manifestsBelow(tree),
       ...(rateLimit === undefined ? {} : { rateLimit }),
     };
   } catch (error) {
@@ -139,7 +139,7 @@ export async function describeImage(
     bytes: sizeOf(tree, blobs),
     blobs: { total: blobs.length, copied: 0, mounted: 0, present: blobs.length },
     platforms: tree.platforms,
-    manifests: tree.descendants.map(({ digest }) => digest),
+    manifests: manifestsBelow(tree),
   };
 }
 
@@ -238,6 +238,10 @@ async function putManifests(
   } catch (error) {
     throw asSparseRefusal(error, target, lackingOf(tree));
   }
+}
+
+function manifestsBelow({ descendants, attestations }: ManifestTree): string[] {
+  return descendants.flatMap(({ digest }) => (attestations.has(digest) ? [] : [digest]));
 }
 
 function nothingToDo(held: ManifestHead, head: Pick<ManifestHead, 'rateLimit'>): CopyResult {

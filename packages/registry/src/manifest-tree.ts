@@ -25,6 +25,8 @@ export interface ManifestTree {
   root: Manifest;
   /** Manifests below the root, each before whatever lists it. */
   descendants: Manifest[];
+  /** Digests of those that attest another one. */
+  attestations: ReadonlySet<string>;
   blobs: Descriptor[];
   platforms: ImagePlatform[];
   /** Digests of children that were not wanted and are not in the tree: platforms, and what attests them. */
@@ -58,8 +60,8 @@ export async function walkManifests(
   const content = readManifest(root);
   await walk.visit(root, 0);
   if (content.kind === 'image') await walk.describeImage(root, content.blobs[0]);
-  const { found: descendants, blobs, platforms, left, inline } = walk;
-  return { root, descendants, blobs, platforms, left, inline };
+  const { found: descendants, attestations, blobs, platforms, left, inline } = walk;
+  return { root, descendants, attestations, blobs, platforms, left, inline };
 }
 
 /** What is listed in an index of the tree and is not in it: left out, or not there. */
@@ -71,6 +73,7 @@ export function lackingOf(tree: Pick<ManifestTree, 'root' | 'descendants'>): Des
 
 class Walk {
   readonly found: Manifest[] = [];
+  readonly attestations = new Set<string>();
   readonly blobs: Descriptor[] = [];
   readonly platforms: ImagePlatform[] = [];
   readonly left = new Set<string>();
@@ -112,6 +115,7 @@ class Walk {
       throw new RegistryError('rejected', `an image of more than ${MAX_MANIFESTS} manifests`);
     await this.visit(manifest, depth + 1);
     this.found.push(manifest);
+    if (attestedBy(child) !== undefined) this.attestations.add(child.digest);
     note('held');
   }
 
