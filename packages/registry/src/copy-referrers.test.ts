@@ -290,8 +290,17 @@ describe('a round of what refers to an image', () => {
       expect(await runIndex('1')).toEqual({ count: 0, root: 2, below: ['referrers', 'referrers'] });
     });
 
-    it('costs four HEADs for each where the tags are not known', async () => {
-      expect(await runIndex()).toEqual({ count: 0, root: 5, below: Array<string>(8).fill('head-manifest') });
+    it('costs nothing more where the tags are not known, and no tag is asked for', async () => {
+      await push(sbom, cosignTags(image.digest)[0]);
+      expect(await runIndex()).toEqual({ count: 0, root: 5, below: [] });
+    });
+
+    it('is had by the API alone where the tags are not known', async () => {
+      registry.answerReferrers('up.test', 'app', (digest) => (digest === image.digest ? [describe_(sbom)] : []));
+      await push(sbom, cosignTags(image.digest)[0]);
+      const { count, below } = await runIndex();
+      expect(count).toBe(1);
+      expect(below).not.toContain('head-manifest');
     });
 
     it.each(['by the API', 'by the fallback tag', "by cosign's tag"])('is brought %s', async (how) => {

@@ -10,7 +10,7 @@ const INDEX = 'application/vnd.oci.image.index.v1+json';
 /** Bounds of one image: what is about it is small, whoever may write to its repository decides how much there is. */
 export const REFERRERS_MAX = 100;
 const BYTES_MAX = 256 * 1024 * 1024;
-/** Manifests below an image that upstream is asked about; those that its list of tags tells of are not counted. */
+/** Manifests below an image that upstream's referrers API is asked about; those that its list of tags tells of are not counted. */
 export const ASKED_BELOW_MAX = 20;
 /** Nothing about one referrer: the next one may do. Anything else ends the round. */
 const OF_ONE: readonly string[] = ['not-found', 'rejected', 'too-large', 'digest-mismatch', 'forbidden'];
@@ -47,6 +47,8 @@ export class ReferrersRound {
   #count = 0;
   #problem: string | undefined;
   #ended = false;
+  /** Whether a tag is asked for that no list tells of. */
+  #triesTags = true;
   #withApi: boolean;
   #hasApi = false;
   #call: { signal?: AbortSignal } = {};
@@ -72,17 +74,13 @@ export class ReferrersRound {
 
   /**
    * And what is about manifests below it, once the target has these: after `of`, one subject at a time. Costs the source nothing where it has no
-   * referrers API and its list of tags tells of none; a request for each by the API; four HEADs for each where the tags are not known.
+   * referrers API, and its list of tags tells of none or is not known; a request for each by the API.
    */
   below(subjects: readonly string[], signal?: AbortSignal): Promise<CopiedReferrers> {
+    this.#triesTags = false;
     return this.#within(signal, async () => {
-      if (subjects.length === 0) return;
-      const listed = (await this.#listed()) !== undefined;
-      for (const [at, subject] of subjects.entries()) {
-        const mayAsk = at < ASKED_BELOW_MAX;
-        if (listed || mayAsk) await this.#bring(subject, this.#withApi && mayAsk);
-      }
-      if (subjects.length > ASKED_BELOW_MAX && (this.#withApi || !listed))
+      for (const [at, subject] of subjects.entries()) await this.#bring(subject, this.#withApi && at < ASKED_BELOW_MAX);
+      if (subjects.length > ASKED_BELOW_MAX && this.#withApi)
         this.#note(`the image has ${subjects.length} manifests: what refers to the last of them was not asked for`);
     });
   }
@@ -144,9 +142,9 @@ export class ReferrersRound {
     return came;
   }
 
-  /** False only of a tag that the source's own list lacks. */
+  /** As the source's own list says; without one a tag may be there, but of one below the image that is not looked after. */
   async #mayHave(tag: string): Promise<boolean> {
-    return (await this.#listed())?.has(tag) ?? true;
+    return (await this.#listed())?.has(tag) ?? this.#triesTags;
   }
 
   async #listed(): Promise<ReadonlySet<string> | undefined> {
