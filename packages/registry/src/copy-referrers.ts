@@ -44,6 +44,9 @@ export interface CopiedReferrers {
  */
 export class ReferrersRound {
   readonly #options: ReferrersRoundOptions;
+  readonly #source: RepositoryClient;
+  #requests = 0;
+  #failure: RegistryError | undefined;
   #count = 0;
   #problem: string | undefined;
   #ended = false;
@@ -62,7 +65,18 @@ export class ReferrersRound {
 
   constructor(options: ReferrersRoundOptions) {
     this.#options = options;
+    this.#source = counted(options.source, () => (this.#requests += 1));
     this.#withApi = options.withApi ?? true;
+  }
+
+  /** How often the source was asked. */
+  get requests(): number {
+    return this.#requests;
+  }
+
+  /** What ended the round, at the source or at the target. */
+  get failure(): RegistryError | undefined {
+    return this.#failure;
   }
 
   /** What is about the image itself. */
@@ -95,6 +109,7 @@ export class ReferrersRound {
     } catch (error) {
       this.#ended = true;
       if (signal?.aborted === true || !(error instanceof RegistryError)) throw error;
+      this.#failure = error;
       this.#note(
         within?.aborted === true
           ? `what refers to the image could not be copied within ${withinMs! / 1000} s`
@@ -121,7 +136,7 @@ export class ReferrersRound {
   /** Returns those that came. */
   async #bringReferrers(subject: string, withApi: boolean): Promise<string[]> {
     const hasTag = (tag: string): Promise<boolean> => this.#mayHave(tag);
-    const found = await referrersOf(this.#options.source, subject, { withApi, hasTag, ...this.#call });
+    const found = await referrersOf(this.#source, subject, { withApi, hasTag, ...this.#call });
     if (found.from === 'api') this.#hasApi = true;
     else if (withApi && !this.#hasApi) {
       this.#withApi = false;
@@ -148,15 +163,15 @@ export class ReferrersRound {
   }
 
   async #listed(): Promise<ReadonlySet<string> | undefined> {
-    const { source, witness, onUnlisted } = this.#options;
+    const { witness, onUnlisted } = this.#options;
     if (witness === undefined) return undefined;
-    this.#tags ??= listedTags(source, { witness, onUnlisted, ...this.#call });
+    this.#tags ??= listedTags(this.#source, { witness, onUnlisted, ...this.#call });
     return this.#tags;
   }
 
   async #copyTag(tag: string): Promise<void> {
     try {
-      const { digest } = await this.#options.source.headManifest(tag, this.#call);
+      const { digest } = await this.#source.headManifest(tag, this.#call);
       await this.#copy(digest, tag);
     } catch (error) {
       if (!(error instanceof RegistryError) || error.code !== 'not-found') throw error;
@@ -164,7 +179,8 @@ export class ReferrersRound {
   }
 
   async #copy(digest: string, targetTag: string): Promise<boolean> {
-    const { source, target } = this.#options;
+    const source = this.#source;
+    const { target } = this.#options;
     this.#tried += 1;
     if (this.#tried > REFERRERS_MAX) {
       this.#note(`more than ${REFERRERS_MAX} things refer to the image: the rest stays upstream`);
@@ -188,4 +204,20 @@ export class ReferrersRound {
     if (kept.length === 0) return;
     await this.#options.target.putManifest(referrersTag(subject), exact ?? referrersIndex(kept), INDEX, this.#call);
   }
+}
+
+/** The same client; `asked` is told of each call that reads. */
+function counted(client: RepositoryClient, asked: () => void): RepositoryClient {
+  const told = (): RepositoryClient => {
+    asked();
+    return client;
+  };
+  return {
+    ...client,
+    headManifest: (...request) => told().headManifest(...request),
+    openManifest: (...request) => told().openManifest(...request),
+    openBlob: (...request) => told().openBlob(...request),
+    listTags: (...request) => told().listTags(...request),
+    listReferrers: (...request) => told().listReferrers(...request),
+  };
 }

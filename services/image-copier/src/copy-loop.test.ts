@@ -90,6 +90,7 @@ async function run(bend: (world: World) => void = () => undefined, signal = new 
     announced: [] as string[],
     payers: [] as Payer[],
     parked: [] as [string, number][],
+    spent: [] as [Payer, number][],
     ended: [] as string[],
   };
   const parts: CopyParts = {
@@ -143,6 +144,7 @@ async function run(bend: (world: World) => void = () => undefined, signal = new 
         seen.parked.push([account === undefined ? host : `${host} ${account}`, NOW + retryAfterMs]);
         return retryAfterMs;
       },
+      spent: async (...word) => void seen.spent.push(word),
     },
     unread: world.unread,
     backgroundFloor: 0.05,
@@ -414,6 +416,28 @@ describe('workOn', () => {
     });
     expect(payers).toEqual([{ host: 'shop.example', account: 'alice' }]);
     expect(parked).toEqual([['shop.example alice', NOW + 60_000]]);
+  });
+
+  it('parks the host, and is done, when upstream limits the look for what refers to the image', async () => {
+    const { stanzas, parked } = await run((world) => {
+      const looked = { requests: 3, failure: new Refusal('rate-limited') };
+      world.copy = () => Promise.resolve({ ...result, looked });
+    });
+    expect(parked).toEqual([['shop.example', NOW + 60_000]]);
+    expect(stanzas[0]).toMatchObject({ digest: DIGEST });
+    expect(stanzas[0]!.error).toBeUndefined();
+  });
+
+  it.each([
+    [9, []],
+    [35, [[{ host: 'shop.example', account: 'alice' }, 3]]],
+  ])('what the look for it took is spent: %d requests', async (requests, expected) => {
+    const { spent, parked } = await run((world) => {
+      world.account = 'alice';
+      world.copy = () => Promise.resolve({ ...result, looked: { requests, failure: new Refusal('server-error') } });
+    });
+    expect(spent).toEqual(expected);
+    expect(parked).toEqual([]);
   });
 
   it('waits for its host without copying', async () => {

@@ -1,6 +1,6 @@
 import { type CachedImage, type CacheStanza, type CopyJob, ERROR_CODES, stanzaOf } from '@kuik/contracts';
 import { type Reference, tryParseReference } from '@kuik/image';
-import { asksForTime, type Job, type Outcome, type Pacer } from '@kuik/queue';
+import { asksForTime, type Job, type Outcome, type Pacer, type Payer } from '@kuik/queue';
 import { isBackground } from './background.ts';
 import { copied, type CopyResult, described, kept } from './copy-stanza.ts';
 import { decideJob, type CopyTarget } from './decide.ts';
@@ -25,7 +25,7 @@ export interface CopyParts extends ProgressTellerParts {
   failureOf(error: unknown): CopyFailure | undefined;
   announce(image: CachedImage): Promise<void>;
   readonly unread: Pick<UnreadImages, 'of' | 'failed'>;
-  readonly pacer: Pick<Pacer, 'place' | 'take' | 'limited'>;
+  readonly pacer: Pick<Pacer, 'place' | 'take' | 'limited' | 'spent'>;
   /** Share of a quota that copies leave when nobody waits for them. */
   readonly backgroundFloor: number;
   readonly count: {
@@ -37,6 +37,8 @@ export interface CopyParts extends ProgressTellerParts {
 
 /** An object that was looked at this long ago or less is written to without another look, ms. */
 const LOOKED_AT_LATELY_MS = 1_000;
+/** What the pace of a host counts as one copy. */
+const REQUESTS_PER_TOKEN = 10;
 /** How long a job sits when the API server cannot be asked or told. */
 const API_RETRY_MS = 2_000;
 
@@ -113,6 +115,7 @@ async function inPlace(job: Job<CopyJob>, parts: CopyParts): Promise<Outcome> {
       )
       .finally(() => teller.stop());
     const copiedAt = now();
+    await tellOfLook(result, { host, account }, parts);
     parts.count.bytes('copied', result.bytesCopied);
     parts.count.bytes('shared', result.bytes - result.bytesCopied);
     const outcome = await tell((of) => copied(of, target, result, copiedAt));
@@ -164,6 +167,15 @@ async function parked(failure: CopyFailure, host: string, { pacer }: CopyParts):
   const { code: reason } = ERROR_CODES.rateLimited;
   const parkedMs = await pacer.limited({ host, account: failure.account }, { ...asked, reason });
   return { ...failure, retryAfterMs: Math.max(parkedMs, failure.retryAfterMs ?? 0) };
+}
+
+/** What the copy had beside the image is of its host's pace as well, and a limit that was met there is one. */
+async function tellOfLook({ looked }: CopyResult, payer: Payer, parts: CopyParts): Promise<void> {
+  if (looked === undefined) return;
+  const tokens = Math.floor(looked.requests / REQUESTS_PER_TOKEN);
+  if (tokens > 0) await parts.pacer.spent(payer, tokens);
+  const failure = parts.failureOf(looked.failure);
+  if (failure !== undefined) await parked(failure, payer.host, parts);
 }
 
 /**

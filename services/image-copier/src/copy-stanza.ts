@@ -20,6 +20,8 @@ export interface CopyResult {
   readonly bytesCopied: number;
   /** What refers to it; absent when nobody looked. */
   readonly referrers?: { readonly count: number; readonly problem?: string };
+  /** Requests upstream that the look for them took, and what ended it. */
+  readonly looked?: { readonly requests: number; readonly failure?: unknown };
   /** When upstream showed the repository to this copy, which brought no credential; epoch ms. */
   readonly publicAt?: number;
 }

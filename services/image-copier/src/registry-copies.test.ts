@@ -393,10 +393,14 @@ describe('a copy into the cache', () => {
     expect((await copy({ verify: image.digest })).referrers).toEqual({ count: 1 });
     expect((await copy({ thorough: true })).referrers).toEqual({ count: 1 });
     expect((await cache.headManifest(signature.digest)).digest).toBe(signature.digest);
+    const limited = new RegistryError('rate-limited', 'no', { retryAfterMs: 7, askedAs: { account: 'its login' } });
     does = ({ host, operation }) => {
-      if (host === HOST && operation === 'referrers') throw new RegistryError('server-error', 'broken');
+      if (host === HOST && operation === 'tags') throw limited;
     };
-    expect((await copy({ thorough: true })).digest).toBe(image.digest);
+    const { digest, looked } = await copy({ thorough: true });
+    expect([digest, looked?.requests]).toEqual([image.digest, 1]);
+    const told = { code: 'rate-limited', side: 'upstream', retryAfterMs: 7, account: 'its login' };
+    expect(copies.failureOf(looked?.failure)).toMatchObject(told);
   });
 
   it('brings what refers to the platforms that are kept, and nothing about those left on demand or about attestations', async () => {

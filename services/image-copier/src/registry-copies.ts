@@ -6,7 +6,6 @@ import {
   RegistryError,
   type BlobTurns,
   type CacheEndpoint,
-  type CopiedReferrers,
   type CopyResult as Copied,
   type DescribeOptions,
   type ReferrersRound,
@@ -16,6 +15,7 @@ import {
 } from '@kuik/registry';
 import { anchorLeft, anchorPin, PinMissing } from './anchor-pin.ts';
 import type { CopyParts } from './copy-loop.ts';
+import type { CopyResult } from './copy-stanza.ts';
 import { CacheDamaged, damagedOf } from './damaged-content.ts';
 import type { CopyTarget } from './decide.ts';
 import type { CopyCredentials, CopyOrigin } from './credentials.ts';
@@ -101,10 +101,13 @@ export function registryCopies({
         return look;
       };
       // The manifests below it are looked at when the cache has them: what refers to one of them may be another one.
-      const lookBelow = async ({ digest, manifests }: Copied): Promise<CopiedReferrers> => {
+      const lookBelow = async ({ digest, manifests }: Copied): Promise<Pick<CopyResult, 'referrers' | 'looked'>> => {
         const { round, found } = lookAbout(digest);
         await found;
-        return round.below(manifests, untilFailed);
+        const referrers = await round.below(manifests, untilFailed);
+        const { requests, failure } = round;
+        if (failure !== undefined) credentialsTold.set(failure, toldOf(own));
+        return { referrers, looked: { requests, ...(failure === undefined ? {} : { failure }) } };
       };
       try {
         const wants = wantsOf(target.wanted);
@@ -162,7 +165,7 @@ export function registryCopies({
             : made;
         // A copy that found its tag right is two requests: what came to refer to it since shows when somebody asks for it.
         const refer = referrers && (!made.skipped || target.thorough || looks.size > 0);
-        const found = refer ? { referrers: await lookBelow(held) } : {};
+        const found = refer ? await lookBelow(held) : {};
         const publicAt = upstream.at();
         const { manifests: _below, ...result } = held;
         return {
