@@ -27,7 +27,8 @@ export interface Refill {
 
 /**
  * Looks whether the cache holds an image whole, and brings back what it lacks: the digest that it held, so that a tag stays what it was; when
- * upstream has forgotten that digest, what the tag names there now. A cache that lacks nothing costs upstream no request. Throws RegistryError.
+ * upstream has forgotten that digest, what the tag names there now. A cache that lacks nothing costs upstream no request here; what refers
+ * to the image is for the caller to ask about: that may be what a node missed. Throws RegistryError.
  */
 export async function refill({
   to,
