@@ -20,7 +20,7 @@ import { type CheckFailure, checkFailureOf, type TagChecks } from './tag-checks.
 import type { TagKnowledge } from './tag-knowledge.ts';
 import type { UpstreamAccess } from './upstream-access.ts';
 import { WeightedLru } from './weighted-lru.ts';
-import { answeredWithin, askedWithin } from './within-patience.ts';
+import { askedWithin } from './within-patience.ts';
 
 /** A manifest, where it came from, and why from there. */
 export interface FoundManifest {
@@ -72,11 +72,14 @@ export interface FindManifestOptions {
 
 const REMEMBERED = 5_000;
 
-/** A host that had no answer. */
+/** A host, or `<host> <digest>`, that had no answer. */
 interface Silence {
   readonly untilMs: number;
   readonly failure: CheckFailure;
 }
+
+/** Upstream named a digest and did not give its manifest within what was left of a check's time: it may be slow, or we are. It is not silent. */
+class LateManifest extends UpstreamFailure {}
 
 /** Finds manifests: asks `route` for the order, then asks each place in turn. */
 export class FindManifest {
@@ -183,7 +186,7 @@ export class FindManifest {
         return found;
       },
       (error: unknown) => {
-        this.#noteSilence(host, error);
+        if (!(error instanceof LateManifest)) this.#noteSilence(host, error);
         throw error;
       },
     );
@@ -207,9 +210,9 @@ export class FindManifest {
     this.#silent.set(host, { untilMs: now() + silentMs, failure: checkFailureOf(error) });
   }
 
-  /** That a host had no answer a moment ago; undefined also when what is kept may not be served for that reason. */
-  #silenceOf(host: string, isChecked: boolean): Silence | undefined {
-    const silence = this.#silent.get(host);
+  /** That a host, or one of its manifests, had no answer a moment ago; undefined also when what is kept may not be served for that reason. */
+  #silenceOf(of: string, isChecked: boolean): Silence | undefined {
+    const silence = this.#silent.get(of);
     if (silence === undefined || silence.untilMs <= this.#options.now()) return undefined;
     return isChecked && this.#options.strict.has(silence.failure) ? undefined : silence;
   }
@@ -256,7 +259,7 @@ export class FindManifest {
 
   /**
    * `withinMs`: a checked tag has moved on to it. Who is told so asks for it next, and kept bytes cannot stand for it then: it is told when it is in hand,
-   * within what is left of the time of a check (what comes later is there for the next who asks).
+   * within what is left of the time of a check (what comes later is there for the next who asks). One that came late is not waited for again meanwhile.
    */
   async #fromUpstream(
     repository: Repository,
@@ -265,23 +268,43 @@ export class FindManifest {
     withinMs: number | undefined,
   ): Promise<Read> {
     if (withinMs === undefined) return this.#askUpstream(repository, digest, asking);
-    const asked = this.#askUpstream(repository, digest, { ...asking, headOnly: false });
-    if (this.#options.strict.has('timeout')) return asked;
+    const { strict, silentMs, now } = this.#options;
+    const asked = this.#askUpstream(repository, digest, { ...asking, headOnly: false }, silentMs);
+    if (strict.has('timeout')) return asked;
     const { host } = repository;
-    return answeredWithin(withinMs, `give ${repositoryName(repository)}@${digest}`, asked).catch((error: unknown) => {
+    const manifest = manifestOf(host, digest);
+    const noted = asked.catch((error: unknown) => {
       if (this.#silenceOf(host, true) === undefined) this.#noteSilence(host, error);
       throw error;
     });
+    const silence = this.#silenceOf(manifest, true);
+    const answer = await inTime(silence === undefined ? withinMs : 0, noted);
+    if (!answer.late) return answer.value;
+    if (silence === undefined) this.#silent.set(manifest, { untilMs: now() + silentMs, failure: 'timeout' });
+    const message = `upstream did not give ${repositoryName(repository)}@${digest} within ${withinMs} ms`;
+    throw new LateManifest('timeout', message, { credentialUsed: false });
   }
 
-  #askUpstream(repository: Repository, digest: string, { headOnly, requestId }: Asking): Promise<Read> {
-    return this.#upstreamBytes.get(`${headOnly} ${repositoryName(repository)}@${digest}`, () =>
-      this.#options.upstream.ask(repository, requestId, async (client) => {
-        if (headOnly) return { ...pick(await client.headManifest(digest)), from: 'upstream', fromMemory: false };
-        const manifest = await client.openManifest(digest);
-        return { ...pick(manifest), bytes: manifest.bytes, from: 'upstream', fromMemory: false };
-      }),
-    );
+  /** `forMs`: how long the answer is remembered. */
+  #askUpstream(
+    repository: Repository,
+    digest: string,
+    { headOnly, requestId }: Asking,
+    forMs = this.#options.tagMemoryMs,
+  ): Promise<Read> {
+    const { upstream, now } = this.#options;
+    const ask = async (): Promise<Read> => {
+      const { bytes, ...head } = await upstream.ask<ManifestHead & { bytes?: Buffer }>(
+        repository,
+        requestId,
+        (client) => (headOnly ? client.headManifest(digest) : client.openManifest(digest)),
+      );
+      // However late it is: who answers is not silent.
+      for (const one of [repository.host, manifestOf(repository.host, digest)]) this.#silent.delete(one);
+      return { ...pick(head), ...(bytes === undefined ? {} : { bytes }), from: 'upstream', fromMemory: false };
+    };
+    const name = `${headOnly} ${repositoryName(repository)}@${digest}`;
+    return this.#upstreamBytes.get(name, ask, { until: () => now() + forMs });
   }
 
   #cacheTag(repository: Repository, tag: string, ask: CacheAsk): Promise<ManifestHead> {
@@ -318,6 +341,10 @@ export class FindManifest {
       this.#options.upstream.ask(repository, requestId, (client) => client.headManifest(tag)),
     );
   }
+}
+
+function manifestOf(host: string, digest: string): string {
+  return `${host} ${digest}`;
 }
 
 function pick({ digest, mediaType, size }: ManifestHead): ManifestHead {
