@@ -60,9 +60,9 @@ export class SpoolRoom {
     if (free0 < bytes) return false;
     for (const [other, place] of idle) {
       if (free >= bytes && now - place.idleSince! <= this.#keepMs) break;
-      free += place.bytes;
-      this.#drop(other);
+      if (this.#drop(other)) free += place.bytes;
     }
+    if (free < bytes) return false;
     this.#places.set(name, { bytes, idleSince: undefined });
     return true;
   }
@@ -87,9 +87,14 @@ export class SpoolRoom {
       if (idleSince !== undefined && now - idleSince > this.#keepMs) this.#drop(name);
   }
 
-  #drop(name: string): void {
-    this.#places.delete(name);
-    removeSpool(path.join(this.folder, name));
+  /** False when the disk gives nothing back (it went read-only): the file still counts, and the next sweep tries again. */
+  #drop(name: string): boolean {
+    try {
+      removeSpool(path.join(this.folder, name));
+    } catch {
+      return false;
+    }
+    return this.#places.delete(name);
   }
 }
 

@@ -253,11 +253,10 @@ export class Transfer {
           await written;
         } catch (error) {
           // Other bytes may come in their place, which were not hashed.
-          if (this.#ended === undefined) {
-            this.#unkept = true;
-            this.#parts.onUnkept(error);
-          }
+          const first = this.#ended === undefined;
+          this.#unkept ||= first;
           this.end(new RegistryError('server-error', `cannot keep what was read: ${String(error)}`));
+          if (first) this.#parts.onUnkept(error);
           throw error;
         }
         this.#parts.onBytes(from(), chunk.length);

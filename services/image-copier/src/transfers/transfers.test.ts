@@ -408,6 +408,8 @@ describe('transfers of several copiers', () => {
       mkdirSync(folder);
       symlinkSync('/dev/full', path.join(folder, spoolName(key)));
       writeFileSync(path.join(folder, `${spoolName(key)}.json`), JSON.stringify({ key, size: bytes.length }));
+      writeFileSync(path.join(folder, 'stuck'), 'what nobody reads, and cannot be removed');
+      mkdirSync(path.join(folder, 'stuck.json'));
       writeFileSync(path.join(folder, 'idle'), 'what nobody reads');
       const { transfers } = live.get(start('full'))!;
       const read = async (): Promise<Buffer> => {
@@ -419,7 +421,7 @@ describe('transfers of several copiers', () => {
       await expect(read()).rejects.toThrow('cannot keep what was read: Error: ENOSPC');
       await until(() => transfers.active === 0, { what: 'the transfer to end' });
       await expect(read()).rejects.toThrow(NoRoom);
-      expect([readdirSync(folder), warnings.length]).toEqual([['.name'], 1]);
+      expect([readdirSync(folder), warnings.length]).toEqual([['.name', 'stuck', 'stuck.json'], 1]);
       told.now += FULL_MS;
       expect((await read()).equals(bytes)).toBe(true);
     },
