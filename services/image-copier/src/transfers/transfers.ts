@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TransferLeases, TransferOwnerName } from '@kuik/queue';
 import { RegistryError, type OpenBlob, type RepositoryClient } from '@kuik/registry';
-import { Admission, newEntry, type AdmissionParts, type Entry } from './admission.ts';
+import { Admission, newEntry, NoRoom, type AdmissionParts, type Entry } from './admission.ts';
 import { openLeft } from './left-spool.ts';
 import type { TransferReader } from './proof.ts';
 
@@ -64,6 +64,7 @@ export class Transfers {
     const entry = await this.#entry(reader);
     if ('at' in entry) return entry;
     entry.holds += 1;
+    let noRoom = false;
     try {
       await this.#admission.admit(entry, reader);
       const transfer = entry.transfer!;
@@ -72,9 +73,14 @@ export class Transfers {
       const blob = transfer.read(reader);
       if (reader.store) this.#store(entry, reader);
       return { blob };
+    } catch (error) {
+      noRoom = error instanceof NoRoom;
+      throw error;
     } finally {
       entry.holds -= 1;
       this.#leaveWhenIdle(entry);
+      // Its reader goes to another copier, which is to find it without an owner.
+      if (noRoom) await this.#closing.get(entry.key);
     }
   }
 
