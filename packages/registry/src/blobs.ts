@@ -41,12 +41,15 @@ async function sizeByRange(
   const { status, contentLength } = answer;
   if (![200, 206, 404, 416].includes(status))
     throw await requests.failure(`cannot read ${nameOf(requests, digest)}`, answer);
-  answer.discard();
+  // A byte, or a few words: read, they leave the connection to the next request. A whole blob is given up.
+  if (status === 200) answer.discard();
+  else await answer.readSmall();
   if (status === 404) return undefined;
-  // Nothing else has no first byte (RFC 9110 §15.5.17).
-  if (status === 416) return { size: 0 };
-  const total = /^bytes 0-0\/(\d{1,15})$/.exec(answer.header('content-range') ?? '')?.[1];
-  const size = status === 200 ? contentLength : total === undefined ? undefined : Number(total);
+  const range = status === 416 ? /^bytes \*\/(\d{1,15})$/ : /^bytes 0-0\/(\d{1,15})$/;
+  const told = range.exec(answer.header('content-range') ?? '')?.[1];
+  // Who says no more than that there is no first byte has none (RFC 9110 §15.5.17).
+  const total = told === undefined && status !== 416 ? undefined : Number(told ?? 0);
+  const size = status === 200 ? contentLength : total;
   if (size !== undefined) return { size };
   throw new RegistryError('invalid-response', `${nameOf(requests, digest)}: the registry states no size`);
 }

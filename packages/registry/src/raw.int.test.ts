@@ -51,6 +51,24 @@ const ok = (extra = '', bytes: Buffer | string = body) =>
   `HTTP/1.1 200 OK\r\nContent-Length: ${bytes.length}\r\n${extra}\r\n${bytes.toString('latin1')}`;
 const read = async (client: RepositoryClient) => (await readBlob(await client.openBlob(digest), 1000)).toString();
 
+describe('the size of a blob, from a registry that knows no HEAD', () => {
+  const [byte, none] = ['\r\n\r\nx', '\r\n\r\n'];
+  it.each<[string, string, number | undefined]>([
+    ['gives the first byte', `206 OK\r\nContent-Length: 1\r\nContent-Range: bytes 0-0/8${byte}`, 8],
+    ['has no first byte', `416 No\r\nContent-Length: 0${none}`, 0],
+    ['tells that there are none', `416 No\r\nContent-Length: 0\r\nContent-Range: bytes */0${none}`, 0],
+    ['gives no ranges, and tells the size', `416 No\r\nContent-Length: 0\r\nContent-Range: bytes */8${none}`, 8],
+    ['does not have it, in a word', `404 No\r\nContent-Length: 1${byte}`, undefined],
+  ])('is had over one connection when it %s', async (_what, answer, size) => {
+    const { client, requests, connections } = await against((request) =>
+      request.startsWith('HEAD') ? 'HTTP/1.1 405 No\r\nContent-Length: 0\r\n\r\n' : `HTTP/1.1 ${answer}`,
+    );
+    for (let round = 0; round < 3; round += 1) expect((await client.headBlob(digest))?.size).toBe(size);
+    // Blobs and small requests have connections of their own.
+    expect([requests.length, connections()]).toEqual([6, 2]);
+  });
+});
+
 describe('the raw path', () => {
   it('uses one connection for one request after another', async () => {
     const { client, requests, connections } = await against(() => ok());
