@@ -39,6 +39,8 @@ export const cacheStanza = z.object({
   platforms: z.array(z.string()).optional(),
   /** Platforms of the index that the cache does not hold: fetched from upstream when somebody pulls them. */
   platformsOnDemand: z.array(z.string()).optional(),
+  /** Platforms of the index that were wanted and that upstream did not have: the next copy asks for them again. */
+  platformsAbsent: z.array(z.string()).optional(),
   /** Platforms that no node of the cluster is known to run, kept because somebody pulled them. */
   platformsPulled: z.array(z.string()).optional(),
   bytes: int.optional(),

@@ -4,7 +4,7 @@ import { parseReference } from '@kuik/image';
 import type { Job, Payer } from '@kuik/queue';
 import { silentLogger } from '@kuik/runtime';
 import { type CopyParts, workOn } from './copy-loop.ts';
-import type { CopyResult } from './copy-stanza.ts';
+import { type CopyResult, described } from './copy-stanza.ts';
 import { decideJob } from './decide.ts';
 import { type CopyFailure, judgeFailure } from './judge.ts';
 import { sameTarget, UnreadImages } from './unread-images.ts';
@@ -37,6 +37,7 @@ const result: CopyResult = {
   bytesCopied: 60,
   platforms: ['linux/amd64', 'linux/arm64'],
   platformsOnDemand: [],
+  platformsAbsent: [],
   platformsPulled: [],
   blobs: { total: 4, copied: 2, mounted: 1, present: 1 },
 };
@@ -588,6 +589,16 @@ describe('decideJob and a copy that the resource describes', () => {
   ])('%s', (_name, stanza, described) => {
     const verdict = decideJob(payload, image({}, 'shop.example/app:1', { cache: stanza }));
     expect(verdict.do === 'copy' && verdict.target.described).toEqual(described);
+  });
+
+  it.each([
+    ['as whole', [], true],
+    ['without a platform that upstream lacked', ['linux/arm64'], false],
+  ])('%s, by the copy before', (_name, platformsAbsent, isRelied) => {
+    const first = decideJob(payload, image());
+    const told = first.do === 'copy' && described(image(), first.target, { ...result, platformsAbsent });
+    const verdict = decideJob(payload, image({}, 'shop.example/app:1', { cache: told as CacheStanza }));
+    expect(verdict.do === 'copy' && verdict.target.described !== undefined).toBe(isRelied);
   });
 
   it('is no other target than one of which nothing is known', () => {

@@ -9,6 +9,8 @@ export interface CopyResult {
   readonly platforms: readonly string[];
   /** Of the index, not in the cache. */
   readonly platformsOnDemand: readonly string[];
+  /** Wanted, and not to be had upstream. */
+  readonly platformsAbsent: readonly string[];
   /** Kept because they were pulled, not because a node runs them. */
   readonly platformsPulled: readonly string[];
   readonly blobs: {
@@ -71,6 +73,7 @@ export function described(image: CachedImage, target: CopyTarget, result: CopyRe
     tag: target.cacheTag,
     platforms: [...result.platforms],
     ...(result.platformsOnDemand.length === 0 ? {} : { platformsOnDemand: [...result.platformsOnDemand] }),
+    ...(result.platformsAbsent.length === 0 ? {} : { platformsAbsent: [...result.platformsAbsent] }),
     ...(result.platformsPulled.length === 0 ? {} : { platformsPulled: [...result.platformsPulled] }),
     ...referrersOf(image, result),
     ...publicOf(image, result),

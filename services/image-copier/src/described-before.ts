@@ -19,12 +19,12 @@ export interface DescribedStill extends PlatformsKept {
   readonly blobs: { readonly total: number; readonly copied: 0; readonly mounted: 0; readonly present: number };
 }
 
-/** What a stanza says of the copy under `tag`; undefined when it does not say all of it, or names a failure since. */
+/** What a stanza says of the copy under `tag`; undefined when it does not say all of it, names a failure since, or a platform that upstream may have by now. */
 export function describedBefore(stanza: CacheStanza | undefined, tag: string): DescribedBefore | undefined {
-  const { digest, mediaType, bytes, blobs, platforms, platformsOnDemand = [] } = stanza ?? {};
+  const { digest, mediaType, bytes, blobs, platforms, platformsOnDemand = [], platformsAbsent = [] } = stanza ?? {};
   if (stanza?.tag !== tag || stanza.error !== undefined || stanza.damaged !== undefined) return undefined;
   if (digest === undefined || mediaType === undefined || platforms === undefined) return undefined;
-  if (bytes === undefined || blobs === undefined) return undefined;
+  if (bytes === undefined || blobs === undefined || platformsAbsent.length > 0) return undefined;
   return { digest, mediaType, bytes, blobs, platforms, platformsOnDemand };
 }
 

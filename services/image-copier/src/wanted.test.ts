@@ -43,7 +43,11 @@ describe('platformsOf', () => {
     { platform: 'linux/s390x', digest: 'sha256:5', state: 'left' },
     { platform: 'linux/ppc64le', digest: 'sha256:6', state: 'absent' },
   ];
-  const kept = { platforms: ['linux/amd64', 'linux/arm64'], platformsOnDemand: ['linux/s390x'] };
+  const kept = {
+    platforms: ['linux/amd64', 'linux/arm64'],
+    platformsOnDemand: ['linux/s390x'],
+    platformsAbsent: ['linux/ppc64le'],
+  };
 
   it.each<[string, Wanted | undefined, string[]]>([
     ['everything was wanted', undefined, []],

@@ -32,6 +32,7 @@ interface PlatformState {
 export interface PlatformsKept {
   readonly platforms: string[];
   readonly platformsOnDemand: string[];
+  readonly platformsAbsent: string[];
   readonly platformsPulled: string[];
 }
 
@@ -48,6 +49,7 @@ export function platformsOf(found: readonly PlatformState[], wanted: Wanted | un
   return {
     platforms: named(({ state }) => state === 'held'),
     platformsOnDemand: named(({ state }) => state === 'left'),
+    platformsAbsent: named(({ state }) => state === 'absent'),
     platformsPulled: named(pulled),
   };
 }
