@@ -24,6 +24,7 @@ export {
   type RegistryAccessOptions,
   type RegistrySettings,
 } from './access.ts';
+export { answeringProcess } from './answering-process.ts';
 export { Breaker } from './breaker.ts';
 export { toldBreakers } from './told-breakers.ts';
 export { FINAL_WORDS, RegistryError, type AskedAs } from './errors.ts';

@@ -1,4 +1,4 @@
-import { TRANSFER_INSTANCE_HEADER } from '@kuik/contracts';
+import { answeringProcess } from '@kuik/registry';
 
 /** The process that answers at a copier's address, by the name that it gives itself; undefined when none does. */
 export type ProcessAt = (origin: string) => Promise<string | undefined>;
@@ -26,10 +26,4 @@ export function samePlace(processAt: ProcessAt): (origin: string) => Promise<boo
     before.set(origin, now);
     return true;
   };
-}
-
-async function answeringProcess(origin: string, signal: AbortSignal): Promise<string | undefined> {
-  const response = await fetch(`${origin}/v2/`, { signal, redirect: 'error' });
-  await response.body?.cancel();
-  return response.status === 200 ? (response.headers.get(TRANSFER_INSTANCE_HEADER) ?? '') : undefined;
 }

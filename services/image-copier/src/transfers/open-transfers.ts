@@ -3,6 +3,7 @@ import { METRICS, TRANSFER_ACCESS_HEADER } from '@kuik/contracts';
 import { toCacheRepository } from '@kuik/image';
 import type { BlobTurns, TransferLeases, TurnHolders } from '@kuik/queue';
 import {
+  answeringProcess,
   BufferPool,
   NO_CREDENTIALS,
   readReadersCertificate,
@@ -16,7 +17,7 @@ import type { CopierConfig } from '../config.ts';
 import type { CopyCredentials, CopyOrigin } from '../credentials.ts';
 import { bringingTurns } from './bringing-turns.ts';
 import { FormerSpools } from './former-spools.ts';
-import { answers, ownerAlive, processName } from './owner-alive.ts';
+import { ownerAlive, processName } from './owner-alive.ts';
 import type { TransferReader } from './proof.ts';
 import { ReaderTokens } from './reader-token.ts';
 import { renewedOnRefusal } from '../renewed-on-refusal.ts';
@@ -83,7 +84,7 @@ export function openTransfers(parts: OpenTransfersParts): OpenedTransfers {
   const bytes = metrics.counter(METRICS.transferBytes);
   const joins = metrics.counter(METRICS.transferJoins);
   const stores = metrics.counter(METRICS.transferStores);
-  const alive = ownerAlive(answers, () => clock.monotonic());
+  const alive = ownerAlive(answeringProcess, () => clock.monotonic());
   const looks = metrics.counter(METRICS.transferLeft);
   const former = new FormerSpools({
     leases,

@@ -10,8 +10,7 @@ describe('whether an owner is alive', () => {
     ['one that was there before it', processName(here, 'before'), false],
     ['a process at an address that does not answer', processName(gone, 'now'), false],
   ])('%s', async (_what, owner, expected) => {
-    const get = (url: string) =>
-      url === `${here}/v2/` ? Promise.resolve('now') : Promise.reject(new Error('refused'));
+    const get = (address: string) => (address === here ? Promise.resolve('now') : Promise.reject(new Error('refused')));
     expect(await ownerAlive(get, () => 0)(owner)).toBe(expected);
   });
 

@@ -1,5 +1,3 @@
-import { TRANSFER_INSTANCE_HEADER } from '@kuik/contracts';
-
 /** Longer than a busy process is silent, and well within what a proxy waits for a copier. */
 const PATIENCE_MS = 1_500;
 const REMEMBERED_MS = 1_000;
@@ -14,7 +12,7 @@ export function processName(address: string, instance: string): string {
  * readers would wait as long, and an owner that is only slow loses a transfer and nothing else. `get`: the instance that answers, or undefined.
  */
 export function ownerAlive(
-  get: (url: string, signal: AbortSignal) => Promise<string | undefined>,
+  get: (address: string, signal: AbortSignal) => Promise<string | undefined>,
   now: () => number,
 ): (owner: string) => Promise<boolean> {
   const known = new Map<string, { untilMs: number; answers: Promise<string | undefined> }>();
@@ -22,7 +20,7 @@ export function ownerAlive(
     const seen = known.get(address);
     if (seen !== undefined && seen.untilMs > now()) return seen.answers;
     if (known.size > 1_000) known.clear();
-    const answers = get(`${address}/v2/`, AbortSignal.timeout(PATIENCE_MS)).catch(() => undefined);
+    const answers = get(address, AbortSignal.timeout(PATIENCE_MS)).catch(() => undefined);
     known.set(address, { untilMs: now() + REMEMBERED_MS, answers });
     return answers;
   };
@@ -31,11 +29,4 @@ export function ownerAlive(
     const answered = await ask(address!);
     return answered !== undefined && (instance === undefined || instance === answered);
   };
-}
-
-/** Over HTTP, to our own kind. */
-export async function answers(url: string, signal: AbortSignal): Promise<string | undefined> {
-  const response = await fetch(url, { signal, redirect: 'error' });
-  await response.body?.cancel();
-  return response.status === 200 ? (response.headers.get(TRANSFER_INSTANCE_HEADER) ?? '') : undefined;
 }
