@@ -51,6 +51,12 @@ describe('a blob that copiers read for everybody', () => {
     expect([counted, told.asked]).toEqual([[count], asked]);
   });
 
+  it('is read alone when the first one left no time for another', async () => {
+    const { told, counted, client } = world(1, 9_999);
+    expect(await client.openBlob(DIGEST)).toBe(alone);
+    expect([counted, told.asked]).toEqual([['alone-owner-away'], 1]);
+  });
+
   it.each(['refused', 'timeout'] as const)(
     'is read alone from any registry while copiers cannot be reached: %s',
     async (code) => {

@@ -104,7 +104,8 @@ export class SharedReads {
               .cache(this.#endpoint(url), name, { requestId, headers })
               .openBlob(digest, { ...request, ...given, verify: false });
           const what = `blob ${digest} of ${repositoryName(repository)}`;
-          const got = await this.#round(urls, { host: repository.host, what, startedMs, signal: request.signal }, ask);
+          const wanted = { host: repository.host, what, startedMs, signal: request.signal };
+          const got = await this.#round(urls, wanted, ask);
           if (typeof got !== 'string') return got;
           const allAway = got === 'alone-no-owner' || got === 'alone-owner-away';
           const next = afterVainRound({ begun, allAway, known: owners.known, sinceMs: now() - startedMs });
@@ -117,7 +118,7 @@ export class SharedReads {
 
   /** Asks these copiers one after another: the blob, or why it is to be had alone. Throws what upstream said to one of them. */
   async #round(urls: readonly string[], wanted: Wanted, ask: Ask): Promise<OpenBlob | SharedResult> {
-    const { owners, count } = this.#options;
+    const { owners, patienceMs, count, now } = this.#options;
     const { host, what } = wanted;
     const gone = new Set<string>();
     let alone: SharedResult = 'alone-no-owner';
@@ -125,6 +126,8 @@ export class SharedReads {
     for (const url of urls) {
       if (gone.has(url)) continue;
       if ((asked += 1) > ASKED_MAX) break;
+      // There is to be time for one look at whether it lives.
+      if (asked > 1 && this.#untilMs(wanted) - now() < patienceMs / 2) break;
       // Where the question is now: a copier sends us on to who owns the transfer.
       let at = url;
       try {
@@ -158,17 +161,20 @@ export class SharedReads {
     return alone;
   }
 
-  /** One copier's answer. All are waited for together as long as upstream may take, each at least as long as the patience lasts. */
-  #ask(
-    { host, startedMs, signal }: Wanted,
-    at: () => string,
-    ask: (signal: AbortSignal) => Promise<OpenBlob>,
-  ): Promise<OpenBlob> {
-    const { patienceMs, boundMs, processAt, now } = this.#options;
+  /** Until when copiers are waited for, all together: as long as upstream may take, and one as long as the patience lasts. */
+  #untilMs({ host, startedMs }: Wanted): number {
+    const { patienceMs, boundMs } = this.#options;
+    return startedMs + Math.max(boundMs(host), patienceMs);
+  }
+
+  /** One copier's answer. */
+  #ask(wanted: Wanted, at: () => string, ask: (signal: AbortSignal) => Promise<OpenBlob>): Promise<OpenBlob> {
+    const { patienceMs, processAt, now } = this.#options;
+    const { signal } = wanted;
     const same = samePlace(processAt);
     return whileAlive((left) => ask(signal === undefined ? left : AbortSignal.any([signal, left])), {
       patienceMs,
-      untilMs: Math.max(startedMs + boundMs(host), now() + patienceMs),
+      untilMs: this.#untilMs(wanted),
       lives: () => same(at()),
       now,
     });
