@@ -17,14 +17,16 @@ const [shared, alone] = [{ totalSize: 1 }, { totalSize: 2 }] as [OpenBlob, OpenB
 const WAITS = { timeouts: { connectMs: 1, idleMs: 1 }, patienceMs: 4, boundMs: () => 10_000 };
 
 /** Two copiers that do not answer the first `away` times that they are asked; each time takes `stepMs`. */
-function world(away: number, stepMs = 0, code: RegistryErrorCode = 'refused') {
+function world(away: number, stepMs = 0, code: RegistryErrorCode = 'refused', status?: number) {
   const told = { now: 0, asked: 0 };
   const counted: SharedResult[] = [];
   const owners = new Owners(() => 0);
   for (const n of [1, 2]) owners.told({ url: `http://10.0.0.${n}:7440` });
   const openBlob = (): Promise<OpenBlob> => {
     told.now += stepMs;
-    return (told.asked += 1) > away ? Promise.resolve(shared) : Promise.reject(new RegistryError(code, 'away'));
+    return (told.asked += 1) > away
+      ? Promise.resolve(shared)
+      : Promise.reject(new RegistryError(code, 'away', status === undefined ? {} : { status }));
   };
   const reads = new SharedReads({
     registry: { cache: () => ({ openBlob }) } as unknown as Pick<RegistryAccess, 'cache'>,
@@ -49,6 +51,17 @@ describe('a blob that copiers read for everybody', () => {
     const { told, counted, client } = world(away, stepMs);
     expect(await client.openBlob(DIGEST, { offset })).toBe(from);
     expect([counted, told.asked]).toEqual([[count], asked]);
+  });
+
+  it.each([
+    ['by the next one when the first has no room', 1, shared, 'shared'],
+    ['alone when none has room', 2, alone, 'alone-no-room'],
+  ] as const)('is read %s', async (_what, full, from, count) => {
+    const { told, counted, client, other } = world(full, 0, 'server-error', 507);
+    expect(await client.openBlob(DIGEST)).toBe(from);
+    expect([counted, told.asked]).toEqual([[count], 2]);
+    // It answered: it is asked for the next blob.
+    expect(await other.openBlob(DIGEST)).toBe(shared);
   });
 
   it('is read alone when the first one left no time for another', async () => {

@@ -59,8 +59,9 @@ interface Wanted {
 }
 
 const AWAY: ReadonlySet<RegistryErrorCode> = new Set(['refused', 'timeout', 'dns', 'truncated']);
-/** Answers of a copier that say why it gives nothing: its disk is full; upstream does not answer it, now or for a while. */
-const WHY_ALONE: Readonly<Record<number, SharedResult>> = { 507: 'alone-no-room', 504: 'alone-upstream-silent' };
+const NO_ROOM = 'alone-no-room';
+/** Answers of a copier that say why it gives nothing: its disk is full, the next one's may not be; upstream does not answer it, now or for a while. */
+const WHY_ALONE: Readonly<Record<number, SharedResult>> = { 507: NO_ROOM, 504: 'alone-upstream-silent' };
 /** Copiers asked before upstream is asked by ourselves. */
 const ASKED_MAX = 2;
 /** Between two rounds over them, with jitter. */
@@ -152,9 +153,11 @@ export class SharedReads {
           throw upstreamsWord(error, what);
         }
         const away = error instanceof LeftUnanswered || AWAY.has(error.code);
-        alone = away ? 'alone-owner-away' : (WHY_ALONE[error.status ?? 0] ?? 'alone-owner-failed');
-        if (!away) break;
-        owners.spare(at);
+        const why = away ? 'alone-owner-away' : (WHY_ALONE[error.status ?? 0] ?? 'alone-owner-failed');
+        // Who has no room answered, whoever else does not.
+        if (alone !== NO_ROOM) alone = why;
+        if (!away && why !== NO_ROOM) break;
+        if (away) owners.spare(at);
         gone.add(at);
       }
     }
