@@ -136,7 +136,7 @@ export interface BlobRequest {
   /** Hash a whole body and hold the last <= 1 MiB back until the digest agrees. Ignored for ranges. Default true. */
   verify?: boolean;
   signal?: AbortSignal;
-  /** The registry sends on to there: whose answer is waited for from now on. */
+  /** The registry sends on to there: whose answer is waited for from now on. What it throws ends the request: nobody is asked there. */
   onSentOn?: (to: URL) => void;
 }
 

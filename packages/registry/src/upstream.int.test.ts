@@ -193,6 +193,16 @@ describe('redirects', () => {
     expect(there.map(({ auth, range }) => [auth, range])).toEqual(there.map(() => ['none', 'bytes=100-']));
   });
 
+  it('asks nobody there when who hears of it throws', async () => {
+    faults.host(HUB).on({ kind: 'blob' }).redirect('blobs.example.test');
+    const known = new Error('known to be away');
+    const onSentOn = (): void => {
+      throw known;
+    };
+    await expect(client(HUB).openBlob(layer, { onSentOn })).rejects.toBe(known);
+    expect(upstreams.requests('blobs.example.test')).toEqual([]);
+  });
+
   it('gives up in a circle', async () => {
     faults
       .host(HUB)

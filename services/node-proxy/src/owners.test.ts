@@ -60,6 +60,17 @@ describe('whom a proxy asks for a blob', () => {
     expect(owners.order('up.test', digestOf(7))[0]).toBe(best);
   });
 
+  it('says who did not answer, for as long as that counts', () => {
+    const { owners, at } = three();
+    owners.spare('http://gone.test:7440');
+    owners.spare(url(1), 'slow.test');
+    expect([owners.spares('http://gone.test:7440'), owners.spares(url(1)), owners.spares(url(1), 'slow.test')]).toEqual(
+      [true, false, true],
+    );
+    at(5_000);
+    expect([owners.spares('http://gone.test:7440'), owners.spares(url(1), 'slow.test')]).toEqual([false, false]);
+  });
+
   it('is no address that makes no sense', () => {
     const { owners } = three();
     for (const bad of ['no url', 'file:///etc/passwd', 'https://x.test']) owners.told({ url: bad });

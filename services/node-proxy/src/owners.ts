@@ -45,6 +45,12 @@ export class Owners {
     spared.set(host, this.#now() + SPARED_MS);
   }
 
+  /** It did not answer a moment ago, whatever it was asked for; `host`: or this registry's. */
+  spares(url: string, host = ALL_HOSTS): boolean {
+    const untilMs = this.#sparedUntilMs.get(url);
+    return [ALL_HOSTS, host].some((of) => (untilMs?.get(of) ?? -Infinity) > this.#now());
+  }
+
   get known(): number {
     return this.#live().length;
   }
@@ -52,8 +58,7 @@ export class Owners {
   /** Whom to ask for a blob, best first. `insist`: those that are spared as well, last. */
   order(host: string, digest: string, { insist = false } = {}): string[] {
     const weigh = (url: string): string => createHash('sha256').update(`${url}\n${host}\n${digest}`).digest('hex');
-    const spared = (url: string): boolean =>
-      [ALL_HOSTS, host].some((of) => (this.#sparedUntilMs.get(url)?.get(of) ?? -Infinity) > this.#now());
+    const spared = (url: string): boolean => this.spares(url, host);
     const ordered = this.#live()
       .map((url) => ({ url, weight: weigh(url) }))
       .sort((a, b) => (a.weight < b.weight ? 1 : -1))

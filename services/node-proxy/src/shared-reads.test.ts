@@ -80,6 +80,63 @@ describe('a blob that copiers read for everybody', () => {
   );
 });
 
+/** Three copiers; all send on to the one that is `owner`, where nobody can connect. */
+function behindDoors() {
+  const tried: string[] = [];
+  const owner = 'http://10.0.0.9:7440';
+  const owners = new Owners(() => 0);
+  for (const url of [owner, 'http://10.0.0.1:7440', 'http://10.0.0.2:7440']) owners.told({ url });
+  const reads = new SharedReads({
+    registry: {
+      cache: ({ url }) =>
+        ({
+          openBlob: (_digest: string, { onSentOn }: BlobRequest) => {
+            tried.push(url);
+            if (url !== owner) onSentOn!(new URL(`${owner}/v2/app`));
+            tried.push('owner');
+            return Promise.reject(new RegistryError('refused', 'nobody there'));
+          },
+        }) as unknown as RepositoryClient,
+    },
+    cache: { url: 'http://cache' },
+    owners,
+    ...WAITS,
+    processAt: () => Promise.resolve('one'),
+    count: () => undefined,
+    now: () => 0,
+  });
+  const client = reads.over(
+    { openBlob: () => Promise.resolve(alone) } as unknown as RepositoryClient,
+    app,
+    false,
+    'r-1',
+  );
+  /** The digest of a blob whose first door is not the owner itself. */
+  const blobs = Array.from({ length: 20 }, (_, n) => `sha256:${String(n).padStart(64, '0')}`);
+  const digests = blobs.filter((digest) => owners.order(app.host, digest)[0] !== owner);
+  return { tried, client, digests };
+}
+
+describe('an owner that nobody can connect to', () => {
+  it('is tried once, whoever sends there', async () => {
+    const { tried, client, digests } = behindDoors();
+    for (const digest of digests) expect(await client.openBlob(digest)).toBe(alone);
+    expect(tried.filter((one) => one === 'owner')).toEqual(['owner']);
+    // Of the first blob two are asked, of each other one: the next one sends to the same.
+    expect(tried.length).toBe(1 + 2 + digests.length - 1);
+  });
+
+  it('is tried again for the rest of a body: it may be back', async () => {
+    const { tried, client, digests } = behindDoors();
+    const stop = new AbortController();
+    await client.openBlob(digests[0]!);
+    const rest = client.openBlob(digests[0]!, { offset: 7, signal: stop.signal });
+    stop.abort();
+    expect(await rest).toBe(alone);
+    expect(tried.filter((one) => one === 'owner').length).toBe(2);
+  });
+});
+
 /** Two copiers that answer only what `release` says, and what is asked of them. */
 function waiting(processAt: (origin: string, looks: number) => string | undefined, { sentOn = false } = {}) {
   const told = { now: 0, looks: 0 };

@@ -55,6 +55,8 @@ interface Wanted {
   readonly what: string;
   /** When the first of all rounds began; monotonic. */
   readonly startedMs: number;
+  /** The client has a part of the body already: who did not answer may be back. */
+  readonly begun: boolean;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -105,7 +107,7 @@ export class SharedReads {
               .cache(this.#endpoint(url), name, { requestId, headers })
               .openBlob(digest, { ...request, ...given, verify: false });
           const what = `blob ${digest} of ${repositoryName(repository)}`;
-          const wanted = { host: repository.host, what, startedMs, signal: request.signal };
+          const wanted = { host: repository.host, what, startedMs, begun, signal: request.signal };
           const got = await this.#round(urls, wanted, ask);
           if (typeof got !== 'string') return got;
           const allAway = got === 'alone-no-owner' || got === 'alone-owner-away';
@@ -120,7 +122,7 @@ export class SharedReads {
   /** Asks these copiers one after another: the blob, or why it is to be had alone. Throws what upstream said to one of them. */
   async #round(urls: readonly string[], wanted: Wanted, ask: Ask): Promise<OpenBlob | SharedResult> {
     const { owners, patienceMs, count, now } = this.#options;
-    const { host, what } = wanted;
+    const { host, what, begun } = wanted;
     const gone = new Set<string>();
     let alone: SharedResult = 'alone-no-owner';
     let asked = 0;
@@ -131,15 +133,22 @@ export class SharedReads {
       if (asked > 1 && this.#untilMs(wanted) - now() < patienceMs / 2) break;
       // Where the question is now: a copier sends us on to who owns the transfer.
       let at = url;
+      const onSentOn = ({ origin }: URL): void => {
+        // Whoever else is asked sends us there as well.
+        if (gone.has(origin) || (!begun && owners.spares(origin))) throw new LeftUnanswered('KnownAway');
+        at = origin;
+      };
       try {
         const blob = await this.#ask(
           wanted,
           () => at,
-          (left) => ask(url, { signal: left, onSentOn: (to) => void (at = to.origin) }),
+          (left) => ask(url, { signal: left, onSentOn }),
         );
         count('shared');
         return blob;
       } catch (error) {
+        if (error instanceof LeftUnanswered && error.why === 'KnownAway')
+          return alone === 'alone-no-owner' ? 'alone-owner-away' : alone;
         if (error instanceof LeftUnanswered && error.why === 'WaitedEnough') {
           // It waits for this registry, and so would the next one.
           for (const one of [url, at]) owners.spare(one, host);

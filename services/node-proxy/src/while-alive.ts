@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Why an answer is not waited for any longer. */
-export type WhyLeft = 'NoSignOfLife' | 'WaitedEnough';
+/** Why an answer is not waited for (any longer). */
+export type WhyLeft = 'NoSignOfLife' | 'WaitedEnough' | 'KnownAway';
 
 /** Who was asked was left without an answer. */
 export class LeftUnanswered extends Error {
