@@ -75,9 +75,11 @@ export class Owners {
     for (const [url, seenMs] of this.#seenMs) {
       if (this.#now() - seenMs <= SILENT_MS) continue;
       this.#seenMs.delete(url);
-      this.#sparedUntilMs.delete(url);
       this.#instances.delete(url);
     }
+    // Also of those that we were sent on to, or that left.
+    for (const [url, hosts] of this.#sparedUntilMs)
+      if (Math.max(...hosts.values()) <= this.#now()) this.#sparedUntilMs.delete(url);
     this.trusted.splice(0, Infinity, ...[...this.#seenMs.keys()].map((url) => new URL(url).host));
   }
 }
