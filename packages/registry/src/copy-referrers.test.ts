@@ -315,6 +315,22 @@ describe('a round of what refers to an image', () => {
       else expect(await listed(image.digest)).toEqual([sbom.digest]);
     });
 
+    it('stays listed when another image that lists the same manifest meets its bounds', async () => {
+      const second = await makeArtifact({ seed: 'second', subject: image.root });
+      await push(second);
+      await fallback(image.digest, describe_(sbom), describe_(second));
+      await runIndex('1');
+      const whole = await target.openManifest(referrersTag(image.digest));
+      const many = Array.from({ length: REFERRERS_MAX - 1 }, (_, at) => ({
+        ...describe_(signature),
+        digest: `sha256:${at.toString(16).padStart(64, '0')}`,
+      }));
+      await fallback(index.digest, ...many);
+      expect((await runIndex('1')).problem).toBeDefined();
+      expect(await listed(image.digest)).toEqual([sbom.digest, second.digest]);
+      expect((await target.openManifest(referrersTag(image.digest))).bytes.equals(whole.bytes)).toBe(true);
+    });
+
     it('is not read again when it is one of them itself', async () => {
       registry.answerReferrers('up.test', 'app', (digest) => (digest === image.digest ? [describe_(signature)] : []));
       expect(await runIndex('1')).toEqual({ count: 1, root: 2, below: ['referrers', 'referrers'] });

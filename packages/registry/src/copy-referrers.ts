@@ -4,7 +4,7 @@ import { RegistryError } from './errors.ts';
 import { listedTags } from './listed-tags.ts';
 import type { Descriptor } from './plan.ts';
 import type { RepositoryClient } from './port.ts';
-import { referrersIndex, referrersOf } from './referrers.ts';
+import { referrersIndex, referrersOf, taggedReferrers } from './referrers.ts';
 
 const INDEX = 'application/vnd.oci.image.index.v1+json';
 /** Bounds of one image: what is about it is small, whoever may write to its repository decides how much there is. */
@@ -142,7 +142,7 @@ export class ReferrersRound {
       this.#withApi = false;
       this.#options.onNoApi?.();
     }
-    const [came, kept]: [string[], Descriptor[]] = [[], []];
+    const came: string[] = [];
     for (const one of found.descriptors) {
       if (!this.#seen.has(one.digest)) {
         this.#seen.add(one.digest);
@@ -151,10 +151,19 @@ export class ReferrersRound {
           came.push(one.digest);
         }
       }
-      if (this.#copied.has(one.digest)) kept.push(one);
     }
+    const kept = await this.#kept(subject, found.descriptors);
     await this.#writeIndex(subject, kept, kept.length === found.descriptors.length ? found.index?.bytes : undefined);
     return came;
+  }
+
+  /** What the target has of it: what came, and what another image's copy had listed there before, which is not of this one's bounds. */
+  async #kept(subject: string, found: readonly Descriptor[]): Promise<readonly Descriptor[]> {
+    const kept = found.filter(({ digest }) => this.#copied.has(digest));
+    if (kept.length === 0 || kept.length === found.length) return kept;
+    const { descriptors } = await taggedReferrers(this.#options.target, subject, this.#call);
+    const there = new Set(descriptors.map(({ digest }) => digest));
+    return found.filter(({ digest }) => this.#copied.has(digest) || there.has(digest));
   }
 
   /** As the source's own list says; without one a tag may be there, but of one below the image that is not looked after. */
