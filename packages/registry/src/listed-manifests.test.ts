@@ -22,23 +22,32 @@ describe('listedManifests', () => {
 
   it('tells what an index lists, there or not, and indexes below it', async () => {
     const client = await world();
-    expect(await listedManifests(client, inner.digest)).toEqual(children);
-    expect(await listedManifests(client, outer.digest)).toEqual([image.digest, inner.digest, ...children]);
+    expect(await listedManifests(client, inner.digest)).toEqual({ digests: children, complete: true });
+    const digests = [image.digest, inner.digest, ...children];
+    expect(await listedManifests(client, outer.digest)).toEqual({ digests, complete: true });
+  });
+
+  it('tells that an index below it is not there', async () => {
+    const client = memoryRegistry().repository(HOST, 'app');
+    await client.putManifest('tag', outer.root.bytes, outer.root.mediaType);
+    const digests = [image.digest, inner.digest];
+    expect(await listedManifests(client, outer.digest)).toEqual({ digests, complete: false });
   });
 
   it('tells none of an image, and that nothing is known of what is not there', async () => {
     const client = await world();
-    expect(await listedManifests(client, image.digest)).toEqual([]);
+    expect(await listedManifests(client, image.digest)).toEqual({ digests: [], complete: true });
     expect(await listedManifests(client, children[0]!)).toBeUndefined();
   });
 
-  it.each<[RegistryError['code'], unknown]>([
-    ['rejected', []],
-    ['digest-mismatch', 'throws'],
-    ['refused', 'throws'],
-  ])('a registry that answers %s: %j', async (code, told) => {
+  it.each<[RegistryError['code'], number | undefined, unknown]>([
+    ['rejected', undefined, { digests: [], complete: true }],
+    ['rejected', 400, 'throws'],
+    ['digest-mismatch', undefined, 'throws'],
+    ['refused', undefined, 'throws'],
+  ])('a manifest that is read as %s (status %s): %j', async (code, status, told) => {
     const client = await world(() => {
-      throw new RegistryError(code, 'no');
+      throw new RegistryError(code, 'no', status === undefined ? {} : { status });
     });
     expect(await listedManifests(client, outer.digest).catch(() => 'throws')).toEqual(told);
   });

@@ -4,26 +4,36 @@ import type { RepositoryClient } from './port.ts';
 
 const INDEX = /\.(?:index|manifest\.list)\./;
 const MAX = 1_000;
-/** What is no index, or must not be read, lists nothing. */
+/** What is no index, or must not be read, lists nothing; so said by its bytes, not by an answer of the registry. */
 const NO_INDEX: readonly string[] = ['rejected', 'too-large'];
 
+export interface ListedManifests {
+  /** Whether they are there or not. */
+  readonly digests: readonly string[];
+  /** Whether every index below it was there to be read: what it lists is the same for ever then. */
+  readonly complete: boolean;
+}
+
 /**
- * Digests of the manifests that an index lists, and those that indexes below it list, whether they are there or not: none for an image. Undefined
- * when the registry does not have it. Throws RegistryError when it cannot be asked, or has other bytes.
+ * Digests of the manifests that an index lists, and those that indexes below it list: none for an image. Undefined when the registry does not have
+ * it. Throws RegistryError when it cannot be asked, or has other bytes.
  */
 export async function listedManifests(
   client: Pick<RepositoryClient, 'openManifest'>,
   reference: string,
   options: { signal?: AbortSignal } = {},
-): Promise<readonly string[] | undefined> {
+): Promise<ListedManifests | undefined> {
   const children = await childrenOf(client, reference, options);
   if (children === undefined) return undefined;
+  let complete = true;
   const found = new Map(children.map((child) => [child.digest, child]));
   for (const { digest, mediaType } of found.values()) {
     if (!INDEX.test(mediaType) || found.size > MAX) continue;
-    for (const child of (await childrenOf(client, digest, options)) ?? []) found.set(child.digest, child);
+    const below = await childrenOf(client, digest, options);
+    if (below === undefined) complete = false;
+    for (const child of below ?? []) found.set(child.digest, child);
   }
-  return [...found.keys()];
+  return { digests: [...found.keys()], complete };
 }
 
 async function childrenOf(
@@ -37,7 +47,7 @@ async function childrenOf(
   } catch (error) {
     if (!(error instanceof RegistryError)) throw error;
     if (error.code === 'not-found') return undefined;
-    if (NO_INDEX.includes(error.code)) return [];
+    if (NO_INDEX.includes(error.code) && error.status === undefined) return [];
     throw error;
   }
 }

@@ -82,13 +82,12 @@ export class Families {
       const key = `${repository}@${anchor}`;
       const listed =
         this.#listed.get(key) ??
-        (await listedManifests(client, digest ?? anchor, { signal }).catch((error: unknown) => {
+        (await this.#read(client, digest ?? anchor, key, signal).catch((error: unknown) => {
           if (!isOfOneManifest(error)) throw error;
           unread = error;
           return undefined;
         }));
       if (listed === undefined) continue;
-      this.#remember(key, listed);
       for (const one of listed) if (subjects.has(one)) digests.add(one);
     }
     return { digests, unread };
@@ -111,6 +110,18 @@ export class Families {
       unread ??= family.unread;
     }
     return { digests, unread };
+  }
+
+  /** Remembered unless an index below it is not there: that one may come yet. */
+  async #read(
+    client: Pick<RepositoryClient, 'openManifest'>,
+    reference: string,
+    key: string,
+    signal: AbortSignal,
+  ): Promise<readonly string[] | undefined> {
+    const found = await listedManifests(client, reference, { signal });
+    if (found?.complete === true) this.#remember(key, found.digests);
+    return found?.digests;
   }
 
   #remember(key: string, listed: readonly string[]): void {

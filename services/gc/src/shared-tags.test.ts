@@ -326,6 +326,32 @@ describe('tags that several resources need', () => {
       });
     });
 
+    it('it stays with an image that lists it by an index that was not there when the image was first looked at', async () => {
+      const inner = `sha256:${hex('4')}`;
+      const mediaType = 'application/vnd.oci.image.index.v1+json';
+      const outer = JSON.stringify({ schemaVersion: 2, manifests: [{ mediaType, digest: inner, size: 1 }] });
+      world.manifests.set(other, outer);
+      world.manifests.set(inner, index(`sha256:${hex('5')}`));
+      second('docker.io/library/nginx:2', other);
+      world.tags.delete('docker.io/library/two:1');
+      world.reading = (reference) => {
+        if (reference === inner) throw new RegistryError('not-found', 'not yet');
+      };
+      await passGrace();
+      expect(world.image('one')).toBeUndefined();
+      world.reading = () => undefined;
+      const signed = `sha256-${hex('5')}.sig`;
+      world.add({
+        name: 'three',
+        spec: { sourceImage: `docker.io/library/nginx@sha256:${hex('5')}` },
+        status: { usedBy: { forUid: 'uid-three', count: 0 } },
+      });
+      world.tags.set(at(signed), signature);
+      await passGrace();
+      expect(world.image('three')).toBeUndefined();
+      expect(left()).toContain(signed);
+    });
+
     it('it stays with a resource that comes while the manifests of the others are read', async () => {
       second('docker.io/library/nginx:2', other);
       world.tags.delete('docker.io/library/two:1');
