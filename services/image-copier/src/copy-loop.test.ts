@@ -578,6 +578,7 @@ describe('decideJob and a copy that the resource describes', () => {
   const cache: CacheStanza = { forUid: 'u1', tag: '1', ...whole };
   const error = { code: 'KUIK-CPY-500', message: 'no', at: '2026-11-21T10:00:00Z' };
   const others: CacheStanza = { ...cache, platformsOnDemand: ['linux/arm64'] };
+  const condemned = { forUid: 'u1', condemnedAt: '2026-11-21T10:00:00Z', reason: 'Unused', epoch: 1 };
   it.each<[string, CacheStanza, object | undefined]>([
     ['in full', cache, { ...whole, platformsOnDemand: [] }],
     ['with platforms on demand', others, { ...whole, platformsOnDemand: ['linux/arm64'] }],
@@ -599,6 +600,19 @@ describe('decideJob and a copy that the resource describes', () => {
     const told = first.do === 'copy' && described(image(), first.target, { ...result, platformsAbsent });
     const verdict = decideJob(payload, image({}, 'shop.example/app:1', { cache: told as CacheStanza }));
     expect(verdict.do === 'copy' && verdict.target.described !== undefined).toBe(isRelied);
+  });
+
+  it.each<[string, boolean, CachedImage['status']]>([
+    ['another worker had the job before', true, { cache }],
+    ['gc had begun to take it away', false, { cache, removal: { ...condemned, removedAt: '2026-11-21T11:00:00Z' } }],
+  ])('is not relied on when %s', (_name, takenOver, status) => {
+    const verdict = decideJob(payload, image({}, 'shop.example/app:1', status), takenOver);
+    expect(verdict.do === 'copy' && 'described' in verdict.target).toBe(false);
+  });
+
+  it('is relied on while it is only condemned', () => {
+    const verdict = decideJob(payload, image({}, 'shop.example/app:1', { cache, removal: condemned }));
+    expect(verdict.do === 'copy' && 'described' in verdict.target).toBe(true);
   });
 
   it('is no other target than one of which nothing is known', () => {

@@ -77,7 +77,9 @@ export function decideJob(job: CopyJob, image: CachedImage | undefined, takenOve
   // What was damaged may have been taken away since: then it is missing.
   const verify = (job.verify === true || doubted.length > 0) && !forced ? cache?.digest : undefined;
   const tag = cacheTag(reference);
-  const described = describedBefore(cache, tag);
+  // A copy since then by another worker, which may have died before it said what it brought, or of what gc took away, is read anew.
+  const isDoubtful = takenOver || stanzaOf(image, 'removal')?.removedAt !== undefined;
+  const described = isDoubtful ? undefined : describedBefore(cache, tag);
   return {
     do: 'copy',
     target: {
