@@ -5,6 +5,7 @@ import type { Clock, Logger, Metrics } from '@kuik/runtime';
 import { readClaims, type CacheClaim } from './cache-tags.ts';
 import type { Condemnation } from './condemnation.ts';
 import { CONFIRM_BATCH, type HolderVerdict } from './confirm-holders.ts';
+import { isOfOneManifest } from './referrer-tags.ts';
 import type { Removal, RemovalOutcome } from './removal.ts';
 import { verdict, type Verdict } from './verdict.ts';
 
@@ -78,7 +79,10 @@ export class Collection {
         if (found.do === 'keep') await condemnation.keep(image, found.reason, signal);
         else await condemnation.condemn(image, found.reason, now, signal);
       } catch (error) {
-        if (!changedMeanwhile(error)) failures.push(error);
+        // One manifest that the cache cannot give says nothing of others; when it can give none the removals end at the first.
+        if (isOfOneManifest(error))
+          this.#options.log.warn('tag cannot be read in the cache', { image: image.spec.sourceImage, error });
+        else if (!changedMeanwhile(error)) failures.push(error);
       }
     }
     if (failures.length > 0) throw failures[0];

@@ -140,6 +140,29 @@ describe('an image that has expired', () => {
     expect(world.events).toEqual(['Expiring', 'Kept']);
   });
 
+  it.each<[string, () => void]>([
+    ['used again', () => undefined],
+    ['used and copied again', () => world.recordCopy(1_000)],
+  ])('%s after its removal began, its tag damaged: it is not promised, and others go', async (_how, then) => {
+    world.add();
+    await round();
+    world.pass(9);
+    world.cacheDown = true;
+    await expect(round()).rejects.toThrow();
+    world.cacheDown = false;
+    used();
+    then();
+    world.add({ name: 'other' }, '2');
+    world.reading = (reference) => {
+      if (reference === '1') throw new RegistryError('server-error', 'damaged', { status: 500 });
+    };
+    await round();
+    world.pass(9);
+    await round();
+    expect(world.image()?.status?.removal?.removedAt).toBeDefined();
+    expect(world.image('other')).toBeUndefined();
+  });
+
   it('used and found in the cache again while its tag goes: that copy does not count, and is made again', async () => {
     world.add();
     await round();
