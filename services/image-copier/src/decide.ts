@@ -44,6 +44,8 @@ export interface CopyTarget {
   readonly pin?: { readonly digest: string; readonly tag: string };
   /** Part of it may be in the cache: a worker fell silent over this copy, or it was tried before. */
   readonly begun: boolean;
+  /** The job had been worked on before, and nobody told what came of it: its tag may be there without what refers to it. */
+  readonly takenOver?: true;
   /** What the resource says of the copy: one that is found as it was need not be read again. Absent: nothing that could be relied on. */
   readonly described?: DescribedBefore;
   /** What of an index is copied; absent: all. */
@@ -92,6 +94,7 @@ export function decideJob(job: CopyJob, image: CachedImage | undefined, takenOve
       ...(doubted.length === 0 ? {} : { doubted }),
       ...(pin !== undefined && isDigest(pin) ? { pin: { digest: pin, tag: anchorTag(pin) } } : {}),
       begun: takenOver || cache !== undefined,
+      ...(takenOver ? { takenOver } : {}),
       ...(described === undefined ? {} : { described }),
       ...(job.platforms === undefined ? {} : { wanted: wantedOf(job.platforms, job.pulled, image) }),
       ...(job.requestId === undefined ? {} : { requestId: job.requestId }),

@@ -403,6 +403,20 @@ describe('a copy into the cache', () => {
     expect(copies.failureOf(looked?.failure)).toMatchObject(told);
   });
 
+  it('brings what refers to a platform when a worker died between the tag and that', async () => {
+    const [sig] = cosignTags(image.platforms['linux/amd64']!);
+    await push(signature, sig);
+    const death = new AbortController();
+    does = ({ host, operation, reference }) => {
+      if (host === HOST && operation === 'head-manifest' && reference === sig) death.abort();
+    };
+    await expect(copies.copy(target(), () => undefined, death.signal)).rejects.toMatchObject({ code: 'aborted' });
+    does = () => undefined;
+    expect((await cache.headManifest('1')).digest).toBe(image.digest);
+    expect((await copy({ begun: true, takenOver: true })).referrers).toEqual({ count: 1 });
+    expect((await cache.headManifest(sig!)).digest).toBe(signature.digest);
+  });
+
   it('brings what refers to the platforms that are kept, and nothing about those left on demand or about attestations', async () => {
     const [amd64, arm64] = ['linux/amd64', 'linux/arm64'].map((platform) => image.platforms[platform]!);
     const subjects = [amd64!, arm64!];

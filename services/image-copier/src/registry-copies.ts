@@ -164,7 +164,8 @@ export function registryCopies({
             ? await describeSkipped(made, target, to, copy, { foreignLayers, onBlob: met(target), signal })
             : made;
         // A copy that found its tag right is two requests: what came to refer to it since shows when somebody asks for it.
-        const refer = referrers && (!made.skipped || target.thorough || looks.size > 0);
+        const wantsLook = target.thorough || target.takenOver === true;
+        const refer = referrers && (!made.skipped || wantsLook || looks.size > 0);
         const found = refer ? await lookBelow(held) : {};
         const publicAt = upstream.at();
         const { manifests: _below, ...result } = held;
