@@ -1,7 +1,7 @@
 import { cacheTag, formatReference, stateKey, tryParseReference } from '@kuik/image';
 import { parseDuration } from './duration.ts';
 import { REQUEST_ID_ANNOTATION } from './names.ts';
-import type { CachedImage, CachedImageStatus } from './resources.ts';
+import type { CachedImage, CachedImageStatus, CacheStanza } from './resources.ts';
 import { type ImageState, REQUEST_ID_MAX } from './subjects.ts';
 
 type Stanza = 'cache' | 'upstream' | 'removal' | 'usedBy';
@@ -13,6 +13,11 @@ export function stanzaOf<S extends Stanza>(
 ): NonNullable<CachedImageStatus[S]> | undefined {
   const value = image.status?.[stanza];
   return value?.forUid === image.metadata.uid ? value : undefined;
+}
+
+/** When a copy last asked upstream what the image's name stands for (RFC 3339); undefined: none did. */
+export function copyAskedAt(cache: CacheStanza | undefined): string | undefined {
+  return cache?.askedAt ?? cache?.copiedAt;
 }
 
 /**

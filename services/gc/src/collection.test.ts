@@ -13,6 +13,14 @@ beforeEach(async () => {
 });
 const round = () => gc.round(signal);
 const change = (bent: ImageChange, name = 'nginx') => bend(world.kube, name, bent);
+/** A removal that begins, and breaks off because the cache is away. */
+async function beginRemoval(): Promise<void> {
+  world.add();
+  await round();
+  world.pass(9);
+  world.cacheDown = true;
+  await expect(round()).rejects.toThrow();
+}
 const used = () => change({ status: { usedBy: { forUid: 'uid-nginx', count: 1 } } });
 
 describe('an image that has expired', () => {
@@ -106,11 +114,7 @@ describe('an image that has expired', () => {
   });
 
   it('used again after its removal began, its tag still there: it is kept, and no upstream is asked', async () => {
-    world.add();
-    await round();
-    world.pass(9);
-    world.cacheDown = true;
-    await expect(round()).rejects.toThrow();
+    await beginRemoval();
     used();
     await expect(round()).rejects.toThrow();
     expect((await world.state())?.digest).toBeUndefined();
@@ -123,11 +127,7 @@ describe('an image that has expired', () => {
   });
 
   it('used again after its tag went: it is the copier that brings it back, then it is kept', async () => {
-    world.add();
-    await round();
-    world.pass(9);
-    world.cacheDown = true;
-    await expect(round()).rejects.toThrow();
+    await beginRemoval();
     used();
     world.cacheDown = false;
     world.tags.clear();
@@ -144,11 +144,7 @@ describe('an image that has expired', () => {
     ['used again', () => undefined],
     ['used and copied again', () => world.recordCopy(1_000)],
   ])('%s after its removal began, its tag damaged: it is not promised, and others go', async (_how, then) => {
-    world.add();
-    await round();
-    world.pass(9);
-    world.cacheDown = true;
-    await expect(round()).rejects.toThrow();
+    await beginRemoval();
     world.cacheDown = false;
     used();
     then();
@@ -188,11 +184,7 @@ describe('an image that has expired', () => {
   });
 
   it('copied again by wish while nobody uses it, its tag gone since: it goes', async () => {
-    world.add();
-    await round();
-    world.pass(9);
-    world.cacheDown = true;
-    await expect(round()).rejects.toThrow();
+    await beginRemoval();
     world.cacheDown = false;
     world.recordCopy(1_000);
     world.tags.clear();
@@ -204,11 +196,7 @@ describe('an image that has expired', () => {
   });
 
   it('is not promised again while the cache cannot tell whether it is there', async () => {
-    world.add();
-    await round();
-    world.pass(9);
-    world.cacheDown = true;
-    await expect(round()).rejects.toThrow();
+    await beginRemoval();
     used();
     world.recordCopy();
     await expect(round()).rejects.toMatchObject({ code: 'refused' });

@@ -67,47 +67,50 @@ export class Families {
   }
 
   /** Those of `subjects` that an image names, and those that these list. Throws RegistryError when the cache cannot be asked. */
-  async of(
+  of(
     client: Pick<RepositoryClient, 'openManifest'>,
-    { repository, anchors }: CacheClaim,
+    image: CacheClaim,
     subjects: ReadonlySet<string>,
     signal: AbortSignal,
   ): Promise<Family> {
-    const digests = new Set<string>();
-    let unread: RegistryError | undefined;
-    for (const anchor of anchors) {
-      // Of longer digests the anchor has a part only; it is a tag, too.
-      const digest = digestOfAnchor(anchor);
-      if (digest !== undefined && subjects.has(digest)) digests.add(digest);
-      const key = `${repository}@${anchor}`;
-      const listed =
-        this.#listed.get(key) ??
-        (await this.#read(client, digest ?? anchor, key, signal).catch((error: unknown) => {
-          if (!isOfOneManifest(error)) throw error;
-          unread = error;
-          return undefined;
-        }));
-      if (listed === undefined) continue;
-      for (const one of listed) if (subjects.has(one)) digests.add(one);
-    }
-    return { digests, unread };
+    return this.#named(client, [image], subjects, signal);
   }
 
   /** All that other resources of the same cache repository name in this way. Throws likewise. */
-  async ofOthers(
+  ofOthers(
     client: Pick<RepositoryClient, 'openManifest'>,
     image: CacheClaim,
-    others: Iterable<CacheClaim>,
+    others: readonly CacheClaim[],
+    subjects: ReadonlySet<string>,
+    signal: AbortSignal,
+  ): Promise<Family> {
+    const beside = others.filter(({ uid, repository }) => uid !== image.uid && repository === image.repository);
+    return this.#named(client, beside, subjects, signal);
+  }
+
+  async #named(
+    client: Pick<RepositoryClient, 'openManifest'>,
+    images: readonly CacheClaim[],
     subjects: ReadonlySet<string>,
     signal: AbortSignal,
   ): Promise<Family> {
     const digests = new Set<string>();
     let unread: RegistryError | undefined;
-    for (const other of others) {
-      if (other.uid === image.uid || other.repository !== image.repository) continue;
-      const family = await this.of(client, other, subjects, signal);
-      for (const digest of family.digests) digests.add(digest);
-      unread ??= family.unread;
+    for (const { repository, anchors } of images) {
+      for (const anchor of anchors) {
+        // Of longer digests the anchor has a part only; it is a tag, too.
+        const digest = digestOfAnchor(anchor);
+        if (digest !== undefined && subjects.has(digest)) digests.add(digest);
+        const key = `${repository}@${anchor}`;
+        const listed =
+          this.#listed.get(key) ??
+          (await this.#read(client, digest ?? anchor, key, signal).catch((error: unknown) => {
+            if (!isOfOneManifest(error)) throw error;
+            unread ??= error;
+            return undefined;
+          }));
+        for (const one of listed ?? []) if (subjects.has(one)) digests.add(one);
+      }
     }
     return { digests, unread };
   }

@@ -1,4 +1,4 @@
-import { type CachedImage, type CacheStanza, HISTORY_MAX, stanzaOf } from '@kuik/contracts';
+import { type CachedImage, type CacheStanza, copyAskedAt, HISTORY_MAX, stanzaOf } from '@kuik/contracts';
 import { type CopyTarget, forceWish } from './decide.ts';
 
 /** What a finished copy tells; see `copyImage` of the registry package. */
@@ -51,8 +51,7 @@ export function copied(image: CachedImage, target: CopyTarget, result: CopyResul
 
 /** What is verified is looked for as the digest that was there: what its name stands for upstream nobody asked. */
 function askedOf(image: CachedImage, { verify }: CopyTarget, { digest }: CopyResult): Pick<CacheStanza, 'askedAt'> {
-  const { askedAt, copiedAt } = stanzaOf(image, 'cache') ?? {};
-  const before = verify === digest ? (askedAt ?? copiedAt) : undefined;
+  const before = verify === digest ? copyAskedAt(stanzaOf(image, 'cache')) : undefined;
   return before === undefined ? {} : { askedAt: before };
 }
 

@@ -1,4 +1,11 @@
-import { ERROR_CODES, stanzaOf, type CachedImage, type CacheStanza, type StanzaError } from '@kuik/contracts';
+import {
+  copyAskedAt,
+  ERROR_CODES,
+  stanzaOf,
+  type CachedImage,
+  type CacheStanza,
+  type StanzaError,
+} from '@kuik/contracts';
 import { tryParseReference, type Reference } from '@kuik/image';
 import { goneSinceOf } from './gone-since.ts';
 import type { Candidate } from './schedule.ts';
@@ -48,10 +55,9 @@ function weightOf(image: CachedImage): number {
 }
 
 /** When copies asked: one that got what is known to be gone, or missed what is cached and not known to be gone, does not count. */
-function copiesAsked(
-  { digest, copiedAt, askedAt = copiedAt, error }: CacheStanza,
-  goneSince: string | undefined,
-): (string | undefined)[] {
+function copiesAsked(cache: CacheStanza, goneSince: string | undefined): (string | undefined)[] {
+  const { digest, error } = cache;
+  const askedAt = copyAskedAt(cache);
   const back = goneSince !== undefined && askedAt !== undefined && askedAt > goneSince;
   const lost = goneSince === undefined && digest !== undefined && error?.code === ERROR_CODES.notFound.code;
   return [back ? undefined : askedAt, lost ? undefined : answeredAt(error)];

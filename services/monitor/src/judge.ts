@@ -1,4 +1,5 @@
 import {
+  copyAskedAt,
   ERROR_CODES,
   explain,
   explainRefusal,
@@ -167,8 +168,7 @@ function explainFailure(name: ErrorName, result: Extract<CheckResult, { kind: 'f
 /** Undefined, too, when a copy got it from upstream since. */
 function stillGoneSince(image: CachedImage, before: UpstreamStanza | undefined): string | undefined {
   const goneSince = goneSinceOf(before);
-  const { askedAt, copiedAt } = stanzaOf(image, 'cache') ?? {};
-  return goneSince !== undefined && (askedAt ?? copiedAt ?? '') > goneSince ? undefined : goneSince;
+  return goneSince !== undefined && (copyAskedAt(stanzaOf(image, 'cache')) ?? '') > goneSince ? undefined : goneSince;
 }
 
 /** A tag that names something else than what was copied. A reference with a digest cannot move. */

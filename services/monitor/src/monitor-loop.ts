@@ -136,11 +136,11 @@ export class Monitor {
   async #chain(host: string, images: readonly CachedImage[], signal: AbortSignal): Promise<void> {
     const { leadership, pacer, budgets, clock, log, floor } = this.#options;
     const resting = new Set<string>();
+    const rests = (of: Payer | undefined): boolean => of !== undefined && resting.has(payerKey(of));
     try {
       for (const planned of images) {
         const reference = watchedReference(planned);
         if (reference === undefined) continue;
-        const rests = (of: Payer | undefined): boolean => of !== undefined && resting.has(payerKey(of));
         if (rests(this.#payers.known(planned))) continue;
         const payer = await this.#payers.of(planned, reference);
         if (rests(payer)) continue;

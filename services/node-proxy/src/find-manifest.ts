@@ -16,10 +16,10 @@ import {
   type RouteRequest,
   type Step,
 } from './route.ts';
+import { Silences } from './silences.ts';
 import { type CheckFailure, checkFailureOf, type TagChecks } from './tag-checks.ts';
 import type { TagKnowledge } from './tag-knowledge.ts';
 import type { UpstreamAccess } from './upstream-access.ts';
-import { WeightedLru } from './weighted-lru.ts';
 import { askedWithin } from './within-patience.ts';
 
 /** A manifest, where it came from, and why from there. */
@@ -72,12 +72,6 @@ export interface FindManifestOptions {
 
 const REMEMBERED = 5_000;
 
-/** A host, or `<host> <digest>`, that had no answer. */
-interface Silence {
-  readonly untilMs: number;
-  readonly failure: CheckFailure;
-}
-
 /** Upstream named a digest and did not give its manifest within what was left of a check's time: it may be slow, or we are. It is not silent. */
 class LateManifest extends UpstreamFailure {}
 
@@ -87,11 +81,12 @@ export class FindManifest {
   readonly #cacheTags: BriefMemory<ManifestHead>;
   readonly #upstreamTags: BriefMemory<ManifestHead>;
   readonly #upstreamBytes: BriefMemory<Read>;
-  readonly #silent = new WeightedLru<Silence>(REMEMBERED);
+  readonly #silences: Silences;
 
   constructor(options: FindManifestOptions) {
     this.#options = options;
     const { tagMemoryMs, now } = options;
+    this.#silences = new Silences(options);
     this.#cacheTags = new BriefMemory({ forMs: tagMemoryMs, entries: REMEMBERED, now });
     this.#upstreamTags = new BriefMemory({ forMs: tagMemoryMs, entries: REMEMBERED, now });
     this.#upstreamBytes = new BriefMemory({ forMs: tagMemoryMs, entries: 32, now });
@@ -178,43 +173,30 @@ export class FindManifest {
 
   /** Asks upstream, and looks at the cache's own tag when that takes long; whatever answers first is taken, upstream preferred. */
   async #patiently(step: Step, fallback: Step, asking: Asking): Promise<FoundManifest> {
-    const { patienceMs, silentMs, now } = this.#options;
+    const { patienceMs } = this.#options;
     const { host } = step.repository;
     const asked = this.#read(step, asking).then(
       (found) => {
-        this.#silent.delete(host);
+        this.#silences.end(host);
         return found;
       },
       (error: unknown) => {
-        if (!(error instanceof LateManifest)) this.#noteSilence(host, error);
+        if (!(error instanceof LateManifest)) this.#silences.noteError(host, error);
         throw error;
       },
     );
-    const silence = this.#silenceOf(host, step.check !== undefined);
+    const silence = this.#silences.of(host, step.check !== undefined);
     // The time of a check is bounded where it is asked.
     if (silence === undefined && step.check !== undefined) return asked;
     const first = await inTime(silence === undefined ? patienceMs : 0, asked);
     if (!first.late) return first.value;
-    this.#silent.set(host, { untilMs: now() + silentMs, failure: silence?.failure ?? 'timeout' });
+    this.#silences.note(host, silence?.failure ?? 'timeout');
     try {
       return await this.#read(fallback, asking);
     } catch (error) {
       asking.aside(error, fallback);
       return asked;
     }
-  }
-
-  #noteSilence(host: string, error: unknown): void {
-    if (!(error instanceof UpstreamFailure) || (error.code !== 'timeout' && error.code !== 'refused')) return;
-    const { silentMs, now } = this.#options;
-    this.#silent.set(host, { untilMs: now() + silentMs, failure: checkFailureOf(error) });
-  }
-
-  /** That a host, or one of its manifests, had no answer a moment ago; undefined also when what is kept may not be served for that reason. */
-  #silenceOf(of: string, isChecked: boolean): Silence | undefined {
-    const silence = this.#silent.get(of);
-    if (silence === undefined || silence.untilMs <= this.#options.now()) return undefined;
-    return isChecked && this.#options.strict.has(silence.failure) ? undefined : silence;
   }
 
   async #read(step: Step, asking: Asking): Promise<FoundManifest> {
@@ -227,7 +209,7 @@ export class FindManifest {
       return { ...(await this.#fromCache(repository, digest, ask)), step };
     }
     if (isDigest) {
-      const patienceMs = this.#silenceOf(repository.host, true) === undefined ? this.#options.checkPatienceMs : 0;
+      const patienceMs = this.#silences.of(repository.host, true) === undefined ? this.#options.checkPatienceMs : 0;
       const withinMs = step.reason === REASONS.tagChecked ? patienceMs : undefined;
       return { ...(await this.#fromUpstream(repository, reference, asking, withinMs)), step };
     }
@@ -268,19 +250,19 @@ export class FindManifest {
     withinMs: number | undefined,
   ): Promise<Read> {
     if (withinMs === undefined) return this.#askUpstream(repository, digest, asking);
-    const { strict, silentMs, now } = this.#options;
+    const { strict, silentMs } = this.#options;
     const asked = this.#askUpstream(repository, digest, { ...asking, headOnly: false }, silentMs);
     if (strict.has('timeout')) return asked;
     const { host } = repository;
     const manifest = manifestOf(host, digest);
     const noted = asked.catch((error: unknown) => {
-      if (this.#silenceOf(host, true) === undefined) this.#noteSilence(host, error);
+      if (this.#silences.of(host, true) === undefined) this.#silences.noteError(host, error);
       throw error;
     });
-    const silence = this.#silenceOf(manifest, true);
+    const silence = this.#silences.of(manifest, true);
     const answer = await inTime(silence === undefined ? withinMs : 0, noted);
     if (!answer.late) return answer.value;
-    if (silence === undefined) this.#silent.set(manifest, { untilMs: now() + silentMs, failure: 'timeout' });
+    if (silence === undefined) this.#silences.note(manifest, 'timeout');
     const message = `upstream did not give ${repositoryName(repository)}@${digest} within ${withinMs} ms`;
     throw new LateManifest('timeout', message, { credentialUsed: false });
   }
@@ -300,7 +282,7 @@ export class FindManifest {
         (client) => (headOnly ? client.headManifest(digest) : client.openManifest(digest)),
       );
       // However late it is: who answers is not silent.
-      for (const one of [repository.host, manifestOf(repository.host, digest)]) this.#silent.delete(one);
+      for (const one of [repository.host, manifestOf(repository.host, digest)]) this.#silences.end(one);
       return { ...pick(head), ...(bytes === undefined ? {} : { bytes }), from: 'upstream', fromMemory: false };
     };
     const name = `${headOnly} ${repositoryName(repository)}@${digest}`;

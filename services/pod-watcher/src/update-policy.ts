@@ -1,4 +1,11 @@
-import { type CachedImage, formatDuration, parseDuration, type Repository, stanzaOf } from '@kuik/contracts';
+import {
+  type CachedImage,
+  copyAskedAt,
+  formatDuration,
+  parseDuration,
+  type Repository,
+  stanzaOf,
+} from '@kuik/contracts';
 import { tryParseReference } from '@kuik/image';
 import { patternFinder, patternMistake } from '@kuik/rules';
 import { imageIdentity } from './identity.ts';
@@ -61,7 +68,7 @@ export function updateAt(image: CachedImage, policy: UpdatePolicy): number | und
   if (policy.kind !== 'every' || !policy.matches(image)) return undefined;
   const reference = tryParseReference(image.spec.sourceImage);
   if (reference === undefined || reference.digest !== undefined) return undefined;
-  const { copiedAt, askedAt = copiedAt } = stanzaOf(image, 'cache') ?? {};
+  const askedAt = copyAskedAt(stanzaOf(image, 'cache'));
   return askedAt === undefined ? 0 : Date.parse(askedAt) + policy.everyMs;
 }
 

@@ -1,4 +1,4 @@
-import { type CachedImage, ERROR_CODES, stanzaOf, type UpstreamState } from '@kuik/contracts';
+import { type CachedImage, copyAskedAt, ERROR_CODES, stanzaOf, type UpstreamState } from '@kuik/contracts';
 import { holdingOf } from './cached.ts';
 
 /** What is known of the upstream image, whoever looked last. */
@@ -34,14 +34,14 @@ export function upstreamView(image: CachedImage): UpstreamView {
   const upstream = stanzaOf(image, 'upstream');
   const cache = stanzaOf(image, 'cache');
   const checkedAt = latest(upstream?.lastSeen, upstream?.error?.at);
-  const askedAt = cache?.digest === undefined ? undefined : (cache.askedAt ?? cache.copiedAt);
+  const askedAt = cache?.digest === undefined ? undefined : copyAskedAt(cache);
   const { goneSince } = upstream ?? {};
   const gone = goneSince === undefined || (askedAt !== undefined && askedAt > goneSince) ? {} : { goneSince };
   const failure = cache?.error;
   const failed = failure === undefined ? undefined : STATE_OF_CODE[failure.code];
 
   if (failure !== undefined && failed !== undefined && !(checkedAt !== undefined && checkedAt > failure.at)) {
-    const lastSeen = latest(upstream?.lastSeen, cache?.askedAt ?? cache?.copiedAt);
+    const lastSeen = latest(upstream?.lastSeen, copyAskedAt(cache));
     return {
       state: failed,
       ...(lastSeen === undefined ? {} : { lastSeen }),

@@ -2,13 +2,15 @@
  * What the pacer does in Redis, by Redis' clock: what goes in and out are durations, so clocks may differ.
  */
 
+const NOW = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)`;
+
 /**
  * KEYS: bucket, park. ARGV: tokens per ms, burst. Returns 0, or the ms to wait. Who finds the bucket empty is told a time of its own
  * (`told` moves on by one interval each time), so that many who wait do not come back together.
  */
-export const TAKE = `
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+export const TAKE = `${NOW}
 local untilMs = tonumber(redis.call('HGET', KEYS[2], 'until') or '0')
 if untilMs > now then return untilMs - now end
 local rate, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -28,9 +30,7 @@ redis.call('PEXPIRE', KEYS[1], math.ceil(burst / rate) + 1000 + wait)
 return wait`;
 
 /** KEYS: bucket. ARGV: tokens per ms, burst, tokens spent. Takes what is there, and owes as much as a whole bucket. */
-export const SPEND = `
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+export const SPEND = `${NOW}
 local rate, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
 local kept = redis.call('HMGET', KEYS[1], 'tokens', 'at')
 local tokens, at = tonumber(kept[1] or burst), tonumber(kept[2] or now)
@@ -52,10 +52,6 @@ local function park(untilMs, reason, payer, rememberedMs, payersMax)
   redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -1 - tonumber(payersMax))
 end`;
 
-const NOW = `
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)`;
-
 /** KEYS: park, bucket, payers. ARGV: reason, payer, ms for which limits in a row are remembered, payers remembered, ms from now. */
 export const PARK = `${NOW}${PARK_UNTIL}
 park(now + tonumber(ARGV[5]), ARGV[1], ARGV[2], ARGV[3], ARGV[4])
@@ -76,15 +72,11 @@ park(now + ms, ARGV[1], ARGV[2], ARGV[3], ARGV[4])
 return ms`;
 
 /** KEYS: park. Returns the ms left, 0 when not parked. */
-export const PARKED = `
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+export const PARKED = `${NOW}
 return math.max(0, tonumber(redis.call('HGET', KEYS[1], 'until') or '0') - now)`;
 
 /** KEYS: places. ARGV: who, how many there are, ms for which one is held. Takes a place, or holds on to it; returns whether there was one. */
-export const ENTER = `
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+export const ENTER = `${NOW}
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 if not redis.call('ZSCORE', KEYS[1], ARGV[1]) and redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
 redis.call('ZADD', KEYS[1], now + tonumber(ARGV[3]), ARGV[1])
