@@ -8,14 +8,12 @@ import {
   type CacheEndpoint,
   type CopyResult as Copied,
   type DescribeOptions,
-  type ReferrersRound,
   type RegistryAccess,
   type RepositoryClient,
   type UploadSessions,
 } from '@kuik/registry';
 import { anchorLeft, anchorPin, PinMissing } from './anchor-pin.ts';
 import type { CopyParts } from './copy-loop.ts';
-import type { CopyResult } from './copy-stanza.ts';
 import { CacheDamaged, damagedOf } from './damaged-content.ts';
 import type { CopyTarget } from './decide.ts';
 import type { CopyCredentials, CopyOrigin } from './credentials.ts';
@@ -23,7 +21,7 @@ import { describedStill } from './described-before.ts';
 import type { CopyFailure } from './judge.ts';
 import { headOf, refill } from './refill.ts';
 import { renewedOnRefusal } from './renewed-on-refusal.ts';
-import { ReferrersCopy } from './referrers.ts';
+import { ReferrersCopy, ReferrersLooks } from './referrers.ts';
 import { shownToAnyone } from './shown-to-anyone.ts';
 import { Sides } from './sides.ts';
 import { SparseIndexes } from './sparse-indexes.ts';
@@ -50,6 +48,22 @@ export interface CopyRoute {
   readonly now: () => number;
 }
 
+/** Both ends of a copy, and the credentials for upstream. */
+interface Ends {
+  readonly own: CopyCredentials;
+  readonly source: RepositoryClient;
+  readonly to: RepositoryClient;
+  /** When upstream showed the image to anyone; undefined when it did not. */
+  readonly publicAt: () => ReturnType<ReturnType<typeof shownToAnyone>['at']>;
+}
+
+/** Who is told of a copy on its way, and who ends it. */
+interface Watching {
+  readonly onRoot: (digest: string) => void;
+  readonly onProgress: Parameters<CopyParts['copy']>[1];
+  readonly signal: AbortSignal;
+}
+
 /** Upstream to cache by the copy algorithm of the registry package; errors are told apart by the side that failed. */
 export function registryCopies({
   registry,
@@ -73,105 +87,102 @@ export function registryCopies({
     return ({ digest, size }) => blobs.landed(digest, cacheRepository, size);
   };
   const credentialsTold = new WeakMap<RegistryError, CredentialsTold>();
+  const endsOf = ({ reference: { host, path }, cacheRepository, requestId }: CopyTarget): Ends => {
+    const origin = requestId === undefined ? {} : { requestId };
+    const own = credentials(origin);
+    const client = renewedOnRefusal(own, (given) => registry.upstream(host, path, given, origin));
+    const upstream = shownToAnyone(client, own, now);
+    const payer = async (): Promise<Payer> => {
+      // A copy by digest begins with what its registry counts: the broker was not asked yet.
+      if (own.tried() === undefined) await own.credentials({ host, repository: path, actions: ['pull'] });
+      return { host, account: own.account() };
+    };
+    return {
+      own,
+      source: sides.watch(share(shared(upstream.client, payer), { host, path, ...origin }), 'upstream'),
+      to: sides.watch(registry.cache(cache, cacheRepository, origin), 'cache'),
+      publicAt: () => upstream.at(),
+    };
+  };
+  /** Brings the image under its tag, or finds that the cache has it. */
+  const bring = async (
+    target: CopyTarget,
+    { source, to }: Ends,
+    { onRoot, onProgress, signal }: Watching,
+  ): Promise<Copied & { known?: ReturnType<typeof describedStill> }> => {
+    const wants = wantsOf(target.wanted);
+    const { pin, cacheTag, upstreamReference, verify, doubted = [], wanted, described } = target;
+    if (pin !== undefined) {
+      const thorough = target.thorough || verify !== undefined;
+      await sparse.copying(wants, (narrowed, again) =>
+        anchorPin(pin, { source, to, wants: narrowed, thorough: thorough || again, concurrency, signal }),
+      );
+    }
+    const copy = (reference: string, thorough: boolean): Promise<Copied> =>
+      sparse.copying(wants, (narrowed, again) =>
+        copyImage({
+          source,
+          reference,
+          target: to,
+          targetTag: cacheTag,
+          wants: narrowed,
+          ...(foreignLayers ? { foreignLayer: (blob) => registry.foreignLayer(blob) } : {}),
+          thorough: thorough || again,
+          begun: target.begun || again,
+          onLeave: (digest) => anchorLeft(to, digest, signal),
+          onRoot,
+          turns: turns.of(target.reference.host),
+          sessions,
+          concurrency,
+          signal,
+          onProgress: ({ bytesDone, bytesTotal, blobsDone, blobsTotal }) =>
+            onProgress({ bytesDone, bytesTotal, step: `${blobsDone}/${blobsTotal} blobs` }),
+        }),
+      );
+    const damaged = await damagedOf(to, doubted, signal);
+    const onBlob = met(target);
+    const copying =
+      verify === undefined
+        ? copy(upstreamReference, target.thorough)
+        : refill({
+            to,
+            tag: cacheTag,
+            digest: verify,
+            upstreamReference,
+            look: { wants: sparse.narrowed(wants), foreignLayers },
+            onBlob,
+            copy,
+            signal,
+          });
+    // Whatever else comes of it, a person has to know.
+    const made = await (damaged.length === 0 ? copying : copying.catch(() => undefined));
+    if (made === undefined || damaged.length > 0) throw new CacheDamaged(damaged);
+    const known = made.skipped ? describedStill(described, made.digest, wanted) : undefined;
+    if (known !== undefined) return { ...made, known };
+    return made.skipped ? describeSkipped(made, target, to, copy, { foreignLayers, onBlob, signal }) : made;
+  };
   return {
     async copy(target, onProgress, signal) {
-      const { host, path } = target.reference;
-      const { requestId } = target;
-      const origin = requestId === undefined ? {} : { requestId };
-      const own = credentials(origin);
-      const client = renewedOnRefusal(own, (given) => registry.upstream(host, path, given, origin));
-      const upstream = shownToAnyone(client, own, now);
-      const payer = async (): Promise<Payer> => {
-        // A copy by digest begins with what its registry counts: the broker was not asked yet.
-        if (own.tried() === undefined) await own.credentials({ host, repository: path, actions: ['pull'] });
-        return { host, account: own.account() };
-      };
-      const source = sides.watch(share(shared(upstream.client, payer), { host, path, ...origin }), 'upstream');
-      const to = sides.watch(registry.cache(cache, target.cacheRepository, origin), 'cache');
-      // What is about an image is looked for while its blobs are copied: it takes requests, and hardly any bytes.
+      const ends = endsOf(target);
+      const { own, source, to } = ends;
       const failed = new AbortController();
-      const untilFailed = AbortSignal.any([signal, failed.signal]);
-      const looks = new Map<string, { round: ReferrersRound; found: Promise<unknown> }>();
-      const lookAbout = (digest: string) => {
-        const begun = looks.get(digest);
-        if (begun !== undefined) return begun;
-        const round = about.begin({ source, to, tag: target.reference.tag });
-        const look = { round, found: round.of(digest, untilFailed) };
-        looks.set(digest, look);
-        return look;
-      };
-      // The manifests below it are looked at when the cache has them: what refers to one of them may be another one.
-      const lookBelow = async ({ digest, manifests }: Copied): Promise<Pick<CopyResult, 'referrers' | 'looked'>> => {
-        const { round, found } = lookAbout(digest);
-        await found;
-        const referrers = await round.below(manifests, untilFailed);
-        const { requests, failure } = round;
-        if (failure !== undefined) credentialsTold.set(failure, toldOf(own));
-        return { referrers, looked: { requests, ...(failure === undefined ? {} : { failure }) } };
-      };
+      const looks = new ReferrersLooks(
+        () => about.begin({ source, to, tag: target.reference.tag }),
+        AbortSignal.any([signal, failed.signal]),
+      );
       try {
-        const wants = wantsOf(target.wanted);
-        const { pin } = target;
-        if (pin !== undefined) {
-          const thorough = target.thorough || target.verify !== undefined;
-          await sparse.copying(wants, (narrowed, again) =>
-            anchorPin(pin, { source, to, wants: narrowed, thorough: thorough || again, concurrency, signal }),
-          );
-        }
-        const copy = (reference: string, thorough: boolean): Promise<Copied> =>
-          sparse.copying(wants, (narrowed, again) =>
-            copyImage({
-              source,
-              reference,
-              target: to,
-              targetTag: target.cacheTag,
-              wants: narrowed,
-              ...(foreignLayers ? { foreignLayer: (blob) => registry.foreignLayer(blob) } : {}),
-              thorough: thorough || again,
-              begun: target.begun || again,
-              onLeave: (digest) => anchorLeft(to, digest, signal),
-              onRoot: (digest) => void (referrers && lookAbout(digest).found.catch(() => undefined)),
-              turns: turns.of(host),
-              sessions,
-              concurrency,
-              signal,
-              onProgress: ({ bytesDone, bytesTotal, blobsDone, blobsTotal }) =>
-                onProgress({ bytesDone, bytesTotal, step: `${blobsDone}/${blobsTotal} blobs` }),
-            }),
-          );
-        const { upstreamReference, verify, doubted = [] } = target;
-        const damaged = await damagedOf(to, doubted, signal);
-        const copying =
-          verify === undefined
-            ? copy(upstreamReference, target.thorough)
-            : refill({
-                to,
-                tag: target.cacheTag,
-                digest: verify,
-                upstreamReference,
-                look: { wants: sparse.narrowed(wants), foreignLayers },
-                onBlob: met(target),
-                copy,
-                signal,
-              });
-        // Whatever else comes of it, a person has to know.
-        const made = await (damaged.length === 0 ? copying : copying.catch(() => undefined));
-        if (made === undefined || damaged.length > 0) throw new CacheDamaged(damaged);
-        const { wanted, described } = target;
-        const known = made.skipped ? describedStill(described, made.digest, wanted) : undefined;
-        const held =
-          made.skipped && known === undefined
-            ? await describeSkipped(made, target, to, copy, { foreignLayers, onBlob: met(target), signal })
-            : made;
+        const onRoot = (digest: string): void => void (referrers && looks.begin(digest));
+        const { known, ...made } = await bring(target, ends, { onRoot, onProgress, signal });
         // A copy that found its tag right is two requests: what came to refer to it since shows when somebody asks for it.
-        const wantsLook = target.thorough || target.takenOver === true;
-        const refer = referrers && (!made.skipped || wantsLook || looks.size > 0);
-        const found = refer ? await lookBelow(held) : {};
-        const publicAt = upstream.at();
-        const { manifests: _below, ...result } = held;
+        const refer = referrers && (!made.skipped || target.thorough || target.takenOver === true || looks.any);
+        const found = refer ? await looks.all(made) : undefined;
+        const failure = found?.looked.failure;
+        if (failure instanceof RegistryError) credentialsTold.set(failure, toldOf(own));
+        const publicAt = ends.publicAt();
+        const { manifests: _below, ...result } = made;
         return {
           ...result,
-          ...(known ?? platformsOf(held.platforms, wanted)),
+          ...(known ?? platformsOf(made.platforms, target.wanted)),
           ...found,
           ...(publicAt === undefined ? {} : { publicAt }),
         };
