@@ -60,7 +60,7 @@ beforeAll(async () => {
     });
   });
   violations = (JSON.parse(output) as { summary: { violations: Violation[] } }).summary.violations;
-});
+}, 60_000);
 afterAll(() => {
   rmSync(tree, { recursive: true, force: true });
 });

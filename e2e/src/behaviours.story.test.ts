@@ -53,6 +53,7 @@ beforeAll(async () => {
   stack = await LocalStack.lease({ replicas: ONE_OF_EACH });
   floor = new ShopFloor(stack);
   stack.faults.host(SLOW).on().hang();
+  await floor.repository(`${SLOW}/library/nowhere`);
   hanging = floor.raw(`/v2/${SLOW}/library/nowhere/manifests/1`);
   big = await makeImage({ seed: 'behaviours/big', layers: [96 * MiB] });
   await supply('big', ['1'], big);
@@ -86,6 +87,12 @@ describe('a client is answered as the distribution spec says', () => {
     const [app, other] = [await floor.get('denied/app/manifests/1'), await floor.get('denied/other/manifests/1')];
     expect(errorOf(app)).toEqual({ status: 401, oci: 'UNAUTHORIZED', kuik: 'KUIK-REG-401' });
     expect(errorOf(other)).toEqual({ status: 403, oci: 'DENIED', kuik: 'KUIK-CRD-403' });
+  });
+
+  it('when no pod and no resource names anything of a registry: that is not asked', async () => {
+    // A registry that a Repository names is: `hanging`.
+    const answer = await floor.raw('/v2/strange.example.test/x/manifests/1');
+    expect(errorOf(answer)).toEqual({ status: 403, oci: 'DENIED', kuik: 'KUIK-ACC-404' });
   });
 
   it('when upstream does not have it', async () => {

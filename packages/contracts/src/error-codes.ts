@@ -169,6 +169,13 @@ export const ERROR_CODES = {
     'the registry did not confirm that this service account may pull the image',
     'give the pod or its service account a pull secret that the registry accepts for the image',
   ),
+  hostNotUsed: define(
+    'KUIK-ACC-404',
+    403,
+    'DENIED',
+    'no pod and no resource of the cluster names an image of this registry',
+    'name it in a pod, a CachedImage or a Repository: node proxies ask no other registries (but with privateImages.mode off)',
+  ),
   accessUnknown: define(
     'KUIK-ACC-503',
     503,

@@ -175,15 +175,18 @@ export const CREDENTIALS: RequestSubject<CredentialRequest, CredentialReply> = {
   maxBytes: 32 * 1024,
 };
 
-/** Asks the broker whether somebody may pull from a repository. */
+/** Asks the broker whether somebody may pull from a repository, or whether its host is anybody's. */
 export const accessVerdictRequest = z.object({
   host: z.string().min(1).max(255),
   repository: z.string().min(1).max(255),
   /** The caller's projected ServiceAccount token, audience `kuik-broker`. Never logged. */
   token: z.string().min(1).max(16_384),
-  /** `anyone`: who shows nothing. `node`: every service account whose pods use it on the caller's node. */
+  /**
+   * `anyone`: who shows nothing. `node`: every service account whose pods use it on the caller's node. `host`: nobody; it is asked whether anything
+   * of the host is used at all.
+   */
   who: z.union([
-    z.enum(['anyone', 'node']),
+    z.enum(['anyone', 'node', 'host']),
     z.object({ namespace: z.string().min(1).max(253), serviceAccount: z.string().min(1).max(253) }),
   ]),
   requestId: z.string().max(128).optional(),

@@ -5,7 +5,7 @@ import type { Repository } from './pull-path.ts';
 import { type RecordedAccess, recordedVerdict } from './recorded-access.ts';
 import { WeightedLru } from './weighted-lru.ts';
 
-export type Who = AccessVerdictRequest['who'];
+export type Who = Exclude<AccessVerdictRequest['who'], 'host'>;
 type Question = Omit<AccessVerdictRequest, 'token'>;
 
 export interface AccessVerdictsOptions {
@@ -51,6 +51,13 @@ export class AccessVerdicts {
     });
   }
 
+  /** Whether any of the cluster's pods and resources names something of the repository's host. Never throws. */
+  ofHost({ host, path }: Repository, requestId: string): Promise<AccessVerdict> {
+    return this.#fresh.get(host, () => this.#ask(host, { host, repository: path, who: 'host', requestId }), {
+      until: ({ until }) => until,
+    });
+  }
+
   async #ask(key: string, question: Question): Promise<AccessVerdict> {
     const { bus, readToken, timeoutMs, now } = this.#options;
     if (bus === undefined || now() < this.#silentUntilMs) return this.#unasked(key, question);
@@ -74,7 +81,7 @@ export class AccessVerdicts {
     const until = (): number => now() + SILENT_MS;
     if (last?.verdict === 'allowed' && now() < last.until + graceMs)
       return { ...last, reason: BROKER_GRACE, until: until() };
-    if (last === undefined && records !== undefined) {
+    if (last === undefined && records !== undefined && who !== 'host') {
       const recorded = recordedVerdict(await records.of(who, { host, path: repository }), graceMs, now());
       if (recorded !== undefined) return { ...recorded, until: Math.min(recorded.until, until()) };
     }

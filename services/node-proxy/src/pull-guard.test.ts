@@ -42,7 +42,7 @@ type Setting = Partial<{ mode: 'warn' | 'enforce'; unknownWhenDown: 'allow' | 'd
 /** A broker that serves `open` to anyone, `secret` to namespace a, and knows of nothing else. */
 function world({ mode = 'enforce', unknownWhenDown = 'deny', graceMs = 60 * MINUTE }: Setting = {}) {
   const clock = { now: NOW };
-  const broker = { away: false, unknown: false, asked: [] as AccessVerdictRequest[] };
+  const broker = { away: false, unknown: false, unused: false, asked: [] as AccessVerdictRequest[] };
   const judge = ({ repository, host, who }: AccessVerdictRequest): AccessVerdict => {
     const say = (verdict: AccessVerdict['verdict'], reason: string, isPublic = false): AccessVerdict => ({
       verdict,
@@ -50,6 +50,10 @@ function world({ mode = 'enforce', unknownWhenDown = 'deny', graceMs = 60 * MINU
       public: isPublic,
       until: clock.now + 10 * MINUTE,
     });
+    if (who === 'host') {
+      const known = ['r.example.test', 'registry.example.test:5000'].includes(host) && !broker.unused;
+      return known ? say('allowed', 'HostUsed') : say('denied', 'HostNotUsed');
+    }
     if (broker.unknown) return say('unknown', 'UpstreamDown');
     if (repository === 'open') return say('allowed', 'Public', true);
     if (host === 'registry.example.test-5000') return say('denied', 'NotUsed');
@@ -181,6 +185,9 @@ describe('PullGuard in mode enforce', () => {
 describe('PullGuard in mode warn', () => {
   it('serves everybody at once, and tells behind the answer whom it would have refused', async () => {
     const { check, guard, lines, broker } = world({ mode: 'warn' });
+    await check(pull('/v2/r.example.test/other/manifests/1'));
+    await new Promise(setImmediate);
+    lines.length = 0;
     for (const [asked, shown] of [
       [PRIVATE, grantOf('b')],
       [PRIVATE, undefined],
@@ -203,6 +210,35 @@ describe('PullGuard in mode warn', () => {
   it('serves while the broker is away', async () => {
     const { check, broker } = world({ mode: 'warn' });
     broker.away = true;
+    expect(await check(PRIVATE)).toBe('served');
+  });
+
+  it('refuses registries of which nobody uses anything, and says so', async () => {
+    const { check, guard, broker, counted, lines } = world({ mode: 'warn' });
+    const stranger = pull('/v2/evil.example.test/x/manifests/1');
+    // What was decided, and what is remembered of it.
+    for (let round = 0; round < 2; round += 1) expect(await check(stranger)).toBe('hostNotUsed');
+    expect(guard.passes(stranger as never)).toBe(false);
+    expect(counted).toEqual(['denied HostNotUsed', 'denied HostNotUsed']);
+    expect(lines[0]).toMatchObject({ message: 'access denied', reason: 'HostNotUsed', name: 'evil.example.test/x' });
+    expect(broker.asked.map(({ who }) => who)).toEqual(['host']);
+    expect(await check(TWO_MEANINGS)).toBe('registry.example.test:5000/secret');
+  });
+
+  it('waits for the word on a registry once, and looks behind the answer whether it still holds', async () => {
+    const { check, guard, broker, clock } = world({ mode: 'warn' });
+    await Promise.all([check(PRIVATE), check(PUBLIC), check(BLOB)]);
+    expect(broker.asked.filter(({ who }) => who === 'host')).toHaveLength(1);
+    expect(guard.check(pull('/v2/r.example.test/third/manifests/1'), undefined, 'id')).toBeUndefined();
+
+    clock.now += 11 * MINUTE;
+    broker.unused = true;
+    expect(await check(PRIVATE)).toBe('served');
+    await new Promise(setImmediate);
+    clock.now += 2 * MINUTE;
+    expect(await check(PRIVATE)).toBe('hostNotUsed');
+    broker.away = true;
+    clock.now += 11 * MINUTE;
     expect(await check(PRIVATE)).toBe('served');
   });
 });

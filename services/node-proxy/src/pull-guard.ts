@@ -6,13 +6,14 @@ import type { AccessVerdicts, Who } from './access-verdicts.ts';
 import { PullFailure } from './failure.ts';
 import type { Pull, Repository } from './pull-path.ts';
 import type { Shown, ShownGrants } from './shown-grant.ts';
+import { UsedHosts } from './used-hosts.ts';
 import { WeightedLru } from './weighted-lru.ts';
 
 export interface PullGuardOptions {
   readonly mode: 'warn' | 'enforce';
   readonly unknownWhenDown: 'allow' | 'deny';
   readonly grants: Pick<ShownGrants, 'of'>;
-  readonly verdicts: Pick<AccessVerdicts, 'of'>;
+  readonly verdicts: Pick<AccessVerdicts, 'of' | 'ofHost'>;
   readonly count: (decision: 'allowed' | 'challenged' | 'denied' | 'would-deny', reason: string) => void;
   readonly log: Logger;
   /** Epoch ms. */
@@ -36,8 +37,8 @@ const TOLD_AGAIN_MS = 60_000;
 
 /**
  * Whether a pull may be served: per repository, the same for manifests, blobs and tags, so that a digest opens nothing. What passed is
- * remembered by what was shown and asked: then, and for images that anyone may pull, the answer is there at once. Mode `warn` never refuses and
- * never waits: it finds out behind the answer whom `enforce` would have refused, and says so.
+ * remembered by what was shown and asked: then, and for images that anyone may pull, the answer is there at once. Mode `warn` refuses registries
+ * of which nobody uses anything, and nobody else: it finds out behind the answer whom `enforce` would have refused, and says so.
  */
 export class PullGuard {
   readonly #options: PullGuardOptions;
@@ -45,9 +46,17 @@ export class PullGuard {
   readonly #public = new WeightedLru<Passed>(REMEMBERED);
   /** By who and name. */
   readonly #passed = new WeightedLru<Passed>(REMEMBERED);
+  readonly #hosts: UsedHosts;
 
   constructor(options: PullGuardOptions) {
     this.#options = options;
+    const { verdicts, count, log, mode, now } = options;
+    const onRefused = (name: string, requestId: string): void => {
+      const reason = 'HostNotUsed';
+      count('denied', reason);
+      log.warn('access denied', { requestId, mode, name, reason });
+    };
+    this.#hosts = new UsedHosts({ verdicts, onRefused, now });
   }
 
   /** Whether a pull for which nothing was shown passes with all that its name may mean, and needs no look. */
@@ -74,12 +83,19 @@ export class PullGuard {
     const key = `${accountOf(shown)} ${pull.name}`;
     const passed = this.#passed.get(key);
     if (passed !== undefined && now < passed.until) return passed.from;
-    const judged = this.#judge(pull, shown, key, requestId);
-    if (this.#options.mode === 'enforce') return judged;
-    // One look at a time: the answer is not waited for.
-    this.#passed.set(key, { from: undefined, until: now + TOLD_AGAIN_MS });
-    judged.catch(() => undefined);
-    return undefined;
+    if (this.#options.mode === 'enforce') return this.#judge(pull, shown, key, requestId);
+    const meanings = meaningsOf(pull);
+    const used = this.#hosts.of(pull.name, meanings, requestId);
+    const serve = (from: readonly Repository[]): readonly Repository[] | undefined => {
+      const known = this.#passed.get(key);
+      if (known !== undefined && now < known.until) return known.from;
+      const served = from.length === meanings.length ? undefined : from;
+      // One look at a time: its answer is not waited for.
+      this.#passed.set(key, { from: served, until: now + TOLD_AGAIN_MS });
+      this.#judge(pull, shown, key, requestId).catch(() => undefined);
+      return served;
+    };
+    return used instanceof Promise ? used.then(serve) : serve(used);
   }
 
   /** Some clients learn here, and nowhere else, that a password may be asked for. */
@@ -95,7 +111,7 @@ export class PullGuard {
     const { mode, unknownWhenDown, verdicts } = this.#options;
     const who = whoOf(shown, mode);
     const judged: Judged[] = [];
-    for (const repository of pull.repositories ?? repositoriesOf(pull.name)) {
+    for (const repository of meaningsOf(pull)) {
       const verdict = await verdicts.of(who, repository, requestId);
       judged.push({ repository, verdict });
       if (verdict.verdict === 'allowed') break;
@@ -145,6 +161,10 @@ export class PullGuard {
       log.info(decision.failure === 'grantNeeded' ? 'access needs a grant' : 'access denied', line);
     }
   }
+}
+
+function meaningsOf(pull: Asked): readonly Repository[] {
+  return pull.repositories ?? repositoriesOf(pull.name);
 }
 
 function accountOf(shown: Shown): string {

@@ -309,6 +309,40 @@ describe('AccessBroker', () => {
     expect(await ask('anyone')).toBe('denied NoGrant');
   });
 
+  it('says of which registries anything is used, by pods and by resources, and waits a moment for a new pod', async () => {
+    const { ask, upstream, pod, view, a } = setup();
+    const askHost = (host: string) => ask('host', { host, repository: 'whatever' });
+    const [own, other] = ['registry.example.test', 'quay.io'];
+    expect(await askHost(own)).toBe('denied HostNotUsed');
+    const answer = askHost(own);
+    setImmediate(() => pod('a'));
+    expect(await answer).toBe('allowed HostUsed');
+    view.removeHolder('pods a/of-a');
+    expect(await askHost(own)).toBe('denied HostNotUsed');
+
+    const named = repository({ spec: { name: 'quay.io/team/app' } });
+    view.putRepository(named);
+    expect([await askHost(own), await askHost(other)]).toEqual(['denied HostNotUsed', 'allowed HostUsed']);
+    view.removeRepository(named);
+    expect(await askHost(other)).toBe('denied HostNotUsed');
+    view.repositoriesListed([named]);
+    expect(await askHost(other)).toBe('allowed HostUsed');
+    view.repositoriesListed([]);
+    expect(await askHost(other)).toBe('denied HostNotUsed');
+
+    const image = cachedImage();
+    view.putImage(image);
+    expect(await askHost(own)).toBe('allowed HostUsed');
+    view.removeImage(image);
+    expect(await askHost(own)).toBe('denied HostNotUsed');
+    view.imagesListed([image]);
+    expect(await askHost(own)).toBe('allowed HostUsed');
+    view.imagesListed([]);
+    expect(await askHost(own)).toBe('denied HostNotUsed');
+    expect(await ask(a, { token: 'stolen' })).toBe('unknown NotOurs');
+    expect(upstream.asked).toEqual([]);
+  });
+
   it.each([
     ['a stranger', { token: 'stolen' }, 'unknown NotOurs'],
     ['a malformed host', { host: '../etc' }, 'unknown Malformed'],

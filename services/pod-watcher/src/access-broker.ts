@@ -7,6 +7,7 @@ import {
   type AccessRules,
   accessVerdict,
   type Asked,
+  hostVerdict,
   isGranted,
   isRefused,
   type Said,
@@ -113,6 +114,10 @@ export class AccessBroker {
     if (host === undefined || !isRepositoryPath(repository)) return none('Malformed');
     const requester = await reviews.requester(token);
     if (requester.kind === 'nobody') return none('NotOurs');
+    if (who === 'host') {
+      const used = await seenWithin(view, () => view.namesHost(host) || undefined, podWaitMs);
+      return hostVerdict(used === true, now());
+    }
     const asking = { host, path: repository, name: `${host}/${repository}` };
     await seenWithin(view, () => this.#isUsed(asking.name) || undefined, podWaitMs);
     if (who === 'anyone') return this.#judge(asking, undefined);

@@ -44,9 +44,13 @@ export const ACCESS_REASONS = {
   refused: 'CredentialRefused',
 } as const;
 
+/** The same of a registry as a whole. */
+const HOST_REASONS = { used: 'HostUsed', notUsed: 'HostNotUsed' } as const;
+
 /** A refusal may end with the next secret, and a time-out with the next attempt. */
 const REFUSED_FOR_MS = 10_000;
 const UNKNOWN_FOR_MS = 5_000;
+const HOST_USED_FOR_MS = 10 * 60_000;
 /** In its grace a verdict is looked at again this often, or as often as any: upstream may be back. */
 const GRACE_STEP_MS = 60_000;
 
@@ -97,6 +101,13 @@ export function accessVerdict(
   }
   const reason = facts.named ? ACCESS_REASONS.refused : ACCESS_REASONS.noGrant;
   return say('denied', reason, now + REFUSED_FOR_MS);
+}
+
+/** Whether a registry may be asked at all: some pod or resource names something of it. */
+export function hostVerdict(used: boolean, now: number): AccessVerdict {
+  return used
+    ? say('allowed', HOST_REASONS.used, now + HOST_USED_FOR_MS)
+    : say('denied', HOST_REASONS.notUsed, now + REFUSED_FOR_MS);
 }
 
 /** Whether asking again would only repeat what was just heard. */

@@ -3,6 +3,7 @@ import { type Reference, repositoryName, tryParseReference } from '@kuik/image';
 import type { Decider } from '@kuik/rules';
 import { holderKey, type HolderView } from './holder-view.ts';
 import { imageIdentity, repositoryIdentity } from './identity.ts';
+import { KeysByName } from './keys-by-name.ts';
 import { isPod, type PodView } from './pod-view.ts';
 import { ResourceIndex } from './resource-index.ts';
 import { sameJson } from './same-json.ts';
@@ -36,7 +37,9 @@ export class ClusterView {
   readonly repositories = new ResourceIndex<Repository>(repositoryIdentity);
   /** Labels of the namespaces that are followed; none are unless a rule asks for them. */
   readonly #namespaces = new Map<string, NamespaceLabels>();
-  readonly #imagesByRepository = new Map<string, Set<string>>();
+  readonly #imagesByRepository = new KeysByName();
+  readonly #imagesByHost = new KeysByName();
+  readonly #repositoriesByHost = new KeysByName();
   readonly #listeners = new Set<ViewListener>();
   readonly #now: () => number;
 
@@ -118,6 +121,7 @@ export class ClusterView {
   imagesListed(images: Iterable<CachedImage>): void {
     this.images.replaceAll(images);
     this.#imagesByRepository.clear();
+    this.#imagesByHost.clear();
     for (const identity of this.images.identities()) this.#relate(identity);
     for (const listener of this.#listeners) listener.relisted?.();
   }
@@ -127,6 +131,7 @@ export class ClusterView {
     if (taken === false) return;
     for (const listener of this.#listeners) listener.repositorySeen?.(taken.before, repository);
     const identity = repositoryIdentity(repository);
+    this.#repositoriesByHost.add(hostOf(identity), identity);
     this.#repositoryChanged(identity);
     // When upstream is asked again is a Repository's to say.
     if (!sameJson(updatesOf(taken.before), updatesOf(repository))) {
@@ -137,6 +142,7 @@ export class ClusterView {
   removeRepository(repository: Repository): void {
     if (!this.repositories.remove(repository)) return;
     const identity = repositoryIdentity(repository);
+    if (this.repositories.of(identity).length === 0) this.#repositoriesByHost.remove(hostOf(identity), identity);
     this.#repositoryChanged(identity);
     // Its images are looked at again: they need a Repository.
     this.#imagesChanged(this.imagesOfRepository(identity).map(imageIdentity));
@@ -144,6 +150,8 @@ export class ClusterView {
 
   repositoriesListed(repositories: Iterable<Repository>): void {
     this.repositories.replaceAll(repositories);
+    this.#repositoriesByHost.clear();
+    for (const identity of this.repositories.identities()) this.#repositoriesByHost.add(hostOf(identity), identity);
     for (const listener of this.#listeners) listener.relisted?.();
   }
 
@@ -156,7 +164,12 @@ export class ClusterView {
 
   /** The CachedImages of a repository, duplicates left out. */
   imagesOfRepository(repository: string): CachedImage[] {
-    return [...(this.#imagesByRepository.get(repository) ?? [])].flatMap((image) => this.images.of(image).slice(0, 1));
+    return this.#imagesByRepository.of(repository).flatMap((image) => this.images.of(image).slice(0, 1));
+  }
+
+  /** Whether a pod, a workload or a resource of ours names anything of a registry. */
+  namesHost(host: string): boolean {
+    return this.usage.namesHost(host) || this.#imagesByHost.has(host) || this.#repositoriesByHost.has(host);
   }
 
   /** An image of a repository, by the digest or tag that it is used by; one that upstream does not have only when there is no other. */
@@ -195,9 +208,9 @@ export class ClusterView {
     const reference = tryParseReference(identity);
     if (reference === undefined) return undefined;
     const repository = repositoryName(reference);
-    const images = this.#imagesByRepository.get(repository) ?? new Set();
-    if (this.images.of(identity).length > 0) this.#imagesByRepository.set(repository, images.add(identity));
-    else if (images.delete(identity) && images.size === 0) this.#imagesByRepository.delete(repository);
+    const does = this.images.of(identity).length > 0 ? 'add' : 'remove';
+    this.#imagesByRepository[does](repository, identity);
+    this.#imagesByHost[does](reference.host, identity);
     return repository;
   }
 
@@ -214,6 +227,11 @@ export class ClusterView {
   #repositoryChanged(repository: string): void {
     for (const listener of this.#listeners) listener.repositoryChanged?.(repository);
   }
+}
+
+/** Of a repository's name. */
+function hostOf(identity: string): string {
+  return identity.split('/', 1)[0]!;
 }
 
 function updatesOf(repository: Repository | undefined): readonly unknown[] {

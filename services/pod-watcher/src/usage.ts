@@ -2,6 +2,7 @@ import { repositoryName } from '@kuik/image';
 import type { Decider, PodFacts } from '@kuik/rules';
 import { holderKey, type HolderView } from './holder-view.ts';
 import { ImageReadings, imagesOf, type PodImages } from './images-of.ts';
+import { KeysByName } from './keys-by-name.ts';
 import { isPod, PODS_SOURCE, type PodView } from './pod-view.ts';
 import { Revisions } from './revisions.ts';
 
@@ -48,9 +49,10 @@ export class UsageIndex {
   readonly #readings: ImageReadings;
   readonly #revisions: Revisions;
   readonly #known = new Map<string, Known>();
-  readonly #byNamespace = new Map<string, Set<string>>();
+  readonly #byNamespace = new KeysByName();
   readonly #holders = new Map<string, Map<string, Holder>>();
-  readonly #byRepository = new Map<string, Set<string>>();
+  readonly #byRepository = new KeysByName();
+  readonly #byHost = new KeysByName();
   readonly #holdsByKind = new Map<string, number>();
   /** Completed ones that still hold, and until when. */
   readonly #ending = new Map<string, number>();
@@ -78,8 +80,11 @@ export class UsageIndex {
     const distinct = [...new Set(images.used.map(({ image }) => image))];
     const known: Known = { holder, images, distinct, holding: false };
     this.#known.set(key, known);
-    addTo(this.#byNamespace, holder.namespace, key);
-    for (const { reference } of images.used) addTo(this.#byRepository, repositoryName(reference), key);
+    this.#byNamespace.add(holder.namespace, key);
+    for (const { reference } of images.used) {
+      this.#byRepository.add(repositoryName(reference), key);
+      this.#byHost.add(reference.host, key);
+    }
     const others: string[] = [];
     const { revision } = holder;
     if (before?.revision !== undefined && before.revision.owner !== revision?.owner) {
@@ -146,6 +151,11 @@ export class UsageIndex {
     return this.#ofRepository(repository).flatMap(({ holder, holding }) => (!isPod(holder) && holding ? [holder] : []));
   }
 
+  /** Whether any pod or workload that is there names an image of a registry. */
+  namesHost(host: string): boolean {
+    return this.#byHost.has(host);
+  }
+
   /** The pod of this name, with what became of each of its images. */
   pod(namespace: string, name: string): { readonly pod: PodView; readonly images: PodImages } | undefined {
     const known = this.#known.get(holderKey({ source: PODS_SOURCE, namespace, name }));
@@ -162,7 +172,7 @@ export class UsageIndex {
   }
 
   holdersOfNamespace(namespace: string): HolderView[] {
-    return [...(this.#byNamespace.get(namespace) ?? [])].map((key) => this.#known.get(key)!.holder);
+    return this.#byNamespace.of(namespace).map((key) => this.#known.get(key)!.holder);
   }
 
   /** The key of everything that is known, whether it holds something or not. */
@@ -181,7 +191,7 @@ export class UsageIndex {
   }
 
   #ofRepository(repository: string): Known[] {
-    return [...(this.#byRepository.get(repository) ?? [])].map((key) => this.#known.get(key)!);
+    return this.#byRepository.of(repository).map((key) => this.#known.get(key)!);
   }
 
   /** Lets it hold or lets it go, as its time and standing say. `same`: it is the object that held before, so that what it keeps is no change. */
@@ -230,8 +240,11 @@ export class UsageIndex {
     const known = this.#known.get(key);
     if (known === undefined) return;
     this.#release(key, known, changed);
-    for (const { reference } of known.images.used) removeFrom(this.#byRepository, repositoryName(reference), key);
-    removeFrom(this.#byNamespace, known.holder.namespace, key);
+    for (const { reference } of known.images.used) {
+      this.#byRepository.remove(repositoryName(reference), key);
+      this.#byHost.remove(reference.host, key);
+    }
+    this.#byNamespace.remove(known.holder.namespace, key);
     this.#known.delete(key);
   }
 
@@ -243,17 +256,6 @@ export class UsageIndex {
 /** The images that a holder pulls at each start. */
 function alwaysOf(images: PodImages): Set<string> {
   return new Set(images.used.flatMap(({ image, always }) => (always === true ? [image] : [])));
-}
-
-function addTo(index: Map<string, Set<string>>, name: string, key: string): void {
-  const keys = index.get(name);
-  if (keys === undefined) index.set(name, new Set([key]));
-  else keys.add(key);
-}
-
-function removeFrom(index: Map<string, Set<string>>, name: string, key: string): void {
-  const keys = index.get(name);
-  if (keys?.delete(key) && keys.size === 0) index.delete(name);
 }
 
 /** Until when it holds its images: for ever while it has something to do, never when it is being deleted. */
