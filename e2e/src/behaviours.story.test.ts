@@ -6,6 +6,7 @@ import { errorOf, type Answer } from './behaviours/raw-client.ts';
 import { ShopFloor } from './behaviours/shop-floor.ts';
 import { LocalStack, ONE_OF_EACH } from './stack/local-stack.ts';
 import { untilReady } from './story/cached-images.ts';
+import { nameRepository } from './story/name-repository.ts';
 import type { Pod } from './story/pods.ts';
 import { HOST } from './story/world.ts';
 
@@ -53,7 +54,7 @@ beforeAll(async () => {
   stack = await LocalStack.lease({ replicas: ONE_OF_EACH });
   floor = new ShopFloor(stack);
   stack.faults.host(SLOW).on().hang();
-  await floor.repository(`${SLOW}/library/nowhere`);
+  await nameRepository(stack.api, `${SLOW}/library/nowhere`);
   hanging = floor.raw(`/v2/${SLOW}/library/nowhere/manifests/1`);
   big = await makeImage({ seed: 'behaviours/big', layers: [96 * MiB] });
   await supply('big', ['1'], big);

@@ -6,6 +6,7 @@ import { ask } from './behaviours/raw-client.ts';
 import { leaseLocalParts } from './stack/local-parts.ts';
 import { LocalStack } from './stack/local-stack.ts';
 import { startReplicas } from './stack/start-replicas.ts';
+import { nameRepository } from './story/name-repository.ts';
 import { HOST } from './story/world.ts';
 
 const MiB = 1024 * 1024;
@@ -58,6 +59,8 @@ it(
   async () => {
     const made = await makeImage({ seed: 'big', layers: [{ bytes: BYTES, encoding: 'raw' }] });
     await stack.push(HOST, 'big', ['1'], made);
+    // No pod uses it, so that nobody copies it: the pulls alone are seen.
+    await nameRepository(stack.api, `${HOST}/big`);
     const layer = made.blobs.find(({ size }) => size === BYTES)!.digest;
     const upstream = stack.faults.host(HOST).on({ kind: 'blob', method: 'GET', reference: layer });
     upstream.drip(BYTES_PER_SECOND);

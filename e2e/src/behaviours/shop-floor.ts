@@ -10,9 +10,7 @@ import { HOST } from '../story/world.ts';
 import { ask, type Answer, type Asking } from './raw-client.ts';
 
 const PODS = '/api/v1/namespaces/default/pods';
-const GROUP_VERSION = 'kuik.enix.io/v1alpha1';
-const IMAGES = `/apis/${GROUP_VERSION}/cachedimages`;
-const REPOSITORIES = `/apis/${GROUP_VERSION}/repositories`;
+const IMAGES = '/apis/kuik.enix.io/v1alpha1/cachedimages';
 
 /** What the behaviours do with a whole system, in a word each. */
 export class ShopFloor {
@@ -48,17 +46,6 @@ export class ShopFloor {
 
   async removePod(name: string): Promise<void> {
     await this.stack.api.request('DELETE', `${PODS}/${name}`, { gracePeriodSeconds: 0 });
-  }
-
-  /** Names a repository that no pod uses, as a person does. */
-  async repository(name: string): Promise<void> {
-    const metadata = { name: name.replaceAll(/[^a-z0-9]/g, '-') };
-    await this.stack.api.create(REPOSITORIES, {
-      apiVersion: GROUP_VERSION,
-      kind: 'Repository',
-      metadata,
-      spec: { name },
-    });
   }
 
   async image(reference: string): Promise<CachedImage | undefined> {
