@@ -32,8 +32,24 @@ describe('EventFold', () => {
     fold.add(said('a'), 99, new Date(99));
     expect(fold.take()).toEqual([first]);
     expect([first?.count, first?.lastAt]).toEqual([2, new Date(99)]);
-    fold.add(said('a'), 100, new Date(100));
+    fold.add(said('a'), 199, new Date(199));
     expect(fold.take()[0]?.count).toBe(1);
+  });
+
+  it('counts on for as long as each follows the last within the window', () => {
+    const fold = new EventFold({ windowMs: 100, maxPending: 10, maxKnown: 40 });
+    for (const now of [0, 60, 120, 180]) fold.add(said('a'), now, new Date(now));
+    expect(fold.take().map(({ count, lastAt }) => [count, lastAt])).toEqual([[4, new Date(180)]]);
+  });
+
+  it('forgets first what was said longest ago', () => {
+    const fold = new EventFold({ windowMs: 1_000, maxPending: 10, maxKnown: 2 });
+    for (const [now, name] of ['a', 'b', 'a', 'c', 'a'].entries()) fold.add(said(name), now, DATE);
+    expect(fold.take().map(({ object, count }) => [object.metadata.name, count])).toEqual([
+      ['a', 3],
+      ['b', 1],
+      ['c', 1],
+    ]);
   });
 
   it('holds no more than its bounds', () => {

@@ -14,8 +14,8 @@ export interface FoldedEvent {
   count: number;
   firstAt: Date;
   lastAt: Date;
-  /** Monotonic. */
-  since: number;
+  /** When it was said last; monotonic. */
+  saidAt: number;
   /** Name of the Event object, once it exists. */
   written?: string;
   attempts: number;
@@ -29,7 +29,7 @@ export interface FoldLimits {
   maxKnown: number;
 }
 
-/** Folds repetitions: the same object, type, reason and message within the window is one event with a count. Bounded. */
+/** Folds repetitions: the same object, type, reason and message, each within the window after the last, is one event with a count. Bounded. */
 export class EventFold {
   readonly #limits: FoldLimits;
   readonly #known = new Map<string, FoldedEvent>();
@@ -43,15 +43,19 @@ export class EventFold {
   add(said: Pick<FoldedEvent, 'object' | 'type' | 'reason' | 'message'>, now: number, date: Date): boolean {
     const key = [said.object.metadata.uid, said.object.metadata.name, said.type, said.reason, said.message].join('\0');
     const known = this.#known.get(key);
-    if (known !== undefined && now - known.since < this.#limits.windowMs) {
+    if (known !== undefined && now - known.saidAt < this.#limits.windowMs) {
       known.count++;
       known.lastAt = date;
+      known.saidAt = now;
+      // The last said is the last to be forgotten.
+      this.#known.delete(key);
+      this.#known.set(key, known);
       this.#pending.add(known);
       return true;
     }
     if (this.#pending.size >= this.#limits.maxPending) return false;
     const object = subjectOf(said.object);
-    const fresh: FoldedEvent = { ...said, object, count: 1, firstAt: date, lastAt: date, since: now, attempts: 0 };
+    const fresh: FoldedEvent = { ...said, object, count: 1, firstAt: date, lastAt: date, saidAt: now, attempts: 0 };
     this.#known.delete(key);
     this.#known.set(key, fresh);
     this.#pending.add(fresh);
@@ -80,7 +84,7 @@ export class EventFold {
 
   #forgetOld(now: number): void {
     for (const [key, event] of this.#known) {
-      if (now - event.since < this.#limits.windowMs && this.#known.size <= this.#limits.maxKnown) return;
+      if (now - event.saidAt < this.#limits.windowMs && this.#known.size <= this.#limits.maxKnown) return;
       this.#known.delete(key);
     }
   }

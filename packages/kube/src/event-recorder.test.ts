@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 import { createEventRecorder } from './event-recorder.ts';
 import { memoryKube } from './memory/index.ts';
 import type { KubeObject } from './port.ts';
@@ -64,6 +64,22 @@ describe('the event recorder', () => {
     expect(errors).toEqual([]);
     expect(client.objects(EVENTS)).toHaveLength(3_000);
     await recorder.close();
+  });
+
+  it('folds what is said again each half hour into one event with a count', async () => {
+    const client = memoryKube();
+    const recorder = createEventRecorder({ client, controller: 'c', instance: 'i', delayMs: 60_000 });
+    const clock = jest.spyOn(performance, 'now');
+    try {
+      for (const minutes of [0, 30, 60, 90]) {
+        clock.mockReturnValue(minutes * 60_000);
+        recorder.event(object('a'), 'Warning', 'CopyFailed', 'x');
+      }
+    } finally {
+      clock.mockRestore();
+    }
+    await recorder.close();
+    expect(client.objects(EVENTS)).toMatchObject([{ series: { count: 4 } }]);
   });
 
   it('lets something more urgent go first, for a while, and warnings and the end wait for nothing', async () => {

@@ -12,6 +12,8 @@ const FLUSH_MS = 5_000;
 /** Thousands of images may be copied at once. An event that waits takes about 1 KiB, at most 2; they are written one after another. */
 const MAX_PENDING = 8_192;
 const MAX_KNOWN = 1_024;
+/** As long as the server keeps an event that is not written again. */
+const WINDOW_MS = 3_600_000;
 const HOLD_MAX_MS = 60_000;
 const HOLD_LOOK_MS = 500;
 
@@ -36,7 +38,7 @@ class FoldingRecorder implements EventRecorder {
   constructor(options: EventRecorderOptions) {
     this.#options = options;
     this.#fold = new EventFold({
-      windowMs: options.windowMs ?? 600_000,
+      windowMs: options.windowMs ?? WINDOW_MS,
       maxPending: options.maxPending ?? MAX_PENDING,
       maxKnown: MAX_KNOWN,
     });

@@ -251,7 +251,7 @@ export interface EventRecorderOptions {
   controller: string;
   /** `reportingInstance`: the pod's name. */
   instance: string;
-  /** The same event within this time only raises the count of the first. Default 10 min. */
+  /** The same event again, within this time after the last, only raises the count of the first. Default 1 h. */
   windowMs?: number;
   /** Waiting time before sending, in which repetitions are folded. Default 1 s. */
   delayMs?: number;
