@@ -206,7 +206,7 @@ export function createApp(
     onStatesRepaired: reports.statesRepaired,
     onFailure: reports.loopFailed,
   });
-  view.listen(tellingTransitions({ view, leadership, events, retry: retryTimes, now, log }));
+  view.listen(tellingTransitions({ view, leadership, events, log }));
 
   const sparedOwners = followConfigMap({
     client: kube,

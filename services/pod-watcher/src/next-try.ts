@@ -1,4 +1,4 @@
-import { type CachedImage, FORCE_UPDATE_ANNOTATION, formatDuration, stanzaOf } from '@kuik/contracts';
+import { type CachedImage, FORCE_UPDATE_ANNOTATION, stanzaOf } from '@kuik/contracts';
 import { nextStep, type RetryTimes } from './next-step.ts';
 
 /**
@@ -22,15 +22,6 @@ export function nextTryAt(image: CachedImage, retry: RetryTimes): string {
   const until = nextTry(image, retry);
   if (until === undefined) return '';
   return ` Next try at ${new Date(until).toISOString().slice(0, 19)}Z ${byHand(image)}`;
-}
-
-/** For an event, which is read with its age: ` Next try in 4m (or now: kubectl ...)`. `now` is epoch ms. */
-export function nextTryIn(image: CachedImage, retry: RetryTimes, now: number): string {
-  const until = nextTry(image, retry);
-  if (until === undefined) return '';
-  const ms = Math.max(until - now, 0);
-  const step = ms < 60_000 ? 1000 : 60_000;
-  return ` Next try in ${formatDuration(Math.ceil(ms / step) * step)} ${byHand(image)}`;
 }
 
 /** The value is new each time: the same one again would be no change, and nobody would see it. */

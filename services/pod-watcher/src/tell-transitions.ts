@@ -3,20 +3,17 @@ import { REASONS } from '@kuik/rules';
 import type { Logger } from '@kuik/runtime';
 import type { ClusterView, ViewListener } from './cluster-view.ts';
 import { holderTitle } from './holder-view.ts';
-import type { RetryTimes } from './next-step.ts';
 import { repositoryTransitions, transitionsOf } from './transitions.ts';
 
 export interface TellingParts {
   readonly view: Pick<ClusterView, 'usage'>;
   readonly leadership: Pick<Leadership, 'isLeader'>;
   readonly events: Pick<EventRecorder, 'event'>;
-  readonly retry: RetryTimes;
-  readonly now: () => number;
   readonly log: Logger;
 }
 
 /** Makes events of what happened to images and Repositories (the leader alone), and log lines of images that are not kept. */
-export function tellingTransitions({ view, leadership, events, retry, now, log }: TellingParts): ViewListener {
+export function tellingTransitions({ view, leadership, events, log }: TellingParts): ViewListener {
   return {
     holderChanged: (holder) => {
       const skipped = view.usage.imagesOf(holder)?.skipped ?? [];
@@ -25,8 +22,7 @@ export function tellingTransitions({ view, leadership, events, retry, now, log }
     },
     imageSeen: (before, image) => {
       if (!leadership.isLeader()) return;
-      for (const { type, reason, message } of transitionsOf(before, image, { retry, now: now() }))
-        events.event(image, type, reason, message);
+      for (const { type, reason, message } of transitionsOf(before, image)) events.event(image, type, reason, message);
     },
     repositorySeen: (before, repository) => {
       if (!leadership.isLeader()) return;

@@ -1,12 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
-import { type CachedImage, type CachedImageStatus, ERROR_CODES } from '@kuik/contracts';
+import { type CachedImageStatus, ERROR_CODES } from '@kuik/contracts';
 import {
   cachedImage,
   cacheStanza,
   DIGEST,
   failedCopy,
+  IMAGE,
   MINUTE,
-  NOW,
   OTHER_DIGEST,
   removalStanza,
   repository,
@@ -19,8 +19,7 @@ type Status = CachedImageStatus;
 const deleted = { upstream: upstreamStanza({ state: 'Deleted', goneSince: at(-1) }) };
 const unsaid = upstreamStanza({ state: 'RateLimited', goneSince: at(-1) });
 
-const retry = { firstMs: 5_000, maxMs: 1_800_000, unavailableMs: 21_600_000 };
-const seen = (before: CachedImage | undefined, now: CachedImage) => transitionsOf(before, now, { retry, now: NOW });
+const seen = transitionsOf;
 
 describe('transitionsOf', () => {
   it.each<[string, Status, Status, string[]]>([
@@ -92,23 +91,39 @@ describe('transitionsOf', () => {
     expect(large?.message).toBe(`copied ${DIGEST}: 41 MiB in 7 blobs, 3 of them shared`);
   });
 
-  it.each([
-    [{ at: at(0), retryAt: at(9_400) }, '10s'],
-    [{ at: at(0), retryAt: at(3 * MINUTE + 1) }, '4m'],
-    [{ at: at(0), retryAt: at(90 * MINUTE) }, '1h30m'],
-    [{ code: 'KUIK-REG-404', at: at(0) }, '6h'],
-  ])('says why a copy failed, and when it is tried again: %j', (error, duration) => {
-    const [failed] = seen(cachedImage(), cachedImage({ status: { cache: failedCopy(error) } }));
-    expect(failed?.message).toMatch(/^KUIK-REG-\d+ cannot copy Next try in /);
-    expect(failed?.message).toContain(
-      ` in ${duration} (or now: kubectl annotate --overwrite ci shop kuik.enix.io/force-update=$(date +%s))`,
+  it.each<[string, string]>([
+    [
+      'KUIK-REG-401',
+      `cannot copy ${IMAGE}: the upstream registry refused every credential. Check the pull secrets of the pod and its service account.`,
+    ],
+    [
+      'KUIK-REG-531',
+      `cannot copy ${IMAGE}: the upstream registry's certificate is not trusted. Set registries["registry.example.test"].ca.`,
+    ],
+    ['KUIK-REG-999', `cannot copy ${IMAGE}.`],
+  ])('says why a copy failed (%s), and where there is more', (code, why) => {
+    const [failed] = seen(cachedImage(), cachedImage({ status: { cache: failedCopy({ code }) } }));
+    expect(failed?.message).toBe(
+      `${code} ${why} Condition Cached says more, and when the next try is: kubectl describe ci shop`,
     );
   });
 
-  it('does not promise a try that does not come', () => {
-    const status = { cache: { ...cacheStanza(), ...failedCopy({ code: 'KUIK-REG-401' }) } };
-    const [failed] = seen(cachedImage({ status: { cache: cacheStanza() } }), cachedImage({ status }));
-    expect(failed?.message).toBe('KUIK-REG-401 cannot copy');
+  it('says the same at each try of a copy, and names no pull secret', () => {
+    const tries = [0, 5, 30].map((minutes, index) => {
+      const message = `the registry refused every credential (pull secret acme/regcred; anonymous): request ${index}`;
+      const error = { code: 'KUIK-REG-401', message, attempts: index, at: at(minutes * MINUTE) };
+      return cachedImage({ status: { cache: failedCopy({ ...error, retryAt: at((minutes + index) * MINUTE) }) } });
+    });
+    const told = tries.flatMap((image, index) => seen(index === 0 ? cachedImage() : tries[index - 1], image));
+    expect(told).toHaveLength(3);
+    expect(new Set(told.map(({ message }) => message)).size).toBe(1);
+    expect(JSON.stringify(told)).not.toContain('regcred');
+  });
+
+  it('says in full what the cache holds with wrong bytes', () => {
+    const error = { code: ERROR_CODES.cacheDamaged.code, message: `not to be trusted with ${DIGEST}` };
+    const [damaged] = seen(cachedImage(), cachedImage({ status: { cache: failedCopy(error) } }));
+    expect(damaged?.message).toBe(`KUIK-CPY-520 not to be trusted with ${DIGEST}`);
   });
 
   it.each<[Status, string]>([

@@ -2,15 +2,17 @@ import {
   type CachedImage,
   type CacheStanza,
   ERROR_CODES,
+  type ErrorCode,
   EVENT_REASONS,
+  explain,
+  remedyFor,
   type Repository,
   REPOSITORY_EVENT_REASONS,
   stanzaOf,
 } from '@kuik/contracts';
+import { tryParseReference } from '@kuik/image';
 import { holdingOf } from './cached.ts';
 import { formatBytes } from './display.ts';
-import type { RetryTimes } from './next-step.ts';
-import { nextTryIn } from './next-try.ts';
 
 /** An event that a person sees under `kubectl describe`. */
 export interface Transition {
@@ -19,31 +21,16 @@ export interface Transition {
   readonly message: string;
 }
 
-/** What the words of an event depend on beside the resource. */
-export interface TransitionContext {
-  readonly retry: RetryTimes;
-  /** Epoch ms. */
-  readonly now: number;
-}
-
 /**
  * What happened to an image between two views of it: copied, copy failed, what upstream says, another object counts in its place. (gc itself tells of what it
  * condemns, keeps and removes.) Views of different objects tell nothing.
  */
-export function transitionsOf(
-  before: CachedImage | undefined,
-  now: CachedImage,
-  context: TransitionContext,
-): Transition[] {
+export function transitionsOf(before: CachedImage | undefined, now: CachedImage): Transition[] {
   if (before?.metadata.uid !== now.metadata.uid) return [];
-  return [
-    ...copyTransitions(before, now, context),
-    ...upstreamTransitions(before, now),
-    ...duplicateTransitions(before, now),
-  ];
+  return [...copyTransitions(before, now), ...upstreamTransitions(before, now), ...duplicateTransitions(before, now)];
 }
 
-function copyTransitions(before: CachedImage, now: CachedImage, context: TransitionContext): Transition[] {
+function copyTransitions(before: CachedImage, now: CachedImage): Transition[] {
   const was = stanzaOf(before, 'cache');
   const is = stanzaOf(now, 'cache');
   const found: Transition[] = [];
@@ -53,11 +40,25 @@ function copyTransitions(before: CachedImage, now: CachedImage, context: Transit
   }
   const error = is?.error;
   if (error !== undefined && error.at !== was?.error?.at) {
-    const message = `${error.code} ${error.message}${nextTryIn(now, context.retry, context.now)}`;
     const damaged = error.code === ERROR_CODES.cacheDamaged.code;
+    const message = `${error.code} ${damaged ? error.message : failedText(now, error.code)}`;
     found.push({ type: 'Warning', reason: damaged ? EVENT_REASONS.cacheDamaged : EVENT_REASONS.copyFailed, message });
   }
   return found;
+}
+
+const CODES: ReadonlyMap<string, ErrorCode> = new Map(Object.values(ERROR_CODES).map((known) => [known.code, known]));
+
+/**
+ * Made of the code alone: the same at each try, so that they are one event with a count; and without the copy's own words, which name pull secrets, while
+ * whoever reads events in namespace `default` reads this.
+ */
+function failedText({ metadata, spec }: CachedImage, code: string): string {
+  const known = CODES.get(code);
+  const doing = `cannot copy ${spec.sourceImage}`;
+  const host = tryParseReference(spec.sourceImage)?.host;
+  const why = known === undefined ? `${doing}.` : explain(doing, known.meaning, remedyFor(known, host));
+  return `${why} Condition Cached says more, and when the next try is: kubectl describe ci ${metadata.name}`;
 }
 
 /** `copied sha256:...: 41 MiB in 7 blobs, 3 of them shared` */
