@@ -78,6 +78,7 @@ export const EVENT_REASONS = {
   expiring: 'Expiring',
   kept: 'Kept',
   removed: 'Removed',
+  removalWaits: 'RemovalWaits',
   duplicate: 'Duplicate',
 } as const;
 

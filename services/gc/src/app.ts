@@ -67,6 +67,7 @@ export function createApp(config: GcConfig, context: ServiceContext, adapters: G
       cache: (repository) => registry.cache(endpoint, repository),
       now: () => clock.now(),
     }),
+    events,
     confirm: (asked) => confirmHolders(bus, asked, confirmTimeoutMs),
     clock,
     log,

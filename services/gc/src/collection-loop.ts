@@ -1,13 +1,14 @@
-import { METRICS, METRICS_V1, stanzaOf, type CachedImage } from '@kuik/contracts';
-import { isKubeError, type KubeClient, type Leadership, type Reflector } from '@kuik/kube';
+import { EVENT_REASONS, METRICS, METRICS_V1, stanzaOf, type CachedImage } from '@kuik/contracts';
+import { isKubeError, type EventRecorder, type KubeClient, type Leadership, type Reflector } from '@kuik/kube';
 import { RegistryError } from '@kuik/registry';
 import type { Clock, Logger, Metrics } from '@kuik/runtime';
-import { readClaims, type CacheClaim } from './cache-tags.ts';
-import type { Condemnation } from './condemnation.ts';
+import { claimOf, readClaims, type CacheClaim } from './cache-tags.ts';
+import { withKind, type Condemnation } from './condemnation.ts';
 import { CONFIRM_BATCH, type HolderVerdict } from './confirm-holders.ts';
 import { isOfOneManifest } from './referrer-tags.ts';
 import type { Removal, RemovalOutcome } from './removal.ts';
-import { verdict, type Verdict } from './verdict.ts';
+import { RemovalTurns } from './removal-turns.ts';
+import { REASONS, verdict, type Reason, type Verdict } from './verdict.ts';
 
 export interface CollectionOptions {
   readonly images: Pick<Reflector<CachedImage>, 'values' | 'synced'>;
@@ -15,6 +16,7 @@ export interface CollectionOptions {
   readonly leadership: Pick<Leadership, 'isLeader'>;
   readonly condemnation: Condemnation;
   readonly removal: Removal;
+  readonly events: Pick<EventRecorder, 'event'>;
   readonly confirm: (images: readonly CachedImage[]) => Promise<ReadonlyMap<string, HolderVerdict>>;
   readonly clock: Clock;
   readonly log: Logger;
@@ -27,8 +29,8 @@ interface Judged {
   readonly verdict: Verdict;
 }
 
-/** Refused or away: what every other image of this round would meet as well. */
-const COMMON = new Set(['refused', 'timeout', 'dns', 'tls', 'server-error', 'unauthorized', 'rate-limited']);
+/** Refused or away: what every other image of this round would meet as well. Anything else may be one repository's, a timeout too: some lists are long. */
+const COMMON = new Set(['refused', 'dns', 'tls', 'unauthorized', 'rate-limited', 'aborted']);
 
 /** A slow cache registry makes a batch take minutes: who comes to hold an image meanwhile, and a digest that a new resource names, have to be seen. */
 const ANSWERS_MS = 2_000;
@@ -42,6 +44,7 @@ export class Collection {
   readonly #condemned;
   /** Images (uid) to be recalled whose bytes are gone: the copier brings them back. */
   readonly #lost = new Set<string>();
+  readonly #turns = new RemovalTurns();
 
   constructor(options: CollectionOptions) {
     this.#options = options;
@@ -52,8 +55,8 @@ export class Collection {
   }
 
   /**
-   * Does nothing unless this replica leads and has the whole list. What fails for one image is logged and left to the next round; what would
-   * fail for all (cache or pod-watcher away) ends the round with that error, so that the loop backs off.
+   * Does nothing unless this replica leads and has the whole list. What fails for one image is told and left to the next round, with the rest of
+   * its repository; what fails for all (cache or pod-watcher away) ends the round with that error, so that the loop backs off.
    */
   async round(signal: AbortSignal): Promise<void> {
     const { images, leadership, condemnation, removal, clock, graceMs } = this.#options;
@@ -101,7 +104,8 @@ export class Collection {
   async #removeDue(judged: readonly Judged[], signal: AbortSignal): Promise<void> {
     const { clock, kube, confirm } = this.#options;
     this.#options.removal.beginRound();
-    const due = judged.filter(({ verdict: found }) => ['remove', 'finish', 'release'].includes(found.do));
+    const going = judged.filter(({ verdict: found }) => ['remove', 'finish', 'release'].includes(found.do));
+    const due = this.#turns.begin(going, clock.monotonic());
     for (let from = 0; from < due.length; from += CONFIRM_BATCH) {
       const batch = due.slice(from, from + CONFIRM_BATCH);
       // Nodes that were not told while NATS was away are told before, not after.
@@ -120,7 +124,9 @@ export class Collection {
         }
         await this.#one(one.image, async () => {
           const outcome = await this.#act(one, answers.get(uid) ?? 'unknown', claims, signal);
-          if (outcome?.outcome === 'removed') claims.delete(uid);
+          if (outcome?.outcome !== 'removed') return;
+          claims.delete(uid);
+          this.#turns.succeeded(uid);
         });
       }
     }
@@ -134,8 +140,13 @@ export class Collection {
     signal: AbortSignal,
   ): Promise<RemovalOutcome | undefined> {
     const { removal, condemnation } = this.#options;
+    const { repository } = claimOf(image) ?? {};
     if (holders === 'unknown') {
-      this.#kept.inc({ reason: 'HoldersUnknown' });
+      this.#kept.inc({ reason: REASONS.holdersUnknown });
+      return undefined;
+    }
+    if (holders === 'free' && repository !== undefined && this.#turns.left(repository)) {
+      this.#kept.inc({ reason: REASONS.cacheFails });
       return undefined;
     }
     if (found.do === 'release') {
@@ -159,13 +170,27 @@ export class Collection {
   }
 
   async #one(image: CachedImage, work: () => Promise<void>): Promise<void> {
+    const { repository } = claimOf(image) ?? {};
     try {
       await work();
     } catch (error) {
       if (changedMeanwhile(error)) return;
-      if (!(error instanceof RegistryError) || COMMON.has(error.code)) throw error;
-      this.#options.log.warn('image cannot be removed from the cache', { image: image.spec.sourceImage, error });
+      if (!(error instanceof RegistryError) || COMMON.has(error.code) || repository === undefined) throw error;
+      const { news, all } = this.#turns.failed(image.metadata.uid, repository);
+      if (all) throw error;
+      this.#tellHeldUp(image, REASONS.cacheFails, error, news);
     }
+  }
+
+  /** The metric counts each try; a person is told of the first. */
+  #tellHeldUp(image: CachedImage, reason: Reason, error: RegistryError, news: boolean): void {
+    const { log, events } = this.#options;
+    this.#kept.inc({ reason });
+    if (!news) return;
+    const { sourceImage } = image.spec;
+    log.warn('image cannot be removed from the cache yet', { image: sourceImage, reason, error });
+    const message = `${sourceImage} cannot be removed from the cache yet (${reason}): ${error.message}`;
+    events.event(withKind(image), 'Warning', EVENT_REASONS.removalWaits, message);
   }
 }
 

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import { RegistryError } from '@kuik/registry';
+import { RegistryError, type RegistryErrorCode } from '@kuik/registry';
 import type { Collection } from './collection-loop.ts';
 import { DIGEST, NOW, type ImageChange } from './fixtures.ts';
 import { bend, World } from './world.fixture.ts';
@@ -253,5 +253,73 @@ describe('an image that has expired', () => {
     };
     await round();
     expect([world.image('bad'), world.image('good')].map((image) => image?.metadata.name)).toEqual(['bad', undefined]);
+  });
+});
+
+describe('a repository that the cache fails on', () => {
+  const names = ['a', 'b', 'c', 'd', 'e', 'f'];
+  const there = () => names.filter((name) => world.image(name) !== undefined);
+  const failing = (broken: readonly string[], code: RegistryErrorCode = 'server-error') => {
+    world.listing = (repository) => {
+      if (broken.some((name) => repository.endsWith(`/${name}`)))
+        throw new RegistryError(code, `no tags of ${repository}`);
+    };
+  };
+  const passGrace = async () => {
+    await round();
+    world.pass(9);
+  };
+
+  it.each<RegistryErrorCode>(['server-error', 'invalid-response', 'timeout'])(
+    'holds up nobody else (%s), is told once, and goes when the cache has recovered',
+    async (code) => {
+      for (const name of names) world.add({ name });
+      await passGrace();
+      failing(['b'], code);
+      await round();
+      await round();
+      expect(there()).toEqual(['b']);
+      expect(world.events.filter((reason) => reason === 'RemovalWaits')).toHaveLength(1);
+      expect(await world.metrics.render()).toContain('kuik_gc_kept_total{reason="CacheFails"} 2');
+      failing([]);
+      await round();
+      expect(there()).toEqual([]);
+    },
+  );
+
+  it('is asked once in a round, and what is held there is kept', async () => {
+    for (const tag of ['1', '2', '3']) {
+      world.add({ name: `a${tag}`, spec: { sourceImage: `docker.io/library/a:${tag}` } });
+    }
+    await passGrace();
+    failing(['a']);
+    world.holdersOf = (reference) => (reference.endsWith('a:3') ? 'held' : 'free');
+    await round();
+    expect(world.listed).toEqual(['docker.io/library/a']);
+    expect(world.image('a3')?.status?.removal).toBeUndefined();
+  });
+
+  it('with a tag that cannot be deleted keeps no other tag of it for longer than a round', async () => {
+    for (const tag of ['1', '2']) world.add({ name: `a${tag}`, spec: { sourceImage: `docker.io/library/a:${tag}` } });
+    await passGrace();
+    const deleteTag = world.tags.delete.bind(world.tags);
+    world.tags.delete = (tag) => {
+      if (tag.endsWith('a:1')) throw new RegistryError('server-error', 'a damaged link');
+      return deleteTag(tag);
+    };
+    await round();
+    await round();
+    expect([world.image('a1'), world.image('a2')].map((image) => image?.metadata.name)).toEqual(['a1', undefined]);
+  });
+
+  it('beside enough others that fail is the registry: the round ends, and the next one begins with who did not fail', async () => {
+    for (const name of names) world.add({ name });
+    await passGrace();
+    failing(names);
+    await expect(round()).rejects.toMatchObject({ code: 'server-error' });
+    expect(world.listed).toHaveLength(3);
+    failing(names.slice(0, 3));
+    await expect(round()).rejects.toMatchObject({ code: 'server-error' });
+    expect(there()).toEqual(names.slice(0, 3));
   });
 });

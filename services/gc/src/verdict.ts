@@ -10,6 +10,7 @@ export const REASONS = {
   expired: 'Expired',
   unused: 'Unused',
   grace: 'Grace',
+  cacheFails: 'CacheFails',
 } as const;
 export type Reason = (typeof REASONS)[keyof typeof REASONS];
 

@@ -35,6 +35,8 @@ export class World {
   cacheDown = false;
   /** What comes of reading a manifest from the cache, by tag or digest. */
   reading: (reference: string) => void = () => undefined;
+  /** What comes of listing a repository's tags. */
+  listing: (repository: string) => void = () => undefined;
   /** What others do before each of gc's effects. */
   meanwhile: () => void = () => undefined;
   /** Who holds what is asked about; `holders` unless a test knows better. */
@@ -129,6 +131,7 @@ export class World {
       listTags: () => {
         if (this.cacheDown) return Promise.reject(new RegistryError('refused', 'the cache registry is away'));
         this.listed.push(repository);
+        this.listing(repository);
         const within = [...this.tags.keys()].filter((tag) => tag.startsWith(`${repository}:`));
         return Promise.resolve({ tags: within.map((tag) => tag.slice(repository.length + 1)) });
       },
@@ -148,6 +151,7 @@ export class World {
       leadership: { isLeader: () => this.leader },
       condemnation: new Condemnation({ ...shared, onKept: () => undefined }),
       removal: new Removal({ ...shared, cache, now: () => this.now }),
+      events: shared.events,
       confirm: (images) => confirmHolders(bus, images, 100),
       clock: { now: () => this.now, monotonic: () => this.now },
       log: silentLogger,
