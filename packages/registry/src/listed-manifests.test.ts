@@ -40,6 +40,18 @@ describe('listedManifests', () => {
     expect(await listedManifests(client, children[0]!)).toBeUndefined();
   });
 
+  it('tells what a manifest says that it is about', async () => {
+    const client = memoryRegistry().repository(HOST, 'app');
+    const put = async (subject: unknown) => {
+      const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, manifests: [], subject }));
+      return listedManifests(client, await client.putManifest('signature', bytes, inner.root.mediaType));
+    };
+    const { digest } = image;
+    const told = { digests: [], complete: true };
+    expect(await put({ mediaType: image.root.mediaType, digest, size: 1 })).toEqual({ ...told, subject: digest });
+    for (const subject of [undefined, null, digest, { digest: 'no' }]) expect(await put(subject)).toEqual(told);
+  });
+
   it.each<[RegistryError['code'], number | undefined, unknown]>([
     ['rejected', undefined, { digests: [], complete: true }],
     ['rejected', 400, 'throws'],

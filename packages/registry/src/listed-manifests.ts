@@ -1,5 +1,5 @@
 import { RegistryError } from './errors.ts';
-import { isBlobDescriptor, readManifest } from './plan.ts';
+import { isBlobDescriptor, readManifest, type ManifestContent } from './plan.ts';
 import type { RepositoryClient } from './port.ts';
 
 const INDEX = /\.(?:index|manifest\.list)\./;
@@ -12,10 +12,12 @@ export interface ListedManifests {
   readonly digests: readonly string[];
   /** Whether every index below it was there to be read: what it lists is the same for ever then. */
   readonly complete: boolean;
+  /** Digest of what the manifest itself is about, when it says so. */
+  readonly subject?: string;
 }
 
 /**
- * Digests of the manifests that an index lists, and those that indexes below it list: none for an image. Undefined when the registry does not have
+ * Digests of the manifests that an index lists, and those that indexes below it list: none for an image; and what it is about. Undefined when the registry does not have
  * it. Throws RegistryError when it cannot be asked, or has other bytes.
  */
 export async function listedManifests(
@@ -23,31 +25,35 @@ export async function listedManifests(
   reference: string,
   options: { signal?: AbortSignal } = {},
 ): Promise<ListedManifests | undefined> {
-  const children = await childrenOf(client, reference, options);
-  if (children === undefined) return undefined;
+  const top = await contentOf(client, reference, options);
+  if (top === undefined) return undefined;
   let complete = true;
-  const found = new Map(children.map((child) => [child.digest, child]));
+  const found = new Map(top.children.map((child) => [child.digest, child]));
   for (const { digest, mediaType } of found.values()) {
     if (!INDEX.test(mediaType) || found.size > MAX) continue;
-    const below = await childrenOf(client, digest, options);
+    const below = await contentOf(client, digest, options);
     if (below === undefined) complete = false;
-    for (const child of below ?? []) found.set(child.digest, child);
+    for (const child of below?.children ?? []) found.set(child.digest, child);
   }
-  return { digests: [...found.keys()], complete };
+  return {
+    digests: [...found.keys()],
+    complete,
+    ...(top.subject === undefined ? {} : { subject: top.subject }),
+  };
 }
 
-async function childrenOf(
+async function contentOf(
   client: Pick<RepositoryClient, 'openManifest'>,
   reference: string,
   options: { signal?: AbortSignal },
-) {
+): Promise<Pick<ManifestContent, 'children' | 'subject'> | undefined> {
   try {
-    const { children } = readManifest(await client.openManifest(reference, options));
-    return children.filter((child) => !isBlobDescriptor(child));
+    const content = readManifest(await client.openManifest(reference, options));
+    return { ...content, children: content.children.filter((child) => !isBlobDescriptor(child)) };
   } catch (error) {
     if (!(error instanceof RegistryError)) throw error;
     if (error.code === 'not-found') return undefined;
-    if (NO_INDEX.includes(error.code) && error.status === undefined) return [];
+    if (NO_INDEX.includes(error.code) && error.status === undefined) return { children: [] };
     throw error;
   }
 }

@@ -22,6 +22,8 @@ export interface ManifestContent {
   children: readonly Descriptor[];
   /** Config first, then layers, as they come. */
   blobs: readonly Descriptor[];
+  /** Digest of what it is about: a signature's image (OCI image spec, `subject`). */
+  subject?: string;
 }
 
 const OCI_TYPES = {
@@ -46,7 +48,7 @@ export function readManifest(manifest: Pick<Manifest, 'bytes' | 'mediaType' | 'd
     throw new RegistryError('rejected', `manifest ${manifest.digest}: not JSON`, { cause: error });
   }
   if (typeof json !== 'object' || json === null || Array.isArray(json)) throw refuse('not a JSON object');
-  const { manifests, layers, config, blobs, schemaVersion, mediaType } = json as Record<string, unknown>;
+  const { manifests, layers, config, blobs, schemaVersion, mediaType, subject } = json as Record<string, unknown>;
   if (SCHEMA_1.test(manifest.mediaType) || schemaVersion === 1)
     throw refuse('Docker schema 1 is no longer supported; push the image anew');
   if (manifests !== undefined && (layers !== undefined || config !== undefined))
@@ -59,9 +61,16 @@ export function readManifest(manifest: Pick<Manifest, 'bytes' | 'mediaType' | 'd
   const kind = manifests === undefined ? 'image' : 'index';
   const stated = typeof mediaType === 'string' && mediaType !== '' ? mediaType : manifest.mediaType;
   const type = /^[a-z]+\/[\w.+-]+$/.test(stated) && stated !== 'application/octet-stream' ? stated : OCI_TYPES[kind];
-  if (kind === 'index') return { kind, mediaType: type, children: list(manifests, 'manifests'), blobs: [] };
+  const about = subjectDigest(subject);
+  const said = { kind, mediaType: type, ...(about === undefined ? {} : { subject: about }) } as const;
+  if (kind === 'index') return { ...said, children: list(manifests, 'manifests'), blobs: [] };
   const own = config === undefined || config === null ? [] : [descriptor(config, 'config', refuse)];
-  return { kind, mediaType: type, children: [], blobs: [...own, ...list(layers, 'layers'), ...list(blobs, 'blobs')] };
+  return { ...said, children: [], blobs: [...own, ...list(layers, 'layers'), ...list(blobs, 'blobs')] };
+}
+
+function subjectDigest(subject: unknown): string | undefined {
+  const { digest } = (typeof subject === 'object' && subject !== null ? subject : {}) as { digest?: unknown };
+  return typeof digest === 'string' && isDigest(digest) ? digest : undefined;
 }
 
 /** Platform of a child as `os/arch[/variant]`, or undefined for what belongs to none (attestations say `unknown/unknown`). */
