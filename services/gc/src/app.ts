@@ -66,6 +66,8 @@ export function createApp(config: GcConfig, context: ServiceContext, adapters: G
       ...shared,
       cache: (repository) => registry.cache(endpoint, repository),
       now: () => clock.now(),
+      // What is missing is found within the first of these, and copied again within the second.
+      unreadMs: 2 * config.presence.every,
     }),
     events,
     confirm: (asked) => confirmHolders(bus, asked, confirmTimeoutMs),

@@ -9,6 +9,7 @@ import {
   tryParseReference,
 } from '@kuik/image';
 import { CACHED_IMAGES, type KubeClient } from '@kuik/kube';
+import { isLeaving } from './verdict.ts';
 
 /** What one resource says about the cache: its repository there, the tags that it needs, the digests that it names. */
 export interface CacheClaim {
@@ -18,7 +19,15 @@ export interface CacheClaim {
   readonly tags: readonly string[];
   /** Anchors of every digest that it names: by reference, by pin, by what the cache holds for it. */
   readonly anchors: readonly string[];
+  /** Of these, those that may be an index: all but what its record calls something else. */
+  readonly indexes: readonly string[];
+  /** Of those in turn, what the cache has by its record; none once its removal has begun. */
+  readonly held: readonly string[];
+  /** Its removal has begun: nobody counts on what it has. */
+  readonly leaving: boolean;
 }
+
+const INDEX = /\.(?:index|manifest\.list)\./;
 
 /** The tags that go with an image, and those that stay because another resource needs them. */
 export interface TagPlan {
@@ -34,17 +43,26 @@ export function claimOf(image: CachedImage): CacheClaim | undefined {
   if (reference === undefined || repository === undefined) return undefined;
   const { pin } = image.spec;
   const pinned = pin !== undefined && isDigest(pin) ? [anchorTag(pin)] : [];
-  const { digest: kept, history = [] } = stanzaOf(image, 'cache') ?? {};
+  const { digest: kept, mediaType, pinned: copiedPin, history = [] } = stanzaOf(image, 'cache') ?? {};
   const left = history.flatMap(({ digest }) => (isDigest(digest) ? [anchorTag(digest)] : []));
-  const anchors = [reference.digest, kept].flatMap((digest) =>
-    digest !== undefined && isDigest(digest) ? [anchorTag(digest)] : [],
-  );
+  const anchors = [...new Set([...anchorsOf(reference.digest, kept), ...pinned, ...left])];
+  const plain = mediaType === undefined || INDEX.test(mediaType) ? [] : anchorsOf(kept);
+  const indexes = anchors.filter((anchor) => !plain.includes(anchor));
+  const recorded = new Set([...anchorsOf(kept, copiedPin), ...left]);
+  const leaving = isLeaving(image);
   return {
     uid: image.metadata.uid,
     repository,
     tags: [...new Set([cacheTag(reference), ...pinned, ...left])],
-    anchors: [...new Set([...anchors, ...pinned, ...left])],
+    anchors,
+    indexes,
+    held: leaving ? [] : indexes.filter((anchor) => recorded.has(anchor)),
+    leaving,
   };
+}
+
+function anchorsOf(...digests: readonly (string | undefined)[]): string[] {
+  return digests.flatMap((digest) => (digest !== undefined && isDigest(digest) ? [anchorTag(digest)] : []));
 }
 
 /**

@@ -124,6 +124,7 @@ export class Collection {
         }
         await this.#one(one.image, async () => {
           const outcome = await this.#act(one, answers.get(uid) ?? 'unknown', claims, signal);
+          if (outcome?.outcome === 'waits') return this.#tellUnread(one.image, outcome.unread);
           if (outcome?.outcome !== 'removed') return;
           claims.delete(uid);
           this.#turns.succeeded(uid);
@@ -178,18 +179,24 @@ export class Collection {
       if (!(error instanceof RegistryError) || COMMON.has(error.code) || repository === undefined) throw error;
       const { news, all } = this.#turns.failed(image.metadata.uid, repository);
       if (all) throw error;
-      this.#tellHeldUp(image, REASONS.cacheFails, error, news);
+      this.#tellHeldUp(image, REASONS.cacheFails, error.message, news);
     }
   }
 
+  #tellUnread(image: CachedImage, { message }: RegistryError): void {
+    const news = this.#turns.waits(image.metadata.uid, this.#options.clock.monotonic());
+    const why = `another image may need what is about it, and the manifest that would tell cannot be read: ${message}`;
+    this.#tellHeldUp(image, REASONS.manifestUnread, why, news);
+  }
+
   /** The metric counts each try; a person is told of the first. */
-  #tellHeldUp(image: CachedImage, reason: Reason, error: RegistryError, news: boolean): void {
+  #tellHeldUp(image: CachedImage, reason: Reason, why: string, news: boolean): void {
     const { log, events } = this.#options;
     this.#kept.inc({ reason });
     if (!news) return;
     const { sourceImage } = image.spec;
-    log.warn('image cannot be removed from the cache yet', { image: sourceImage, reason, error });
-    const message = `${sourceImage} cannot be removed from the cache yet (${reason}): ${error.message}`;
+    log.warn('image cannot be removed from the cache yet', { image: sourceImage, reason, why });
+    const message = `${sourceImage} cannot be removed from the cache yet (${reason}): ${why}`;
     events.event(withKind(image), 'Warning', EVENT_REASONS.removalWaits, message);
   }
 }

@@ -9,6 +9,7 @@ import { repositoryLabel, tryParseReference } from '@kuik/image';
 
 export const NOW = Date.parse('2026-11-20T12:00:00Z');
 export const GRACE_MS = 300_000;
+export const UNREAD_MS = 3_600_000;
 export const DIGEST = `sha256:${'a'.repeat(64)}`;
 /** RFC 3339 of a moment `minutes` after NOW. */
 export const at = (minutes: number): string => new Date(NOW + minutes * 60_000).toISOString();

@@ -115,14 +115,16 @@ describe('gc on a real API server, NATS and cache registry', () => {
     await gone('silent');
   });
 
-  it('takes along what is about the platforms of an image, unless another image lists them', async () => {
+  it('takes along what is about the platforms of an image, unless another image lists them, also when one names a signature', async () => {
     const [own, shared] = (await Promise.all(
       ['linux/amd64', 'linux/arm64'].map((platform) => makeImage({ seed: `signed/${platform}`, platform })),
     )) as [MadeImage, MadeImage];
     const pushed = await world.pushMade(['7.0'], indexOf([{ image: own }, { image: shared }]));
     const other = await world.pushMade(['7.1'], indexOf([{ image: shared }]));
+    const signatures = new Map<string, string>();
     for (const { root } of [own, shared]) {
       const signature = await makeArtifact({ seed: root.digest, subject: root });
+      signatures.set(root.digest, signature.root.digest);
       await world.pushReferrer(root, signature);
       await world.pushReferrer(
         signature.root,
@@ -136,6 +138,10 @@ describe('gc on a real API server, NATS and cache registry', () => {
     await gone('signed');
     expect(await about(own.digest)).toEqual([404, 404]);
     expect(await about(shared.digest)).toEqual([200, 200]);
+    const signature = signatures.get(shared.digest)!;
+    await add('signature', `${REPOSITORY}@${signature}`, signature);
+    await gone('signature');
+    expect(await served(referrersTag(signature))).toBe(200);
     await world.bend('other', { expiresAt: new Date(Date.now() - 1_000).toISOString() });
     await gone('other');
     expect(await about(shared.digest)).toEqual([404, 404]);

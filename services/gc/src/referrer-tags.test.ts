@@ -22,7 +22,10 @@ describe('families', () => {
       return Promise.resolve({ digest, mediaType: 'application/vnd.oci.image.index.v1+json', size: 1, bytes });
     },
   };
-  const claim = (index: string) => ({ uid: index, repository: 'app', tags: [], anchors: [anchorTag(index)] });
+  const claim = (index: string) => {
+    const anchors = [anchorTag(index)];
+    return { uid: index, repository: 'app', tags: [], anchors, indexes: anchors, held: anchors, leaving: false };
+  };
   const all = new Set(indexes.flatMap((index) => [index, ...listOf(index)]));
   const of = async (families: Families, index: string, subjects: ReadonlySet<string> = all) => [
     ...(await families.of(client, claim(index), subjects, signal)).digests,

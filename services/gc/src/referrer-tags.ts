@@ -1,10 +1,18 @@
 import { cosignTags, digestOfAnchor, referrersTag, subjectOfTag } from '@kuik/image';
-import { listedManifests, RegistryError, taggedReferrers, type RepositoryClient } from '@kuik/registry';
+import {
+  listedManifests,
+  RegistryError,
+  taggedReferrers,
+  type ListedManifests,
+  type RepositoryClient,
+} from '@kuik/registry';
 import type { CacheClaim } from './cache-tags.ts';
 
 const PAGE = 1_000;
 /** Digests of all lists together, a list itself counted as one: some 10 MB. */
 const REMEMBERED_MAX = 100_000;
+/** From a manifest to what it is about, and on: more than anybody signs signatures. */
+const STEPS_MAX = 10;
 /** What the cache says when it cannot give one manifest (a damaged file is a 500): no other need be like that. */
 const OF_ONE: readonly string[] = [
   'server-error',
@@ -50,14 +58,14 @@ export async function tagsAbout(client: Pick<RepositoryClient, 'listTags'>, sign
 
 export interface Family {
   readonly digests: ReadonlySet<string>;
-  /** Why it may be larger: a manifest that the cache cannot give. */
+  /** Why it may be larger: a manifest that the cache cannot give, or lacks. */
   readonly unread?: RegistryError | undefined;
 }
 
 /** Who names which digest in the cache: an image by its resource, and by the index behind that what this lists. */
 export class Families {
-  /** By repository and index, the oldest first. What an index lists never changes. */
-  readonly #listed = new Map<string, readonly string[]>();
+  /** By repository and reference, the oldest first. What a manifest says never changes. */
+  readonly #known = new Map<string, ListedManifests>();
   readonly #max: number;
   #size = 0;
 
@@ -76,16 +84,33 @@ export class Families {
     return this.#named(client, [image], subjects, signal);
   }
 
-  /** All that other resources of the same cache repository name in this way. Throws likewise. */
-  ofOthers(
+  /**
+   * All that other resources of the same cache repository name in this way, and what among `own` is about that: another image's signature. `unread` when
+   * there may be more of `own` among it. Throws likewise.
+   */
+  async ofOthers(
     client: Pick<RepositoryClient, 'openManifest'>,
     image: CacheClaim,
     others: readonly CacheClaim[],
-    subjects: ReadonlySet<string>,
+    { subjects, own }: { readonly subjects: ReadonlySet<string>; readonly own: readonly string[] },
     signal: AbortSignal,
   ): Promise<Family> {
-    const beside = others.filter(({ uid, repository }) => uid !== image.uid && repository === image.repository);
-    return this.#named(client, beside, subjects, signal);
+    const { uid, repository } = image;
+    const beside = others.filter((other) => other.uid !== uid && other.repository === repository);
+    const { digests: named, unread } = await this.#named(client, beside, subjects, signal);
+    const digests = new Set(named);
+    let doubt: RegistryError | undefined;
+    for (const digest of own) {
+      if (named.has(digest)) continue;
+      try {
+        if (await this.#isAbout(client, repository, digest, named, signal)) digests.add(digest);
+        else doubt ??= unread;
+      } catch (error) {
+        if (!isOfOneManifest(error)) throw error;
+        doubt ??= error;
+      }
+    }
+    return { digests, unread: doubt };
   }
 
   async #named(
@@ -96,47 +121,68 @@ export class Families {
   ): Promise<Family> {
     const digests = new Set<string>();
     let unread: RegistryError | undefined;
-    for (const { repository, anchors } of images) {
-      for (const anchor of anchors) {
-        // Of longer digests the anchor has a part only; it is a tag, too.
-        const digest = digestOfAnchor(anchor);
+    for (const { repository, anchors, indexes, held, leaving } of images) {
+      // Of longer digests the anchor has a part only; it is a tag, too.
+      for (const digest of anchors.map(digestOfAnchor))
         if (digest !== undefined && subjects.has(digest)) digests.add(digest);
-        const key = `${repository}@${anchor}`;
-        const listed =
-          this.#listed.get(key) ??
-          (await this.#read(client, digest ?? anchor, key, signal).catch((error: unknown) => {
-            if (!isOfOneManifest(error)) throw error;
-            unread ??= error;
-            return undefined;
-          }));
-        for (const one of listed ?? []) if (subjects.has(one)) digests.add(one);
+      for (const anchor of indexes) {
+        try {
+          const listed = await this.#read(client, repository, digestOfAnchor(anchor) ?? anchor, signal);
+          for (const one of listed?.digests ?? []) if (subjects.has(one)) digests.add(one);
+          if (listed?.complete !== true && held.includes(anchor)) unread ??= missing(repository, anchor);
+        } catch (error) {
+          if (!isOfOneManifest(error)) throw error;
+          if (!leaving) unread ??= error;
+        }
       }
     }
     return { digests, unread };
   }
 
+  /** Whether a manifest is about one of `digests`, or about what is about it, as it says itself. One that is not there is about nothing. */
+  async #isAbout(
+    client: Pick<RepositoryClient, 'openManifest'>,
+    repository: string,
+    digest: string,
+    digests: ReadonlySet<string>,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    let at: string | undefined = digest;
+    for (let steps = 0; at !== undefined && steps < STEPS_MAX; steps += 1) {
+      at = (await this.#read(client, repository, at, signal))?.subject;
+      if (at !== undefined && digests.has(at)) return true;
+    }
+    return false;
+  }
+
   /** Remembered unless an index below it is not there: that one may come yet. */
   async #read(
     client: Pick<RepositoryClient, 'openManifest'>,
+    repository: string,
     reference: string,
-    key: string,
     signal: AbortSignal,
-  ): Promise<readonly string[] | undefined> {
+  ): Promise<ListedManifests | undefined> {
+    const key = `${repository}@${reference}`;
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
     const found = await listedManifests(client, reference, { signal });
-    if (found?.complete === true) this.#remember(key, found.digests);
-    return found?.digests;
+    if (found?.complete === true) this.#remember(key, found);
+    return found;
   }
 
-  #remember(key: string, listed: readonly string[]): void {
-    if (this.#listed.has(key)) return;
-    this.#listed.set(key, listed);
-    this.#size += 1 + listed.length;
-    for (const [oldest, { length }] of this.#listed) {
+  #remember(key: string, found: ListedManifests): void {
+    this.#known.set(key, found);
+    this.#size += 1 + found.digests.length;
+    for (const [oldest, { digests }] of this.#known) {
       if (this.#size <= this.#max) return;
-      this.#listed.delete(oldest);
-      this.#size -= 1 + length;
+      this.#known.delete(oldest);
+      this.#size -= 1 + digests.length;
     }
   }
+}
+
+function missing(repository: string, anchor: string): RegistryError {
+  return new RegistryError('not-found', `${repository}:${anchor}, or an index below it, is missing in the cache`);
 }
 
 /**
@@ -146,18 +192,17 @@ export class Families {
 export async function referrerTags(
   client: Pick<RepositoryClient, 'headManifest' | 'openManifest'>,
   subjects: readonly string[],
-  { about, spared }: { readonly about: ReadonlySet<string>; readonly spared: ReadonlySet<string> },
+  { about, spared }: { readonly about: TagsAbout; readonly spared: ReadonlySet<string> },
   signal: AbortSignal,
 ): Promise<string[]> {
-  const own = new Set(subjects.filter((digest) => !spared.has(digest)));
-  const seen = new Set(own);
+  const seen = new Set(subjects.filter((digest) => !spared.has(digest)));
   const tags: string[] = [];
   for (const subject of seen) {
     const list = referrersTag(subject);
-    tags.push(...[list, ...(own.has(subject) ? cosignTags(subject) : [])].filter((tag) => about.has(tag)));
-    if (!about.has(list)) continue;
+    tags.push(...[list, ...cosignTags(subject)].filter((tag) => about.tags.has(tag)));
+    if (!about.tags.has(list)) continue;
     for (const digest of await listedReferrers(client, subject, signal))
-      if (!spared.has(digest) && about.has(referrersTag(digest))) seen.add(digest);
+      if (!spared.has(digest) && about.subjects.has(digest)) seen.add(digest);
   }
   return tags.reverse();
 }

@@ -54,6 +54,7 @@ export class RemovalTurns {
   waits(uid: string, now: number): boolean {
     const news = !this.#waiting.has(uid);
     this.#waiting.set(uid, now + WAIT_MS);
+    this.#inARow = 0;
     return news;
   }
 

@@ -1,5 +1,5 @@
 import { EVENT_REASONS, stanzaOf, type CachedImage } from '@kuik/contracts';
-import { anchorTag, cacheTag, parseReference } from '@kuik/image';
+import { cacheTag, parseReference } from '@kuik/image';
 import { CACHED_IMAGES, isKubeError, orAbsent, type EventRecorder, type KubeClient } from '@kuik/kube';
 import { RegistryError, type RepositoryClient } from '@kuik/registry';
 import type { Logger } from '@kuik/runtime';
@@ -20,18 +20,30 @@ export interface RemovalOptions {
   readonly assertLeader: () => void;
   readonly now: () => number;
   readonly graceMs: number;
+  /** How long a removal waits, from its beginning on, for a manifest that tells whether another image needs what is about this one. */
+  readonly unreadMs: number;
 }
 
 export type RemovalOutcome =
   | { readonly outcome: 'removed'; readonly bytesFreed: number }
   /** The resource is forgotten, the bytes stay. */
   | { readonly outcome: 'released' }
+  /** Another image may need what is about it: the cache cannot give the manifest that would tell. */
+  | { readonly outcome: 'waits'; readonly unread: RegistryError }
   /** It is not what it was when it was judged: the next round judges it anew. */
   | { readonly outcome: 'changed' };
 
 interface About extends TagsAbout {
   /** Subjects that one image names or lists. */
   readonly own: readonly string[];
+}
+
+/** What goes with an image, as far as it is known before its tags go. */
+interface Going {
+  readonly claim: CacheClaim;
+  readonly tags: readonly string[];
+  readonly about: About;
+  readonly unread: RegistryError | undefined;
 }
 
 const DISOWN_ATTEMPTS = 10;
@@ -74,7 +86,11 @@ export class Removal {
       image = await writeRemoval(kube, image, written, signal);
       await this.#options.announce(image);
     }
-    const bytesFreed = await this.#deleteTags(image, others, signal);
+    const going = await this.#going(image, others, signal);
+    const { unread } = going ?? {};
+    if (unread !== undefined && now() < Date.parse(written.removedAt ?? '') + this.#options.unreadMs)
+      return { outcome: 'waits', unread };
+    const bytesFreed = await this.#deleteTags(image, going, signal);
     try {
       if (written.bytesFreed === undefined) {
         assertLeader();
@@ -94,7 +110,7 @@ export class Removal {
 
   /**
    * An object that a person deleted. Held: the resource is forgotten and the bytes stay (pod-watcher makes it anew, the copier finds
-   * them). Not held: the tag goes first.
+   * them). Not held: the tag goes first. It waits for nothing: what is about it, and may be needed, stays.
    */
   async release(
     judged: CachedImage,
@@ -104,7 +120,7 @@ export class Removal {
   ): Promise<RemovalOutcome> {
     const image = await this.#fresh(judged, signal, 'release');
     if (image === undefined) return { outcome: 'changed' };
-    const bytesFreed = held ? 0 : await this.#deleteTags(image, others, signal);
+    const bytesFreed = held ? 0 : await this.#deleteTags(image, await this.#going(image, others, signal), signal);
     if (held) {
       const message = `${image.spec.sourceImage} is in use: its bytes stay in the cache, the resource is made anew`;
       this.#options.events.event(withKind(image), 'Normal', EVENT_REASONS.kept, message);
@@ -171,18 +187,26 @@ export class Removal {
     return image?.metadata.uid === uid && wanted.includes(verdict(image, now(), graceMs).do) ? image : undefined;
   }
 
-  /** Returns the bytes that no tag of this image keeps any more: 0 when one of its tags stays. */
-  async #deleteTags(image: CachedImage, others: Iterable<CacheClaim>, signal: AbortSignal): Promise<number> {
-    const { kube, cache, assertLeader, log } = this.#options;
+  /** Undefined for an image that has nothing in the cache. Takes long when there are many: hardly anything is left to read once the claims are read again. */
+  async #going(image: CachedImage, others: Iterable<CacheClaim>, signal: AbortSignal): Promise<Going | undefined> {
     const claim = claimOf(image);
-    if (claim === undefined) return 0;
+    if (claim === undefined) return undefined;
     const known = [...others];
     const { repository, remove } = planTags(claim, known);
     // Not every registry gives a manifest whose last tag is gone.
     const about = await this.#about(claim, signal);
-    // Takes long when there are many: done before the claims are read again, so that hardly anything is left to read after that.
-    if (about.own.length > 0) await this.#families.ofOthers(cache(repository), claim, known, about.subjects, signal);
-    for (const tag of remove) {
+    if (about.own.length === 0) return { claim, tags: remove, about, unread: undefined };
+    const { unread } = await this.#families.ofOthers(this.#options.cache(repository), claim, known, about, signal);
+    return { claim, tags: remove, about, unread };
+  }
+
+  /** Returns the bytes that no tag of this image keeps any more: 0 when one of its tags stays. */
+  async #deleteTags(image: CachedImage, going: Going | undefined, signal: AbortSignal): Promise<number> {
+    const { kube, cache, assertLeader, log } = this.#options;
+    if (going === undefined) return 0;
+    const { claim, tags, about } = going;
+    const { repository } = claim;
+    for (const tag of tags) {
       assertLeader();
       await cache(repository).deleteTag(tag, { signal });
     }
@@ -194,7 +218,7 @@ export class Removal {
     log.info('tags removed from the cache', {
       image: image.spec.sourceImage,
       repository,
-      removed: [...remove, ...removed],
+      removed: [...tags, ...removed],
       kept: keep,
     });
     return keep.length === 0 ? (stanzaOf(image, 'cache')?.bytes ?? 0) : 0;
@@ -210,27 +234,28 @@ export class Removal {
     return { ...about, own: [...digests] };
   }
 
-  /** What is about the image, and about what it lists, goes with the last resource that names or lists that digest. Whatever else needs such a tag keeps it; what another one lists that cannot be read nobody knows. */
+  /** What is about the image, and about what it lists, goes with the last resource that needs that digest. Whatever else needs such a tag keeps it; while nobody knows whether another one does, all of it stays. */
   async #deleteReferrers(
     claim: CacheClaim,
-    { tags, subjects, own }: About,
+    about: About,
     others: readonly CacheClaim[],
     signal: AbortSignal,
   ): Promise<readonly string[]> {
+    const { own } = about;
     if (own.length === 0) return [];
     const { cache, assertLeader, log } = this.#options;
     const client = cache(claim.repository);
-    const { digests: spared, unread } = await this.#families.ofOthers(client, claim, others, subjects, signal);
+    const { digests: spared, unread } = await this.#families.ofOthers(client, claim, others, about, signal);
     if (unread !== undefined) {
       const { repository } = claim;
-      log.warn('what is about platforms stays in the cache: another image cannot be read', {
+      log.warn('what is about an image stays in the cache: another one may need it', {
         repository,
+        own,
         error: unread,
       });
+      return [];
     }
-    const named = own.filter((digest) => claim.anchors.includes(anchorTag(digest)));
-    const going = unread === undefined ? own : named;
-    const found = await referrerTags(client, going, { about: tags, spared }, signal);
+    const found = await referrerTags(client, own, { about, spared }, signal);
     const plan = planTags({ ...claim, tags: found }, others);
     for (const tag of plan.remove) {
       assertLeader();

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import { CACHED_IMAGES } from '@kuik/kube';
 import { RegistryError, type RegistryErrorCode } from '@kuik/registry';
 import type { Collection } from './collection-loop.ts';
-import { imageOf, type ImageChange } from './fixtures.ts';
+import { imageOf, UNREAD_MS, type ImageChange } from './fixtures.ts';
 import { bend, World } from './world.fixture.ts';
 
 const signal = new AbortController().signal;
@@ -284,19 +284,104 @@ describe('tags that several resources need', () => {
         };
       };
 
-      it.each<RegistryErrorCode>(['server-error', 'digest-mismatch'])(
-        'of another image spares what is about platforms (%s)',
+      it.each<RegistryErrorCode>(['server-error', 'digest-mismatch', 'not-found'])(
+        'of another image keeps what is about this one: it waits, for a while (%s)',
         async (code) => {
           second('docker.io/library/nginx:2', other);
           world.tags.delete('docker.io/library/two:1');
           world.tags.set(at(`sha256-${hex('d')}.sig`), signature);
-          const before = left().filter((tag) => tag !== anchor && !tag.includes(hex('d')));
+          const before = left();
           cannotGive(other, code);
           await passGrace();
-          expect(world.image('one')).toBeUndefined();
+          for (const _minute of [1, 2]) {
+            world.pass(1);
+            await round();
+          }
+          expect(world.image('one')?.status?.removal?.removedAt).toBeDefined();
           expect(left()).toEqual(before);
+          expect(world.events).toEqual(['Expiring', 'RemovalWaits']);
+          expect(await world.metrics.render()).toContain('kuik_gc_kept_total{reason="ManifestUnread"} 3');
+          world.pass(UNREAD_MS / 60_000);
+          await round();
+          expect(world.image('one')).toBeUndefined();
+          expect(left()).toEqual(before.filter((tag) => tag !== anchor));
         },
       );
+
+      it.each<[string, string[], string[]]>([
+        ['lists what this one is: that stays', [child, shared], [`sha256-${hex('2')}.sig`]],
+        ['lists something else: it goes', [child], []],
+      ])('of another image that can be read again, and %s', async (_what, listed, expected) => {
+        world.manifests.set(digest, index(...listed));
+        change({ status: { usedBy: { forUid: 'uid-one', count: 1 } } }, 'one');
+        second(`docker.io/library/nginx@${shared}`, shared, 0);
+        world.tags.delete('docker.io/library/two:1');
+        cannotGive(digest, 'server-error');
+        await passGrace();
+        expect(world.image('two')).toBeDefined();
+        world.reading = () => undefined;
+        world.pass(1);
+        await round();
+        expect(world.image('two')).toBeUndefined();
+        expect(left().filter((tag) => tag.includes(hex('2')))).toEqual(expected);
+      });
+
+      const leaves = () => {
+        const removal = { forUid: 'uid-two', condemnedAt: '2026-11-20T11:40:00Z', reason: 'Unused', epoch: 1 };
+        change({ status: { removal: { ...removal, removedAt: '2026-11-20T11:50:00Z' } } }, 'two');
+        world.holdersOf = (reference) => (reference.includes(other) ? 'unknown' : 'free');
+      };
+      const isNoIndex = () => {
+        const mediaType = 'application/vnd.oci.image.manifest.v1+json';
+        change({ status: { cache: { forUid: 'uid-two', digest: other, mediaType } } }, 'two');
+      };
+
+      it.each<[string, RegistryErrorCode, () => void]>([
+        ['is no index by its record', 'server-error', isNoIndex],
+        ['is on its way out', 'server-error', leaves],
+        ['is on its way out', 'not-found', leaves],
+        ['is not there by its record', 'not-found', () => change({ status: { cache: { forUid: 'uid-two' } } }, 'two')],
+        ['is of another repository', 'server-error', () => second('docker.io/library/other:2', other)],
+      ])('of another image that %s holds nothing up (%s)', async (_what, code, bent) => {
+        second(`docker.io/library/nginx@${other}`, other);
+        bent();
+        world.tags.delete('docker.io/library/two:1');
+        cannotGive(other, code);
+        await passGrace();
+        expect(world.image('one')).toBeUndefined();
+        expect(left()).toEqual([]);
+      });
+
+      it('of another image holds nothing up that nothing is about', async () => {
+        second('docker.io/library/nginx:2', other);
+        world.tags.clear();
+        world.tags.set(at(anchor), digest);
+        cannotGive(other, 'server-error');
+        await passGrace();
+        expect(world.image('one')).toBeUndefined();
+      });
+
+      it('of another image does not hold up who deletes: what is about the image stays', async () => {
+        second('docker.io/library/nginx:2', other);
+        world.tags.delete('docker.io/library/two:1');
+        const before = left();
+        cannotGive(other, 'server-error');
+        await world.kube.delete(CACHED_IMAGES, { name: 'one' });
+        await round();
+        expect(world.image('one')).toBeUndefined();
+        expect(left()).toEqual(before.filter((tag) => tag !== anchor));
+      });
+
+      it('of a signature may be another image’s: what is about it waits', async () => {
+        change({ status: { usedBy: { forUid: 'uid-one', count: 1 } } }, 'one');
+        second(`docker.io/library/nginx@${signature}`, signature, 0);
+        world.tags.delete('docker.io/library/two:1');
+        const before = left();
+        cannotGive(signature, 'server-error');
+        await passGrace();
+        expect(world.image('two')).toBeDefined();
+        expect(left()).toEqual(before);
+      });
 
       it.each<[string, string, string[]]>([
         ['of the image', digest, ['1', '1.att', '1.sig', '2.sig', '3']],
@@ -326,6 +411,48 @@ describe('tags that several resources need', () => {
       });
     });
 
+    describe('what is about a signature', () => {
+      beforeEach(() => {
+        const mediaType = 'application/vnd.oci.image.manifest.v1+json';
+        const subject = { mediaType, digest: child, size: 1 };
+        world.manifests.set(signature, JSON.stringify({ schemaVersion: 2, layers: [], subject }));
+        second(`docker.io/library/nginx@${signature}`, signature, 0);
+        world.tags.delete('docker.io/library/two:1');
+        world.tags.set(at(`sha256-${hex('3')}.sig`), 'of the signature');
+      });
+
+      it('stays with the image that was signed when another one names the signature, and goes with the first', async () => {
+        change({ status: { usedBy: { forUid: 'uid-one', count: 1 } } }, 'one');
+        const before = left();
+        await passGrace();
+        expect(world.image('two')).toBeUndefined();
+        expect(left()).toEqual(before);
+        change({ status: { usedBy: { forUid: 'uid-one', count: 0 } } }, 'one');
+        await passGrace();
+        expect(left()).toEqual([]);
+      });
+
+      it('stays, too, when it is about a signature of a signature', async () => {
+        const timestamp = `sha256:${hex('6')}`;
+        const subject = { mediaType: 'application/vnd.oci.image.manifest.v1+json', digest: signature, size: 1 };
+        world.manifests.set(timestamp, JSON.stringify({ schemaVersion: 2, layers: [], subject }));
+        world.tags.set(at(`sha256-${hex('3')}`), index(timestamp));
+        world.tags.set(at(`sha256-${hex('6')}`), index());
+        world.add({ name: 'three', spec: { sourceImage: `docker.io/library/nginx@${timestamp}` } });
+        world.tags.delete('docker.io/library/three:1');
+        change({ status: { usedBy: { forUid: 'uid-one', count: 1 } } }, 'one');
+        const before = left();
+        await passGrace();
+        expect([world.image('two'), world.image('three')]).toEqual([undefined, undefined]);
+        expect(left()).toEqual(before);
+      });
+
+      it('goes with both', async () => {
+        await passGrace();
+        expect(left()).toEqual([]);
+      });
+    });
+
     it('it stays with an image that lists it by an index that was not there when the image was first looked at', async () => {
       const inner = `sha256:${hex('4')}`;
       const mediaType = 'application/vnd.oci.image.index.v1+json';
@@ -338,6 +465,9 @@ describe('tags that several resources need', () => {
         if (reference === inner) throw new RegistryError('not-found', 'not yet');
       };
       await passGrace();
+      expect(world.image('one')).toBeDefined();
+      world.pass(UNREAD_MS / 60_000);
+      await round();
       expect(world.image('one')).toBeUndefined();
       world.reading = () => undefined;
       const signed = `sha256-${hex('5')}.sig`;

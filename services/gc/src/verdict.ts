@@ -11,6 +11,7 @@ export const REASONS = {
   unused: 'Unused',
   grace: 'Grace',
   cacheFails: 'CacheFails',
+  manifestUnread: 'ManifestUnread',
 } as const;
 export type Reason = (typeof REASONS)[keyof typeof REASONS];
 
@@ -40,8 +41,7 @@ export function verdict(image: CachedImage, now: number, graceMs: number): Verdi
   if (removal === undefined) return { do: expired ? 'condemn' : 'leave', reason };
 
   if (removal.removedAt !== undefined) {
-    const copiedAt = stanzaOf(image, 'cache')?.copiedAt;
-    const copiedSince = copiedAt !== undefined && Date.parse(copiedAt) > Date.parse(removal.removedAt);
+    const copiedSince = !isLeaving(image);
     if (expired) return copiedSince ? { do: 'condemn', reason } : { do: 'finish', reason: removal.reason };
     if (reason === REASONS.holdersUnknown) return { do: 'leave', reason };
     return { do: copiedSince ? 'keep' : 'recall', reason };
@@ -49,6 +49,13 @@ export function verdict(image: CachedImage, now: number, graceMs: number): Verdi
   if (!expired) return { do: reason === REASONS.holdersUnknown ? 'leave' : 'keep', reason };
   const until = Date.parse(removal.condemnedAt) + graceMs;
   return now < until ? { do: 'wait', reason: REASONS.grace, until } : { do: 'remove', reason: removal.reason };
+}
+
+/** Whether an image's removal has begun, and nobody copied it since: nobody counts on its bytes. */
+export function isLeaving(image: CachedImage): boolean {
+  const removedAt = stanzaOf(image, 'removal')?.removedAt;
+  const copiedAt = stanzaOf(image, 'cache')?.copiedAt;
+  return removedAt !== undefined && !(copiedAt !== undefined && Date.parse(copiedAt) > Date.parse(removedAt));
 }
 
 /**

@@ -9,7 +9,7 @@ import { createMetrics, silentLogger } from '@kuik/runtime';
 import { Collection } from './collection-loop.ts';
 import { Condemnation } from './condemnation.ts';
 import { confirmHolders } from './confirm-holders.ts';
-import { DIGEST, GRACE_MS, imageOf, NOW, type ImageChange } from './fixtures.ts';
+import { DIGEST, GRACE_MS, imageOf, NOW, UNREAD_MS, type ImageChange } from './fixtures.ts';
 import { Removal } from './removal.ts';
 
 const INDEX = 'application/vnd.oci.image.index.v1+json';
@@ -150,7 +150,7 @@ export class World {
       kube: mortal,
       leadership: { isLeader: () => this.leader },
       condemnation: new Condemnation({ ...shared, onKept: () => undefined }),
-      removal: new Removal({ ...shared, cache, now: () => this.now }),
+      removal: new Removal({ ...shared, cache, now: () => this.now, unreadMs: UNREAD_MS }),
       events: shared.events,
       confirm: (images) => confirmHolders(bus, images, 100),
       clock: { now: () => this.now, monotonic: () => this.now },
