@@ -16,10 +16,12 @@ export interface ExecOptions {
 
 /** Programs of one plugin at once: many images that are new share the memory of this process. */
 const AT_ONCE = 4;
+/** Those for one registry: one that hangs is not to hold up the others. */
+const OF_REGISTRY = 2;
 
 /**
  * One plugin of kubelet's credential provider protocol: asked on standard input, answers on standard output, no secret in any argument.
- * A few of its programs run at once; an image that waits gets what another one's answer says of its registry, or of all.
+ * A few of its programs run at once, fewer for one registry; an image that waits gets what another one's answer says of its registry, or of all.
  */
 export class ExecProvider implements LoginProvider {
   readonly name: string;
@@ -33,7 +35,11 @@ export class ExecProvider implements LoginProvider {
     this.#config = config;
     this.#options = options;
     this.#patterns = config.matchImages.flatMap((text) => parseImagePattern(text) ?? []);
-    this.#logins = new RenewedLogins(options.now, { atOnce: AT_ONCE, waitMs: options.timeoutMs });
+    this.#logins = new RenewedLogins(options.now, {
+      atOnce: AT_ONCE,
+      ofGroup: OF_REGISTRY,
+      waitMs: options.timeoutMs,
+    });
   }
 
   covers(host: string, repository: string): boolean {
@@ -42,7 +48,8 @@ export class ExecProvider implements LoginProvider {
 
   async logins(host: string, repository: string, options: { renew?: boolean }): Promise<readonly ProvidedLogin[]> {
     const { Image, Registry, Global } = cacheKeys(host, repository);
-    const known = await this.#logins.get([Image, Registry, Global], () => this.#ask(host, repository), options);
+    const ask = () => this.#ask(host, repository);
+    const known = await this.#logins.get([Image, Registry, Global], ask, { ...options, group: Registry });
     return loginsFor(known, host, repository);
   }
 

@@ -7,6 +7,7 @@ import { configuredProviders, credentialProvidersConfig } from './configured-pro
 import { parseExecConfig } from './exec-config.ts';
 import { ExecProvider } from './exec-provider.ts';
 import { readPluginAnswer } from './plugin-answer.ts';
+import { NoAnswerInTime } from './renewed-logins.ts';
 import { runPlugin } from './run-plugin.ts';
 
 const V1 = 'credentialprovider.kubelet.k8s.io/v1';
@@ -155,46 +156,62 @@ describe('ExecProvider', () => {
       });
     };
     const provider = new ExecProvider(CONFIG!, { folder: '/bin.d', timeoutMs: 1_000, now: () => clock.now, run });
-    const ask = (count: number, renew = false) =>
-      Array.from({ length: count }, (_, at) => provider.logins('a.corp.test', `x/${at}`, { renew }));
-    return { clock, running, ask, started: () => started };
+    /** Images of so many registries, in turns (default: each of its own), from the one with number `first` on. */
+    const ask = (count: number, { renew = false, registries = count, first = 0 } = {}) =>
+      Array.from({ length: count }, (_, at) =>
+        provider.logins(`r${first + (at % registries)}.corp.test`, `x/${at}`, { renew }),
+      );
+    const images = () => running.map(({ image }) => image);
+    return { clock, running, images, ask, started: () => started };
   };
   const settled = () => new Promise<void>((resolve) => setImmediate(resolve));
+  const hung = () => new NoAnswerInTime('no answer within 1000 ms');
 
   it.each([false, true])(
-    'runs four programs at once, and one answer serves whoever waits (renewed: %s)',
+    'runs four programs at once, one for a registry, and its answer serves whoever waits (renewed: %s)',
     async (renew) => {
-      const { running, ask, started } = slowWorld();
-      const logins = ask(50, renew);
+      const { running, images, ask, started } = slowWorld();
+      const logins = ask(50, { renew, registries: 5 });
       await settled();
-      expect(running.map(({ image }) => image)).toEqual([0, 1, 2, 3].map((at) => `a.corp.test/x/${at}`));
+      expect(images()).toEqual([0, 1, 2, 3].map((at) => `r${at}.corp.test/x/${at}`));
       running[0]!.end();
-      await Promise.all([logins[0], ...logins.slice(4)]);
-      expect(started()).toBe(4);
+      await settled();
+      expect(images()).toEqual([1, 2, 3, 4].map((at) => `r${at}.corp.test/x/${at}`));
+      running[3]!.end();
+      await Promise.all(logins.filter((_, at) => at % 5 === 0 || at % 5 === 4));
+      expect(images()).toEqual([1, 2, 3].map((at) => `r${at}.corp.test/x/${at}`));
       for (const { end } of [...running]) end();
       expect((await Promise.all(logins)).every((given) => given.length === 1)).toBe(true);
-      expect(started()).toBe(4);
+      expect(started()).toBe(5);
     },
   );
 
-  it('asks for each image in its turn when the plugin answers for one at a time, whatever became of those before', async () => {
-    const { running, ask, started } = slowWorld({ cacheKeyType: 'Image' });
-    const logins = Promise.allSettled(ask(9));
-    for (let ended = 0; ended < 9; ended += 1) {
-      await settled();
-      expect(running.length).toBe(Math.min(4, 9 - ended));
-      running[0]!.end(ended % 2 === 0 ? undefined : new Error('no role'));
-    }
-    expect((await logins).filter(({ status }) => status === 'fulfilled')).toHaveLength(5);
-    expect(started()).toBe(9);
-  });
+  it.each([
+    ['one registry: two at once when it has answered', 1, [1, 2, 2, 2, 2, 2, 2, 2, 1]],
+    ['several: four at once', 3, [3, 4, 4, 4, 4, 4, 3, 2, 1]],
+  ])(
+    'asks for each image in its turn when the plugin answers for one at a time, whatever became of those before; %s',
+    async (_what, registries, programs) => {
+      const { running, ask, started } = slowWorld({ cacheKeyType: 'Image' });
+      const logins = Promise.allSettled(ask(9, { registries }));
+      const ran: number[] = [];
+      for (let ended = 0; ended < 9; ended += 1) {
+        await settled();
+        ran.push(running.length);
+        running[0]!.end(ended % 2 === 0 ? undefined : new Error('no role'));
+      }
+      expect(ran).toEqual(programs);
+      expect((await logins).filter(({ status }) => status === 'fulfilled')).toHaveLength(5);
+      expect(started()).toBe(9);
+    },
+  );
 
   it('starts no program for what waited longer than one may run, and asks when it is asked again', async () => {
     const { clock, running, ask, started } = slowWorld({ cacheKeyType: 'Image' });
     const logins = Promise.allSettled(ask(6));
     await settled();
     clock.now = 1_001;
-    for (const { end } of [...running]) end(new Error('no answer within 1000 ms'));
+    for (const { end } of [...running]) end(hung());
     expect((await logins).map((one) => (one.status === 'rejected' ? String(one.reason) : ''))).toEqual([
       ...Array<string>(4).fill('Error: no answer within 1000 ms'),
       ...Array<string>(2).fill('Error: no turn within 1000 ms'),
@@ -204,6 +221,32 @@ describe('ExecProvider', () => {
     await settled();
     for (const { end } of [...running]) end();
     expect((await again).slice(4).map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled']);
+  });
+
+  it('holds up no other registry while it hangs for one, which is not asked again for a while, and by one program then', async () => {
+    const { clock, running, images, ask, started } = slowWorld({ cacheKeyType: 'Image' });
+    const hanging = ask(9, { registries: 1 }).map((one) => one.catch(String));
+    const [other] = ask(1, { first: 1 });
+    await settled();
+    expect(images()).toEqual(['r0.corp.test/x/0', 'r1.corp.test/x/0']);
+    running[1]!.end();
+    expect(await other).toHaveLength(1);
+
+    running[0]!.end(hung());
+    expect(await Promise.all(hanging)).toEqual(Array<string>(9).fill('Error: no answer within 1000 ms'));
+    await expect(ask(1)[0]).rejects.toThrow('no answer within 1000 ms');
+    expect([running.length, started()]).toEqual([0, 2]);
+
+    clock.now = 15_000;
+    const back = ask(9, { registries: 1 });
+    await settled();
+    expect(running).toHaveLength(1);
+    for (let ended = 0; ended < 9; ended += 1) {
+      running[0]!.end();
+      await settled();
+      expect(running.length).toBe(Math.min(2, 8 - ended));
+    }
+    expect((await Promise.all(back)).every((given) => given.length === 1)).toBe(true);
   });
 
   it('gives at once what is still good while its renewal waits for a turn, and never what is not', async () => {
@@ -274,7 +317,7 @@ describe('a real program', () => {
       'code 3: no role; token [long text]',
       5_000,
     ],
-    ['hangs', 'exec sleep 60', 'no answer within 200 ms', 200],
+    ['hangs', 'exec sleep 60', new NoAnswerInTime('no answer within 200 ms'), 200],
     ['never stops', 'exec yes', 'wrote more than', 5_000],
   ])('that %s is told apart', async (_name, body, words, timeoutMs) => {
     await expect(call(body, timeoutMs)).rejects.toThrow(words);

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { childEnvironment } from '@kuik/runtime';
+import { NoAnswerInTime } from './renewed-logins.ts';
 
 export interface PluginCall {
   readonly program: string;
@@ -14,8 +15,8 @@ const OUTPUT_MAX = 1024 * 1024;
 const COMPLAINT_MAX = 200;
 
 /**
- * Runs a program to its end and returns its standard output. Throws when it cannot be started, takes too long (it is killed then), writes too
- * much, or ends with another code than 0; of what it wrote to its error output the last line is told, without what may be a secret.
+ * Runs a program to its end and returns its standard output. Throws when it cannot be started, takes too long (NoAnswerInTime; it is killed
+ * then), writes too much, or ends with another code than 0; of what it wrote to its error output the last line is told, without what may be a secret.
  */
 export function runPlugin({ program, args, env, input, timeoutMs }: PluginCall): Promise<string> {
   return new Promise((resolve, reject) => {
@@ -28,7 +29,7 @@ export function runPlugin({ program, args, env, input, timeoutMs }: PluginCall):
       child.kill('SIGKILL');
       reject(error);
     };
-    const timer = setTimeout(() => end(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+    const timer = setTimeout(() => end(new NoAnswerInTime(`no answer within ${timeoutMs} ms`)), timeoutMs);
     child.on('error', (error: NodeJS.ErrnoException) =>
       end(new Error(`cannot be run: ${error.code ?? error.message}`)),
     );
