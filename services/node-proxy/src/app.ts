@@ -317,7 +317,11 @@ function sharing(
     timeouts: { connectMs, idleMs: 1.5 * upstreamTimeouts.idle },
     patienceMs,
     boundMs: (host) => answerMs(host) + COPIER_OWN_MS,
-    processAt: processesOver(patienceMs / 2),
+    processAt: processesOver({
+      answerMs: patienceMs / 2,
+      saidMs: patienceMs,
+      sinceSaidMs: (url) => owners.sinceToldMs(url),
+    }),
     count: (result) => reads.inc({ result }),
     now: () => clock.monotonic(),
   });

@@ -3,15 +3,40 @@ import { answeringProcess } from '@kuik/registry';
 /** The process that answers at a copier's address, by the name that it gives itself; undefined when none does. */
 export type ProcessAt = (origin: string) => Promise<string | undefined>;
 
-/** Asks copiers over HTTP; one question at a time per address, however many wait for it. No answer within `patienceMs` is none. */
-export function processesOver(patienceMs: number): ProcessAt {
+export interface ProcessesOptions {
+  /** No answer within this is none, of one that is not known to be busy. */
+  readonly answerMs: number;
+  /** One that takes connections, and said elsewhere within this time that it is there, is busy: it is waited for `BUSY` times as long. */
+  readonly saidMs: number;
+  /** How long ago the copier at an address said elsewhere that it is there; undefined: it did not. */
+  readonly sinceSaidMs: (origin: string) => number | undefined;
+}
+
+const BUSY = 3;
+
+/** Asks copiers over HTTP; one question at a time per address, however many wait for it. */
+export function processesOver({ answerMs, saidMs, sinceSaidMs }: ProcessesOptions): ProcessAt {
   const asked = new Map<string, Promise<string | undefined>>();
+  const look = async (origin: string): Promise<string | undefined> => {
+    const left = new AbortController();
+    let connected = false;
+    let looks = 0;
+    const isBusy = (): boolean => connected && (sinceSaidMs(origin) ?? Infinity) < saidMs;
+    const timer = setInterval(() => {
+      if ((looks += 1) === BUSY || !isBusy()) left.abort();
+    }, answerMs);
+    try {
+      return await answeringProcess(origin, left.signal, () => (connected = true));
+    } catch {
+      return undefined;
+    } finally {
+      clearInterval(timer);
+    }
+  };
   return (origin) => {
     const known = asked.get(origin);
     if (known !== undefined) return known;
-    const asking = answeringProcess(origin, AbortSignal.timeout(Math.ceil(patienceMs)))
-      .catch(() => undefined)
-      .finally(() => asked.delete(origin));
+    const asking = look(origin).finally(() => asked.delete(origin));
     asked.set(origin, asking);
     return asking;
   };

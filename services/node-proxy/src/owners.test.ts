@@ -24,6 +24,15 @@ describe('whom a proxy asks for a blob', () => {
     expect(moved).not.toContain(url(2));
   });
 
+  it('said a while ago that it is there, or did not', () => {
+    const { owners, at } = three();
+    at(1_500);
+    owners.told({ url: url(2) });
+    owners.told({ url: url(3), leaving: true });
+    at(2_000);
+    expect([1, 2, 3, 4].map((n) => owners.sinceToldMs(url(n)))).toEqual([2_000, 500, undefined, undefined]);
+  });
+
   it('is nobody who was silent, and not for a while who did not answer', () => {
     const { owners, at } = three();
     const [best] = owners.order('up.test', digestOf(7));

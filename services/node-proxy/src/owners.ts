@@ -51,6 +51,12 @@ export class Owners {
     return [ALL_HOSTS, host].some((of) => (untilMs?.get(of) ?? -Infinity) > this.#now());
   }
 
+  /** How long ago it said that it is there; undefined: it did not, or left. */
+  sinceToldMs(url: string): number | undefined {
+    const seenMs = this.#seenMs.get(url);
+    return seenMs === undefined ? undefined : this.#now() - seenMs;
+  }
+
   get known(): number {
     return this.#live().length;
   }

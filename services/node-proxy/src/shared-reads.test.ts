@@ -138,7 +138,10 @@ describe('an owner that nobody can connect to', () => {
 });
 
 /** Two copiers that answer only what `release` says, and what is asked of them. */
-function waiting(processAt: (origin: string, looks: number) => string | undefined, { sentOn = false } = {}) {
+function waiting(
+  processAt: (origin: string, looks: number) => string | undefined | Promise<undefined>,
+  { sentOn = false } = {},
+) {
   const told = { now: 0, looks: 0 };
   const counted: SharedResult[] = [];
   const asked: { url: string; signal: AbortSignal | undefined; release: () => void }[] = [];
@@ -181,19 +184,25 @@ describe('a copier that does not answer yet', () => {
     expect(world.asked[0]!.signal!.aborted).toBe(false);
   });
 
-  it('is left when the registry had its time, and nobody else is asked: he would wait for the same', async () => {
-    const world = waiting((_origin, looks) => {
-      if (looks === 3) world.told.now = 10_000;
-      return 'one';
-    });
-    expect(await world.client.openBlob(DIGEST)).toBe(alone);
-    expect([world.counted, world.names()]).toEqual([['alone-upstream-silent'], ['first']]);
-    expect(world.asked[0]!.signal!.aborted).toBe(true);
-    expect([world.spared(app.host), world.spared('other.test')]).toEqual([
-      [true, false],
-      [false, false],
-    ]);
-  });
+  it.each([
+    ['between two looks', 10_000, 'one'],
+    ['while the copier is looked at', 9_999, new Promise<undefined>(() => undefined)],
+  ])(
+    'is left when the registry had its time, %s, and nobody else is asked: he would wait for the same',
+    async (_when, at, shows) => {
+      const world = waiting((_origin, looks) => {
+        if (looks === 3) world.told.now = at;
+        return looks < 4 ? 'one' : shows;
+      });
+      expect(await world.client.openBlob(DIGEST)).toBe(alone);
+      expect([world.counted, world.names()]).toEqual([['alone-upstream-silent'], ['first']]);
+      expect(world.asked[0]!.signal!.aborted).toBe(true);
+      expect([world.spared(app.host), world.spared('other.test')]).toEqual([
+        [true, false],
+        [false, false],
+      ]);
+    },
+  );
 
   it.each([
     ['shows no sign of life', () => undefined],

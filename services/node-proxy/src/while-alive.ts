@@ -18,7 +18,7 @@ export interface WaitingOptions {
   readonly patienceMs: number;
   /** Who lives is left then; monotonic. */
   readonly untilMs: number;
-  /** Whether who was asked shows that it lives. Asked after each half of the patience; it has to say within the other half. */
+  /** Whether who was asked shows that it lives. Asked after each half of the patience; the answer is waited for until half of it after `untilMs`. */
   readonly lives: () => Promise<boolean>;
   /** Monotonic ms. */
   readonly now: () => number;
@@ -46,6 +46,9 @@ async function patienceLost({ patienceMs, untilMs, lives, now }: WaitingOptions,
   for (;;) {
     await sleep(Math.min(patienceMs / 2, Math.max(0, untilMs - now())), undefined, { signal: over });
     if (now() >= untilMs) throw new LeftUnanswered('WaitedEnough');
-    if (!(await lives())) throw new LeftUnanswered('NoSignOfLife');
+    const lateMs = untilMs - now() + patienceMs / 2;
+    const shown = await Promise.race([lives(), sleep(lateMs, 'late' as const, { signal: over })]);
+    if (shown === 'late') throw new LeftUnanswered('WaitedEnough');
+    if (!shown) throw new LeftUnanswered('NoSignOfLife');
   }
 }

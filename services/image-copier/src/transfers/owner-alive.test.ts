@@ -24,4 +24,21 @@ describe('whether an owner is alive', () => {
     now = 1_000;
     expect([await alive(processName(here, '1')), asked]).toEqual([false, 2]);
   });
+
+  it('is waited for longer where connections are taken: it may be busy', async () => {
+    let answer = (): void => undefined;
+    const get: Parameters<typeof ownerAlive>[0] = (address, signal, onConnected) =>
+      new Promise((resolve, reject) => {
+        signal.addEventListener('abort', () => reject(new Error('left')));
+        if (address !== here) return;
+        onConnected();
+        answer = () => resolve('now');
+      });
+    const alive = ownerAlive(get, () => 0, { awayMs: 50, busyMs: 60_000 });
+    const busy = alive(here);
+    expect(await alive(gone)).toBe(false);
+    answer();
+    expect(await busy).toBe(true);
+    expect(await ownerAlive(get, () => 0, { awayMs: 60_000, busyMs: 50 })(here)).toBe(false);
+  });
 });

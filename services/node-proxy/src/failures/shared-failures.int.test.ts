@@ -105,8 +105,29 @@ describe('a copier that does not answer within the patience', () => {
     await Promise.all(proxies.map((proxy) => proxy.close()));
   }, 60_000);
 
+  it('is waited for when it is too busy to answer, and says over NATS that it lives', async () => {
+    const [, layer] = world.late as [MadeBlob, MadeBlob];
+    const proxy = await impatient();
+    const beats = await world.beats();
+    await world.copier.kill('SIGSTOP');
+    let answered: Pulled | undefined;
+    const pulled = pull(proxy, layer).then((one) => (answered = one));
+    const startedMs = performance.now();
+    try {
+      // Longer than one is waited for that shows no sign of life.
+      await until(() => beats.say() && performance.now() - startedMs > 1.2 * PATIENCE_MS, { what: 'its patience' });
+      expect(answered).toBeUndefined();
+    } finally {
+      await world.copier.kill('SIGCONT');
+    }
+    const { answer } = await pulled;
+    expect([answer.status, answer.body.equals(bytesOf(layer)), reads(layer)]).toEqual([200, true, 1]);
+    expect(await proxy.metrics.render()).toContain(`${METRICS.proxyShared.name}{result="shared"} 1`);
+    await proxy.close();
+  }, 60_000);
+
   it('is left when it hangs, though upstream would be waited for much longer, and then spared', async () => {
-    const [, ...layers] = world.late;
+    const [, , ...layers] = world.late;
     const proxy = await impatient();
     await world.copier.kill('SIGSTOP');
     try {

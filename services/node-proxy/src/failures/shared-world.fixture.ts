@@ -2,7 +2,16 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { connectBus } from '@kuik/bus';
-import { CREDENTIALS, METRICS, sealCredential, FAILURE_CELLS, type FailureCell, UPSTREAM_CASES } from '@kuik/contracts';
+import {
+  CREDENTIALS,
+  METRICS,
+  sealCredential,
+  FAILURE_CELLS,
+  type FailureCell,
+  TRANSFER_OWNERS,
+  type TransferOwner,
+  UPSTREAM_CASES,
+} from '@kuik/contracts';
 import { toCacheRepository } from '@kuik/image';
 import {
   freePort,
@@ -67,7 +76,7 @@ async function sharedWorld(opened: Opened) {
   // Of no cell: for who waits for a copier.
   const late = await makeImage({
     seed: 'late',
-    layers: [1, 2, 3].map((at) => ({ bytes: LAYER_BYTES, encoding: 'raw' as const, seed: `late-${at}` })),
+    layers: [1, 2, 3, 4].map((at) => ({ bytes: LAYER_BYTES, encoding: 'raw' as const, seed: `late-${at}` })),
   });
   const layers = image.blobs.filter(({ size }) => size === LAYER_BYTES);
   const layerOf = new Map(SHARED_CELLS.map((cell, at) => [cell, layers[at]!]));
@@ -134,9 +143,26 @@ async function sharedWorld(opened: Opened) {
   const proxy = await startProxy(`${BOUNDS.generous}ms`);
   await until(() => broker.status() === 'connected', { what: 'the broker to connect' });
 
+  /** Says over NATS what the copier said last, in its place, as it would if it were only too busy to answer; true. */
+  const beats = async (): Promise<{ say: () => boolean }> => {
+    const [ears, mouth] = (['node-proxy', 'image-copier'] as const).map((service) =>
+      opened.add(connectBus({ url: nats.url, service, seedFile: nkeyOf(service) }), (one) => one.close()),
+    );
+    let said: TransferOwner | undefined;
+    ears!.subscribe(TRANSFER_OWNERS, (owner) => void (said = owner));
+    await until(() => said !== undefined && mouth!.status() === 'connected', { what: 'the copier to say where it is' });
+    return {
+      say: () => {
+        mouth!.publish(TRANSFER_OWNERS, said!);
+        return true;
+      },
+    };
+  };
+
   const before = new Map<string, number>();
   return {
     proxy,
+    beats,
     startProxy,
     copier,
     faults,
