@@ -88,4 +88,6 @@ export const FIXED = {
   manifestMaxBytes: 4 * MiB,
   /** Up to here a copy reads and stores a blob by itself: to read it again costs less than to find out who has it. */
   smallBlobBytes: 16 * KiB,
+  /** What a copier takes for itself besides what upstream takes to answer: it finds out who owns the transfer, and says what became of it. */
+  copierOwnMs: 2_000,
 } as const;

@@ -12,6 +12,7 @@ import {
   type Worker,
 } from '@kuik/queue';
 import {
+  answerBoundMs,
   createRegistryAccess,
   readCacheEndpoint,
   readRegistrySettings,
@@ -72,7 +73,12 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
   });
   const specs = { ...METRICS, reloads: METRICS.settingsReloads };
   const settings = followConfig({ context, config, applied: UPSTREAM_SECTIONS, files: registryFiles, specs });
-  settings.onChange((changed) => registry.reconfigure(readRegistrySettings(changed)));
+  let { registries } = readRegistrySettings(config);
+  settings.onChange((changed) => {
+    const upstreams = readRegistrySettings(changed);
+    registry.reconfigure(upstreams);
+    ({ registries } = upstreams);
+  });
   const { tokenFile, timeout: timeoutMs } = config.broker;
   const broker =
     tokenFile === undefined
@@ -90,7 +96,16 @@ export function createApp(config: CopierConfig, context: ServiceContext, adapter
   const turns = createBlobTurns(config.redis, { lockMs, waitMs, rememberMs, holders, log });
   const cache = readCacheEndpoint(config.cache, ['pull', 'push']);
   const leases = createTransferLeases(config.redis, { lockMs, log });
-  const transfers = openTransfers({ config, context, registry, cache, credentials, turns, leases });
+  const transfers = openTransfers({
+    config,
+    context,
+    registry,
+    cache,
+    credentials,
+    turns,
+    leases,
+    answerMs: (host) => answerBoundMs(host, registries, readTimeouts(config.upstreamTimeouts)),
+  });
   const once = createReadOnce(config.redis, { log });
   const counted = new CountedManifests({
     registry,

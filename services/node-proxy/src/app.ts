@@ -3,6 +3,7 @@ import { createCredentialClient, openBus, type Bus } from '@kuik/bus';
 import {
   ACCESS_RECORDS,
   buildInfoV1,
+  FIXED,
   grantCheckingKey,
   METRICS,
   METRICS_V1,
@@ -283,9 +284,6 @@ export function createApp(config: Config, context: ServiceContext, deps: AppDeps
   };
 }
 
-/** What a copier takes for itself besides what upstream takes to answer: it finds out who owns the transfer, and says what became of it. */
-const COPIER_OWN_MS = 2_000;
-
 function codeOf(cause: unknown): string {
   return cause instanceof RegistryError ? cause.code : 'unexpected';
 }
@@ -316,7 +314,7 @@ function sharing(
     // It notices a silent upstream by itself, and goes on.
     timeouts: { connectMs, idleMs: 1.5 * upstreamTimeouts.idle },
     patienceMs,
-    boundMs: (host) => answerMs(host) + COPIER_OWN_MS,
+    boundMs: (host) => answerMs(host) + FIXED.copierOwnMs,
     processAt: processesOver({
       answerMs: patienceMs / 2,
       saidMs: patienceMs,

@@ -18,6 +18,7 @@ import type { CopyCredentials, CopyOrigin } from '../credentials.ts';
 import { bringingTurns } from './bringing-turns.ts';
 import { FormerSpools } from './former-spools.ts';
 import { ownerAlive, processName } from './owner-alive.ts';
+import { Peers } from './peers.ts';
 import type { TransferReader } from './proof.ts';
 import { ReaderTokens } from './reader-token.ts';
 import { renewedOnRefusal } from '../renewed-on-refusal.ts';
@@ -34,8 +35,6 @@ const BLOCK_BYTES = 256 * 1024;
 const BLOCKS = { totalBytes: 16 * 1024 * 1024, maxBytes: BLOCK_BYTES, minBytes: BLOCK_BYTES };
 /** A reader that takes nothing for this long is gone. */
 const IDLE_MS = 120_000;
-/** Another copier's upstream may be slow to answer, and to go on. */
-const PEER_TIMEOUTS = { connectMs: 500, headersMs: 15_000, idleMs: 45_000 };
 
 export interface OpenTransfersParts {
   readonly config: Pick<CopierConfig, 'transfers' | 'cache'>;
@@ -45,6 +44,8 @@ export interface OpenTransfersParts {
   readonly credentials: (origin: CopyOrigin) => CopyCredentials;
   readonly turns: Pick<BlobTurns, 'of'>;
   readonly leases: TransferLeases;
+  /** How long the registry of a host may take to answer. */
+  readonly answerMs: (host: string) => number;
 }
 
 export interface OpenedTransfers {
@@ -97,21 +98,14 @@ export function openTransfers(parts: OpenTransfersParts): OpenedTransfers {
   let own: string | undefined;
   const url = (): string =>
     advertise ?? (server.port === 0 ? ownAddress(host!, 0) : (own ??= ownAddress(host!, server.port)));
-  const peers = new Map<string, CacheEndpoint>();
-  const peer = (address: string): CacheEndpoint => {
-    const { url: _ours, ...rest } = cache;
-    if (peers.size > 1_000) peers.clear();
-    const known = peers.get(address) ?? { ...rest, url: address, timeouts: PEER_TIMEOUTS };
-    peers.set(address, known);
-    return known;
-  };
+  const peers = new Peers(cache, parts.answerMs);
   /** A repository as another copier gives it away. */
   const at = (
     address: string,
     { requestId, ...repository }: Pick<TransferReader, 'host' | 'path' | 'requestId'>,
     access: 'credential' | 'left',
   ): RepositoryClient =>
-    registry.cache(peer(address), toCacheRepository(repository)!, {
+    registry.cache(peers.at(address, repository.host), toCacheRepository(repository)!, {
       requestId,
       headers: { [TRANSFER_ACCESS_HEADER]: access },
     });
