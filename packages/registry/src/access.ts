@@ -11,6 +11,7 @@ import { HttpClient } from './http-client.ts';
 import { RawClient } from './raw-client.ts';
 import { repositoryClient } from './repository-client.ts';
 import { CACHE_TIMEOUTS, UPSTREAM_TIMEOUTS, type Timeouts } from './timeouts.ts';
+import { TokenServers } from './token-servers.ts';
 import { TokenCache } from './tokens.ts';
 import { AuthMemory, UpstreamAuthorizer } from './upstream-authorizer.ts';
 import { ExpiringMap } from './expiring-map.ts';
@@ -130,7 +131,8 @@ export function createRegistryAccess(
     proxyOf,
     options.breakers,
   );
-  const memory = new AuthMemory(new TokenCache(upstream.http, now), now);
+  const tokenServers = new TokenServers(upstream.http, now);
+  const memory = new AuthMemory(new TokenCache(tokenServers, now), now);
   const fronts = new ExpiringMap<Front>(1_000, now);
   const caches = new Map<string, Cache>();
   /** The same, by the object that a service asks with every time. */
@@ -192,9 +194,9 @@ export function createRegistryAccess(
   };
 
   return {
-    upstream(host, repository, credentials, { requestId } = {}) {
+    upstream(host, repository, credentials, { requestId, background } = {}) {
       const site = siteOf(host);
-      const auth = new UpstreamAuthorizer(site, host, repository, credentials, memory);
+      const auth = new UpstreamAuthorizer(site, host, repository, credentials, memory, { background });
       return repositoryClient({ ...shared(upstream, host, repository), site, auth, requestId });
     },
     cache(cache, repository, { requestId, headers } = {}) {
@@ -211,7 +213,7 @@ export function createRegistryAccess(
     async exchangePullToken(host, repository, credential, options) {
       const { http } = shared(upstream, host, repository);
       const site = locateRegistry(host, registries);
-      return exchangePullToken({ site, host, repository, http, now, fronts }, credential, options);
+      return exchangePullToken({ site, host, repository, http, now, fronts, tokenServers }, credential, options);
     },
     async refreshTokenFor(host, accessToken, { signal } = {}) {
       return exchangeAtAzure(

@@ -194,6 +194,8 @@ export interface OpenOptions {
   readonly requestId?: string | undefined;
   /** Further headers for the registry itself (not for where it redirects). */
   readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** No pull waits for what is asked: token servers are asked for it behind pulls, and not while they limit us. Default: one may. */
+  readonly background?: boolean | undefined;
 }
 
 /** The door to every registry: connections, token cache and buffer pool are shared by all repositories opened from it. */
@@ -243,7 +245,13 @@ export interface PullTokenExchange {
     host: string,
     repository: string,
     credential: Credential,
-    options?: { verify?: boolean | undefined; reference?: string | undefined; signal?: AbortSignal | undefined },
+    options?: {
+      verify?: boolean | undefined;
+      reference?: string | undefined;
+      /** Whether no pull waits for it (yet): its token server is asked behind those that do, and not while it limits us. */
+      background?: (() => boolean) | undefined;
+      signal?: AbortSignal | undefined;
+    },
   ): Promise<PullToken>;
 }
 

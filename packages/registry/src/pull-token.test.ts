@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { createRegistryAccess } from './access.ts';
 import type { Credential } from './port.ts';
+import { NO_CREDENTIALS } from './upstream-authorizer.ts';
 
 const HOST = 'registry.example.test';
 const ROBOT: Credential = { kind: 'basic', username: 'robot', password: 'hunter2' };
@@ -41,7 +42,7 @@ async function registry(handler: Handler) {
     () => new Promise((resolve) => server.close(resolve)),
   );
   const exchangeFor = access.exchangePullToken.bind(access, HOST);
-  return { asked, clock, exchangeFor, exchange: exchangeFor.bind(undefined, 'team/app') };
+  return { access, asked, clock, exchangeFor, exchange: exchangeFor.bind(undefined, 'team/app') };
 }
 
 const bearer = (realm = `http://${HOST}/token`) => ({ 'www-authenticate': `Bearer realm="${realm}",service="reg"` });
@@ -180,6 +181,28 @@ describe('exchangePullToken', () => {
     const error = await exchange(ROBOT).catch((caught: unknown) => caught as Error);
     expect(error).toMatchObject({ code, retry, retryAfterMs: 7000 });
     expect((error as Error).message).not.toContain('hunter2');
+  });
+
+  it('asks a token server that limits us for pulls alone until its time is over, as every client of the process does', async () => {
+    let limited = true;
+    const { access, asked, clock, exchangeFor } = await registry((path) => {
+      if (path !== '/token') return { status: 401, headers: bearer() };
+      return limited ? { status: 429, headers: { 'retry-after': '90' } } : { status: 200, body: { token: 't' } };
+    });
+    const background = () => true;
+    const limit = { code: 'rate-limited', status: 429 };
+    await expect(exchangeFor('team/app', ROBOT, { background })).rejects.toMatchObject(limit);
+    const copy = access.upstream(HOST, 'team/copied', NO_CREDENTIALS, { background: true });
+    await expect(copy.headManifest('1')).rejects.toMatchObject({ ...limit, retryAfterMs: 90_000 });
+    clock.now += 30_000;
+    await expect(exchangeFor('team/other', ROBOT, { background })).rejects.toMatchObject({ retryAfterMs: 60_000 });
+    const requests = ['/v2/', '/token +', 'HEAD /v2/team/copied/manifests/1'];
+    expect(asked).toEqual(requests);
+    limited = false;
+    await exchangeFor('team/app', ROBOT);
+    clock.now += 60_000;
+    await exchangeFor('team/other', ROBOT, { background });
+    expect(asked.slice(requests.length)).toEqual(['/token +', '/v2/', '/token +']);
   });
 
   it.each([

@@ -4,7 +4,8 @@ import type { ExpiringMap } from './expiring-map.ts';
 import { ACCEPT } from './manifests.ts';
 import { parseRetryAfter } from './response-limits.ts';
 import { sameTrust } from './same-trust.ts';
-import { askToken, basicHeader, tokenSecretOf, type TokenSecret } from './tokens.ts';
+import type { TokenServers } from './token-servers.ts';
+import { basicHeader, tokenSecretOf, type TokenSecret } from './tokens.ts';
 import type { RegistrySite } from './authorizer.ts';
 import type { HttpClient, HttpResponse } from './http-client.ts';
 import type { Credential, PullToken, PullTokenExchange } from './port.ts';
@@ -17,6 +18,7 @@ export interface PullTokenRequest {
   readonly now: () => number;
   /** What `/v2/` of registries said lately, by origin: it is the same for all of a registry's repositories. */
   readonly fronts: ExpiringMap<Front>;
+  readonly tokenServers: Pick<TokenServers, 'ask'>;
 }
 
 type PullTokenOptions = NonNullable<Parameters<PullTokenExchange['exchangePullToken']>[3]>;
@@ -50,8 +52,9 @@ export async function exchangePullToken(
   try {
     return await exchangeAt(request, front, secret, options);
   } catch (error) {
-    // What it wants may have changed since: then this says nothing of the credential.
-    if (remembered === undefined || !(error instanceof RegistryError) || error.code === 'aborted') throw error;
+    // What it wants may have changed since: then this says nothing of the credential. Who limits us is asked no more.
+    if (remembered === undefined || !(error instanceof RegistryError)) throw error;
+    if (error.code === 'aborted' || error.code === 'rate-limited') throw error;
     const now = await learnFront(request, signal);
     if (JSON.stringify(now) === JSON.stringify(remembered)) throw error;
     return exchangeAt(request, now, secret, options);
@@ -70,7 +73,7 @@ async function exchangeAt(
   const challenge = front === 'open' ? await challengeAt(request, tagsPath(request), signal) : front;
   if (challenge === undefined) return { kind: 'anonymous' };
   if (challenge.scheme === 'bearer') {
-    const token = await fetchToken(request, challenge, secret, signal);
+    const token = await fetchToken(request, challenge, secret, options);
     if (verify) await mustSee(request, `Bearer ${token.token}`, options);
     return token;
   }
@@ -141,14 +144,14 @@ async function fetchToken(
   request: PullTokenRequest,
   challenge: Extract<Challenge, { scheme: 'bearer' }>,
   secret: TokenSecret | undefined,
-  signal?: AbortSignal,
+  { background, signal }: PullTokenOptions,
 ): Promise<Extract<PullToken, { kind: 'bearer' }>> {
   const realm = realmOf(request, challenge.realm, secret);
   const scopes = [`repository:${request.repository}:pull`];
   const question = { realm, service: challenge.service, scopes, ...(secret === undefined ? {} : { secret }) };
-  const { http, now } = request;
+  const { tokenServers, now } = request;
   const askedAt = now();
-  const { token, lifetimeS } = await askToken(http, question, { now, signal });
+  const { token, lifetimeS } = await tokenServers.ask(question, { background, signal });
   return { kind: 'bearer', token, expiresAtMs: askedAt + lifetimeS * 1000 };
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { HttpClient, HttpRequest, HttpResponse } from './http-client.ts';
-import { parseTokenAnswer, TokenCache } from './tokens.ts';
+import { TokenServers } from './token-servers.ts';
+import { parseTokenAnswer, TokenCache, type TokenSource } from './tokens.ts';
 
 const REALM = new URL('https://auth.example.test/token?tenant=1');
 const request = { realm: REALM, service: 'r', scopes: ['repository:a/b:pull'] };
@@ -25,7 +26,8 @@ function tokenServer(answer: { status?: number; expiresIn?: number; retryAfter?:
     },
   } as unknown as HttpClient;
   let nowMs = 1_000_000;
-  return { asked, cache: new TokenCache(http, () => nowMs), pass: (ms: number) => (nowMs += ms) };
+  const now = () => nowMs;
+  return { asked, cache: new TokenCache(new TokenServers(http, now), now), pass: (ms: number) => (nowMs += ms) };
 }
 
 describe('TokenCache', () => {
@@ -40,6 +42,28 @@ describe('TokenCache', () => {
     );
     expect(asked[0]!.headers['authorization']).toBe(`Basic ${Buffer.from('alice:pa:ss').toString('base64')}`);
     expect(await cache.get({ ...request, secret })).toEqual({ value: 't1', cached: true });
+  });
+
+  it('hurries a question for which no pull waited when one comes to share it', async () => {
+    const asked: (() => boolean)[] = [];
+    let answer = (): void => undefined;
+    const source: TokenSource = {
+      ask: (_request, { background }) => {
+        asked.push(background);
+        return new Promise((resolve) => (answer = () => resolve({ token: 't', lifetimeS: 60 })));
+      },
+    };
+    const cache = new TokenCache(source, () => 0);
+    const background = (): boolean[] => asked.map((one) => one());
+    const copies = [1, 2].map(() => cache.get(request, { background: true }));
+    expect(background()).toEqual([true]);
+    const pull = cache.get(request);
+    expect(background()).toEqual([false]);
+    const late = cache.get(request, { background: true });
+    expect(background()).toEqual([false]);
+    answer();
+    const tokens = await Promise.all([...copies, pull, late]);
+    expect(tokens.map(({ value }) => value)).toEqual(['t', 't', 't', 't']);
   });
 
   it('keeps tokens apart by everything that they depend on', async () => {

@@ -26,10 +26,28 @@ export function tokenSecretOf(credential: Credential): TokenSecret | undefined {
   return credential.kind === 'basic' || credential.kind === 'identity' ? credential : undefined;
 }
 
+/** What a token server gave. */
+export interface TokenAnswer {
+  token: string;
+  lifetimeS: number;
+}
+
 export interface Token {
   value: string;
   /** It came from the cache: a 401 may only mean that it was revoked. */
   cached: boolean;
+}
+
+/** Whom tokens are asked of, in whatever order and number. */
+export interface TokenSource {
+  /** `background`: whether no pull waits for it (yet). Throws RegistryError. */
+  ask(request: TokenRequest, haste: { readonly background: () => boolean }): Promise<TokenAnswer>;
+}
+
+/** A question under way. */
+interface Pending {
+  readonly haste: { background: boolean };
+  readonly token: Promise<string>;
 }
 
 /**
@@ -38,35 +56,35 @@ export interface Token {
  */
 export class TokenCache {
   readonly #tokens: ExpiringMap<string>;
-  readonly #pending = new Map<string, Promise<string>>();
-  readonly #http: HttpClient;
-  readonly #now: () => number;
+  readonly #pending = new Map<string, Pending>();
+  readonly #source: TokenSource;
 
-  constructor(http: HttpClient, now: () => number) {
-    this.#http = http;
-    this.#now = now;
+  constructor(source: TokenSource, now: () => number) {
+    this.#source = source;
     this.#tokens = new ExpiringMap(MAX_TOKENS, now);
   }
 
-  /** A token, cached or fetched. `refused` is a token that a registry just refused: it is not handed out again. */
+  /** A token, cached or fetched. `refused` is a token that a registry just refused: it is not handed out again. `background`: no pull waits for it. */
   async get(
     request: TokenRequest,
-    options: { refused?: string; signal?: AbortSignal | undefined } = {},
+    options: { refused?: string; background?: boolean; signal?: AbortSignal | undefined } = {},
   ): Promise<Token> {
+    const { background = false } = options;
     const key = keyOf(request);
     const cached = this.#tokens.get(key);
     if (cached !== undefined && cached !== options.refused) return { value: cached, cached: true };
     let pending = this.#pending.get(key);
     if (pending === undefined) {
       // Shared by everyone who asks: nobody's signal may end it, its own deadline does.
-      pending = this.#fetch(request, key).finally(() => this.#pending.delete(key));
+      const haste = { background };
+      pending = { haste, token: this.#fetch(request, key, haste).finally(() => this.#pending.delete(key)) };
       this.#pending.set(key, pending);
-    }
-    return { value: await unlessAborted(pending, request, options.signal), cached: false };
+    } else pending.haste.background &&= background;
+    return { value: await unlessAborted(pending.token, request, options.signal), cached: false };
   }
 
-  async #fetch(request: TokenRequest, key: string): Promise<string> {
-    const { token, lifetimeS } = await askToken(this.#http, request, { now: this.#now });
+  async #fetch(request: TokenRequest, key: string, haste: Pending['haste']): Promise<string> {
+    const { token, lifetimeS } = await this.#source.ask(request, { background: () => haste.background });
     this.#tokens.set(key, token, lifetimeS * 900);
     return token;
   }
@@ -81,7 +99,7 @@ export async function askToken(
   http: Pick<HttpClient, 'request'>,
   request: TokenRequest,
   { now, signal }: { now: () => number; signal?: AbortSignal | undefined },
-): Promise<{ token: string; lifetimeS: number }> {
+): Promise<TokenAnswer> {
   const answer = await http.request({ ...tokenQuestion(request), signal });
   const doing = `token from ${describeUrl(request.realm)}`;
   if (answer.status !== 200) {
@@ -126,7 +144,7 @@ function refusalCode({ secret }: TokenRequest, status: number): RegistryErrorCod
 }
 
 /** Reads a token server's JSON: `token` before `access_token`; `expires_in` in seconds. Throws `invalid-response`. */
-export function parseTokenAnswer(body: Buffer, doing: string): { token: string; lifetimeS: number } {
+export function parseTokenAnswer(body: Buffer, doing: string): TokenAnswer {
   let json: unknown;
   try {
     json = JSON.parse(body.toString('utf8'));

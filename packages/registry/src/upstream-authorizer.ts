@@ -54,13 +54,23 @@ export class UpstreamAuthorizer implements Authorizer {
   readonly #repository: string;
   readonly #source: CredentialSource;
   readonly #memory: AuthMemory;
+  readonly #background: boolean;
 
-  constructor(site: RegistrySite, host: string, repository: string, source: CredentialSource, memory: AuthMemory) {
+  /** `background`: no pull waits for what is asked. */
+  constructor(
+    site: RegistrySite,
+    host: string,
+    repository: string,
+    source: CredentialSource,
+    memory: AuthMemory,
+    { background = false }: { readonly background?: boolean | undefined } = {},
+  ) {
     this.#site = site;
     this.#host = host;
     this.#repository = repository;
     this.#source = source;
     this.#memory = memory;
+    this.#background = background;
   }
 
   async first(need: Need, signal?: AbortSignal): Promise<Attempt> {
@@ -163,7 +173,7 @@ export class UpstreamAuthorizer implements Authorizer {
         scopes: this.#scopes(current.need, challenge.scope),
         ...(secret === undefined ? {} : { secret }),
       },
-      { signal, ...(refused === undefined ? {} : { refused }) },
+      { signal, background: this.#background, ...(refused === undefined ? {} : { refused }) },
     );
     return { ...current, challenge, token, header: `Bearer ${token.value}` };
   }

@@ -272,7 +272,9 @@ describe('a copy into the cache', () => {
       },
     });
     const withdrawn = new Set(['login 0']);
-    const upstream: CopyRoute['registry']['upstream'] = (host, repository, source) => {
+    const upstream: CopyRoute['registry']['upstream'] = (host, repository, source, options) => {
+      // Token servers are asked for pulls first.
+      expect(options).toEqual({ background: true });
       const client = registry.repository(host, repository);
       return {
         ...client,

@@ -90,7 +90,9 @@ export function registryCopies({
   const endsOf = ({ reference: { host, path }, cacheRepository, requestId }: CopyTarget): Ends => {
     const origin = requestId === undefined ? {} : { requestId };
     const own = credentials(origin);
-    const client = renewedOnRefusal(own, (given) => registry.upstream(host, path, given, origin));
+    const client = renewedOnRefusal(own, (given) =>
+      registry.upstream(host, path, given, { ...origin, background: true }),
+    );
     const upstream = shownToAnyone(client, own, now);
     const payer = async (): Promise<Payer> => {
       // A copy by digest begins with what its registry counts: the broker was not asked yet.

@@ -22,11 +22,13 @@ function aborted(ending: AbortSignal): Promise<never> {
 function registryOf(answer: (credentials: readonly Credential[]) => Answer) {
   const asked: string[] = [];
   const registry: Pick<RegistryAccess, 'upstream'> = {
-    upstream: (host, repository, source) =>
+    upstream: (host, repository, source, options) =>
       ({
         host,
         repository,
         headManifest: async (reference: string, { signal: ending }: { signal: AbortSignal }) => {
+          // Token servers are asked for pulls first.
+          expect(options).toEqual({ background: true });
           const credentials = await source.credentials({ host, repository, actions: ['pull'] });
           asked.push(`${host}/${repository} ${reference}`);
           const code = answer(credentials);

@@ -60,7 +60,12 @@ export async function checkUpstream(
   };
   const head = async (tried: readonly Credential[]): Promise<CheckResult> => {
     try {
-      const repository = registry.upstream(host, path, { credentials: () => Promise.resolve(tried) });
+      const repository = registry.upstream(
+        host,
+        path,
+        { credentials: () => Promise.resolve(tried) },
+        { background: true },
+      );
       const look = (reference: string) =>
         method === 'GET'
           ? repository.openManifest(reference, { signal: either })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { type Credential, type PullToken, RegistryError } from '@kuik/registry';
+import { type Credential, type PullToken, type PullTokenExchange, RegistryError } from '@kuik/registry';
 import type { BrokerRefusal } from './broker-refusal.ts';
 import { CredentialChooser, type LoginProviders } from './choose-credential.ts';
 import type { ReadSecret } from './secret-reader.ts';
@@ -60,6 +60,33 @@ function setup(allowed: string[], hollow: string[] = [], providers?: LoginProvid
 }
 
 describe('CredentialChooser', () => {
+  it('says of a question whether a pull waits for it, also when that came later', async () => {
+    const asked: (() => boolean)[] = [];
+    let answer = (): void => undefined;
+    const exchange: PullTokenExchange = {
+      exchangePullToken: (_host, _repository, _credential, { background } = {}) => {
+        asked.push(background!);
+        return new Promise((resolve) => (answer = () => resolve({ kind: 'bearer', token: 't', expiresAtMs: NOW })));
+      },
+    };
+    const chooser = new CredentialChooser({ exchange, now: () => NOW, headerTtlMs: 60_000 });
+    const background = async (): Promise<boolean[]> => {
+      await new Promise((resolve) => setImmediate(resolve));
+      return asked.map((one) => one());
+    };
+    const copy = chooser.choose('quay.io', 'a/b', [], { background: true });
+    expect(await background()).toEqual([true]);
+    const pull = chooser.choose('quay.io', 'a/b', []);
+    const check = chooser.choose('quay.io', 'a/b', [], { background: true });
+    expect(await background()).toEqual([false]);
+    answer();
+    for (const given of [copy, pull, check]) expect(await given).toMatchObject({ token: 't' });
+    const next = chooser.choose('quay.io', 'a/b', [], { background: true });
+    expect(await background()).toEqual([false, true]);
+    answer();
+    await next;
+  });
+
   it.each<[string, ReadSecret[], true | undefined]>([
     ['anybody', [], true],
     ['a login', [secret('s1', 'u1')], undefined],

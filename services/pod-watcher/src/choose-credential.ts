@@ -34,6 +34,8 @@ interface Asked {
   readonly renew?: boolean;
   /** An image of the repository, by tag or digest: what several logins prove themselves on. Asked for only then. */
   readonly reference?: () => string | undefined;
+  /** No pull waits for it: a copy, a check. */
+  readonly background?: boolean;
 }
 
 const TOKENS_KEPT = 10_000;
@@ -48,6 +50,7 @@ const WORKED_MS = 10 * 60_000;
 interface Trial {
   readonly wanted: Wanted;
   readonly renew: boolean;
+  readonly background: boolean;
   /** Several may do: each has to prove itself on the repository. */
   readonly verify: boolean;
   readonly reference: string | undefined;
@@ -70,6 +73,8 @@ export class CredentialChooser {
   readonly #options: ChooseOptions;
   readonly #tokens: BriefMemory<PullToken>;
   readonly #askedAt = new WeakMap<PullToken, number>();
+  /** What is asked for now, and whether no pull waits for it yet. */
+  readonly #asking = new Map<string, { background: boolean }>();
   readonly #worked: Worked;
   readonly #accounts = new AccountNames();
 
@@ -84,7 +89,7 @@ export class CredentialChooser {
     host: string,
     repository: string,
     secrets: readonly ReadSecret[],
-    { renew = false, reference }: Asked = {},
+    { renew = false, reference, background = false }: Asked = {},
   ): Promise<BrokeredCredential> {
     const { now, headerTtlMs, providers } = this.#options;
     const wanted = { host, repository };
@@ -95,6 +100,7 @@ export class CredentialChooser {
     const trial: Trial = {
       wanted,
       renew,
+      background,
       verify,
       reference: verify ? reference?.() : undefined,
       tried: [],
@@ -169,7 +175,7 @@ export class CredentialChooser {
   }
 
   async #exchange(
-    { wanted: { host, repository }, renew, reference }: Trial,
+    { wanted: { host, repository }, renew, reference, background }: Trial,
     { credential }: Candidate,
     { verify }: { verify: boolean },
   ): Promise<PullToken> {
@@ -177,10 +183,17 @@ export class CredentialChooser {
     const { exchange, now } = this.#options;
     const work = async (): Promise<PullToken> => {
       const askedAt = now();
-      const token = await exchange.exchangePullToken(host, repository, credential, { verify, reference });
+      const haste = { background };
+      this.#asking.set(key, haste);
+      const options = { verify, reference, background: () => haste.background };
+      const token = await exchange
+        .exchangePullToken(host, repository, credential, options)
+        .finally(() => this.#asking.delete(key));
       this.#askedAt.set(token, askedAt);
       return token;
     };
+    const asking = this.#asking.get(key);
+    if (asking !== undefined) asking.background &&= background;
     return this.#tokens.get(key, work, { until: (token) => this.#until(token), renew });
   }
 

@@ -35,6 +35,7 @@ function setup() {
   const view = new ClusterView(usageOptions, now);
   const chosen: string[][] = [];
   const references: (string | undefined)[] = [];
+  const backgrounds: (boolean | undefined)[] = [];
   const counted: string[] = [];
   const registry: { refusal?: BrokerRefusal } = {};
   const broker = new CredentialBroker({
@@ -53,8 +54,9 @@ function setup() {
     view,
     secrets: new SecretReader(kube, 10_000, now),
     chooser: {
-      choose: (_host, _repository, secrets, { reference } = {}) => {
+      choose: (_host, _repository, secrets, { reference, background } = {}) => {
         references.push(reference?.());
+        backgrounds.push(background);
         chosen.push(
           secrets.map(({ source, mistake }) => `${source.namespace}/${source.name}${mistake === undefined ? '' : '!'}`),
         );
@@ -71,7 +73,7 @@ function setup() {
   const ask = (token: string, change = {}) =>
     broker.answer({ host: 'registry.example.test', repository: 'shop', token, publicKey: key.publicKey, ...change });
   const secret = (name: string) => kube.put<KubeObject>(SECRETS, { metadata: { name, namespace: 'default' } });
-  return { kube, view, clock, registry, chosen, references, counted, key, ask, secret };
+  return { kube, view, clock, registry, chosen, references, backgrounds, counted, key, ask, secret };
 }
 
 describe('CredentialBroker', () => {
@@ -137,6 +139,15 @@ describe('CredentialBroker', () => {
     await ask('of-monitor');
     await ask('of-node-1');
     expect(chosen).toEqual([['kuik/for-checks'], []]);
+  });
+
+  it('puts what our own services ask for behind what nodes ask for: pulls wait for that', async () => {
+    const { view, ask, backgrounds } = setup();
+    view.putHolder(podView());
+    view.putImage(cachedImage());
+    await ask('of-node-1');
+    await ask('of-monitor');
+    expect(backgrounds).toEqual([false, true]);
   });
 
   it('has logins proven on an image of the repository, known by its pod or its resource', async () => {

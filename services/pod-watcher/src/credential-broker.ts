@@ -92,7 +92,9 @@ export class CredentialBroker {
     const sources = await this.#sources({ host, name: `${host}/${request.repository}` }, requester);
     const secrets = await this.#parts.secrets.read(sources, renew);
     const reference = (): string | undefined => this.#parts.view.referenceIn(`${host}/${request.repository}`);
-    return this.#parts.chooser.choose(host, request.repository, secrets, { ...renew, reference });
+    // What a copier asks for pulls, the node that pulls has asked for before it.
+    const background = requester.kind === 'service';
+    return this.#parts.chooser.choose(host, request.repository, secrets, { ...renew, reference, background });
   }
 
   /** Throws BrokerRefusal. */
