@@ -71,6 +71,27 @@ export function describeDurableStreams(room: Room): void {
       expect(seen.toSorted()).toEqual(['n1', 'n2', 'n3']);
     });
 
+    it('are left at once by a member that stops, and what comes after goes to the others', async () => {
+      const [a, b, c] = [await room.connect(), await room.connect(), await room.connect()];
+      const seen: string[] = [];
+      const take =
+        (who: string) =>
+        async ({ payload }: Delivery<ImageServed>): Promise<Verdict> => {
+          seen.push(`${who} ${payload.node}`);
+          return { do: 'ack' };
+        };
+      const first = b.consume(SERVED, 'watcher', take('first'));
+      await publish(a, 'n1');
+      await eventually(() => seen.length === 1 || undefined);
+      const since = performance.now();
+      await first.stop();
+      expect(performance.now() - since).toBeLessThan(500);
+      await publish(a, 'n2');
+      c.consume(SERVED, 'watcher', take('other'));
+      await eventually(() => seen.length === 2 || undefined);
+      expect(seen).toEqual(['first n1', 'other n2']);
+    });
+
     it('are made anew after the server lost them', async () => {
       const [a, b] = [await room.connect(), await room.connect()];
       const seen: string[] = [];

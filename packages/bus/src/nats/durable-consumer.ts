@@ -11,7 +11,7 @@ import { jetStreamCode, JS } from './failure.ts';
 import type { Link } from './link.ts';
 import type { OwnedStreams } from './owned-streams.ts';
 
-/** How long one pull waits for a message; also how long a stop may take. */
+/** How long one pull waits for a message. */
 const PULL_MS = 1000;
 /** Pulls in a row without a message after which the consumer is looked up again: a wiped server answers pulls with silence. */
 const LOOK_AGAIN = 10;
@@ -25,6 +25,7 @@ export class DurableConsumer<T> implements Stoppable {
   readonly #durable: string;
   readonly #onMessage: (delivery: Delivery<T>) => Promise<Verdict>;
   readonly #ending = new AbortController();
+  readonly #ended = Promise.withResolvers<undefined>();
   readonly #running: Promise<void>;
 
   constructor(
@@ -45,6 +46,7 @@ export class DurableConsumer<T> implements Stoppable {
   /** Finishes the message in hand. */
   async stop(): Promise<void> {
     this.#ending.abort();
+    this.#ended.resolve(undefined);
     await this.#running;
   }
 
@@ -74,7 +76,8 @@ export class DurableConsumer<T> implements Stoppable {
       silent < LOOK_AGAIN && !this.#ending.signal.aborted && this.#link.connection() === connection;
     ) {
       const started = performance.now();
-      const message = await consumer.next({ expires: PULL_MS });
+      const message = await this.#next(consumer);
+      if (message === undefined) return;
       if (message !== null) {
         silent = 0;
         onPull();
@@ -86,6 +89,18 @@ export class DurableConsumer<T> implements Stoppable {
         onPull();
       }
     }
+  }
+
+  /** Null when none came in time; undefined when stopped: what still comes by that pull goes back at once, to whoever consumes next. */
+  async #next(consumer: Consumer): Promise<JsMsg | null | undefined> {
+    const pulled = consumer.next({ expires: PULL_MS });
+    const message = await Promise.race([pulled, this.#ended.promise]);
+    if (message === undefined)
+      pulled.then(
+        (late) => late?.nak(),
+        () => undefined,
+      );
+    return message;
   }
 
   async #consumer(connection: NatsConnection): Promise<Consumer> {
