@@ -1,11 +1,13 @@
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { startRedis, until } from '@kuik/testbed';
 import type { RedisServer } from '@kuik/testbed';
 import { Redis } from 'ioredis';
 import { copy, DONE, freshQueue } from '../conformance/room.ts';
+import { RedisLink } from './connection.ts';
 import { createPacer } from './pacer.ts';
 import { createProducer } from './producer.ts';
 import { createTimeStore } from './time-store.ts';
@@ -121,6 +123,20 @@ describe('as the user of a service', () => {
     expect(await producer.counts()).toEqual({ waiting: 1_000, active: 0, delayed: 0 });
     await producer.close();
     expect(warnings).toEqual([]);
+  });
+
+  it('a link that is closed waits for its open connections, not for one that somebody ended before', async () => {
+    const link = new RedisLink({ url: redis.url('monitor') }, { patient: true, purpose: 'test' }, {});
+    cleanUp.push(() => link.close());
+    const copy = link.client.duplicate();
+    await until(() => link.ready && copy.status === 'ready', { what: 'both connections' });
+    copy.disconnect();
+    await once(copy, 'end');
+    const timers = jest.spyOn(globalThis, 'setTimeout');
+    cleanUp.push(() => timers.mockRestore());
+    link.close();
+    expect(timers).toHaveBeenCalledTimes(1);
+    await once(link.client, 'end');
   });
 
   it('what is set apart wins over the URL', async () => {

@@ -72,7 +72,8 @@ export class RedisLink {
 
   /** Ends all connections at once. Idempotent. */
   close(): void {
-    for (const client of [...this.#duplicates, this.client]) client.disconnect();
+    // ioredis waits its `disconnectTimeout` for a connection that has ended already, and the process with it.
+    for (const client of [...this.#duplicates, this.client]) if (client.status !== 'end') client.disconnect();
   }
 }
 
