@@ -52,7 +52,7 @@ beforeAll(async () => {
     KUIK_CREDENTIAL_PROVIDERS_ECR_ENDPOINT: ecr.url,
     KUIK_BROKER_SECRET_TTL: '100ms',
     KUIK_BROKER_HEADER_TTL: HELD,
-    KUIK_RECONCILE_RESYNC: '500ms',
+    KUIK_RECONCILE_RESYNC: '2s',
   };
   known = { ...parts, facts: { ...parts.facts, registries: faults.registries() } };
   await controlPlane.namespace('first');
