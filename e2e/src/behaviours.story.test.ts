@@ -56,7 +56,7 @@ beforeAll(async () => {
   stack.faults.host(SLOW).on().hang();
   await nameRepository(stack.api, `${SLOW}/library/nowhere`);
   hanging = floor.raw(`/v2/${SLOW}/library/nowhere/manifests/1`);
-  big = await makeImage({ seed: 'behaviours/big', layers: [96 * MiB] });
+  big = await makeImage({ seed: 'behaviours/big', layers: [{ bytes: 96 * MiB, encoding: 'raw' }] });
   await supply('big', ['1'], big);
   await supply('frozen', ['1'], await makeImage({ seed: 'behaviours/frozen', layers: [MiB] }));
   kept = await makeIndex({ seed: 'behaviours/kept', layers: [2000] });
