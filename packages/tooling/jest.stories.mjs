@@ -7,7 +7,7 @@ import { suite } from './jest.base.mjs';
 export default suite({
   testMatch: ['<rootDir>/e2e/src/**/*.story.test.ts'],
   testTimeout: 170_000,
-  maxWorkers: 3,
+  maxWorkers: 2,
   globalSetup: '<rootDir>/packages/testbed/src/jest/lease-setup.mjs',
   globalTeardown: '<rootDir>/packages/testbed/src/jest/lease-teardown.mjs',
 });

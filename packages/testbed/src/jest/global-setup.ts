@@ -9,7 +9,7 @@ import { overrideVariable, REQUIRED_PARTS } from '../parts/catalogue.ts';
 import { dataFolder, openLog, runFolder } from '../process/folders.ts';
 
 /** One for each of jest's workers: a test file that waits for a control plane keeps a core idle. */
-const PLANES = '4';
+const PLANES = '3';
 
 let broker: ChildProcess | undefined;
 let socketFolder: string | undefined;
