@@ -52,7 +52,9 @@ export class NoRoom extends Error {
 export interface Entry {
   readonly key: string;
   readonly name: string;
-  /** The blob came into the cache lately, by whomever. */
+  /** The blob came into the cache shortly before, into whichever repository: it may be there under the reader's, too. */
+  readonly lately: boolean;
+  /** It came into the cache since. */
   landed: boolean;
   /** Some of its bytes came from the cache. */
   fromCache: boolean;
@@ -77,7 +79,8 @@ export function newEntry(
   return {
     key,
     name: spoolName(key),
-    landed,
+    lately: landed,
+    landed: false,
     fromCache: false,
     distrusted,
     before,
@@ -164,6 +167,7 @@ export class Admission {
       blob.cancel();
       throw error;
     }
+    entry.fromCache ||= from === CACHE;
     // What our cache holds under this repository is any proxy's to read; anything else upstream has just shown.
     this.#proved(entry, entry.transfer, reader);
     if (blob.length === 0) blob.cancel();
@@ -202,7 +206,7 @@ export class Admission {
   #sources(entry: Entry, reader: TransferReader): BlobSource[] {
     const { upstream, cache, leftBy } = this.#parts;
     const { digest } = reader;
-    const held = entry.landed && !entry.distrusted ? cache(reader) : undefined;
+    const held = (entry.landed || entry.lately) && !entry.distrusted ? cache(reader) : undefined;
     return [
       ...(held === undefined ? [] : [blobSource(CACHE, held, digest)]),
       ...entry.before.map((left) => leftBy(left, reader)),

@@ -360,6 +360,18 @@ describe('transfers of several copiers', () => {
     expect(told.given).toBe(bytes.length);
   });
 
+  it('store what landed a moment ago, but is not where its reader looks for it', async () => {
+    const bytes = randomBytes(300 * KiB);
+    const { told, start, leases, digest, pull, live } = world(bytes);
+    const door = start();
+    await leases.release(`up.test:${digest}`, 'another', 'landed');
+    expect((await pull(() => [door])).equals(bytes)).toBe(true);
+    await until(() => live.get(door)!.transfers.active === 0, { what: 'the transfer to end' });
+    expect(told).toMatchObject({ given: bytes.length, stored: 1 });
+    expect((await pull(() => [door])).equals(bytes)).toBe(true);
+    expect(told).toMatchObject({ given: bytes.length, stored: 1 });
+  });
+
   it('break off what landed in the cache with other bytes, and neither read nor put it there for a while', async () => {
     const bytes = randomBytes(300 * KiB);
     const { told, start, live, leases, digest, reader, pull } = world(

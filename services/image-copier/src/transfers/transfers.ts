@@ -175,7 +175,7 @@ export class Transfers {
   }
 
   #store(entry: Entry, reader: TransferReader): void {
-    if (entry.storing || entry.landed || entry.distrusted) return;
+    if (entry.storing || entry.landed || entry.fromCache || entry.distrusted) return;
     entry.storing = true;
     entry.holds += 1;
     const transfer = entry.transfer!;
@@ -212,7 +212,8 @@ export class Transfers {
   async #leave(entry: Entry): Promise<void> {
     const { leases, address, room, now } = this.#parts;
     const wrong = entry.transfer?.ended?.code === 'digest-mismatch';
-    const keep = !entry.landed && !wrong && entry.transfer?.unkept !== true;
+    const landed = entry.landed || entry.fromCache;
+    const keep = !landed && !wrong && entry.transfer?.unkept !== true;
     if (wrong && entry.fromCache) this.#distrust(entry.key);
     if (entry.transfer !== undefined) {
       // What was opened for a reader that left before it read.
@@ -220,6 +221,6 @@ export class Transfers {
       await entry.transfer.close(keep);
       room.leave(entry.name, keep, now());
     }
-    await leases.release(entry.key, address(), entry.landed ? 'landed' : wrong ? 'wrong' : 'left');
+    await leases.release(entry.key, address(), wrong ? 'wrong' : landed ? 'landed' : 'left');
   }
 }
