@@ -60,16 +60,24 @@ describe('MissingContentBook', () => {
     expect(book.take({ node: 'node-1', since: at(0), images: [] })).toEqual([]);
   });
 
-  it('sends somebody once in ten minutes, however often it is missed', () => {
-    report();
-    book.sent(images[0]!);
-    for (let minute = 1; minute < 10; minute += 1) {
-      now = NOW + minute * MINUTE;
-      expect(report(DIGEST, minute * MINUTE)).toEqual([]);
-      expect(book.wants(images[0]!)).toBe(false);
-    }
-    now = NOW + 10 * MINUTE;
-    expect(book.wants(images[0]!)).toBe(true);
+  it('sends somebody again soon, and more and more seldom while it goes on being missed, until it was not for a while', () => {
+    const SECOND = 1000;
+    const looks: number[] = [];
+    const missAllAlong = (fromMs: number, toMs: number): void => {
+      for (let ms = fromMs; ms < toMs; ms += 10 * SECOND) {
+        now = NOW + ms;
+        if (report(DIGEST, ms).length === 0) continue;
+        expect(book.wants(images[0]!)).toBe(true);
+        looks.push(ms / SECOND);
+        book.sent(images[0]!);
+        expect(book.wants(images[0]!)).toBe(false);
+      }
+    };
+    missAllAlong(0, 40 * MINUTE);
+    expect(looks).toEqual([0, 30, 90, 210, 450, 930, 1530, 2130]);
+    looks.length = 0;
+    missAllAlong(60 * MINUTE, 62 * MINUTE);
+    expect(looks).toEqual([3600, 3630, 3690]);
   });
 
   it('remembers what was missed beside an image, until somebody was sent for it', () => {

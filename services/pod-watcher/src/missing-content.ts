@@ -11,8 +11,12 @@ export interface MissingContentParts {
   readonly log: Logger;
 }
 
-/** However often nodes miss it, somebody is sent to look at an image this often at most. */
-const EVERY_MS = 10 * 60_000;
+/**
+ * A cache may lose what was brought back a moment ago. But what nodes go on missing may be nothing that a look brings: each look at the same image
+ * is twice as long after the one before, up to the most; one that nobody missed for twice that begins anew.
+ */
+const FIRST_PAUSE_MS = 30_000;
+const MOST_PAUSE_MS = 10 * 60_000;
 /** A node's clock may be ahead: what was missed just before the copy was there says nothing of the copy. */
 const SLACK_MS = 5_000;
 const KEPT_MAX = 10_000;
@@ -21,6 +25,8 @@ const OTHERS_MAX = 50;
 interface Missed {
   readonly missedAt: number;
   readonly sentAt: number;
+  /** How soon after that somebody may be sent again. */
+  readonly pauseMs: number;
   /** What else of the repository was missed in the same minute: platforms that were left on demand are among it. */
   readonly others: readonly string[];
   /** What nodes got with wrong bytes. */
@@ -47,13 +53,19 @@ export class MissingContentBook {
       for (const image of view.imagesOfRepository(repository)) {
         if (!holdingOf(image).cached || !digestsOf(image).includes(digest)) continue;
         const { uid } = image.metadata;
-        const { sentAt = -Infinity, others: before = [], wrong: wrongBefore = [] } = this.#images.get(uid) ?? {};
+        const {
+          sentAt = -Infinity,
+          pauseMs = 0,
+          others: before = [],
+          wrong: wrongBefore = [],
+        } = this.#images.get(uid) ?? {};
         const beside = missing.filter((one) => one.repository === repository && one.digest !== digest);
         const others = [...new Set([...before, ...beside.map((one) => one.digest)])].slice(-OTHERS_MAX);
         this.#images.delete(uid);
         this.#images.set(uid, {
           missedAt: Math.min(Date.parse(at), now()),
           sentAt,
+          pauseMs,
           others,
           wrong: [...new Set([...wrongBefore, ...wrong])].slice(-DAMAGED_MAX),
         });
@@ -77,14 +89,18 @@ export class MissingContentBook {
   /** It was missed since it was last copied, and nobody was sent for a while. */
   wants(image: CachedImage): boolean {
     const missed = this.#images.get(image.metadata.uid);
-    if (missed === undefined || missed.sentAt + EVERY_MS > this.#parts.now()) return false;
+    if (missed === undefined || missed.sentAt + missed.pauseMs > this.#parts.now()) return false;
     return missed.missedAt > Date.parse(stanzaOf(image, 'cache')?.copiedAt ?? '') + SLACK_MS;
   }
 
   /** Somebody was sent to look. */
   sent({ metadata: { uid } }: CachedImage): void {
     const missed = this.#images.get(uid);
-    if (missed !== undefined) this.#images.set(uid, { ...missed, sentAt: this.#parts.now(), others: [], wrong: [] });
+    if (missed === undefined) return;
+    const sentAt = this.#parts.now();
+    const anew = sentAt - missed.sentAt > 2 * MOST_PAUSE_MS;
+    const pauseMs = anew ? FIRST_PAUSE_MS : Math.min(2 * missed.pauseMs, MOST_PAUSE_MS);
+    this.#images.set(uid, { ...missed, sentAt, pauseMs, others: [], wrong: [] });
   }
 
   /** Manifests that nodes went past the cache for, beside the image's own: whoever is sent finds out which of them are the image's. */
