@@ -70,6 +70,8 @@ export interface Producer<T> {
   enqueue(payload: T, options?: { delayMs?: number; timeoutMs?: number }): Promise<boolean>;
   /** Throws QueueError `unavailable` after `timeoutMs` (default 2 s). */
   counts(options?: { timeoutMs?: number }): Promise<JobCounts>;
+  /** Tells whenever Redis is there again after it was away: what was enqueued before may be lost. */
+  onReturn(listener: () => void): void;
   close(): Promise<void>;
 }
 

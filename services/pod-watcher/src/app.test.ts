@@ -263,6 +263,16 @@ describe('when a part is away', () => {
     await eventually('the job', () => world.jobs.length === 1);
   });
 
+  it('derives the jobs again that Redis may have lost while it was away', async () => {
+    world.pod('web', IMAGE);
+    await world.replica().start();
+    await world.summarised();
+    await eventually('the job', () => world.jobs.length === 1);
+    world.redis.returned();
+    await eventually('the job again', () => world.jobs.length === 2);
+    expect(world.jobs[1]).toMatchObject({ uid: world.jobs[0]!.uid, reason: world.jobs[0]!.reason });
+  });
+
   it('heals what it missed while it was down', async () => {
     world.pod('web', IMAGE);
     const first = world.replica();

@@ -250,6 +250,9 @@ export function createApp(
     if (status === 'connected') lead.refill();
   });
 
+  // Jobs that it lost while it was away are derived again, also those that nothing else will change.
+  redis.producer.onReturn(() => lead.resync());
+
   const health = new HealthServer({
     ...config.http,
     metrics,

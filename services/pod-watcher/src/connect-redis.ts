@@ -6,7 +6,7 @@ import type { PullTimes } from './served-pulls.ts';
 
 /** What of Redis is used: the queue's producing end, and exact pull times. */
 export interface RedisParts {
-  readonly producer: Pick<Producer<CopyJob>, 'enqueue'>;
+  readonly producer: Pick<Producer<CopyJob>, 'enqueue' | 'onReturn'>;
   readonly times: PullTimes;
   close(): Promise<void>;
 }

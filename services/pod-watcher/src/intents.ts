@@ -24,7 +24,7 @@ export interface IntentDetails {
 
 /**
  * Raises copy intents, each once for what it rests on: a holder more while a copy runs is no new intent. The queue remembers jobs,
- * this remembers which were handed to it; forgotten at each resync, so that a queue that lost everything gets everything again.
+ * this remembers which were handed to it; forgotten at each resync, and when Redis is back, so that a queue that lost everything gets everything again.
  */
 export class Intents {
   readonly #producer: Pick<Producer<CopyJob>, 'enqueue'>;

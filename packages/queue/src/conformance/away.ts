@@ -17,6 +17,8 @@ export function describeAway(room: Room): void {
       const leases = room.keep(room.bed.createTransferLeases({ missed: (what) => missed.push(what) }));
       await times.set('checked', [['u1', 7]]);
       await leases.note('upload', 'there');
+      let returns = 0;
+      producer.onReturn(() => (returns += 1));
       await producer.enqueue(copy('a'));
       await startedCount(1);
       await room.bed.goAway();
@@ -38,12 +40,14 @@ export function describeAway(room: Room): void {
       expect(await leases.whereIs('s')).toBeUndefined();
       await leases.release('blob', 'a', 'landed');
       expect(performance.now() - startedMs).toBeLessThan(10_000);
+      expect(returns).toBe(0);
       expect(new Set(missed)).toEqual(new Set(['enqueue', 'counts', 'take', 'park', 'quota', 'times', 'transfers']));
 
       end('a');
       await room.bed.comeBack();
       await until(() => worker.ready(), { what: 'the worker to be back', timeoutMs: 15_000 });
       expect(await producer.enqueue(copy('c'))).toBe(true);
+      expect(returns).toBe(1);
       await until(() => uids().includes('c'), { what: 'the new job', timeoutMs: 15_000 });
       expect(await times.get('checked', ['u1'])).toEqual([7]);
       await until(async () => (await leases.claim('blob', { address: 'a', spool: 's' }))?.owner === 'a', {

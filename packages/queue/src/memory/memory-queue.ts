@@ -55,6 +55,7 @@ export function memoryQueue({ now = Date.now }: { now?: () => number } = {}): Me
     jobs.setAway(away);
     return jobs;
   };
+  const returned = new Set<() => void>();
   const unavailable = (): QueueError => new QueueError('unavailable', 'Redis does not answer');
 
   return {
@@ -78,6 +79,7 @@ export function memoryQueue({ now = Date.now }: { now?: () => number } = {}): Me
           reports.missed?.('counts');
           throw unavailable();
         },
+        onReturn: (listener) => void returned.add(listener),
         async close() {
           await Promise.resolve();
           closed = true;
@@ -127,8 +129,10 @@ export function memoryQueue({ now = Date.now }: { now?: () => number } = {}): Me
     },
 
     setAway(value) {
+      const isBack = away && !value;
       away = value;
       for (const jobs of queues.values()) jobs.setAway(value);
+      if (isBack) for (const listener of returned) listener();
     },
   };
 }

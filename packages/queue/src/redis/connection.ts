@@ -30,13 +30,17 @@ export class RedisLink {
   readonly client: Redis;
   readonly #duplicates = new Set<Redis>();
   readonly #waiting = new Set<() => void>();
+  #connects = 0;
 
   constructor(settings: RedisSettings, { patient, purpose }: OpenOptions, reports: QueueReports) {
     this.client = new Redis(addressOf(settings), connectOptions(settings, patient));
     watch(this.client, purpose, reports);
     this.client.on('close', () => forgetSilence(this.client));
     const tellWaiting = (): void => this.#waiting.forEach((resolve) => resolve());
-    this.client.on('ready', tellWaiting);
+    this.client.on('ready', () => {
+      this.#connects += 1;
+      tellWaiting();
+    });
     this.client.on('end', tellWaiting);
     const duplicate = this.client.duplicate.bind(this.client);
     this.client.duplicate = (override?: Partial<RedisOptions>) => {
@@ -68,6 +72,13 @@ export class RedisLink {
     await settledWithin(promise, ms);
     this.#waiting.delete(resolve);
     return this.ready;
+  }
+
+  /** Tells whenever Redis is there again after it was away. */
+  onReturn(listener: () => void): void {
+    this.client.on('ready', () => {
+      if (this.#connects > 1) listener();
+    });
   }
 
   /** Ends all connections at once. Idempotent. */

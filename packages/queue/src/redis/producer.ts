@@ -72,6 +72,8 @@ export function createProducer<T>(
       return { waiting: wait, active, delayed };
     },
 
+    onReturn: (listener) => link.onReturn(listener),
+
     async close() {
       await within(bull.close(), 500).catch(() => undefined);
       link.close();

@@ -28,7 +28,7 @@ export function createWorld(env: Record<string, string> = {}, clock: Clock = sys
   const kube = memoryKube();
   const server = new MemoryServer();
   const jobs: CopyJob[] = [];
-  const redis = { away: false };
+  const redis = { away: false, returned: (): void => undefined };
   const pulled = new Map<string, number>();
   const registries: (RegistrySettings['registries'] | undefined)[] = [];
   const apps: PodWatcherApp[] = [];
@@ -77,6 +77,7 @@ export function createWorld(env: Record<string, string> = {}, clock: Clock = sys
               if (!redis.away) jobs.push(job);
               return Promise.resolve(!redis.away);
             },
+            onReturn: (listener) => void (redis.returned = listener),
           },
           times: {
             set: (_kind, entries) => {
