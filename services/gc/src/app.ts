@@ -37,7 +37,7 @@ export function createApp(config: GcConfig, context: ServiceContext, adapters: G
   const bus = adapters.bus ?? openBus(config.nats, 'gc', context);
   const kube = adapters.kube ?? openKube(config.kube, context);
   const registry = adapters.registry ?? createRegistryAccess({ registries: {} });
-  const endpoint = readCacheEndpoint(config.cache, ['pull', 'delete']);
+  const endpoint = readCacheEndpoint(config.cache, ['pull', 'push', 'delete']);
 
   const leadership = openLeadership(config.lease, 'gc', kube, context);
   const images = followCachedImages(kube, leadership, context);

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { FINALIZER, IMAGE_STATE, project, type CachedImageStatus } from '@kuik/contracts';
 import { createMetrics, loadConfig, silentLogger, systemClock } from '@kuik/runtime';
-import { cosignTags, referrersTag } from '@kuik/image';
+import { anchorTag, cosignTags, referrersTag } from '@kuik/image';
 import { indexOf, makeArtifact, makeImage, until, type MadeImage } from '@kuik/testbed';
 import { createApp, type GcApp } from './app.ts';
 import { gcConfig } from './config.ts';
@@ -146,6 +146,16 @@ describe('gc on a real API server, NATS and cache registry', () => {
     await gone('other');
     expect(await about(shared.digest)).toEqual([404, 404]);
     expect((await world.tags()).filter((tag) => tag.startsWith('sha256-'))).toEqual([]);
+  });
+
+  it('puts back a tag that another image needs', async () => {
+    const { digest } = await push([], 'put-back');
+    const later = new Date(Date.now() + 600_000).toISOString();
+    await add('needs-it', `${REPOSITORY}@${digest}`, digest, { expiresAt: later });
+    expect(await served(anchorTag(digest))).toBe(404);
+    await add('shares-it', `${REPOSITORY}:8.0@${digest}`, digest);
+    await gone('shares-it');
+    expect(await served(anchorTag(digest))).toBe(200);
   });
 
   it('goes on when its leader dies', async () => {
