@@ -50,6 +50,7 @@ describe('claimOf', () => {
       anchors: [anchor('a'), anchor('e'), anchor('f')],
     });
     expect([...digestsOf(image)]).toEqual([
+      [anchor('a'), digest('a')],
       [anchor('e'), digest('e')],
       [anchor('f'), digest('f')],
       ['1', digest('a')],

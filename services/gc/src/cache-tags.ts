@@ -83,6 +83,20 @@ export function planTags(image: CacheClaim, others: Iterable<CacheClaim>): TagPl
 }
 
 /**
+ * Anchors that are not an image's own, but of what its tag names: a resource that named that digest left one for it, which goes with the last
+ * resource that names the digest.
+ */
+export function namedAnchors({ tags, anchors }: CacheClaim): string[] {
+  return anchors.filter((anchor) => !tags.includes(anchor));
+}
+
+/** Those of `tags` that another resource of the same cache repository keeps its bytes under. */
+export function ownedByOthers(image: CacheClaim, tags: readonly string[], others: readonly CacheClaim[]): string[] {
+  const beside = others.filter(({ uid, repository }) => uid !== image.uid && repository === image.repository);
+  return tags.filter((tag) => beside.some((other) => other.tags.includes(tag)));
+}
+
+/**
  * The digest behind each tag of an image, for those that are known: an anchor's is the one it is named after, another tag's the one that
  * was copied.
  */
@@ -91,7 +105,7 @@ export function digestsOf(image: CachedImage): ReadonlyMap<string, string> {
   const { digest, ...reference } = parseReference(image.spec.sourceImage);
   const { digest: copied, history = [] } = stanzaOf(image, 'cache') ?? {};
   const digests = new Map<string, string>();
-  for (const named of [digest, pin, ...history.map((left) => left.digest)])
+  for (const named of [digest, pin, copied, ...history.map((left) => left.digest)])
     if (named !== undefined && isDigest(named)) digests.set(anchorTag(named), named);
   if (digest === undefined && copied !== undefined) digests.set(cacheTag(reference), copied);
   return digests;

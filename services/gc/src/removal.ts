@@ -3,7 +3,15 @@ import { cacheTag, parseReference } from '@kuik/image';
 import { CACHED_IMAGES, isKubeError, orAbsent, type EventRecorder, type KubeClient } from '@kuik/kube';
 import { RegistryError, type RepositoryClient } from '@kuik/registry';
 import type { Logger } from '@kuik/runtime';
-import { claimOf, digestsOf, planTags, readClaims, type CacheClaim } from './cache-tags.ts';
+import {
+  claimOf,
+  digestsOf,
+  namedAnchors,
+  ownedByOthers,
+  planTags,
+  readClaims,
+  type CacheClaim,
+} from './cache-tags.ts';
 import { withKind } from './condemnation.ts';
 import { Families, isOfOneManifest, referrerTags, tagsAbout, type TagsAbout } from './referrer-tags.ts';
 import { writeRemoval } from './removal-stanza.ts';
@@ -42,6 +50,8 @@ interface About extends TagsAbout {
 interface Going {
   readonly claim: CacheClaim;
   readonly tags: readonly string[];
+  /** Anchors that others left for what its tag names, if they are there. */
+  readonly left: readonly string[];
   readonly about: About;
   readonly unread: RegistryError | undefined;
 }
@@ -193,32 +203,39 @@ export class Removal {
     if (claim === undefined) return undefined;
     const known = [...others];
     const { repository, remove } = planTags(claim, known);
+    const left = planTags({ ...claim, tags: namedAnchors(claim) }, known).remove;
     // Not every registry gives a manifest whose last tag is gone.
     const about = await this.#about(claim, signal);
-    if (about.own.length === 0) return { claim, tags: remove, about, unread: undefined };
+    if (about.own.length === 0) return { claim, tags: remove, left, about, unread: undefined };
     const { unread } = await this.#families.ofOthers(this.#options.cache(repository), claim, known, about, signal);
-    return { claim, tags: remove, about, unread };
+    return { claim, tags: remove, left, about, unread };
   }
 
   /** Returns the bytes that no tag of this image keeps any more: 0 when one of its tags stays. */
   async #deleteTags(image: CachedImage, going: Going | undefined, signal: AbortSignal): Promise<number> {
     const { kube, cache, assertLeader, log } = this.#options;
     if (going === undefined) return 0;
-    const { claim, tags, about } = going;
+    const { claim, tags, left, about } = going;
     const { repository } = claim;
     for (const tag of tags) {
       assertLeader();
       await cache(repository).deleteTag(tag, { signal });
     }
+    const found: string[] = [];
+    for (const tag of left) {
+      assertLeader();
+      if (await cache(repository).deleteTag(tag, { signal })) found.push(tag);
+    }
     // A resource that came meanwhile may have been copied by finding the tag that was just going.
     const claims = [...(await readClaims(kube, signal, image)).values()];
     const { keep } = planTags(claim, claims);
-    for (const tag of keep) await this.#putBack(image, repository, tag, signal);
+    for (const tag of [...keep, ...ownedByOthers(claim, left, claims)])
+      await this.#putBack(image, repository, tag, signal);
     const removed = await this.#deleteReferrers(claim, about, claims, signal);
     log.info('tags removed from the cache', {
       image: image.spec.sourceImage,
       repository,
-      removed: [...tags, ...removed],
+      removed: [...tags, ...found, ...removed],
       kept: keep,
     });
     return keep.length === 0 ? (stanzaOf(image, 'cache')?.bytes ?? 0) : 0;

@@ -24,6 +24,16 @@ describe('tags that several resources need', () => {
     status: { usedBy: { forUid: `uid-${name}`, count: 0 } },
   });
 
+  /** Whose tag names the digest. */
+  const naming = (count: number): ImageChange => ({
+    name: 'naming',
+    spec: { sourceImage: 'docker.io/library/nginx:3' },
+    status: {
+      usedBy: { forUid: 'uid-naming', count },
+      cache: { forUid: 'uid-naming', digest, copiedAt: '2026-01-01T00:00:00Z' },
+    },
+  });
+
   it('keeps an anchor while another resource names the digest, and removes it with the last', async () => {
     world.add(unusedAnchor('one', '1'));
     world.add({ ...unusedAnchor('two', '2'), status: { usedBy: { forUid: 'uid-two', count: 1 } } });
@@ -61,6 +71,24 @@ describe('tags that several resources need', () => {
     expect(world.tags.size).toBe(0);
   });
 
+  it('keeps an anchor while the tag of another resource names the digest, and removes it with that one', async () => {
+    world.add(unusedAnchor('one', '1'));
+    world.add(naming(1));
+    world.tags.clear();
+    for (const tag of [anchor, '3']) world.tags.set(`docker.io/library/nginx:${tag}`, digest);
+    await round();
+    world.pass(9);
+    await round();
+    expect(world.image('one')).toBeUndefined();
+    expect(world.tags.size).toBe(2);
+    change({ status: { usedBy: { forUid: 'uid-naming', count: 0 } } }, 'naming');
+    await round();
+    world.pass(9);
+    await round();
+    expect(world.image('naming')).toBeUndefined();
+    expect([...world.tags.keys()]).toEqual([]);
+  });
+
   it('keeps it for an image in use whose resource a person deletes at that moment', async () => {
     world.add(unusedAnchor('one', '1'));
     world.tags.clear();
@@ -95,34 +123,41 @@ describe('tags that several resources need', () => {
     expect([...world.tags.keys()]).toContain(`docker.io/library/nginx:${anchor}`);
   });
 
-  it.each([
-    ['at once', undefined],
+  it.each<[string, string, () => ImageChange, number | undefined]>([
+    ['at once', 'one', () => unusedAnchor('one', '1'), undefined],
     // removedAt, its word, the anchor; then the process dies.
-    ['by the next process when this one dies', 3],
-  ])('puts it back %s when a resource came, and found it, just before it went', async (_when, lifetime) => {
-    world.add(unusedAnchor('one', '1'));
-    world.tags.clear();
-    world.tags.set(`docker.io/library/nginx:${anchor}`, digest);
-    await round();
-    world.pass(9);
-    const deleteTag = world.tags.delete.bind(world.tags);
-    world.tags.delete = (tag) => {
-      world.tags.delete = deleteTag;
-      world.kube.put(
-        CACHED_IMAGES,
-        imageOf({ ...unusedAnchor('new', '2'), status: { usedBy: { forUid: 'uid-new', count: 1 } } }),
-      );
-      return deleteTag(tag);
-    };
-    world.lifetime = lifetime;
-    if (lifetime === undefined) await round();
-    else await expect(round()).rejects.toThrow('SIGKILL');
-    expect(world.image('one') === undefined).toBe(lifetime === undefined);
-    world.lifetime = undefined;
-    await round();
-    expect(world.image('one')).toBeUndefined();
-    expect([...world.tags]).toEqual([[`docker.io/library/nginx:${anchor}`, digest]]);
-  });
+    ['by the next process when this one dies', 'one', () => unusedAnchor('one', '1'), 3],
+    ['at once, when it went with a tag that names the digest,', 'naming', () => naming(0), undefined],
+    // removedAt, its word, the tag, the anchor; then the process dies.
+    ['by the next process, when it went with such a tag,', 'naming', () => naming(0), 4],
+  ])(
+    'puts it back %s when a resource came, and found it, just before it went',
+    async (_when, name, going, lifetime) => {
+      world.add(going());
+      world.tags.clear();
+      world.tags.set(`docker.io/library/nginx:${anchor}`, digest);
+      await round();
+      world.pass(9);
+      const deleteTag = world.tags.delete.bind(world.tags);
+      world.tags.delete = (tag) => {
+        if (!tag.endsWith(anchor)) return deleteTag(tag);
+        world.tags.delete = deleteTag;
+        world.kube.put(
+          CACHED_IMAGES,
+          imageOf({ ...unusedAnchor('new', '2'), status: { usedBy: { forUid: 'uid-new', count: 1 } } }),
+        );
+        return deleteTag(tag);
+      };
+      world.lifetime = lifetime;
+      if (lifetime === undefined) await round();
+      else await expect(round()).rejects.toThrow('SIGKILL');
+      expect(world.image(name) === undefined).toBe(lifetime === undefined);
+      world.lifetime = undefined;
+      await round();
+      expect(world.image(name)).toBeUndefined();
+      expect([...world.tags]).toEqual([[`docker.io/library/nginx:${anchor}`, digest]]);
+    },
+  );
 
   it('removes it when all of them go in one round', async () => {
     world.add(unusedAnchor('one', '1'));
@@ -505,8 +540,8 @@ describe('tags that several resources need', () => {
     it('it goes when gc dies on the way', async () => {
       await round();
       world.pass(9);
-      // removedAt, its word, the anchor, two tags; then the process dies.
-      world.lifetime = 5;
+      // removedAt, its word, the tag, the anchor of what that names, two tags; then the process dies.
+      world.lifetime = 6;
       await expect(round()).rejects.toThrow('SIGKILL');
       expect(left()).toHaveLength(3);
       world.lifetime = undefined;
