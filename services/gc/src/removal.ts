@@ -229,7 +229,7 @@ export class Removal {
     // A resource that came meanwhile may have been copied by finding the tag that was just going.
     const claims = [...(await readClaims(kube, signal, image)).values()];
     const { keep } = planTags(claim, claims);
-    for (const tag of [...keep, ...ownedByOthers(claim, left, claims)])
+    for (const tag of [...keep, ...ownedByOthers(claim, namedAnchors(claim), claims)])
       await this.#putBack(image, repository, tag, signal);
     const removed = await this.#deleteReferrers(claim, about, claims, signal);
     log.info('tags removed from the cache', {
