@@ -25,7 +25,6 @@ export class DurableConsumer<T> implements Stoppable {
   readonly #durable: string;
   readonly #onMessage: (delivery: Delivery<T>) => Promise<Verdict>;
   readonly #ending = new AbortController();
-  readonly #ended = Promise.withResolvers<undefined>();
   readonly #running: Promise<void>;
 
   constructor(
@@ -46,7 +45,6 @@ export class DurableConsumer<T> implements Stoppable {
   /** Finishes the message in hand. */
   async stop(): Promise<void> {
     this.#ending.abort();
-    this.#ended.resolve(undefined);
     await this.#running;
   }
 
@@ -93,14 +91,20 @@ export class DurableConsumer<T> implements Stoppable {
 
   /** Null when none came in time; undefined when stopped: what still comes by that pull goes back at once, to whoever consumes next. */
   async #next(consumer: Consumer): Promise<JsMsg | null | undefined> {
+    const { signal } = this.#ending;
     const pulled = consumer.next({ expires: PULL_MS });
-    const message = await Promise.race([pulled, this.#ended.promise]);
-    if (message === undefined)
-      pulled.then(
-        (late) => late?.nak(),
-        () => undefined,
-      );
-    return message;
+    // One for each pull: a promise that outlives the race keeps what the race gave.
+    const { promise: stopped, resolve } = Promise.withResolvers<undefined>();
+    const stop = (): void => resolve(undefined);
+    signal.addEventListener('abort', stop);
+    try {
+      const message = await Promise.race([pulled, stopped]);
+      // The connection may be closed by then.
+      if (message === undefined) pulled.then((late) => late?.nak()).catch(() => undefined);
+      return message;
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
   }
 
   async #consumer(connection: NatsConnection): Promise<Consumer> {
