@@ -103,7 +103,8 @@ export class Families {
     for (const digest of own) {
       if (named.has(digest)) continue;
       try {
-        if (await this.#isAbout(client, repository, digest, named, signal)) digests.add(digest);
+        // Nothing is about nothing, whatever it says: it need not be readable.
+        if (named.size > 0 && (await this.#isAbout(client, repository, digest, named, signal))) digests.add(digest);
         else doubt ??= unread;
       } catch (error) {
         if (!isOfOneManifest(error)) throw error;

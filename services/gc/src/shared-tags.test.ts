@@ -428,6 +428,17 @@ describe('tags that several resources need', () => {
         expect(left()).toEqual(expected.map((tag) => `sha256-${hex(tag[0]!)}${tag.slice(1)}`));
       });
 
+      it('of the image itself holds nothing up, and what is about it goes, when no other one has anything about it', async () => {
+        second('docker.io/library/nginx:2', other);
+        world.manifests.set(other, index());
+        world.tags.delete('docker.io/library/two:1');
+        world.tags.set(at(`sha256-${hex('d')}.sig`), signature);
+        cannotGive(digest, 'server-error');
+        await passGrace();
+        expect(world.image('one')).toBeUndefined();
+        expect(left()).not.toContain(`sha256-${hex('d')}.sig`);
+      });
+
       it('behind a tag that another image needs holds up nobody', async () => {
         second(`docker.io/library/nginx:2@${digest}`, digest);
         world.tags.delete('docker.io/library/two:1');
