@@ -21,7 +21,7 @@ export interface CacheClaim {
   readonly anchors: readonly string[];
   /** Of these, those that may be an index: all but what its record calls something else. */
   readonly indexes: readonly string[];
-  /** Of those in turn, what the cache has by its record; none once its removal has begun. */
+  /** Of those in turn, what the cache has by its record, and what comes back when it is missing; none once its removal has begun. */
   readonly held: readonly string[];
   /** Its removal has begun: nobody counts on what it has. */
   readonly leaving: boolean;
@@ -48,7 +48,8 @@ export function claimOf(image: CachedImage): CacheClaim | undefined {
   const anchors = [...new Set([...anchorsOf(reference.digest, kept), ...pinned, ...left])];
   const plain = mediaType === undefined || INDEX.test(mediaType) ? [] : anchorsOf(kept);
   const indexes = anchors.filter((anchor) => !plain.includes(anchor));
-  const recorded = new Set([...anchorsOf(kept, copiedPin), ...left]);
+  // Nobody looks whether the cache still has what a tag named before, unless it is pinned.
+  const recorded = new Set([...anchorsOf(kept, copiedPin), ...left.filter((anchor) => pinned.includes(anchor))]);
   const leaving = isLeaving(image);
   return {
     uid: image.metadata.uid,

@@ -371,11 +371,19 @@ describe('tags that several resources need', () => {
         change({ status: { cache: { forUid: 'uid-two', digest: other, mediaType } } }, 'two');
       };
 
+      const now = `sha256:${hex('7')}`;
+      const movedOn = (pin?: string) => {
+        const history = [{ digest: other, at: '2026-11-20T11:00:00Z' }];
+        change({ spec: { pin }, status: { cache: { forUid: 'uid-two', digest: now, history } } }, 'two');
+      };
+
       it.each<[string, RegistryErrorCode, () => void]>([
         ['is no index by its record', 'server-error', isNoIndex],
         ['is on its way out', 'server-error', leaves],
         ['is on its way out', 'not-found', leaves],
         ['is not there by its record', 'not-found', () => change({ status: { cache: { forUid: 'uid-two' } } }, 'two')],
+        ['is what its tag named before', 'not-found', () => movedOn()],
+        ['is what its tag named before, with another pin', 'not-found', () => movedOn(now)],
         ['is of another repository', 'server-error', () => second('docker.io/library/other:2', other)],
       ])('of another image that %s holds nothing up (%s)', async (_what, code, bent) => {
         second(`docker.io/library/nginx@${other}`, other);
@@ -385,6 +393,15 @@ describe('tags that several resources need', () => {
         await passGrace();
         expect(world.image('one')).toBeUndefined();
         expect(left()).toEqual([]);
+      });
+
+      it('of another image that is what its tag named before holds it up while that is pinned: pulls ask for it', async () => {
+        second('docker.io/library/nginx:2', now);
+        movedOn(other);
+        world.tags.delete('docker.io/library/two:1');
+        cannotGive(other, 'not-found');
+        await passGrace();
+        expect(world.image('one')).toBeDefined();
       });
 
       it('of another image holds nothing up that nothing is about', async () => {
