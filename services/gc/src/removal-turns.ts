@@ -13,8 +13,8 @@ export interface Due {
 }
 
 /**
- * Whose turn it is in a round of removals: one that failed comes after those that did not, so that it holds up none of them; the rest of its
- * repository is left for the next round.
+ * Whose turn it is in a round of removals: those that wait come after those that do not, and those that failed after these, the longest ago first, so
+ * that they hold up none of the others; the rest of a repository that failed is left for the next round.
  */
 export class RemovalTurns {
   /** Images (uid) whose last removal failed, the longest ago first. */
@@ -34,9 +34,10 @@ export class RemovalTurns {
       for (const uid of known.keys()) if (!uids.has(uid)) known.delete(uid);
     const place = new Map([...this.#failed].map((uid, index) => [uid, index]));
     const placeOf = ({ image }: T) => place.get(image.metadata.uid) ?? -1;
+    const lookAt = ({ image }: T) => this.#waiting.get(image.metadata.uid) ?? 0;
     return due
-      .filter(({ image, verdict }) => verdict.do === 'release' || !(now < (this.#waiting.get(image.metadata.uid) ?? 0)))
-      .sort((a, b) => placeOf(a) - placeOf(b));
+      .filter((one) => one.verdict.do === 'release' || now >= lookAt(one))
+      .sort((a, b) => placeOf(a) - placeOf(b) || lookAt(a) - lookAt(b));
   }
 
   /** Whether a repository is left for the next round. */
