@@ -21,7 +21,7 @@ export function seenWithin<T>(
       const seen = look();
       if (seen !== undefined) end(seen);
     };
-    const stop = view.listen({ holderChanged: again, repositoryChanged: again });
+    const stop = view.listen({ holderChanged: again, repositoryChanged: again, relisted: again });
     const timer = setTimeout(() => end(undefined), withinMs);
   });
 }
