@@ -225,6 +225,19 @@ describe('PullGuard in mode warn', () => {
     expect(await check(TWO_MEANINGS)).toBe('registry.example.test:5000/secret');
   });
 
+  it.each([
+    ['an image that anyone may pull', 'open', undefined],
+    ['one that whoever asks may pull', 'secret', grantOf('a')],
+  ])('serves no other meaning of the name of %s later, either', async (_what, path, shown) => {
+    const { check, guard, counted } = world({ mode: 'warn' });
+    const asked = pull(`/v2/registry.example.test-5000/${path}/manifests/1`);
+    expect(await check(asked, shown)).toBe(`registry.example.test:5000/${path}`);
+    await new Promise(setImmediate);
+    expect(counted).toEqual([shown === undefined ? 'allowed Public' : 'allowed CredentialProven']);
+    expect(await check(asked, shown)).toBe(`registry.example.test:5000/${path}`);
+    expect(guard.passes(asked as never)).toBe(false);
+  });
+
   it('waits for the word on a registry once, and looks behind the answer whether it still holds', async () => {
     const { check, guard, broker, clock } = world({ mode: 'warn' });
     await Promise.all([check(PRIVATE), check(PUBLIC), check(BLOB)]);

@@ -92,7 +92,7 @@ export class PullGuard {
       const served = from.length === meanings.length ? undefined : from;
       // One look at a time: its answer is not waited for.
       this.#passed.set(key, { from: served, until: now + TOLD_AGAIN_MS });
-      this.#judge(pull, shown, key, requestId).catch(() => undefined);
+      this.#judge(pull, shown, key, requestId, from).catch(() => undefined);
       return served;
     };
     return used instanceof Promise ? used.then(serve) : serve(used);
@@ -107,18 +107,26 @@ export class PullGuard {
     return undefined;
   }
 
-  async #judge(pull: Asked, shown: Shown, key: string, requestId: string): Promise<readonly Repository[] | undefined> {
+  /** `among`: those of its meanings whose registry may be asked. */
+  async #judge(
+    pull: Asked,
+    shown: Shown,
+    key: string,
+    requestId: string,
+    among = meaningsOf(pull),
+  ): Promise<readonly Repository[] | undefined> {
     const { mode, unknownWhenDown, verdicts } = this.#options;
     const who = whoOf(shown, mode);
     const judged: Judged[] = [];
-    for (const repository of meaningsOf(pull)) {
+    for (const repository of among) {
       const verdict = await verdicts.of(who, repository, requestId);
       judged.push({ repository, verdict });
       if (verdict.verdict === 'allowed') break;
     }
     const decision = decideAccess(judged, { named: typeof who !== 'string', unknownWhenDown });
     this.#tell(pull, shown, decision, requestId);
-    if (decision.do === 'serve') return this.#keep(pull, key, decision.from, decision.verdict);
+    if (decision.do === 'serve')
+      return this.#keep(pull, key, mode === 'warn' ? among : [decision.from], decision.verdict);
     if (mode === 'warn') return undefined;
     throw new PullFailure(
       decision.failure,
@@ -126,10 +134,13 @@ export class PullGuard {
     );
   }
 
-  #keep(pull: Asked, key: string, from: Repository, verdict: AccessVerdict): readonly Repository[] | undefined {
-    const { mode } = this.#options;
-    const alone = (pull.repositories?.length ?? 1) === 1;
-    const passed = { from: alone || mode === 'warn' ? undefined : [from], until: verdict.until };
+  #keep(
+    pull: Asked,
+    key: string,
+    from: readonly Repository[],
+    verdict: AccessVerdict,
+  ): readonly Repository[] | undefined {
+    const passed = { from: from.length === meaningsOf(pull).length ? undefined : from, until: verdict.until };
     (verdict.public ? this.#public : this.#passed).set(verdict.public ? pull.name : key, passed);
     return passed.from;
   }
