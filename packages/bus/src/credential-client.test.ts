@@ -25,7 +25,7 @@ function world(timeoutMs = 100) {
 }
 
 const bearer = (token: string, expiresAtMs: number): BrokeredCredential => ({ kind: 'bearer', token, expiresAtMs });
-const ask = (w: ReturnType<typeof world>, options?: { renew?: boolean }) =>
+const ask = (w: ReturnType<typeof world>, options?: { renew?: boolean; pull?: boolean }) =>
   w.client.credential('quay.io', 'acme/api', options);
 
 describe('createCredentialClient', () => {
@@ -104,6 +104,23 @@ describe('createCredentialClient', () => {
     w.clock.now += 5_001;
     w.answers.push({ kind: 'anonymous' });
     expect(await ask(w)).toEqual({ kind: 'anonymous' });
+  });
+
+  it('asks for a pull, whatever became of a question for which none waits', async () => {
+    const w = world();
+    const limited = { error: { code: 'KUIK-REG-429', message: 'it limits us', retry: true } };
+    w.answers.push(limited, limited, bearer('a', w.clock.now + 300_000));
+    await expect(ask(w)).rejects.toMatchObject({ failure: 'brokerUnavailable', message: 'it limits us' });
+    await expect(ask(w, { pull: true })).rejects.toMatchObject({ failure: 'brokerUnavailable', message: 'it limits us' });
+    for (const pull of [true, false]) await expect(ask(w, { pull })).rejects.toMatchObject({ failure: 'brokerUnavailable', message: 'it limits us' });
+    expect(w.requests.map(({ pull }) => pull)).toEqual([undefined, true]);
+    w.clock.now += 6_000;
+    const copy = ask(w);
+    w.answers.push(bearer('b', w.clock.now + 300_000));
+    const pulls = [1, 2].map(() => ask(w, { pull: true }));
+    expect(await Promise.all([copy, ...pulls])).toMatchObject([{ token: 'a' }, { token: 'b' }, { token: 'b' }]);
+    expect(w.requests.map(({ pull }) => pull)).toEqual([undefined, true, undefined, true]);
+    expect(await ask(w)).toMatchObject({ token: 'b' });
   });
 
   it('takes a reply that is sealed to somebody else for silence', async () => {

@@ -37,16 +37,19 @@ export interface CredentialClientOptions {
   readonly now?: () => number;
 }
 
+export interface CredentialOptions {
+  readonly renew?: boolean;
+  readonly pull?: boolean;
+  readonly requestId?: string;
+}
+
 export interface CredentialClient {
   /**
    * A pull credential for one repository, from memory while it is valid, else from the broker; one request at a time for each
-   * repository. `renew` (the last one did not work) asks the broker in any case. Throws CredentialError.
+   * repository. `renew` (the last one did not work) asks the broker in any case; `pull` (one waits for it) is answered before what no pull waits
+   * for. Throws CredentialError.
    */
-  credential(
-    host: string,
-    repository: string,
-    options?: { renew?: boolean; requestId?: string },
-  ): Promise<BrokeredCredential>;
+  credential(host: string, repository: string, options?: CredentialOptions): Promise<BrokeredCredential>;
 }
 
 /** A credential this close to its end is not used any more. */
@@ -62,6 +65,8 @@ const REMEMBERED_MAX = 2_000;
 
 interface Kept {
   readonly outcome: BrokeredCredential | CredentialError;
+  /** A failure for which no pull waited is none of a pull's: that one goes first, and while a registry limits us. */
+  readonly pull: boolean;
   readonly untilMs: number;
 }
 
@@ -79,7 +84,7 @@ export function createCredentialClient(bus: Pick<Bus, 'request'>, options: Crede
     if (kept.size > REMEMBERED_MAX) kept.delete(kept.keys().next().value!);
   };
 
-  const ask = async (host: string, repository: string, extra: { renew?: boolean; requestId?: string }) => {
+  const ask = async (host: string, repository: string, extra: CredentialOptions) => {
     if (now() < silentUntilMs) throw silence('the broker did not answer a moment ago');
     let reply: CredentialReply;
     try {
@@ -102,16 +107,12 @@ export function createCredentialClient(bus: Pick<Bus, 'request'>, options: Crede
     }
   };
 
-  const fetch = async (
-    name: string,
-    host: string,
-    repository: string,
-    extra: { renew?: boolean; requestId?: string },
-  ) => {
+  const fetch = async (name: string, host: string, repository: string, extra: CredentialOptions) => {
+    const { pull = false } = extra;
     try {
       const credential = await ask(host, repository, extra);
       const untilMs = credential.kind === 'anonymous' ? now() + ANONYMOUS_MS : credential.expiresAtMs - MARGIN_MS;
-      remember(name, { outcome: credential, untilMs });
+      remember(name, { outcome: credential, pull, untilMs });
       return credential;
     } catch (error) {
       const inHand = kept.get(name);
@@ -119,23 +120,28 @@ export function createCredentialClient(bus: Pick<Bus, 'request'>, options: Crede
       if (usable && !(inHand.outcome instanceof CredentialError)) return inHand.outcome;
       if (error instanceof CredentialError) {
         const forMs = error.failure === 'brokerUnavailable' ? SILENT_MS : REFUSED_MS;
-        remember(name, { outcome: error, untilMs: now() + forMs });
+        remember(name, { outcome: error, pull, untilMs: now() + forMs });
       }
       throw error;
     }
   };
 
   return {
-    async credential(host, repository, { renew, requestId } = {}) {
+    async credential(host, repository, { renew, pull, requestId } = {}) {
       const name = `${host}/${repository}`;
       const inHand = kept.get(name);
       if (renew !== true && inHand !== undefined && now() < inHand.untilMs) {
-        if (inHand.outcome instanceof CredentialError) throw inHand.outcome;
-        const endsSoon = inHand.outcome.kind !== 'anonymous' && inHand.untilMs - now() < RENEW_AHEAD_MS;
-        if (!endsSoon) return inHand.outcome;
+        const { outcome, untilMs } = inHand;
+        if (outcome instanceof CredentialError) {
+          if (pull !== true || inHand.pull) throw outcome;
+        } else if (outcome.kind === 'anonymous' || untilMs - now() >= RENEW_AHEAD_MS) return outcome;
       }
-      const extra = { ...(renew === true ? { renew } : {}), ...(requestId === undefined ? {} : { requestId }) };
-      const flight = renew === true ? `renew ${name}` : name;
+      const extra = {
+        ...(renew === true ? { renew } : {}),
+        ...(pull === true ? { pull } : {}),
+        ...(requestId === undefined ? {} : { requestId }),
+      };
+      const flight = `${renew === true ? 'renew ' : ''}${pull === true ? 'pull ' : ''}${name}`;
       let request = running.get(flight);
       if (request === undefined) {
         request = fetch(name, host, repository, extra).finally(() => running.delete(flight));

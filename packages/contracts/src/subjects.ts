@@ -155,6 +155,8 @@ export const credentialRequest = z.object({
   publicKey: z.string().min(1).max(256),
   /** A credential handed out before did not work: do not answer from a cache. */
   renew: z.boolean().optional(),
+  /** A pull waits for it. Who asks from a node need not say so. */
+  pull: z.boolean().optional(),
   requestId: z.string().max(128).optional(),
 });
 /** `error` is a KUIK code and a message without secrets; `sealed` opens to a BrokeredCredential. */

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { CREDENTIALS, sealCredential } from '@kuik/contracts';
+import { CREDENTIALS, sealCredential, TRANSFER_ACCESS_HEADER } from '@kuik/contracts';
+import { createRegistryAccess } from '@kuik/registry';
 import { makeImage, until, type MadeImage, type RuleHandle } from '@kuik/testbed';
 import { startCopierWorld, type Copier, type CopierWorld } from './testing/copier-world.ts';
 
@@ -86,7 +87,9 @@ describe('a private image', () => {
     expect(image.stanza.error).toMatchObject({ code: 'KUIK-CRD-503', attempts: 1 });
     const header = `Basic ${Buffer.from('robot:hunter2').toString('base64')}`;
     // From here on there is a broker.
-    world.bus.respond(CREDENTIALS, ({ host, publicKey }) => {
+    const asked = new Set<string>();
+    world.bus.respond(CREDENTIALS, ({ host, repository, publicKey, pull }) => {
+      asked.add(`${repository} ${pull === true ? 'for a pull' : 'in time'}`);
       const own = { kind: 'header', value: header, expiresAtMs: Date.now() + 60_000 } as const;
       return Promise.resolve({ sealed: sealCredential(host === PRIVATE ? own : { kind: 'anonymous' }, publicKey) });
     });
@@ -99,6 +102,19 @@ describe('a private image', () => {
     );
     expect(copied.stanza.digest).toBe(made.digest);
     expect(JSON.stringify(copied)).not.toContain('hunter2');
+
+    const { blobs } = await push(PRIVATE, 'team/pulled');
+    const { issuer, audience, privateKey: keyPem, certificate: certificatePem } = world.stack.cache.readerKey;
+    const signer = { issuer, audience, keyPem, certificatePem, actions: ['pull' as const] };
+    const registry = createRegistryAccess();
+    const blob = await registry
+      .cache({ url: copier.transfersUrl, signer }, `${PRIVATE}/team/pulled`, {
+        headers: { [TRANSFER_ACCESS_HEADER]: 'credential' },
+      })
+      .openBlob(blobs[0]!.digest);
+    await blob.deliver(() => undefined);
+    await registry.close();
+    expect([...asked]).toEqual(['team/app in time', 'team/pulled for a pull']);
   });
 });
 

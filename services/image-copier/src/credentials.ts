@@ -18,9 +18,10 @@ export interface CopyCredentials extends CredentialSource {
   anonymous(): boolean;
 }
 
-/** The request that a copy follows, from admission on. */
+/** The request that a copy follows, from admission on; `pull`: one waits for what is read. */
 export interface CopyOrigin {
   readonly requestId?: string;
+  readonly pull?: true;
 }
 
 /**

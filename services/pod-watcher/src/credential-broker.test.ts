@@ -141,13 +141,14 @@ describe('CredentialBroker', () => {
     expect(chosen).toEqual([['kuik/for-checks'], []]);
   });
 
-  it('puts what our own services ask for behind what nodes ask for: pulls wait for that', async () => {
+  it('puts what our own services ask for behind what pulls wait for: what nodes ask for, and what a service says so of', async () => {
     const { view, ask, backgrounds } = setup();
     view.putHolder(podView());
     view.putImage(cachedImage());
     await ask('of-node-1');
     await ask('of-monitor');
-    expect(backgrounds).toEqual([false, true]);
+    await ask('of-monitor', { pull: true });
+    expect(backgrounds).toEqual([false, true, false]);
   });
 
   it('has logins proven on an image of the repository, known by its pod or its resource', async () => {

@@ -92,8 +92,8 @@ export class CredentialBroker {
     const sources = await this.#sources({ host, name: `${host}/${request.repository}` }, requester);
     const secrets = await this.#parts.secrets.read(sources, renew);
     const reference = (): string | undefined => this.#parts.view.referenceIn(`${host}/${request.repository}`);
-    // What a copier asks for pulls, the node that pulls has asked for before it.
-    const background = requester.kind === 'service';
+    // A node asks for pulls alone.
+    const background = requester.kind === 'service' && request.pull !== true;
     return this.#parts.chooser.choose(host, request.repository, secrets, { ...renew, reference, background });
   }
 

@@ -119,7 +119,7 @@ export function openTransfers(parts: OpenTransfersParts): OpenedTransfers {
     upstream: ({ host: from, path, access, requestId }) => {
       const origin = requestId === undefined ? {} : { requestId };
       if (access === 'anonymous') return registry.upstream(from, path, NO_CREDENTIALS, origin);
-      return renewedOnRefusal(credentials(origin), (source) => registry.upstream(from, path, source, origin));
+      return renewedOnRefusal(credentials({ ...origin, pull: true }), (source) => registry.upstream(from, path, source, origin));
     },
     cache: cacheOf,
     leftBy: (left, { digest, ...repository }) =>
