@@ -248,8 +248,8 @@ export interface PullTokenExchange {
     options?: {
       verify?: boolean | undefined;
       reference?: string | undefined;
-      /** Whether no pull waits for it (yet): its token server is asked behind those that do, and not while it limits us. */
-      background?: (() => boolean) | undefined;
+      /** No pull waits for it before this is aborted: its token server is asked behind those that do, and not while it limits us. */
+      background?: AbortSignal | undefined;
       signal?: AbortSignal | undefined;
     },
   ): Promise<PullToken>;

@@ -189,7 +189,7 @@ describe('exchangePullToken', () => {
       if (path !== '/token') return { status: 401, headers: bearer() };
       return limited ? { status: 429, headers: { 'retry-after': '90' } } : { status: 200, body: { token: 't' } };
     });
-    const background = () => true;
+    const background = new AbortController().signal;
     const limit = { code: 'rate-limited', status: 429 };
     await expect(exchangeFor('team/app', ROBOT, { background })).rejects.toMatchObject(limit);
     const copy = access.upstream(HOST, 'team/copied', NO_CREDENTIALS, { background: true });

@@ -9,12 +9,17 @@ const TURN_MS = 10_000;
 /** How much a question presses. */
 export interface Haste {
   readonly signal?: AbortSignal | undefined;
-  /** Whether no pull waits for the answer (yet): a copy, a check. Default: one does. */
-  readonly background?: (() => boolean) | undefined;
+  /** No pull waits for the answer before this is aborted: a copy, a check. Default: one does. */
+  readonly background?: AbortSignal | undefined;
+}
+
+/** Whether no pull waits for the answer (yet). */
+export function isBackground({ background }: Haste): boolean {
+  return background?.aborted === false;
 }
 
 interface Waiting {
-  readonly background: () => boolean;
+  readonly haste: Haste;
   readonly begin: (asBackground: boolean) => void;
 }
 
@@ -34,15 +39,14 @@ export class TokenLine {
   }
 
   /** Resolves when it is the question's turn, with what ends that. Throws RegistryError: `aborted`, and `timeout` when it does not come in time. */
-  async turn(what: string, { signal, background = () => false }: Haste): Promise<() => void> {
-    let asBackground = background();
+  async turn(what: string, haste: Haste): Promise<() => void> {
+    let asBackground = isBackground(haste);
     if (this.#hasRoom(asBackground)) this.#begin(asBackground);
-    else asBackground = await this.#inTurn(what, background, signal);
+    else asBackground = await this.#inTurn(what, haste);
     return () => {
       this.#running -= 1;
       if (asBackground) this.#background -= 1;
-      // More than one when a pull has come for what waited as background.
-      while (this.#beginNext());
+      this.#beginNext();
     };
   }
 
@@ -55,20 +59,19 @@ export class TokenLine {
     if (asBackground) this.#background += 1;
   }
 
-  /** False when nobody waits who may. */
-  #beginNext(): boolean {
+  #beginNext(): void {
     for (const asBackground of [false, true]) {
-      const at = this.#waiting.findIndex(({ background }) => background() === asBackground);
+      const at = this.#waiting.findIndex(({ haste }) => isBackground(haste) === asBackground);
       if (at === -1 || !this.#hasRoom(asBackground)) continue;
       const [next] = this.#waiting.splice(at, 1);
       this.#begin(asBackground);
       next!.begin(asBackground);
-      return true;
+      return;
     }
-    return false;
   }
 
-  #inTurn(what: string, background: () => boolean, signal?: AbortSignal): Promise<boolean> {
+  #inTurn(what: string, haste: Haste): Promise<boolean> {
+    const { signal, background } = haste;
     return new Promise((resolve, reject) => {
       const leave = (error: RegistryError): void => {
         this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
@@ -78,16 +81,23 @@ export class TokenLine {
       const onAbort = (): void => leave(new RegistryError('aborted', `${what}: aborted by the caller`));
       const onLate = (): void => leave(new RegistryError('timeout', `${what}: no turn within ${this.#turnMs} ms`));
       const timer = setTimeout(onLate, this.#turnMs);
+      // A pull has come for it: that may begin at once where what no pull waits for may not, and has its own time to wait.
+      const onPull = (): void => {
+        timer.refresh();
+        this.#beginNext();
+      };
       const settled = (): void => {
         clearTimeout(timer);
         signal?.removeEventListener('abort', onAbort);
+        background?.removeEventListener('abort', onPull);
       };
       const begin = (asBackground: boolean): void => {
         settled();
         resolve(asBackground);
       };
-      const waiting = { background, begin };
+      const waiting = { haste, begin };
       this.#waiting.push(waiting);
+      background?.addEventListener('abort', onPull, { once: true });
       if (signal?.aborted === true) onAbort();
       else signal?.addEventListener('abort', onAbort, { once: true });
     });

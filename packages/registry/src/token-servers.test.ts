@@ -1,9 +1,9 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 import type { HttpClient, HttpRequest } from './http-client.ts';
 import { TokenServers } from './token-servers.ts';
 
 const settled = () => new Promise<void>((resolve) => setImmediate(resolve));
-const COPY = { background: () => true };
+const COPY = { background: new AbortController().signal };
 
 /** Token servers that answer when they are told to, `200` unless told otherwise. */
 function world(turnMs?: number) {
@@ -67,19 +67,43 @@ describe('a token server', () => {
   it('is asked sooner for what a pull came to wait for meanwhile', async () => {
     const { asked, ask, many, scopes } = world();
     const others = many(8, 'copy', COPY);
-    let background = true;
-    const hurried = ask('hurried', { background: () => background });
-    background = false;
+    const alone = new AbortController();
+    const hurried = ask('hurried', { background: alone.signal });
     await settled();
-    asked[0]!.answer();
+    expect(scopes()).toEqual(['copy0', 'copy1', 'copy2', 'copy3']);
+    alone.abort();
     await settled();
-    // One that goes on as a copy's, and that one, which takes no turn of theirs.
-    expect(scopes()).toEqual(['copy1', 'copy2', 'copy3', 'hurried', 'copy4']);
+    // It takes no turn of theirs, and waits for none of them.
+    expect(scopes()).toEqual(['copy0', 'copy1', 'copy2', 'copy3', 'hurried']);
+    asked[4]!.answer();
+    await settled();
+    expect(scopes()).toEqual(['copy0', 'copy1', 'copy2', 'copy3']);
     while (asked.length > 0) {
       asked[0]!.answer();
       await settled();
     }
     await Promise.all([...others, hurried]);
+  });
+
+  it('gives a pull that came later its own time to wait for a turn', async () => {
+    jest.useFakeTimers({ doNotFake: ['setImmediate', 'nextTick', 'queueMicrotask'] });
+    try {
+      const { asked, ask, many, scopes } = world(1_000);
+      const others = many(16, 'pull');
+      const alone = new AbortController();
+      const hurried = ask('hurried', { background: alone.signal });
+      await settled();
+      jest.advanceTimersByTime(900);
+      alone.abort();
+      jest.advanceTimersByTime(900);
+      asked[0]!.answer();
+      await settled();
+      expect(scopes()).toContain('hurried');
+      for (const { answer } of [...asked]) answer();
+      await Promise.all([...others, hurried]);
+    } finally {
+      jest.useRealTimers();
+    }
   });
 
   it.each([

@@ -1,7 +1,7 @@
 import { describeUrl, RegistryError } from './errors.ts';
 import { ExpiringMap } from './expiring-map.ts';
 import type { HttpClient } from './http-client.ts';
-import { type Haste, TokenLine } from './token-line.ts';
+import { type Haste, isBackground, TokenLine } from './token-line.ts';
 import { askToken, type TokenAnswer, type TokenRequest } from './tokens.ts';
 
 /** How long a server that limits us is left alone when it does not say for how long, and at most; one that fails and says when, at most. */
@@ -35,7 +35,7 @@ export class TokenServers {
     const what = `token from ${describeUrl(request.realm)}`;
     const spare = (): void => {
       const untilMs = this.#limitedUntilMs.get(origin);
-      if (untilMs === undefined || haste.background?.() !== true) return;
+      if (untilMs === undefined || !isBackground(haste)) return;
       const retryAfterMs = untilMs - this.#now();
       throw new RegistryError('rate-limited', `${what}: it limits us`, { status: 429, retryAfterMs });
     };

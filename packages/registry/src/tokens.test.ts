@@ -45,7 +45,7 @@ describe('TokenCache', () => {
   });
 
   it('hurries a question for which no pull waited when one comes to share it', async () => {
-    const asked: (() => boolean)[] = [];
+    const asked: AbortSignal[] = [];
     let answer = (): void => undefined;
     const source: TokenSource = {
       ask: (_request, { background }) => {
@@ -54,7 +54,7 @@ describe('TokenCache', () => {
       },
     };
     const cache = new TokenCache(source, () => 0);
-    const background = (): boolean[] => asked.map((one) => one());
+    const background = (): boolean[] => asked.map(({ aborted }) => !aborted);
     const copies = [1, 2].map(() => cache.get(request, { background: true }));
     expect(background()).toEqual([true]);
     const pull = cache.get(request);

@@ -40,13 +40,14 @@ export interface Token {
 
 /** Whom tokens are asked of, in whatever order and number. */
 export interface TokenSource {
-  /** `background`: whether no pull waits for it (yet). Throws RegistryError. */
-  ask(request: TokenRequest, haste: { readonly background: () => boolean }): Promise<TokenAnswer>;
+  /** `background`: no pull waits for it before this is aborted. Throws RegistryError. */
+  ask(request: TokenRequest, haste: { readonly background: AbortSignal }): Promise<TokenAnswer>;
 }
 
 /** A question under way. */
 interface Pending {
-  readonly haste: { background: boolean };
+  /** Aborted when a pull waits for it. */
+  readonly background: AbortController;
   readonly token: Promise<string>;
 }
 
@@ -76,15 +77,17 @@ export class TokenCache {
     let pending = this.#pending.get(key);
     if (pending === undefined) {
       // Shared by everyone who asks: nobody's signal may end it, its own deadline does.
-      const haste = { background };
-      pending = { haste, token: this.#fetch(request, key, haste).finally(() => this.#pending.delete(key)) };
+      const alone = new AbortController();
+      if (!background) alone.abort();
+      const token = this.#fetch(request, key, alone.signal).finally(() => this.#pending.delete(key));
+      pending = { background: alone, token };
       this.#pending.set(key, pending);
-    } else pending.haste.background &&= background;
+    } else if (!background) pending.background.abort();
     return { value: await unlessAborted(pending.token, request, options.signal), cached: false };
   }
 
-  async #fetch(request: TokenRequest, key: string, haste: Pending['haste']): Promise<string> {
-    const { token, lifetimeS } = await this.#source.ask(request, { background: () => haste.background });
+  async #fetch(request: TokenRequest, key: string, background: AbortSignal): Promise<string> {
+    const { token, lifetimeS } = await this.#source.ask(request, { background });
     this.#tokens.set(key, token, lifetimeS * 900);
     return token;
   }

@@ -61,7 +61,7 @@ function setup(allowed: string[], hollow: string[] = [], providers?: LoginProvid
 
 describe('CredentialChooser', () => {
   it('says of a question whether a pull waits for it, also when that came later', async () => {
-    const asked: (() => boolean)[] = [];
+    const asked: AbortSignal[] = [];
     let answer = (): void => undefined;
     const exchange: PullTokenExchange = {
       exchangePullToken: (_host, _repository, _credential, { background } = {}) => {
@@ -72,7 +72,7 @@ describe('CredentialChooser', () => {
     const chooser = new CredentialChooser({ exchange, now: () => NOW, headerTtlMs: 60_000 });
     const background = async (): Promise<boolean[]> => {
       await new Promise((resolve) => setImmediate(resolve));
-      return asked.map((one) => one());
+      return asked.map(({ aborted }) => !aborted);
     };
     const copy = chooser.choose('quay.io', 'a/b', [], { background: true });
     expect(await background()).toEqual([true]);

@@ -73,8 +73,8 @@ export class CredentialChooser {
   readonly #options: ChooseOptions;
   readonly #tokens: BriefMemory<PullToken>;
   readonly #askedAt = new WeakMap<PullToken, number>();
-  /** What is asked for now, and whether no pull waits for it yet. */
-  readonly #asking = new Map<string, { background: boolean }>();
+  /** What is asked for now; aborted when a pull waits for it. */
+  readonly #asking = new Map<string, AbortController>();
   readonly #worked: Worked;
   readonly #accounts = new AccountNames();
 
@@ -183,17 +183,17 @@ export class CredentialChooser {
     const { exchange, now } = this.#options;
     const work = async (): Promise<PullToken> => {
       const askedAt = now();
-      const haste = { background };
-      this.#asking.set(key, haste);
-      const options = { verify, reference, background: () => haste.background };
+      const alone = new AbortController();
+      if (!background) alone.abort();
+      this.#asking.set(key, alone);
+      const options = { verify, reference, background: alone.signal };
       const token = await exchange
         .exchangePullToken(host, repository, credential, options)
         .finally(() => this.#asking.delete(key));
       this.#askedAt.set(token, askedAt);
       return token;
     };
-    const asking = this.#asking.get(key);
-    if (asking !== undefined) asking.background &&= background;
+    if (!background) this.#asking.get(key)?.abort();
     return this.#tokens.get(key, work, { until: (token) => this.#until(token), renew });
   }
 
