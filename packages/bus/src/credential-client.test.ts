@@ -111,8 +111,12 @@ describe('createCredentialClient', () => {
     const limited = { error: { code: 'KUIK-REG-429', message: 'it limits us', retry: true } };
     w.answers.push(limited, limited, bearer('a', w.clock.now + 300_000));
     await expect(ask(w)).rejects.toMatchObject({ failure: 'brokerUnavailable', message: 'it limits us' });
-    await expect(ask(w, { pull: true })).rejects.toMatchObject({ failure: 'brokerUnavailable', message: 'it limits us' });
-    for (const pull of [true, false]) await expect(ask(w, { pull })).rejects.toMatchObject({ failure: 'brokerUnavailable', message: 'it limits us' });
+    await expect(ask(w, { pull: true })).rejects.toMatchObject({
+      failure: 'brokerUnavailable',
+      message: 'it limits us',
+    });
+    for (const pull of [true, false])
+      await expect(ask(w, { pull })).rejects.toMatchObject({ failure: 'brokerUnavailable', message: 'it limits us' });
     expect(w.requests.map(({ pull }) => pull)).toEqual([undefined, true]);
     w.clock.now += 6_000;
     const copy = ask(w);

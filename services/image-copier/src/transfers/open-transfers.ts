@@ -101,11 +101,11 @@ export function openTransfers(parts: OpenTransfersParts): OpenedTransfers {
   const peers = new Peers(cache, parts.answerMs);
   /** A repository as another copier gives it away. */
   const at = (
-    address: string,
+    copier: CacheEndpoint,
     { requestId, ...repository }: Pick<TransferReader, 'host' | 'path' | 'requestId'>,
     access: 'credential' | 'left',
   ): RepositoryClient =>
-    registry.cache(peers.at(address, repository.host), toCacheRepository(repository)!, {
+    registry.cache(copier, toCacheRepository(repository)!, {
       requestId,
       headers: { [TRANSFER_ACCESS_HEADER]: access },
     });
@@ -119,12 +119,14 @@ export function openTransfers(parts: OpenTransfersParts): OpenedTransfers {
     upstream: ({ host: from, path, access, requestId }) => {
       const origin = requestId === undefined ? {} : { requestId };
       if (access === 'anonymous') return registry.upstream(from, path, NO_CREDENTIALS, origin);
-      return renewedOnRefusal(credentials({ ...origin, pull: true }), (source) => registry.upstream(from, path, source, origin));
+      return renewedOnRefusal(credentials({ ...origin, pull: true }), (source) =>
+        registry.upstream(from, path, source, origin),
+      );
     },
     cache: cacheOf,
     leftBy: (left, { digest, ...repository }) =>
       former.source(left, (address, request) =>
-        at(address, repository, 'left').openBlob(digest, { ...request, verify: false }),
+        at(peers.diskAt(address), repository, 'left').openBlob(digest, { ...request, verify: false }),
       ),
     onReached: (key, upTo) => void leases.reached(key, room.name, upTo),
     store: storeBlob({
@@ -162,7 +164,7 @@ export function openTransfers(parts: OpenTransfersParts): OpenedTransfers {
     share: (client, reader) =>
       sharedSource(client, reader, {
         join: (wanted) => transfers.join(wanted),
-        at: (address, wanted) => at(address, wanted, 'credential'),
+        at: (address, wanted) => at(peers.at(address, wanted.host), wanted, 'credential'),
       }),
     sessions,
     turns: bringingTurns(turns, transfers),

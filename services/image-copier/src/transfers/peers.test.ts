@@ -14,3 +14,8 @@ it('another copier is waited for as long as the registry may take that it reads,
   );
   expect(peers.at(copier, 'quay.io')).toBe(usual);
 });
+
+it('another copier is waited for no longer than for its disk when it is asked for what lies there, however slow the registry', () => {
+  const peers = new Peers({ url: 'https://cache.test' }, () => 60_000);
+  expect(peers.diskAt('http://10.0.0.1:7440').timeouts).toMatchObject({ headersMs: 5_000 });
+});

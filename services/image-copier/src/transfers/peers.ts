@@ -1,10 +1,11 @@
 import { FIXED } from '@kuik/contracts';
 import type { CacheEndpoint } from '@kuik/registry';
+import { COMEBACK_MS } from './while-away.ts';
 
 /** How long another copier may take to a connection, and be silent in a body: its upstream may be slow to go on. */
 const TIMEOUTS = { connectMs: 500, idleMs: 45_000 };
 
-/** Other copiers, as the registries that they are to us: our key opens them, and each may take as long as the upstream that it reads. */
+/** Other copiers, as the registries that they are to us: our key opens them, and each may take as long as the upstream that it reads, or its own disk. */
 export class Peers {
   readonly #ours: CacheEndpoint;
   readonly #answerMs: (host: string) => number;
@@ -19,7 +20,15 @@ export class Peers {
 
   /** The copier at an address, asked for what it reads from the registry of a host. */
   at(address: string, host: string): CacheEndpoint {
-    const headersMs = this.#answerMs(host) + FIXED.copierOwnMs;
+    return this.#endpoint(address, this.#answerMs(host) + FIXED.copierOwnMs);
+  }
+
+  /** The copier at an address, asked for what lies on its disk: no upstream answers behind it, whatever registry that is of. */
+  diskAt(address: string): CacheEndpoint {
+    return this.#endpoint(address, COMEBACK_MS);
+  }
+
+  #endpoint(address: string, headersMs: number): CacheEndpoint {
     const key = `${address} ${headersMs}`;
     const known = this.#known.get(key);
     if (known !== undefined) return known;
