@@ -15,7 +15,7 @@ export async function answeringProcess(
       .on('socket', (socket) => socket.once('connect', onConnected))
       .on('error', reject);
   });
-  response.on('error', () => undefined).resume();
+  response.on('error', () => undefined).destroy();
   const name = response.headers[TRANSFER_INSTANCE_HEADER];
   return response.statusCode === 200 ? String(name ?? '') : undefined;
 }

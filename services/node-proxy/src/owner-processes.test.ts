@@ -44,6 +44,18 @@ describe('the process at an address', () => {
     await close();
   });
 
+  it('is known by its head alone: whatever may follow holds no connection', async () => {
+    let left: Promise<unknown> | undefined;
+    const { origin, close } = await copier((request, response) => {
+      left = once(request.socket, 'close', { signal: AbortSignal.timeout(2_000) }).catch(() => ['never']);
+      response.writeHead(200, { [TRANSFER_INSTANCE_HEADER]: 'endless', 'content-length': '1000' }).flushHeaders();
+    });
+    expect(await asking(60_000)(origin)).toBe('endless');
+    const how = await left;
+    await close();
+    expect(how).not.toEqual(['never']);
+  });
+
   it('is waited for when it is too busy to answer in time, and said a moment ago that it is there', async () => {
     let answer = (): void => undefined;
     const { origin, close } = await copier((_request, response) => {
