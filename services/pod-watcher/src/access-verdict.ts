@@ -51,6 +51,8 @@ const HOST_REASONS = { used: 'HostUsed', notUsed: 'HostNotUsed' } as const;
 const REFUSED_FOR_MS = 10_000;
 const UNKNOWN_FOR_MS = 5_000;
 const HOST_USED_FOR_MS = 10 * 60_000;
+/** The next pod may be of it. */
+const HOST_REFUSED_FOR_MS = 2_000;
 /** In its grace a verdict is looked at again this often, or as often as any: upstream may be back. */
 const GRACE_STEP_MS = 60_000;
 
@@ -107,7 +109,7 @@ export function accessVerdict(
 export function hostVerdict(used: boolean, now: number): AccessVerdict {
   return used
     ? say('allowed', HOST_REASONS.used, now + HOST_USED_FOR_MS)
-    : say('denied', HOST_REASONS.notUsed, now + REFUSED_FOR_MS);
+    : say('denied', HOST_REASONS.notUsed, now + HOST_REFUSED_FOR_MS);
 }
 
 /** Whether asking again would only repeat what was just heard. */
