@@ -46,7 +46,7 @@ export {
 } from './copy.ts';
 export { ReferrersRound, type CopiedReferrers } from './copy-referrers.ts';
 export { referrersIndex, referrersOf, taggedReferrers, type Referrers } from './referrers.ts';
-export { listedManifests, type ListedManifests } from './listed-manifests.ts';
+export { isIndexType, listedManifests, type ListedManifests } from './listed-manifests.ts';
 export { SparseIndexRefused } from './sparse-index.ts';
 export { platformOf } from './plan.ts';
 export { holdsWholeImage, type LookOptions } from './whole-image.ts';

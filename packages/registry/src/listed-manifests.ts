@@ -16,9 +16,14 @@ export interface ListedManifests {
   readonly subject?: string;
 }
 
+/** Whether a media type is that of an index, or of Docker's manifest list. */
+export function isIndexType(mediaType: string): boolean {
+  return INDEX.test(mediaType);
+}
+
 /**
- * Digests of the manifests that an index lists, and those that indexes below it list: none for an image; and what it is about. Undefined when the registry does not have
- * it. Throws RegistryError when it cannot be asked, or has other bytes.
+ * Digests of the manifests that an index lists, and those that indexes below it list: none for an image; and what it is about. Undefined when the
+ * registry does not have it. Throws RegistryError when it cannot be asked, or has other bytes.
  */
 export async function listedManifests(
   client: Pick<RepositoryClient, 'openManifest'>,
@@ -30,7 +35,7 @@ export async function listedManifests(
   let complete = true;
   const found = new Map(top.children.map((child) => [child.digest, child]));
   for (const { digest, mediaType } of found.values()) {
-    if (!INDEX.test(mediaType) || found.size > MAX) continue;
+    if (!isIndexType(mediaType) || found.size > MAX) continue;
     const below = await contentOf(client, digest, options);
     if (below === undefined) complete = false;
     for (const child of below?.children ?? []) found.set(child.digest, child);

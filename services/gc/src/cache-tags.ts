@@ -9,6 +9,7 @@ import {
   tryParseReference,
 } from '@kuik/image';
 import { CACHED_IMAGES, type KubeClient } from '@kuik/kube';
+import { isIndexType } from '@kuik/registry';
 import { isLeaving } from './verdict.ts';
 
 /** What one resource says about the cache: its repository there, the tags that it needs, the digests that it names. */
@@ -27,8 +28,6 @@ export interface CacheClaim {
   readonly leaving: boolean;
 }
 
-const INDEX = /\.(?:index|manifest\.list)\./;
-
 /** The tags that go with an image, and those that stay because another resource needs them. */
 export interface TagPlan {
   readonly repository: string;
@@ -46,7 +45,7 @@ export function claimOf(image: CachedImage): CacheClaim | undefined {
   const { digest: kept, mediaType, pinned: copiedPin, history = [] } = stanzaOf(image, 'cache') ?? {};
   const left = history.flatMap(({ digest }) => (isDigest(digest) ? [anchorTag(digest)] : []));
   const anchors = [...new Set([...anchorsOf(reference.digest, kept), ...pinned, ...left])];
-  const plain = mediaType === undefined || INDEX.test(mediaType) ? [] : anchorsOf(kept);
+  const plain = mediaType === undefined || isIndexType(mediaType) ? [] : anchorsOf(kept);
   const indexes = anchors.filter((anchor) => !plain.includes(anchor));
   // Nobody looks whether the cache still has what a tag named before, unless it is pinned.
   const recorded = new Set([...anchorsOf(kept, copiedPin), ...left.filter((anchor) => pinned.includes(anchor))]);
@@ -66,16 +65,17 @@ function anchorsOf(...digests: readonly (string | undefined)[]): string[] {
   return digests.flatMap((digest) => (digest !== undefined && isDigest(digest) ? [anchorTag(digest)] : []));
 }
 
+/** Those of `others` that share an image's cache repository. */
+export function beside({ uid, repository }: CacheClaim, others: Iterable<CacheClaim>): CacheClaim[] {
+  return [...others].filter((other) => other.uid !== uid && other.repository === repository);
+}
+
 /**
  * Which tags of an image may be deleted: none that another resource of the same cache repository needs or whose digest it names. Tags
  * only, never digests: deleting a manifest by digest takes every tag on it along.
  */
 export function planTags(image: CacheClaim, others: Iterable<CacheClaim>): TagPlan {
-  const needed = new Set<string>();
-  for (const other of others) {
-    if (other.uid === image.uid || other.repository !== image.repository) continue;
-    for (const tag of [...other.tags, ...other.anchors]) needed.add(tag);
-  }
+  const needed = new Set(beside(image, others).flatMap(({ tags, anchors }) => [...tags, ...anchors]));
   return {
     repository: image.repository,
     remove: image.tags.filter((tag) => !needed.has(tag)),
@@ -93,8 +93,8 @@ export function namedAnchors({ tags, anchors }: CacheClaim): string[] {
 
 /** Those of `tags` that another resource of the same cache repository keeps its bytes under. */
 export function ownedByOthers(image: CacheClaim, tags: readonly string[], others: readonly CacheClaim[]): string[] {
-  const beside = others.filter(({ uid, repository }) => uid !== image.uid && repository === image.repository);
-  return tags.filter((tag) => beside.some((other) => other.tags.includes(tag)));
+  const owned = new Set(beside(image, others).flatMap((other) => other.tags));
+  return tags.filter((tag) => owned.has(tag));
 }
 
 /**

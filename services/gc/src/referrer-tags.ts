@@ -6,7 +6,7 @@ import {
   type ListedManifests,
   type RepositoryClient,
 } from '@kuik/registry';
-import type { CacheClaim } from './cache-tags.ts';
+import { beside, type CacheClaim } from './cache-tags.ts';
 
 const PAGE = 1_000;
 /** Digests of all lists together, a list itself counted as one: some 10 MB. */
@@ -95,16 +95,15 @@ export class Families {
     { subjects, own }: { readonly subjects: ReadonlySet<string>; readonly own: readonly string[] },
     signal: AbortSignal,
   ): Promise<Family> {
-    const { uid, repository } = image;
-    const beside = others.filter((other) => other.uid !== uid && other.repository === repository);
-    const { digests: named, unread } = await this.#named(client, beside, subjects, signal);
+    const { digests: named, unread } = await this.#named(client, beside(image, others), subjects, signal);
     const digests = new Set(named);
     let doubt: RegistryError | undefined;
     for (const digest of own) {
       if (named.has(digest)) continue;
       try {
         // Nothing is about nothing, whatever it says: it need not be readable.
-        if (named.size > 0 && (await this.#isAbout(client, repository, digest, named, signal))) digests.add(digest);
+        if (named.size > 0 && (await this.#isAbout(client, image.repository, digest, named, signal)))
+          digests.add(digest);
         else doubt ??= unread;
       } catch (error) {
         if (!isOfOneManifest(error)) throw error;
