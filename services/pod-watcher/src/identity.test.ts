@@ -44,6 +44,18 @@ describe('names', () => {
 });
 
 describe('ResourceIndex', () => {
+  it('does not take back what is gone when the answer to a write of ours comes after the watch', () => {
+    const images = index();
+    const written = cachedImage({ metadata: { resourceVersion: '11' } });
+    images.put(cachedImage());
+    images.remove(cachedImage({ metadata: { resourceVersion: '12' } }));
+    expect(images.put(written)).toBe(false);
+    expect([...images.values()]).toEqual([]);
+    // A restored etcd has it again.
+    images.replaceAll([cachedImage()]);
+    expect(images.put(written)).toEqual({ before: cachedImage() });
+  });
+
   it('takes newer versions, and refuses older ones', () => {
     const images = index();
     const old = cachedImage({ metadata: { resourceVersion: '9' } });

@@ -1,3 +1,5 @@
+import { RecentUids } from './recent-uids.ts';
+
 /** What every resource of ours has; identity is what `spec` names, never the object's name. */
 export interface Identified {
   readonly metadata: {
@@ -9,6 +11,9 @@ export interface Identified {
   };
 }
 
+/** How long the answer to a write may be on its way after a watch has shown the object's end. */
+const GONE_MS = 60_000;
+
 /**
  * The resources of one kind by object name and by what they stand for (an image's canonical text, a repository's name). Takes
  * in what watches show and what our own writes returned, whichever is newer, so that a decision never rests on less than our own
@@ -18,18 +23,19 @@ export class ResourceIndex<T extends Identified> {
   readonly #identityOf: (object: T) => string;
   readonly #byName = new Map<string, T>();
   readonly #byIdentity = new Map<string, Map<string, T>>();
+  readonly #gone = new RecentUids(GONE_MS);
 
   /** `identityOf` never changes for one uid (the field is immutable). */
   constructor(identityOf: (object: T) => string) {
     this.#identityOf = identityOf;
   }
 
-  /** Takes an object in unless a newer version of it is known; returns what was known before, or false when nothing changed. */
+  /** Takes an object in unless a newer version of it is known, or its end; returns what was known before, or false when nothing changed. */
   put(object: T): { readonly before: T | undefined } | false {
     const before = this.#byName.get(object.metadata.name);
     if (before !== undefined && before.metadata.uid === object.metadata.uid) {
       if (compareVersions(object.metadata.resourceVersion, before.metadata.resourceVersion) <= 0) return false;
-    } else if (before !== undefined && isOlder(object, before)) {
+    } else if (this.#gone.has(object.metadata.uid) || (before !== undefined && isOlder(object, before))) {
       return false;
     }
     this.#set(object);
@@ -38,6 +44,7 @@ export class ResourceIndex<T extends Identified> {
 
   /** Forgets an object, unless another one of that name is known by now. */
   remove(object: T): boolean {
+    this.#gone.add(object.metadata.uid);
     const known = this.#byName.get(object.metadata.name);
     if (known === undefined || known.metadata.uid !== object.metadata.uid) return false;
     this.#byName.delete(object.metadata.name);
